@@ -43,10 +43,10 @@ void subscription_announce(struct subscription *subscription, int resumed)
     if (subscription->member)
         subscribed.has_take =
             feed->hub->window_ops->part(subscription, &subscribed.take, &subscribed.skip);
-    size_t before = subscriber->control.length;
-    wire_subscribed(&subscriber->control, &subscribed);
-    if (subscription->meter && !subscriber->control.failed) {
-        struct buffer *control = &subscriber->control;
+    size_t before = subscriber->outbox.control.length;
+    wire_subscribed(&subscriber->outbox.control, &subscribed);
+    if (subscription->meter && !subscriber->outbox.control.failed) {
+        struct buffer *control = &subscriber->outbox.control;
         struct span added = span_make(control->data + before, control->length - before);
         usage_announced(subscription->meter, wire_measure(added).payload);
     }

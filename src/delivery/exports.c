@@ -23,29 +23,29 @@ static struct span export_key(const void *value)
 
 void exports_init(struct hub *hub)
 {
-    map_init(&hub->exports, export_key);
+    map_init(&hub->exports.by_name, export_key);
 }
 
 void exports_fini(struct hub *hub)
 {
     size_t position = 0;
     struct hub_export *export;
-    while ((export = map_next(&hub->exports, &position))) {
+    while ((export = map_next(&hub->exports.by_name, &position))) {
         label_index_fini(&export->topics);
         memory_free(export);
     }
-    map_fini(&hub->exports);
-    memory_free(hub->by_id);
+    map_fini(&hub->exports.by_name);
+    memory_free(hub->exports.by_id);
 }
 
 struct hub_export *hub_find_export(struct hub *hub, struct span name)
 {
-    return map_get(&hub->exports, name);
+    return map_get(&hub->exports.by_name, name);
 }
 
 struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id)
 {
-    return id < hub->by_id_count ? hub->by_id[id] : NULL;
+    return id < hub->exports.by_id_count ? hub->exports.by_id[id] : NULL;
 }
 
 static struct hub_export *new_export(struct hub *hub, struct span name)
@@ -57,7 +57,7 @@ static struct hub_export *new_export(struct hub *hub, struct span name)
     memcpy(export->name, name.data, name.length);
     link_init(&export->feeds);
     label_index_init(&export->topics);
-    if (map_add(&hub->exports, export))
+    if (map_add(&hub->exports.by_name, export))
         return export;
     label_index_fini(&export->topics);
     memory_free(export);
@@ -66,23 +66,24 @@ static struct hub_export *new_export(struct hub *hub, struct span name)
 
 static void drop_export(struct hub *hub, struct hub_export *export)
 {
-    map_remove(&hub->exports, export_key(export));
+    map_remove(&hub->exports.by_name, export_key(export));
     label_index_fini(&export->topics);
     memory_free(export);
 }
 
 static bool note_id(struct hub *hub, struct hub_export *export)
 {
-    if (export->id >= hub->by_id_count) {
+    if (export->id >= hub->exports.by_id_count) {
         size_t count = (size_t) export->id * 2 + 16;
-        struct hub_export **by_id = memory_resize(hub->by_id, count * sizeof *by_id);
+        struct hub_export **by_id = memory_resize(hub->exports.by_id, count * sizeof *by_id);
         if (!by_id)
             return false;
-        memset(by_id + hub->by_id_count, 0, (count - hub->by_id_count) * sizeof *by_id);
-        hub->by_id = by_id;
-        hub->by_id_count = count;
+        memset(by_id + hub->exports.by_id_count, 0,
+               (count - hub->exports.by_id_count) * sizeof *by_id);
+        hub->exports.by_id = by_id;
+        hub->exports.by_id_count = count;
     }
-    hub->by_id[export->id] = export;
+    hub->exports.by_id[export->id] = export;
     return true;
 }
 
@@ -116,8 +117,8 @@ void hub_add_export(struct hub *hub, const struct store_export *row)
     }
     export->last_change = row->last_change;
     export->waiting = false;
-    INVARIANT(hub->waiting >= waited_for);
-    hub->waiting -= waited_for;
+    INVARIANT(hub->exports.waiting >= waited_for);
+    hub->exports.waiting -= waited_for;
 }
 
 /* ---- views of exports ---- */
@@ -188,7 +189,7 @@ bool hub_has_view(const struct hub *hub, struct span id)
 /* The different ones, less the one of that name. */
 static size_t count_others(struct subscriber *subscriber, struct span name)
 {
-    uint64_t ask = ++subscriber->hub->waiting_asks;
+    uint64_t ask = ++subscriber->hub->exports.asks;
     size_t count = 0;
     struct link *link = subscriber->subscriptions.next;
     for (; link != &subscriber->subscriptions; link = link->next) {
@@ -218,12 +219,12 @@ bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct
                          view->export_name, own);
     if (!export)
         hub->window_ops->end_lingering(hub->windows); /* may be all that holds a name */
-    return export || hub->waiting < hub->options.max_waiting ||
+    return export || hub->exports.waiting < hub->options.max_waiting ||
            error_set(error, ERROR_SUBSCRIPTION_LIMIT,
                      "export '%.128s' was never fed, and %zu such exports are waited for already, "
                      "as many as max_waiting_exports allows; feed it first, or name the exports "
                      "in the configuration",
-                     view->export_name, hub->waiting);
+                     view->export_name, hub->exports.waiting);
 }
 
 struct hub_export *hub_await(struct hub *hub, const struct view *view)
@@ -236,7 +237,7 @@ struct hub_export *hub_await(struct hub *hub, const struct view *view)
     if (!export)
         return NULL;
     export->waiting = true;
-    hub->waiting++;
+    hub->exports.waiting++;
     return export;
 }
 
@@ -244,7 +245,7 @@ void hub_stop_waiting(struct hub *hub, struct hub_export *export)
 {
     if (!export->waiting || !link_alone(&export->feeds))
         return;
-    INVARIANT(hub->waiting > 0);
-    hub->waiting--;
+    INVARIANT(hub->exports.waiting > 0);
+    hub->exports.waiting--;
     drop_export(hub, export);
 }

@@ -40,7 +40,7 @@ static struct feed *feed_new(const struct subscriber *subscriber, const struct v
     link_init(&feed->resting);
     map_init(&feed->groups, group_key);
     bool listed = label_index_add(&export->topics, &feed->topic, feed, feed->scope);
-    if (!listed || !map_add(&hub->feeds, feed)) {
+    if (!listed || !map_add(&hub->topics.by_name, feed)) {
         label_index_remove(&export->topics, &feed->topic);
         row_scope_unref(feed->scope);
         view_unref(feed->view);
@@ -55,7 +55,7 @@ static struct feed *feed_new(const struct subscriber *subscriber, const struct v
 struct feed *feed_get(const struct subscriber *subscriber, const struct view *view)
 {
     struct hub *hub = subscriber->hub;
-    struct buffer *text = &hub->paths;
+    struct buffer *text = &hub->scratch.paths;
     struct span name = span_of(view->id);
     if (view->scope || subscriber->encoding) {
         buffer_clear(text);
@@ -70,7 +70,7 @@ struct feed *feed_get(const struct subscriber *subscriber, const struct view *vi
             return NULL;
         name = buffer_span(text);
     }
-    struct feed *feed = map_get(&hub->feeds, name);
+    struct feed *feed = map_get(&hub->topics.by_name, name);
     return feed ? feed : feed_new(subscriber, view, name);
 }
 
@@ -81,12 +81,12 @@ static void count_channel(struct feed *feed, size_t before)
 {
     struct hub *hub = feed->hub;
     bool is_long = feed->channel.next - feed->channel.first >= 2;
-    INVARIANT(hub->channel_bytes + feed->channel.bytes >= before);
-    hub->channel_bytes += feed->channel.bytes - before;
+    INVARIANT(hub->topics.channel_bytes + feed->channel.bytes >= before);
+    hub->topics.channel_bytes += feed->channel.bytes - before;
     if (is_long != link_alone(&feed->in_long))
         return;
     if (is_long)
-        link_append(&hub->long_channels, &feed->in_long);
+        link_append(&hub->topics.long_channels, &feed->in_long);
     else
         link_remove(&feed->in_long);
 }
@@ -110,10 +110,11 @@ void feed_pass(struct feed *feed)
 /* One cap for all views: the fullest channel gives its oldest block. */
 void feeds_trim(struct hub *hub)
 {
-    while (hub->channel_bytes > hub->options.channel_bytes && !link_alone(&hub->long_channels)) {
-        struct link *link = hub->long_channels.next;
+    while (hub->topics.channel_bytes > hub->options.channel_bytes &&
+           !link_alone(&hub->topics.long_channels)) {
+        struct link *link = hub->topics.long_channels.next;
         struct feed *fullest = LINK_OWNER(struct feed, in_long, link);
-        for (; link != &hub->long_channels; link = link->next) {
+        for (; link != &hub->topics.long_channels; link = link->next) {
             struct feed *feed = LINK_OWNER(struct feed, in_long, link);
             if (feed->channel.bytes > fullest->channel.bytes)
                 fullest = feed;
@@ -128,7 +129,7 @@ static void feed_free(struct feed *feed)
 {
     INVARIANT(!feed->unkeyed && !feed->groups.count);
     INVARIANT(link_alone(&feed->resting) && link_alone(&feed->list_windows));
-    map_remove(&feed->hub->feeds, span_make(feed->name, feed->name_length));
+    map_remove(&feed->hub->topics.by_name, span_make(feed->name, feed->name_length));
     link_remove(&feed->in_export);
     link_remove(&feed->in_touched);
     label_index_remove(&feed->export->topics, &feed->topic);
@@ -299,13 +300,13 @@ static void feed_offer_channel(struct feed *feed, const struct change *change)
     size_t before = feed->channel.bytes;
     if (!view_shows(feed->view, change_key(change)))
         return;
-    buffer_clear(&hub->frame);
-    if (!frame_change(feed, change, KEY_SENT_WHOLE, &hub->frame)) {
+    buffer_clear(&hub->scratch.frame);
+    if (!frame_change(feed, change, KEY_SENT_WHOLE, &hub->scratch.frame)) {
         /* Out of memory. Passed and emptied, all its cursors are behind: the database has it. */
         channel_pass(&feed->channel, change->id);
         channel_clear(&feed->channel);
-    } else if (hub->frame.length) {
-        channel_add(&feed->channel, change->id, buffer_span(&hub->frame));
+    } else if (hub->scratch.frame.length) {
+        channel_add(&feed->channel, change->id, buffer_span(&hub->scratch.frame));
     }
     count_channel(feed, before);
 }
@@ -328,7 +329,7 @@ void feed_offer(struct feed *feed, const struct change *change)
     if (feed->scope && is_hidden(feed, change))
         return;
     if (link_alone(&feed->in_touched))
-        link_append(&feed->hub->touched, &feed->in_touched);
+        link_append(&feed->hub->topics.touched, &feed->in_touched);
     if (feed->channel_on)
         feed_offer_channel(feed, change);
     if (!feed->groups.count)

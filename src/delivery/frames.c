@@ -42,10 +42,11 @@ bool frame_change(struct feed *feed, const struct change *change, enum key_state
     if (whole && !change_entity(change).data)
         return false; /* too large to travel with its change: the database has it */
     struct span object = whole ? change_entity(change) : change_patch(change);
-    if (!leaves && !frame_show(feed->view, object, &feed->hub->shown, &frame.data))
+    if (!leaves && !frame_show(feed->view, object, &feed->hub->scratch.shown, &frame.data))
         return false;
     if (frame.operation == ROW_PATCH &&
-        !frame_show_append(feed->view, change_append(change), &feed->hub->paths, &frame.append))
+        !frame_show_append(feed->view, change_append(change), &feed->hub->scratch.paths,
+                           &frame.append))
         return false;
     frame.seq = frame_seq(seq, (struct seq){change->slot, change->index});
     counter_add(&feed->hub->metrics.frames[feed->mode], 1);

@@ -126,9 +126,9 @@ static struct held *of_subscription(const struct subscription *subscription, boo
 
 static void drop(struct subscriber *subscriber, struct held *held)
 {
-    INVARIANT(subscriber->held_count > 0 && subscriber->held_bytes >= held->key_length);
-    subscriber->held_count--;
-    subscriber->held_bytes -= held->key_length;
+    INVARIANT(subscriber->held.count > 0 && subscriber->held.bytes >= held->key_length);
+    subscriber->held.count--;
+    subscriber->held.bytes -= held->key_length;
     held_free(held);
 }
 
@@ -138,10 +138,10 @@ static const struct view *find_largest(const struct subscriber *subscriber)
     const struct view *largest = NULL;
     const struct link *link, *other;
     size_t most = 0;
-    for (link = subscriber->held.next; link != &subscriber->held; link = link->next) {
+    for (link = subscriber->held.list.next; link != &subscriber->held.list; link = link->next) {
         const struct view *view = LINK_OWNER(struct held, in_list, link)->view;
         size_t count = 0;
-        for (other = link; other != &subscriber->held; other = other->next)
+        for (other = link; other != &subscriber->held.list; other = other->next)
             count += is_of(LINK_OWNER(struct held, in_list, other), view);
         if (count > most) {
             most = count;
@@ -168,9 +168,9 @@ static bool add_scope(struct subscriber *subscriber, struct held *held,
 /* All that is remembered of the view becomes one. */
 static void join(struct subscriber *subscriber, const struct view *view)
 {
-    struct link *link = subscriber->held.next;
+    struct link *link = subscriber->held.list.next;
     struct held *first = NULL;
-    while (link != &subscriber->held) {
+    while (link != &subscriber->held.list) {
         struct held *held = LINK_OWNER(struct held, in_list, link);
         link = link->next;
         if (!is_of(held, view))
@@ -183,31 +183,32 @@ static void join(struct subscriber *subscriber, const struct view *view)
         if (held->until && (!first->until || held->until < first->until))
             first->until = held->until; /* rather too few keys than one that must not be known */
         if (!add_scope(subscriber, first, held->scope))
-            subscriber->holds_any = true; /* out of memory */
+            subscriber->held.any = true; /* out of memory */
         drop(subscriber, held);
     }
 }
 
 static bool is_full(const struct subscriber *subscriber, const struct held *held)
 {
-    return subscriber->held_count >= HUB_HELD ||
-           subscriber->held_bytes + held->key_length > HUB_HELD_BYTES;
+    return subscriber->held.count >= HUB_HELD ||
+           subscriber->held.bytes + held->key_length > HUB_HELD_BYTES;
 }
 
 static struct held *held_next(const struct subscriber *subscriber, const struct link *link)
 {
-    return link->next == &subscriber->held ? NULL : LINK_OWNER(struct held, in_list, link->next);
+    return link->next == &subscriber->held.list ? NULL
+                                                : LINK_OWNER(struct held, in_list, link->next);
 }
 
 static bool is_remembered(const struct subscriber *subscriber, const struct held *held)
 {
-    struct held *known = held_next(subscriber, &subscriber->held);
+    struct held *known = held_next(subscriber, &subscriber->held.list);
     for (; known; known = held_next(subscriber, &known->in_list))
         if (is_same(known, held) ||
             (known->kind == HELD_ALL && known->scope == held->scope &&
              (!known->until || known->until == held->until) && is_of(known, held->view)))
             return true;
-    return subscriber->holds_any;
+    return subscriber->held.any;
 }
 
 static void remember(struct subscriber *subscriber, const struct held *held)
@@ -218,9 +219,9 @@ static void remember(struct subscriber *subscriber, const struct held *held)
         const struct view *largest = find_largest(subscriber);
         if (!largest) {
             /* Nothing else is to be remembered from now on. */
-            held_free_all(&subscriber->held);
-            subscriber->held_count = subscriber->held_bytes = 0;
-            subscriber->holds_any = true;
+            held_free_all(&subscriber->held.list);
+            subscriber->held.count = subscriber->held.bytes = 0;
+            subscriber->held.any = true;
             return;
         }
         join(subscriber, largest);
@@ -229,12 +230,12 @@ static void remember(struct subscriber *subscriber, const struct held *held)
     }
     struct held *copy = held_copy(held, false);
     if (!copy) {
-        subscriber->holds_any = true; /* out of memory */
+        subscriber->held.any = true; /* out of memory */
         return;
     }
-    subscriber->held_count++;
-    subscriber->held_bytes += copy->key_length;
-    link_append(&subscriber->held, &copy->in_list);
+    subscriber->held.count++;
+    subscriber->held.bytes += copy->key_length;
+    link_append(&subscriber->held.list, &copy->in_list);
 }
 
 /* No key is to be named that its client may have seen with the old token alone, had it come in
@@ -249,7 +250,7 @@ static void part(const struct subscriber *subscriber, struct held *held)
 void held_part(struct subscriber *subscriber)
 {
     struct link *link, *all = &subscriber->subscriptions, *inner;
-    for (link = subscriber->held.next; link != &subscriber->held; link = link->next)
+    for (link = subscriber->held.list.next; link != &subscriber->held.list; link = link->next)
         part(subscriber, LINK_OWNER(struct held, in_list, link));
     for (link = all->next; link != all; link = link->next) {
         struct subscription *it = LINK_OWNER(struct subscription, in_subscriber, link);
@@ -267,7 +268,7 @@ void held_remember(struct subscription *subscription)
         remember(subscriber, LINK_OWNER(struct held, in_list, link));
     struct held *held = of_subscription(subscription, false);
     if (!held) {
-        subscriber->holds_any = subscriber->holds_any || !subscription->member; /* out of memory */
+        subscriber->held.any = subscriber->held.any || !subscription->member; /* out of memory */
         return;
     }
     part(subscriber, held);
@@ -294,16 +295,16 @@ void held_take(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
     const struct view *view = subscription->feed->view;
-    struct link *link = subscriber->held.next;
-    subscription->beside.others = subscription->beside.others || subscriber->holds_any;
+    struct link *link = subscriber->held.list.next;
+    subscription->beside.others = subscription->beside.others || subscriber->held.any;
     if (!subscription->member && !shows_all(subscription)) {
-        for (; link != &subscriber->held; link = link->next)
+        for (; link != &subscriber->held.list; link = link->next)
             subscription->beside.others |= is_of(LINK_OWNER(struct held, in_list, link), view);
         return;
     }
-    if (subscription->member && subscriber->holds_any && !hold_any(subscription))
+    if (subscription->member && subscriber->held.any && !hold_any(subscription))
         return;
-    while (link != &subscriber->held) {
+    while (link != &subscriber->held.list) {
         struct held *held = LINK_OWNER(struct held, in_list, link);
         link = link->next;
         if (!is_of(held, view))
@@ -350,7 +351,7 @@ void held_move(struct subscription *subscription)
 void held_shows(struct subscription *subscription)
 {
     if (!subscription->held.shown)
-        subscription->held.shown = ++subscription->subscriber->shown;
+        subscription->held.shown = ++subscription->subscriber->held.shown;
 }
 
 static bool lend(const struct held *held, struct link *list)

@@ -49,16 +49,16 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views,
     hub->views = views;
     ring_init(&hub->ring, 0, options->ring_bytes);
     exports_init(hub);
-    map_init(&hub->feeds, feed_key);
+    map_init(&hub->topics.by_name, feed_key);
     map_init(&hub->row_scopes, row_scope_name);
-    link_init(&hub->touched);
-    link_init(&hub->long_channels);
+    link_init(&hub->topics.touched);
+    link_init(&hub->topics.long_channels);
     link_init(&hub->subscribers);
-    buffer_init(&hub->frame, UINT32_MAX);
-    buffer_init(&hub->shown, UINT32_MAX);
-    buffer_init(&hub->paths, UINT32_MAX);
-    buffer_init(&hub->out, UINT32_MAX);
-    buffer_init(&hub->left, UINT32_MAX);
+    buffer_init(&hub->scratch.frame, UINT32_MAX);
+    buffer_init(&hub->scratch.shown, UINT32_MAX);
+    buffer_init(&hub->scratch.paths, UINT32_MAX);
+    buffer_init(&hub->scratch.out, UINT32_MAX);
+    buffer_init(&hub->scratch.left, UINT32_MAX);
     return hub;
 }
 
@@ -69,18 +69,18 @@ void hub_free(struct hub *hub)
     while (!link_alone(&hub->subscribers))
         subscriber_free(LINK_OWNER(struct subscriber, in_hub, hub->subscribers.next));
     INVARIANT(!hub->subscriber_count && !hub->subscription_count);
-    INVARIANT(!hub->channel_bytes && !hub->grown_pages);
+    INVARIANT(!hub->topics.channel_bytes && !hub->grown_pages);
     snapshots_free(hub->snapshots);
     hub->window_ops->close(hub->windows);
     exports_fini(hub);
-    map_fini(&hub->feeds);
+    map_fini(&hub->topics.by_name);
     map_fini(&hub->row_scopes);
     ring_fini(&hub->ring);
-    buffer_fini(&hub->frame);
-    buffer_fini(&hub->shown);
-    buffer_fini(&hub->paths);
-    buffer_fini(&hub->out);
-    buffer_fini(&hub->left);
+    buffer_fini(&hub->scratch.frame);
+    buffer_fini(&hub->scratch.shown);
+    buffer_fini(&hub->scratch.paths);
+    buffer_fini(&hub->scratch.out);
+    buffer_fini(&hub->scratch.left);
     view_set_free(hub->views);
     memory_free(hub);
 }
@@ -122,7 +122,7 @@ static void offer(struct hub_export *export, const struct change *change)
 static void settle(struct hub *hub, int64_t first, int64_t head)
 {
     struct link *link;
-    for (link = hub->touched.next; link != &hub->touched; link = link->next)
+    for (link = hub->topics.touched.next; link != &hub->topics.touched; link = link->next)
         feed_settle(LINK_OWNER(struct feed, in_touched, link), first, head);
     feeds_trim(hub);
 }
@@ -152,8 +152,8 @@ void hub_commit(void *argument, struct engine_commit *commit)
         settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
     hub->commits++;
     hub->window_ops->commit(hub, commit);
-    while (!link_alone(&hub->touched))
-        link_remove(hub->touched.next);
+    while (!link_alone(&hub->topics.touched))
+        link_remove(hub->topics.touched.next);
 }
 
 void hub_close(struct hub *hub)
@@ -229,10 +229,10 @@ size_t hub_view_subscriptions(const struct hub *hub, struct span view_id)
 {
     const struct view *view = view_set_find(hub->views, view_id);
     const struct hub_export *export =
-        view ? map_get(&hub->exports, span_of(view->export_name)) : NULL;
+        view ? map_get(&hub->exports.by_name, span_of(view->export_name)) : NULL;
     size_t count = 0;
     if (!export || !view->scope) {
-        const struct feed *feed = map_get(&hub->feeds, view_id);
+        const struct feed *feed = map_get(&hub->topics.by_name, view_id);
         return feed ? feed->subscriptions : 0;
     }
     for (const struct link *link = export->feeds.next; link != &export->feeds; link = link->next) {

@@ -66,6 +66,54 @@ struct sending {
     bool ends; /* a snapshot */
 };
 
+/* outbox.c: what is on its way to the client. */
+struct outbox {
+    struct buffer control; /* answers: errors, subscribed frames */
+    size_t control_sent;
+    struct text *rest; /* bytes that were taken and go out in pieces; one reference */
+    size_t rest_sent;
+};
+
+/* meter.c: what that counts as. */
+struct metering {
+    struct usage_client *usage; /* NULL: none, and all else is zero */
+    size_t pulled_length;       /* of the last pull, */
+    struct sending pulled;      /* ... what it was; */
+    struct sending rest_counts; /* ... and outbox.rest, as a whole */
+    uint64_t rest_rows;         /* of those, that were given */
+};
+
+/* Reads that its subscriptions may have on their way. */
+struct read_slots {
+    size_t taken;        /* HUB_SLOTS at most */
+    struct link waiting; /* subscriptions that want one, in the order in which they get it */
+};
+
+/* held.c: what the client keeps of subscriptions that ended. */
+struct holdings {
+    struct link list; /* struct held; the oldest first */
+    size_t count;     /* HUB_HELD at most, */
+    size_t bytes;     /* ... and their keys: HUB_HELD_BYTES */
+    bool any;         /* it may hold any row of any view, for they were of too many */
+    uint64_t shown;   /* subscriptions that began to show rows, so far */
+};
+
+/* key_owner.c: its subscriptions that own their keys. */
+struct key_owners {
+    struct link list;
+    bool pulled;       /* what was pulled last is of one of them, */
+    bool opens;        /* ... a window, which does not state its row by it */
+    bool passing_over; /* a frame of a key that is owned, whose other fragments follow */
+};
+
+/* Of the session. */
+struct subscriber_calls {
+    void (*wake)(void *argument);
+    void (*refresh)(void *argument, const char *token);        /* NULL: it is refused */
+    void (*denied)(void *argument, const struct error *error); /* NULL: nobody asks */
+    void *argument;
+};
+
 struct subscriber {
     struct hub *hub;
     struct auth_identity *identity;       /* NULL: a stranger */
@@ -75,35 +123,16 @@ struct subscriber {
     uint64_t owner;                       /* of what it takes; 0: the server's own */
     struct share windows;                 /* those that it holds: see window/share.c */
     struct link in_hub;
-    void (*wake)(void *argument);
-    void (*refresh)(void *argument, const char *token);        /* NULL: it is refused */
-    void (*denied)(void *argument, const struct error *error); /* NULL: nobody asks */
-    void *argument;
+    struct subscriber_calls calls;
     bool ended; /* it is being freed: nobody may be woken, nor told anything */
     struct link subscriptions;
     size_t count;
     struct link ready;
-    size_t slots;          /* of reads, taken; HUB_SLOTS at most */
-    struct link waiting;   /* subscriptions that want one, in the order in which they get it */
-    struct link held;      /* struct held: of subscriptions that ended; the oldest first */
-    size_t held_count;     /* HUB_HELD at most, */
-    size_t held_bytes;     /* ... and their keys: HUB_HELD_BYTES */
-    bool holds_any;        /* it may hold any row of any view, for they were of too many */
-    uint64_t shown;        /* subscriptions that began to show rows, so far */
-    struct link owners;    /* subscriptions that own their keys: see key_owner.c */
-    bool from_owner;       /* what was pulled last is of one of them, */
-    bool from_opening;     /* ... a window, which does not state its row by it */
-    bool passing_over;     /* a frame of a key that is owned, whose other fragments follow */
-    struct buffer control; /* answers: errors, subscribed frames */
-    size_t control_sent;
-    struct text *rest; /* bytes that were taken and go out in pieces; one reference */
-    size_t rest_sent;
-    /* metering */
-    struct usage_client *usage; /* NULL: none, and the rest is zero */
-    size_t pulled_length;       /* of the last pull, */
-    struct sending pulled;      /* ... what it was; */
-    struct sending rest_counts; /* ... and `rest`, as a whole */
-    uint64_t rest_rows;         /* of those, that were given */
+    struct read_slots slots;
+    struct holdings held;
+    struct key_owners owners;
+    struct outbox outbox;
+    struct metering metering;
 };
 
 /* Tell the client about an error of a subscription that it has not, or no more. */
@@ -111,7 +140,7 @@ void subscriber_error_about(struct subscriber *subscriber, const struct error *e
                             const struct wire_about *about);
 /* Of one that gets bodies: why a subscription ends. */
 void subscriber_problem(struct subscriber *subscriber, const struct wire_problem *problem);
-/* Append ready bytes to subscriber->control, then call this. */
+/* Append ready bytes to subscriber->outbox.control, then call this. */
 void subscriber_answered(struct subscriber *subscriber);
 /* Hand a text over to be sent in pieces of whole frames; takes the reference. Nothing may be
  * pending. Returns the first piece. */
@@ -147,6 +176,30 @@ void meter_forget(struct subscriber *subscriber);
 
 /* ---- the hub ---- */
 
+struct export_registry {
+    struct map by_name;        /* struct hub_export */
+    struct hub_export **by_id; /* the same; ids are small and dense */
+    size_t by_id_count;
+    size_t waiting; /* that are waited for; options.max_waiting at most */
+    uint64_t asks;  /* see hub_may_wait */
+};
+
+struct topic_registry {
+    struct map by_name;        /* struct feed */
+    struct link touched;       /* feed.in_touched: those that the commit at hand is for */
+    size_t channel_bytes;      /* of the channels of all */
+    struct link long_channels; /* feed.in_long: those that can drop their oldest block */
+};
+
+/* Room for what is put together, until the next time. */
+struct hub_scratch {
+    struct buffer frame; /* one change's frames */
+    struct buffer shown; /* a projected object */
+    struct buffer paths; /* projected append paths */
+    struct buffer out;   /* what a pull returns when it is put together */
+    struct buffer left;  /* or what is left of it when frames of owned keys were taken out */
+};
+
 struct hub {
     struct hub_options options;
     struct view_set *views;
@@ -154,28 +207,17 @@ struct hub {
     struct ring ring;
     struct seq head;
     struct wire_encoding bodies;
-    uint64_t commits;          /* so many were told, also those that only time made */
-    int64_t opened_change;     /* newest change when the engine was opened */
-    uint64_t opened_us;        /* and when that was: monotonic */
-    struct map exports;        /* struct hub_export by name */
-    struct hub_export **by_id; /* the same; ids are small and dense */
-    size_t by_id_count;
-    size_t waiting;            /* exports that are waited for; options.max_waiting at most */
-    uint64_t waiting_asks;     /* see hub_may_wait */
-    struct map feeds;          /* struct feed by name */
-    struct link touched;       /* feed.in_touched: those that the commit at hand is for */
-    size_t channel_bytes;      /* of the channels of all feeds */
-    struct link long_channels; /* feed.in_long: those that can drop their oldest block */
-    struct map row_scopes;     /* those that somebody has, by name */
+    uint64_t commits;      /* so many were told, also those that only time made */
+    int64_t opened_change; /* newest change when the engine was opened */
+    uint64_t opened_us;    /* and when that was: monotonic */
+    struct export_registry exports;
+    struct topic_registry topics;
+    struct map row_scopes; /* those that somebody has, by name */
     struct link subscribers;
     size_t subscriber_count, subscription_count;
     size_t grown_pages; /* that subscriptions hold; HUB_GROWN_PAGES at most */
     struct snapshots *snapshots;
-    struct buffer frame; /* one change's frames */
-    struct buffer shown; /* a projected object */
-    struct buffer paths; /* projected append paths */
-    struct buffer out;   /* what a pull returns when it is put together */
-    struct buffer left;  /* or what is left of it when frames of owned keys were taken out */
+    struct hub_scratch scratch;
     const struct window_ops *window_ops;
     struct windows *windows;
     struct hub_metrics metrics;

@@ -68,7 +68,7 @@ static bool own(struct subscription *subscription)
     }
     subscription->beside.names = buffer_take(&names, &subscription->beside.names_length);
     buffer_fini(&names);
-    link_append(&subscription->subscriber->owners, &subscription->beside.in_owners);
+    link_append(&subscription->subscriber->owners.list, &subscription->beside.in_owners);
     return true;
 }
 
@@ -124,7 +124,7 @@ bool key_owner_joined(struct subscription *subscription)
 
 void key_owner_left(struct subscription *subscription)
 {
-    struct link *owners = &subscription->subscriber->owners, *link = owners->next;
+    struct link *owners = &subscription->subscriber->owners.list, *link = owners->next;
     if (!is_unkeyed(subscription))
         return;
     while (link != owners) {
@@ -165,7 +165,7 @@ void key_owner_begins(struct subscription *subscription)
     }
     if (!is_unkeyed(subscription))
         return;
-    for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next)
+    for (link = subscriber->owners.list.next; link != &subscriber->owners.list; link = link->next)
         if (is_same_view(owner_of(link), subscription))
             owner_of(link)->beside.restates = true;
 }
@@ -257,7 +257,7 @@ struct subscription *key_owner_deprived(const struct subscription *subscription)
 void key_owners_wake(struct subscriber *subscriber)
 {
     struct link *link;
-    for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next) {
+    for (link = subscriber->owners.list.next; link != &subscriber->owners.list; link = link->next) {
         struct subscription *owner = owner_of(link);
         if (is_live(owner) &&
             (owner->beside.restates || owner->beside.unstated || subscription_leaves(owner)))
@@ -314,13 +314,13 @@ static bool is_owned(struct subscriber *subscriber, struct span payload)
     const struct link *link;
     if (!wire_change_names(payload, &operation, &view, &key))
         return false;
-    for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next) {
+    for (link = subscriber->owners.list.next; link != &subscriber->owners.list; link = link->next) {
         struct subscription *owner = owner_of(link);
         if (owner->beside.names_length != view.length + key.length ||
             memcmp(owner->beside.names, view.data, view.length) != 0 ||
             memcmp(owner->beside.names + view.length, key.data, key.length) != 0)
             continue;
-        if (subscriber->from_owner && operation != ROW_DELETE)
+        if (subscriber->owners.pulled && operation != ROW_DELETE)
             return false;
         note_unstated(owner);
         return true;
@@ -335,16 +335,17 @@ static bool is_passed_over(struct subscriber *subscriber, struct span frame)
     bool final, continues = ((unsigned char)frame.data[0] & 0x0f) == 0;
     if (!wire_frame_payload(frame, &payload, &final))
         return false;
-    bool passed = continues ? subscriber->passing_over : is_owned(subscriber, payload);
-    subscriber->passing_over = passed && !final;
+    bool passed = continues ? subscriber->owners.passing_over : is_owned(subscriber, payload);
+    subscriber->owners.passing_over = passed && !final;
     return passed;
 }
 
 struct span key_owners_pass(struct subscriber *subscriber, struct span bytes)
 {
-    struct buffer *left = &subscriber->hub->left;
-    if (!bytes.length || (link_alone(&subscriber->owners) && !subscriber->passing_over) ||
-        (subscriber->from_owner && !subscriber->from_opening))
+    struct buffer *left = &subscriber->hub->scratch.left;
+    if (!bytes.length ||
+        (link_alone(&subscriber->owners.list) && !subscriber->owners.passing_over) ||
+        (subscriber->owners.pulled && !subscriber->owners.opens))
         return bytes;
     buffer_clear(left);
     struct span rest = bytes;

@@ -48,7 +48,7 @@ static bool put_frame(struct subscription *subscription, const struct change *ch
     if (state == KEY_NEVER_SENT &&
         (subscription_owns_key(subscription) || subscription->beside.others))
         state = KEY_MAY_BE_HELD; /* by another that shows it, or showed it */
-    return frame_change(feed, change, state, &feed->hub->out);
+    return frame_change(feed, change, state, &feed->hub->scratch.out);
 }
 
 /* The ring's changes of one key, by the group's list of them. */
@@ -67,7 +67,7 @@ static bool gather_key(struct subscription *subscription)
     for (; low < group->count; low++) {
         int64_t id = group->ids[group->first + low];
         const struct change *change = ring_get(&hub->ring, id);
-        if (hub->out.length >= HUB_PULL)
+        if (hub->scratch.out.length >= HUB_PULL)
             return true;
         if (change && !put_frame(subscription, change))
             return false;
@@ -80,7 +80,7 @@ static bool gather_key(struct subscription *subscription)
 static bool gather_all(struct subscription *subscription)
 {
     struct hub *hub = subscription->feed->hub;
-    while (subscription->cursor < hub->ring.last && hub->out.length < HUB_PULL) {
+    while (subscription->cursor < hub->ring.last && hub->scratch.out.length < HUB_PULL) {
         const struct change *change = ring_get(&hub->ring, subscription->cursor + 1);
         if (!change || !put_frame(subscription, change))
             return false;
@@ -94,18 +94,18 @@ static struct reader_step pull_ring(struct subscription *subscription)
 {
     struct hub *hub = subscription->feed->hub;
     struct reader_step step = {.then = STEP_MORE}; /* also when nothing of it was for this view */
-    buffer_clear(&hub->out);
+    buffer_clear(&hub->scratch.out);
     bool done = (subscription->group ? gather_key : gather_all)(subscription);
-    if (!done && !hub->out.length) {
+    if (!done && !hub->scratch.out.length) {
         step.then = STEP_NEXT;
         step.next = READER_LOG;
         step.from = subscription->cursor;
         return step;
     }
-    if (hub->out.length > HUB_PULL * 2)
-        step.text = text_new(hub->out.data, hub->out.length);
+    if (hub->scratch.out.length > HUB_PULL * 2)
+        step.text = text_new(hub->scratch.out.data, hub->scratch.out.length);
     if (!step.text)
-        step.bytes = buffer_span(&hub->out);
+        step.bytes = buffer_span(&hub->scratch.out);
     return step;
 }
 

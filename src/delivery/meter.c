@@ -6,7 +6,7 @@
 
 void subscriber_meter(struct subscriber *subscriber, struct usage_client *client)
 {
-    subscriber->usage = client;
+    subscriber->metering.usage = client;
 }
 
 static void set(struct sending *sending, struct sending now)
@@ -19,67 +19,69 @@ static void set(struct sending *sending, struct sending now)
 void meter_pull(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
-    if (subscriber->usage)
-        set(&subscriber->pulled, (struct sending){.meter = subscription->meter});
+    if (subscriber->metering.usage)
+        set(&subscriber->metering.pulled, (struct sending){.meter = subscription->meter});
 }
 
 void meter_snapshot(struct subscription *subscription, uint64_t rows, bool ends)
 {
     struct subscriber *subscriber = subscription->subscriber;
-    if (subscriber->usage)
-        set(&subscriber->pulled, (struct sending){subscription->meter, USAGE_SNAPSHOT, rows, ends});
+    if (subscriber->metering.usage)
+        set(&subscriber->metering.pulled,
+            (struct sending){subscription->meter, USAGE_SNAPSHOT, rows, ends});
 }
 
 void meter_answers(struct subscriber *subscriber)
 {
-    if (subscriber->usage)
-        set(&subscriber->pulled, (struct sending){.meter = NULL});
+    if (subscriber->metering.usage)
+        set(&subscriber->metering.pulled, (struct sending){.meter = NULL});
 }
 
 void meter_rest(struct subscriber *subscriber)
 {
-    if (!subscriber->usage)
+    if (!subscriber->metering.usage)
         return;
-    set(&subscriber->rest_counts, subscriber->pulled);
-    subscriber->rest_rows = 0;
+    set(&subscriber->metering.rest_counts, subscriber->metering.pulled);
+    subscriber->metering.rest_rows = 0;
 }
 
 /* Rows are told along with the bytes, so that a client that leaves in the middle has had its share.
  */
 void meter_piece(struct subscriber *subscriber)
 {
-    struct sending piece = subscriber->rest_counts;
-    if (!subscriber->usage)
+    struct sending piece = subscriber->metering.rest_counts;
+    if (!subscriber->metering.usage)
         return;
-    size_t length = subscriber->rest->length, sent = subscriber->rest_sent;
+    size_t length = subscriber->outbox.rest->length, sent = subscriber->outbox.rest_sent;
     uint64_t rows = length ? piece.rows * sent / length : piece.rows;
-    INVARIANT(rows >= subscriber->rest_rows);
-    piece.rows = rows - subscriber->rest_rows;
+    INVARIANT(rows >= subscriber->metering.rest_rows);
+    piece.rows = rows - subscriber->metering.rest_rows;
     piece.ends = piece.ends && sent == length;
-    subscriber->rest_rows = rows;
-    set(&subscriber->pulled, piece);
+    subscriber->metering.rest_rows = rows;
+    set(&subscriber->metering.pulled, piece);
 }
 
 void meter_forget(struct subscriber *subscriber)
 {
-    set(&subscriber->pulled, (struct sending){.meter = NULL});
-    set(&subscriber->rest_counts, (struct sending){.meter = NULL});
+    set(&subscriber->metering.pulled, (struct sending){.meter = NULL});
+    set(&subscriber->metering.rest_counts, (struct sending){.meter = NULL});
 }
 
 /* A limit may have cut it short. */
 void subscriber_sent(struct subscriber *subscriber, size_t length, const struct wire_run *run)
 {
-    const struct sending *sent = &subscriber->pulled;
-    size_t pulled = subscriber->pulled_length;
+    const struct sending *sent = &subscriber->metering.pulled;
+    size_t pulled = subscriber->metering.pulled_length;
     INVARIANT(length <= pulled);
-    if (!subscriber->usage || !pulled)
+    if (!subscriber->metering.usage || !pulled)
         return;
     if (sent->meter) {
         usage_sent(sent->meter, sent->kind, sent->rows * length / pulled, run->messages,
                    run->payload);
         if (sent->ends && length == pulled)
             usage_snapshot_ended(sent->meter);
-    } else if (length == pulled && subscriber->control_sent == subscriber->control.length) {
-        usage_answers_sent(subscriber->usage);
+    } else if (length == pulled &&
+               subscriber->outbox.control_sent == subscriber->outbox.control.length) {
+        usage_answers_sent(subscriber->metering.usage);
     }
 }

@@ -27,12 +27,6 @@ static bool note_was(struct subscription *subscription)
     return subscription->moved.was != NULL;
 }
 
-void subscription_lost_was(struct subscription *subscription)
-{
-    row_scope_unref(subscription->moved.was);
-    subscription->moved.was = NULL;
-}
-
 /* On failure it belongs to no feed any more, and is freed here. */
 static bool change_feed(struct subscription *subscription, struct window_spec *spec,
                         struct error *error)

@@ -5,14 +5,14 @@
 void subscriber_wake(struct subscriber *subscriber)
 {
     INVARIANT(!subscriber->ended);
-    subscriber->wake(subscriber->argument);
+    subscriber->calls.wake(subscriber->calls.argument);
 }
 
 /* ---- answers ---- */
 
 void subscriber_answered(struct subscriber *subscriber)
 {
-    if (subscriber->control.failed)
+    if (subscriber->outbox.control.failed)
         log_error("hub", "answer-lost",
                   log_text("cause", "out of memory or an unread pile of answers"));
     subscriber_wake(subscriber);
@@ -20,7 +20,7 @@ void subscriber_answered(struct subscriber *subscriber)
 
 void subscriber_tell(struct subscriber *subscriber, struct span json)
 {
-    wire_text(&subscriber->control, json);
+    wire_text(&subscriber->outbox.control, json);
     subscriber_answered(subscriber);
 }
 
@@ -32,9 +32,9 @@ static void tell_error(struct subscriber *subscriber, const struct error *error,
                                          .fatal = fatal,
                                          .retry_after = error_retry_after(error)};
     if (subscriber->encoding)
-        wire_problem(&subscriber->control, &problem);
+        wire_problem(&subscriber->outbox.control, &problem);
     else
-        wire_error(&subscriber->control, error, about, fatal, error_retry_after(error));
+        wire_error(&subscriber->outbox.control, error, about, fatal, error_retry_after(error));
     counter_add(&subscriber->hub->metrics.messages_refused, 1);
     subscriber_answered(subscriber);
 }
@@ -42,7 +42,7 @@ static void tell_error(struct subscriber *subscriber, const struct error *error,
 void subscriber_problem(struct subscriber *subscriber, const struct wire_problem *problem)
 {
     INVARIANT(subscriber->encoding);
-    wire_problem(&subscriber->control, problem);
+    wire_problem(&subscriber->outbox.control, problem);
     counter_add(&subscriber->hub->metrics.messages_refused, 1);
     subscriber_answered(subscriber);
 }
@@ -80,16 +80,16 @@ void subscriber_ready_first(struct subscription *subscription)
 bool subscriber_take_slot(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
-    INVARIANT(subscriber->slots <= HUB_SLOTS);
+    INVARIANT(subscriber->slots.taken <= HUB_SLOTS);
     if (subscription->has_slot)
         return true;
-    if (subscriber->slots == HUB_SLOTS) {
+    if (subscriber->slots.taken == HUB_SLOTS) {
         if (link_alone(&subscription->in_waiting))
-            link_append(&subscriber->waiting, &subscription->in_waiting);
+            link_append(&subscriber->slots.waiting, &subscription->in_waiting);
         return false;
     }
     subscription->has_slot = true;
-    subscriber->slots++;
+    subscriber->slots.taken++;
     return true;
 }
 
@@ -100,15 +100,15 @@ void subscriber_give_slot(struct subscription *subscription)
     link_remove(&subscription->in_waiting);
     if (!subscription->has_slot)
         return;
-    INVARIANT(subscriber->slots > 0);
+    INVARIANT(subscriber->slots.taken > 0);
     subscription->has_slot = false;
-    if (link_alone(&subscriber->waiting)) {
-        subscriber->slots--;
+    if (link_alone(&subscriber->slots.waiting)) {
+        subscriber->slots.taken--;
         return;
     }
     struct subscription *next =
-        LINK_OWNER(struct subscription, in_waiting, subscriber->waiting.next);
-    INVARIANT(!next->has_slot && subscriber->slots == HUB_SLOTS);
+        LINK_OWNER(struct subscription, in_waiting, subscriber->slots.waiting.next);
+    INVARIANT(!next->has_slot && subscriber->slots.taken == HUB_SLOTS);
     link_remove(&next->in_waiting);
     next->has_slot = true;
     subscriber_ready(next);
@@ -134,20 +134,20 @@ static size_t piece_length(struct span bytes)
 /* A buffer of answers goes out whole before anything else; its memory goes when it is empty. */
 struct span outbox_answers(struct subscriber *subscriber)
 {
-    struct buffer *control = &subscriber->control;
-    INVARIANT(subscriber->control_sent <= control->length);
-    if (subscriber->control_sent == control->length) {
+    struct buffer *control = &subscriber->outbox.control;
+    INVARIANT(subscriber->outbox.control_sent <= control->length);
+    if (subscriber->outbox.control_sent == control->length) {
         if (control->capacity) {
             buffer_fini(control);
             buffer_init(control, HUB_CONTROL * 4);
-            subscriber->control_sent = 0;
+            subscriber->outbox.control_sent = 0;
         }
         return span_make(NULL, 0);
     }
-    struct span left = span_make(control->data + subscriber->control_sent,
-                                 control->length - subscriber->control_sent);
+    struct span left = span_make(control->data + subscriber->outbox.control_sent,
+                                 control->length - subscriber->outbox.control_sent);
     left.length = piece_length(left);
-    subscriber->control_sent += left.length;
+    subscriber->outbox.control_sent += left.length;
     meter_answers(subscriber);
     return left;
 }
@@ -155,30 +155,31 @@ struct span outbox_answers(struct subscriber *subscriber)
 /* A text whose bytes were all returned is kept until the next pull, because they are borrowed. */
 struct span outbox_rest(struct subscriber *subscriber)
 {
-    struct text *rest = subscriber->rest;
+    struct text *rest = subscriber->outbox.rest;
     if (!rest)
         return span_make(NULL, 0);
-    INVARIANT(subscriber->rest_sent <= rest->length);
-    struct span left =
-        span_make(rest->data + subscriber->rest_sent, rest->length - subscriber->rest_sent);
-    if (subscriber->rest_sent < rest->rest_at)
-        left.length = rest->rest_at - subscriber->rest_sent;
+    INVARIANT(subscriber->outbox.rest_sent <= rest->length);
+    struct span left = span_make(rest->data + subscriber->outbox.rest_sent,
+                                 rest->length - subscriber->outbox.rest_sent);
+    if (subscriber->outbox.rest_sent < rest->rest_at)
+        left.length = rest->rest_at - subscriber->outbox.rest_sent;
     left.length = piece_length(left);
-    subscriber->rest_sent += left.length;
+    subscriber->outbox.rest_sent += left.length;
     meter_piece(subscriber);
     if (left.length == 0) {
         text_unref(rest);
-        subscriber->rest = NULL;
+        subscriber->outbox.rest = NULL;
     }
     return left;
 }
 
 struct span subscriber_send(struct subscriber *subscriber, struct text *text)
 {
-    INVARIANT(!subscriber->rest || subscriber->rest_sent == subscriber->rest->length);
-    text_unref(subscriber->rest);
-    subscriber->rest = text;
-    subscriber->rest_sent = 0;
+    INVARIANT(!subscriber->outbox.rest ||
+              subscriber->outbox.rest_sent == subscriber->outbox.rest->length);
+    text_unref(subscriber->outbox.rest);
+    subscriber->outbox.rest = text;
+    subscriber->outbox.rest_sent = 0;
     meter_rest(subscriber);
     return outbox_rest(subscriber);
 }

@@ -40,3 +40,9 @@ struct span subscription_key(const struct subscription *subscription)
         return subscription->feed->hub->window_ops->key(subscription);
     return group ? span_make(group->key, group->key_length) : span_make(NULL, 0);
 }
+
+void subscription_lost_was(struct subscription *subscription)
+{
+    row_scope_unref(subscription->moved.was);
+    subscription->moved.was = NULL;
+}

@@ -9,14 +9,14 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     if (!subscriber)
         return NULL;
     subscriber->hub = hub;
-    subscriber->wake = wake;
-    subscriber->argument = argument;
+    subscriber->calls.wake = wake;
+    subscriber->calls.argument = argument;
     link_init(&subscriber->subscriptions);
     link_init(&subscriber->ready);
-    link_init(&subscriber->waiting);
-    link_init(&subscriber->held);
-    link_init(&subscriber->owners);
-    buffer_init(&subscriber->control, HUB_CONTROL * 4);
+    link_init(&subscriber->slots.waiting);
+    link_init(&subscriber->held.list);
+    link_init(&subscriber->owners.list);
+    buffer_init(&subscriber->outbox.control, HUB_CONTROL * 4);
     subscriber->scope = row_scope_get(&hub->row_scopes, NULL);
     if (!subscriber->scope) {
         memory_free(subscriber);
@@ -30,13 +30,13 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
 /* All are going, so none is handed the read slot of another. */
 void subscriber_silence(struct subscriber *subscriber)
 {
-    while (!link_alone(&subscriber->waiting))
-        link_remove(subscriber->waiting.next);
+    while (!link_alone(&subscriber->slots.waiting))
+        link_remove(subscriber->slots.waiting.next);
     while (!link_alone(&subscriber->subscriptions))
         subscription_close(
             LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
-    INVARIANT(!subscriber->count && !subscriber->slots);
-    INVARIANT(link_alone(&subscriber->ready) && link_alone(&subscriber->waiting));
+    INVARIANT(!subscriber->count && !subscriber->slots.taken);
+    INVARIANT(link_alone(&subscriber->ready) && link_alone(&subscriber->slots.waiting));
 }
 
 void subscriber_free(struct subscriber *subscriber)
@@ -46,14 +46,14 @@ void subscriber_free(struct subscriber *subscriber)
     subscriber->ended = true;
     subscriber_silence(subscriber);
     INVARIANT(subscriber->encoding || subscriber->hub->subscriber_count > 0);
-    INVARIANT(!subscriber->held_count || !link_alone(&subscriber->held));
-    held_free_all(&subscriber->held);
+    INVARIANT(!subscriber->held.count || !link_alone(&subscriber->held.list));
+    held_free_all(&subscriber->held.list);
     link_remove(&subscriber->in_hub);
     if (!subscriber->encoding)
         subscriber->hub->subscriber_count--;
     meter_forget(subscriber);
-    buffer_fini(&subscriber->control);
-    text_unref(subscriber->rest);
+    buffer_fini(&subscriber->outbox.control);
+    text_unref(subscriber->outbox.rest);
     auth_identity_release(subscriber->identity);
     row_scope_unref(subscriber->scope);
     memory_free(subscriber);
@@ -78,8 +78,8 @@ static void tell_denied(struct subscriber *subscriber, const char *view)
               scope ? "the token lacks the scope 'read', for view '%.128s'"
                     : "the token does not show view '%.128s'",
               view);
-    if (subscriber->denied)
-        subscriber->denied(subscriber->argument, &error);
+    if (subscriber->calls.denied)
+        subscriber->calls.denied(subscriber->calls.argument, &error);
 }
 
 static bool is_denied(const struct subscriber *subscriber, const char *view)
@@ -140,8 +140,8 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
         return false;
     }
     subscriber->identity = auth_identity_retain(identity);
-    if (subscriber->usage)
-        usage_client_identify(subscriber->usage, identity);
+    if (subscriber->metering.usage)
+        usage_client_identify(subscriber->metering.usage, identity);
     subscriber->scope = sees;
     held_part(subscriber);
     end_unseen(subscriber);
@@ -160,24 +160,24 @@ void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *a
 
 void subscriber_drop(struct subscriber *subscriber)
 {
-    text_unref(subscriber->rest);
-    subscriber->rest = NULL;
-    buffer_clear(&subscriber->control);
-    subscriber->control_sent = 0;
-    if (subscriber->usage)
-        usage_answers_dropped(subscriber->usage);
+    text_unref(subscriber->outbox.rest);
+    subscriber->outbox.rest = NULL;
+    buffer_clear(&subscriber->outbox.control);
+    subscriber->outbox.control_sent = 0;
+    if (subscriber->metering.usage)
+        usage_answers_dropped(subscriber->metering.usage);
 }
 
 void subscriber_on_denied(struct subscriber *subscriber,
                           void (*denied)(void *argument, const struct error *error))
 {
-    subscriber->denied = denied;
+    subscriber->calls.denied = denied;
 }
 
 void subscriber_on_refresh(struct subscriber *subscriber,
                            void (*refresh)(void *argument, const char *token))
 {
-    subscriber->refresh = refresh;
+    subscriber->calls.refresh = refresh;
 }
 
 /* ---- messages ---- */
@@ -225,8 +225,8 @@ static bool handle(struct subscriber *subscriber, const struct wire_message *mes
     case WIRE_REFRESH_AUTH:
         break;
     }
-    if (subscriber->refresh)
-        subscriber->refresh(subscriber->argument, message->token);
+    if (subscriber->calls.refresh)
+        subscriber->calls.refresh(subscriber->calls.argument, message->token);
     else
         subscriber_tell(subscriber, span_of("{\"success\":false,\"error\":\"token-invalid\"}"));
     return true;
@@ -319,12 +319,12 @@ size_t subscriber_subscriptions(const struct subscriber *subscriber)
 
 bool subscriber_congested(const struct subscriber *subscriber)
 {
-    return subscriber->control.length - subscriber->control_sent > HUB_CONTROL;
+    return subscriber->outbox.control.length - subscriber->outbox.control_sent > HUB_CONTROL;
 }
 
 bool subscriber_broken(const struct subscriber *subscriber)
 {
-    return subscriber->control.failed;
+    return subscriber->outbox.control.failed;
 }
 
 /* ---- bytes ---- */
@@ -336,12 +336,12 @@ static struct span pull_subscription(struct subscriber *subscriber)
         LINK_OWNER(struct subscription, in_ready, subscriber->ready.next);
     link_remove(&subscription->in_ready);
     meter_pull(subscription);
-    subscriber->from_owner = subscription_owns_key(subscription);
-    subscriber->from_opening = key_owner_opens(subscription);
+    subscriber->owners.pulled = subscription_owns_key(subscription);
+    subscriber->owners.opens = key_owner_opens(subscription);
     struct span bytes = subscription_pull(subscription);
     if (bytes.length && link_alone(&subscription->in_ready))
         link_append(&subscriber->ready, &subscription->in_ready);
-    if (!bytes.length && !subscriber->from_owner)
+    if (!bytes.length && !subscriber->owners.pulled)
         key_owners_wake(subscriber);
     return bytes;
 }
@@ -356,8 +356,8 @@ static struct span pull_frames(struct subscriber *subscriber)
 
 bool subscriber_rests(const struct subscriber *subscriber)
 {
-    const struct text *rest = subscriber->rest;
-    return rest && rest->rest_at && subscriber->rest_sent == rest->rest_at;
+    const struct text *rest = subscriber->outbox.rest;
+    return rest && rest->rest_at && subscriber->outbox.rest_sent == rest->rest_at;
 }
 
 struct span subscriber_pull(struct subscriber *subscriber)
@@ -365,14 +365,14 @@ struct span subscriber_pull(struct subscriber *subscriber)
     INVARIANT(!subscriber->ended);
     /* Answers before each turn: one of them may say what the frames to come begin. */
     struct span bytes = key_owners_pass(subscriber, outbox_rest(subscriber));
-    if (!bytes.length && !subscriber->rest)
+    if (!bytes.length && !subscriber->outbox.rest)
         bytes = outbox_answers(subscriber);
-    while (!bytes.length && (subscriber->rest || !link_alone(&subscriber->ready))) {
+    while (!bytes.length && (subscriber->outbox.rest || !link_alone(&subscriber->ready))) {
         bytes = pull_frames(subscriber);
-        if (!bytes.length && !subscriber->rest)
+        if (!bytes.length && !subscriber->outbox.rest)
             bytes = outbox_answers(subscriber);
     }
-    subscriber->pulled_length = bytes.length;
+    subscriber->metering.pulled_length = bytes.length;
     if (bytes.length) {
         counter_add(&subscriber->hub->metrics.bytes_out, bytes.length);
         subscriber_wake(subscriber);

@@ -137,8 +137,8 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     }
     link_append(&subscriber->subscriptions, &subscription->in_subscriber);
     subscriber->count++;
-    if (subscriber->usage)
-        subscription->meter = usage_subscribed(subscriber->usage, view->id);
+    if (subscriber->metering.usage)
+        subscription->meter = usage_subscribed(subscriber->metering.usage, view->id);
     struct subscription *old;
     while ((old = key_owner_replaced(subscription)))
         subscription_close(old);

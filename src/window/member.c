@@ -80,7 +80,7 @@ static bool start_request(struct subscription *subscription, enum window_request
         window_request_free(request);
         return false;
     }
-    request->shown = subscription->subscriber->shown;
+    request->shown = subscription->subscriber->held.shown;
     request->window = window;
     request->subscription = subscription;
     request->kind = kind;

@@ -104,6 +104,19 @@ static void settle_all(struct windows *windows)
 
 /* ---- who gives one up ---- */
 
+/* As max_windows counts them. */
+static size_t windows_watched(const struct windows *windows)
+{
+    INVARIANT(windows->count >= windows->lingering + windows->extra);
+    return windows->count - windows->lingering - windows->extra;
+}
+
+void windows_count(const struct windows *windows, size_t *watched, size_t *members)
+{
+    *watched = windows_watched(windows);
+    *members = windows->members;
+}
+
 /* One that it watches alone; else one that others of its owner watch, too. */
 static struct window *oldest_of(const struct windows *windows, const struct subscriber *subscriber)
 {

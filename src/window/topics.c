@@ -130,7 +130,7 @@ static void mark(struct window *window, int64_t before)
 static void mark_lists(struct hub *hub, int64_t before)
 {
     struct link *link, *inner;
-    for (link = hub->touched.next; link != &hub->touched; link = link->next) {
+    for (link = hub->topics.touched.next; link != &hub->topics.touched; link = link->next) {
         struct feed *feed = LINK_OWNER(struct feed, in_touched, link);
         for (inner = feed->list_windows.next; inner != &feed->list_windows; inner = inner->next)
             mark(LINK_OWNER(struct window, place.in_list, inner), before);

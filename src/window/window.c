@@ -24,19 +24,6 @@ struct windows *windows_new(void)
     return windows;
 }
 
-/* As max_windows counts them. */
-static size_t windows_watched(const struct windows *windows)
-{
-    INVARIANT(windows->count >= windows->lingering + windows->extra);
-    return windows->count - windows->lingering - windows->extra;
-}
-
-void windows_count(const struct windows *windows, size_t *watched, size_t *members)
-{
-    *watched = windows_watched(windows);
-    *members = windows->members;
-}
-
 /* Everything that decides what it holds, so that equal windows are one. */
 static char *print_name(const struct window_spec *spec)
 {

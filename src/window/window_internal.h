@@ -21,9 +21,9 @@
  *   frames.c      on a reader: rows as frames; farewells.c: deletes told with a snapshot
  *   events.c      on a reader: instead of the difference, what append views tell
  *   encode.c      on a reader: what a member's request is answered with, by
- *   resume.c      ... the log, changed.c what can be told without it,
- *   held.c        ... rows that the client has of other subscriptions,
- *   state.c       ... a row that two subscriptions of a client show
+ *   resume.c      ... the log (since.c: what may have gone and come), changed.c what can be told
+ * without it, held.c        ... rows that the client has of other subscriptions, state.c       ...
+ * a row that two subscriptions of a client show
  *
  * Invariants:
  *  1. What a window holds is what a query of the database gives at its `position`; nothing is
@@ -568,6 +568,29 @@ bool window_encode_changed(struct window_reading *reading, struct window_request
 bool window_encode_untold(struct window_reading *reading, struct window_request *request);
 /* Make its drafts its text; after the transaction. False when out of memory. */
 bool window_request_finish(struct window_request *request);
+/* since.c: how far the window can have moved behind a change. All false with result->error. */
+struct window_since {
+    struct window_reading *reading;
+    int64_t from;
+    struct map rows;         /* the window's, by key */
+    struct map changed;      /* struct window_row; only the key counts */
+    struct window_rows keys; /* the same, owned */
+    int64_t scanned;
+    int64_t max_changed;
+    bool too_many;
+    bool only_rows;        /* who is told holds nothing that could go */
+    bool only_removals;    /* of more than a snapshot would cost */
+    struct row_sink *sink; /* takes what goes and what comes */
+};
+/* What changed, or that it is too many to tell. To be ended in any case. */
+bool window_since_find(struct window_since *since);
+void window_since_fini(struct window_since *since);
+/* The rows that may have gone, and those that may have come. */
+bool window_since_put(struct window_since *since);
+/* The log lacks something of the export that came behind this change / or of what the view showed
+ * then; `current`: as in struct member. */
+bool window_since_is_trimmed(const struct window_reading *reading, int64_t from);
+bool window_since_is_unknown(const struct window_reading *reading, int64_t from, bool current);
 /* What may have left the window behind the change `from`, into `lost`; *all false: that is too much
  * to tell, or not known any more, and nothing is there. */
 bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,

@@ -207,7 +207,7 @@ static void break_outbox(int fault)
 {
     struct subscription *subscription = make(NULL);
     struct subscription *other = add("k");
-    subscriber->rest = text_new("abc", 3);
+    subscriber->outbox.rest = text_new("abc", 3);
     switch (fault) {
     case WAKES_ENDED:
         subscriber->ended = true;
@@ -222,7 +222,7 @@ static void break_outbox(int fault)
         subscriber_pull(subscriber);
         break;
     case TOO_MANY_SLOTS:
-        subscriber->slots = HUB_SLOTS + 1;
+        subscriber->slots.taken = HUB_SLOTS + 1;
         subscriber_take_slot(subscription);
         break;
     case NO_SLOT_TO_GIVE:
@@ -230,44 +230,44 @@ static void break_outbox(int fault)
         subscriber_give_slot(subscription);
         break;
     case WAITS_WITH_SLOT:
-        subscriber->slots = HUB_SLOTS;
+        subscriber->slots.taken = HUB_SLOTS;
         subscription->has_slot = other->has_slot = true;
-        link_append(&subscriber->waiting, &other->in_waiting);
+        link_append(&subscriber->slots.waiting, &other->in_waiting);
         subscriber_give_slot(subscription);
         break;
     case WAITS_WHILE_FREE:
-        subscriber->slots = 1;
+        subscriber->slots.taken = 1;
         subscription->has_slot = true;
-        link_append(&subscriber->waiting, &other->in_waiting);
+        link_append(&subscriber->slots.waiting, &other->in_waiting);
         subscriber_give_slot(subscription);
         break;
     case ANSWERS_PASSED:
-        subscriber->control_sent = 1;
+        subscriber->outbox.control_sent = 1;
         outbox_answers(subscriber);
         break;
     case REST_PASSED:
-        subscriber->rest_sent = 4;
+        subscriber->outbox.rest_sent = 4;
         outbox_rest(subscriber);
         break;
     case REST_LOST:
-        subscriber->rest_sent = 2;
+        subscriber->outbox.rest_sent = 2;
         subscriber_send(subscriber, text_new("def", 3));
         break;
     case PIECE_BACK:
-        subscriber->usage = (struct usage_client *)subscriber; /* not looked at */
-        subscriber->rest_rows = 1;
+        subscriber->metering.usage = (struct usage_client *)subscriber; /* not looked at */
+        subscriber->metering.rest_rows = 1;
         outbox_rest(subscriber);
         break;
     case SENT_TOO_MUCH:
-        subscriber->pulled_length = 3;
+        subscriber->metering.pulled_length = 3;
         subscriber_sent(subscriber, 4, NULL);
         break;
     case SLOT_LEFT:
-        subscriber->slots = 1;
+        subscriber->slots.taken = 1;
         subscriber_silence(subscriber);
         break;
     case WAITS_LEFT:
-        link_append(&subscriber->ready, &hub->touched);
+        link_append(&subscriber->ready, &hub->topics.touched);
         subscriber_silence(subscriber);
         break;
     case NO_SUBSCRIBERS:
@@ -405,7 +405,7 @@ static void break_feed(int fault)
         subscription->knowledge.full = true;
         subscription->reader->pull(subscription);
         feed_offer(feed, change);
-        hub->channel_bytes = 0;
+        hub->topics.channel_bytes = 0;
         feed_leave(feed, subscription);
         break;
     case ENDS_WITH_GROUP:
@@ -452,7 +452,7 @@ static void break_hub(int fault)
     make_hub();
     switch (fault) {
     case HELD_LIST_LOST:
-        subscriber->held_count = 1;
+        subscriber->held.count = 1;
         subscriber_free(subscriber);
         break;
     case HUB_ENDS_COUNTING:
@@ -460,7 +460,7 @@ static void break_hub(int fault)
         hub_free(hub);
         break;
     case HUB_ENDS_WITH_CHANNEL:
-        hub->channel_bytes = 1;
+        hub->topics.channel_bytes = 1;
         hub_free(hub);
         break;
     case HUB_ENDS_WITH_PAGES:
@@ -479,14 +479,14 @@ static void break_hub(int fault)
         struct error error;
         assert_true(view_set_add_export(hub->views, span_of("W"), &error));
         assert_non_null(hub_await(hub, &view));
-        hub->waiting = 0;
+        hub->exports.waiting = 0;
         hub_add_export(hub, &export);
         break;
     }
     case STOPS_UNCOUNTED: {
         struct view view = {.export_name = "W"};
         struct hub_export *awaited = hub_await(hub, &view);
-        hub->waiting = 0;
+        hub->exports.waiting = 0;
         hub_stop_waiting(hub, awaited);
         break;
     }
@@ -600,7 +600,7 @@ static void break_held(int fault)
         held_forget(&source);
         break;
     case HELD_UNCOUNTED:
-        link_append(&subscriber->held, &held->in_list);
+        link_append(&subscriber->held.list, &held->in_list);
         subscription->asked.with_snapshot = true;
         subscription->asked.limit = -1;
         held_take(subscription);
@@ -608,7 +608,7 @@ static void break_held(int fault)
     case HALF_A_FRAME:
     case OWNS_NOTHING: {
         struct subscription *keyed = add("k");
-        link_append(&subscriber->owners, &keyed->beside.in_owners);
+        link_append(&subscriber->owners.list, &keyed->beside.in_owners);
         if (fault == HALF_A_FRAME)
             key_owners_pass(subscriber, span_make("\x82", 1));
         key_owner_left(subscription);
@@ -638,19 +638,19 @@ static const struct broken_case cases[] = {
     {break_outbox, WAKES_ENDED, "!subscriber->ended"},
     {break_outbox, MESSAGE_TO_ENDED, "!subscriber->ended"},
     {break_outbox, PULLS_ENDED, "!subscriber->ended"},
-    {break_outbox, TOO_MANY_SLOTS, "subscriber->slots <= HUB_SLOTS"},
-    {break_outbox, NO_SLOT_TO_GIVE, "subscriber->slots > 0"},
-    {break_outbox, WAITS_WITH_SLOT, "!next->has_slot && subscriber->slots == HUB_SLOTS"},
-    {break_outbox, WAITS_WHILE_FREE, "!next->has_slot && subscriber->slots == HUB_SLOTS"},
-    {break_outbox, ANSWERS_PASSED, "subscriber->control_sent <= control->length"},
-    {break_outbox, REST_PASSED, "subscriber->rest_sent <= rest->length"},
+    {break_outbox, TOO_MANY_SLOTS, "subscriber->slots.taken <= HUB_SLOTS"},
+    {break_outbox, NO_SLOT_TO_GIVE, "subscriber->slots.taken > 0"},
+    {break_outbox, WAITS_WITH_SLOT, "!next->has_slot && subscriber->slots.taken == HUB_SLOTS"},
+    {break_outbox, WAITS_WHILE_FREE, "!next->has_slot && subscriber->slots.taken == HUB_SLOTS"},
+    {break_outbox, ANSWERS_PASSED, "subscriber->outbox.control_sent <= control->length"},
+    {break_outbox, REST_PASSED, "subscriber->outbox.rest_sent <= rest->length"},
     {break_outbox, REST_LOST,
-     "!subscriber->rest || subscriber->rest_sent == subscriber->rest->length"},
-    {break_outbox, PIECE_BACK, "rows >= subscriber->rest_rows"},
+     "!subscriber->outbox.rest || subscriber->outbox.rest_sent == subscriber->outbox.rest->length"},
+    {break_outbox, PIECE_BACK, "rows >= subscriber->metering.rest_rows"},
     {break_outbox, SENT_TOO_MUCH, "length <= pulled"},
-    {break_outbox, SLOT_LEFT, "!subscriber->count && !subscriber->slots"},
+    {break_outbox, SLOT_LEFT, "!subscriber->count && !subscriber->slots.taken"},
     {break_outbox, WAITS_LEFT,
-     "link_alone(&subscriber->ready) && link_alone(&subscriber->waiting)"},
+     "link_alone(&subscriber->ready) && link_alone(&subscriber->slots.waiting)"},
     {break_outbox, NO_SUBSCRIBERS, "subscriber->encoding || subscriber->hub->subscriber_count > 0"},
     {break_outbox, BODIES_LATE, "!subscriber->encoding && !subscriber->count"},
     {break_outbox, BODIES_NOT_WRITTEN, "subscriber->encoding"},
@@ -678,18 +678,18 @@ static const struct broken_case cases[] = {
     {break_feed, OFFERED_BEYOND, "feed->offered <= head"},
     {break_feed, KEYS_BACK, "!group->count || group->ids[group->first + group->count - 1] < id"},
     {break_feed, KEYS_BEYOND, "group->first + group->count <= group->capacity"},
-    {break_feed, CHANNEL_UNCOUNTED, "hub->channel_bytes + feed->channel.bytes >= before"},
+    {break_feed, CHANNEL_UNCOUNTED, "hub->topics.channel_bytes + feed->channel.bytes >= before"},
     {break_feed, ENDS_WITH_GROUP, "!feed->unkeyed && !feed->groups.count"},
     {break_feed, ENDS_WITH_WINDOW, "link_alone(&feed->resting) && link_alone(&feed->list_windows)"},
     {break_feed, GROUP_ENDS_RESTING, "link_alone(&group->resting)"},
 
     {break_hub, HUB_ENDS_COUNTING, "!hub->subscriber_count && !hub->subscription_count"},
-    {break_hub, HUB_ENDS_WITH_CHANNEL, "!hub->channel_bytes && !hub->grown_pages"},
-    {break_hub, HUB_ENDS_WITH_PAGES, "!hub->channel_bytes && !hub->grown_pages"},
+    {break_hub, HUB_ENDS_WITH_CHANNEL, "!hub->topics.channel_bytes && !hub->grown_pages"},
+    {break_hub, HUB_ENDS_WITH_PAGES, "!hub->topics.channel_bytes && !hub->grown_pages"},
     {break_hub, HEAD_BACK, "seq_compare(hub->head, commit->head) <= 0"},
     {break_hub, HEAD_BEYOND, "hub->ring.last == commit->last_change"},
-    {break_hub, WAITS_UNCOUNTED, "hub->waiting >= waited_for"},
-    {break_hub, STOPS_UNCOUNTED, "hub->waiting > 0"},
+    {break_hub, WAITS_UNCOUNTED, "hub->exports.waiting >= waited_for"},
+    {break_hub, STOPS_UNCOUNTED, "hub->exports.waiting > 0"},
 
     {break_reader, TASK_TWICE, "!subscription->task"},
     {break_reader, TASK_BACK_FOR_NEXT, "subscription->task == task && !task->returned"},
@@ -705,8 +705,8 @@ static const struct broken_case cases[] = {
     {break_held, UNPINNED, "held->source->pins > 0"},
     {break_held, PINNED_WIDENED, "!held->pinned"},
     {break_held, HELD_UNCOUNTED,
-     "subscriber->held_count > 0 && subscriber->held_bytes >= held->key_length"},
-    {break_hub, HELD_LIST_LOST, "!subscriber->held_count || !link_alone(&subscriber->held)"},
+     "subscriber->held.count > 0 && subscriber->held.bytes >= held->key_length"},
+    {break_hub, HELD_LIST_LOST, "!subscriber->held.count || !link_alone(&subscriber->held.list)"},
     {break_held, HALF_A_FRAME, "frame.length && frame.length <= rest.length"},
     {break_held, OWNS_NOTHING, "subscription_owns_key(subscription)"},
 };

@@ -1,0 +1,410 @@
+/*
+ * How far a window can have moved since a change. What it was then is not known, but when c
+ * entities changed since, every row that did not change stands at most c places from where it
+ * stood. So what the client may hold and must lose lies among what changed and the c rows beyond
+ * each end, and what it may lack among what changed and the c rows within each end.
+ */
+#include "rows/scoped_scan.h"
+#include "store/watched.h"
+#include "window/window_internal.h"
+
+enum {
+    SCAN_FACTOR = 10,   /* log rows looked at for each entity that may have changed, */
+    PASS_FACTOR = 100,  /* and, with those of other exports, passed over */
+    FEW_CHANGED = 100,  /* entities that may always have changed, */
+    ROW_CHANGED = 10,   /* and more for each row: beyond that a snapshot costs less */
+    LOST_CHANGED = 1000 /* instead of the first, where there is no snapshot to choose instead */
+};
+
+/* A sink for the keys of what goes. */
+struct lost_keys {
+    struct row_sink sink;
+    struct window_rows *rows;
+    size_t bytes;
+    bool too_many;
+};
+
+static bool lacks_memory(struct window_since *since)
+{
+    return error_set(&since->reading->result->error, ERROR_MEMORY,
+                     "out of memory while resuming a window");
+}
+
+/* ---- what changed ---- */
+
+/*
+ * `fate`: FATE_LEFT: the client may have seen it; FATE_CARRIED: it may not have, because of its
+ * scope or because the view hides it; FATE_REPLACED: so if it may not see it now. A cut is over all
+ * rows: those that the view hides move it, so they count.
+ */
+static bool note_changed(struct window_since *since, struct span key, enum window_fate fate)
+{
+    const struct window *window = since->reading->window;
+    bool hidden = !view_shows(window->spec.view, key);
+    struct window_row *noted = map_get(&since->changed, key);
+    if (hidden && !window_is_cut(window))
+        return true;
+    if (hidden)
+        fate = FATE_CARRIED;
+    if (noted && (fate == FATE_LEFT || noted->fate == FATE_CARRIED))
+        noted->fate = fate;
+    if (noted)
+        return true;
+    if ((int64_t)since->keys.count >= since->max_changed) {
+        since->too_many = true;
+        return false;
+    }
+    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
+    if (!row || !window_rows_add(&since->keys, row)) {
+        memory_free(row);
+        return lacks_memory(since);
+    }
+    row->fate = fate;
+    return map_add(&since->changed, row) || lacks_memory(since);
+}
+
+static bool count_scanned(struct window_since *since)
+{
+    if (++since->scanned > SCAN_FACTOR * since->max_changed)
+        since->too_many = true;
+    return !since->too_many;
+}
+
+static bool each_change(void *argument, const struct store_change *change,
+                        const struct store_entity *entity)
+{
+    struct window_since *since = argument;
+    struct sight sight = row_scope_log_sight(since->reading->window->spec.scope, change);
+    (void)entity;
+    return count_scanned(since) &&
+           note_changed(since, change->key, sight.before || sight.after ? FATE_LEFT : FATE_CARRIED);
+}
+
+static bool each_flip(void *argument, struct span key)
+{
+    struct window_since *since = argument;
+    return count_scanned(since) &&
+           note_changed(since, key, since->reading->window->spec.scope ? FATE_REPLACED : FATE_LEFT);
+}
+
+/* A cut is moved by whatever changed; else what others see does not count. */
+static bool counts_seen_only(const struct window *window)
+{
+    const struct view_stage *stage = window->spec.view->stage;
+    return window->spec.scope && (!stage || (!stage->has_cut && !stage->source));
+}
+
+/* Behind the export's newest change there is nothing to look through. */
+static bool scan_log(struct window_since *since)
+{
+    struct window_reading *reading = since->reading;
+    const struct store_export *export = &reading->state->export;
+    struct error *error = &reading->result->error;
+    bool by_label = counts_seen_only(reading->window);
+    struct scoped scoped = {by_label ? reading->window->spec.scope : NULL, NULL};
+    int64_t floor = reading->state->log.floor_change;
+    int64_t behind = export->last_change - (since->from > floor ? since->from : floor);
+    since->too_many = !scoped.scope && behind > PASS_FACTOR * since->max_changed;
+    return behind <= 0 || since->too_many ||
+           (scoped_scan_changes(scoped, reading->reader, export->id, span_make(NULL, 0),
+                                since->from, export->last_change, false, each_change, since,
+                                error) &&
+            error->code == ERROR_NONE);
+}
+
+static bool each_trimmed(void *argument, struct span key, struct span label, int64_t change)
+{
+    struct window_since *since = argument;
+    const struct window *window = since->reading->window;
+    if (span_equal(label, span_of(STORE_WATCHED_MOVED)))
+        return !window->spec.view->stage || each_flip(since, key);
+    bool seen = row_scope_sees(window->spec.scope, label);
+    if (change <= since->from || (!seen && counts_seen_only(window)))
+        return true;
+    return count_scanned(since) && note_changed(since, key, seen ? FATE_LEFT : FATE_CARRIED);
+}
+
+/* What the log does not tell any more, where it was kept beside it. */
+static bool scan_trimmed(struct window_since *since)
+{
+    struct window_reading *reading = since->reading;
+    struct error *error = &reading->result->error;
+    if (!since->only_removals)
+        return true;
+    return store_scan_watched_keys(reading->reader, false, reading->state->export.id, since->from,
+                                   INT64_MAX, each_trimmed, since, error) &&
+           error->code == ERROR_NONE;
+}
+
+static bool find_changed(struct window_since *since)
+{
+    struct window_reading *reading = since->reading;
+    struct error *error = &reading->result->error;
+    if (reading->window->spec.key.data)
+        return true; /* one row at most: it goes or comes, whatever changed beside it */
+    if (!scan_trimmed(since) || (!since->too_many && !scan_log(since)))
+        return false;
+    if (since->too_many || !reading->window->spec.view->stage)
+        return true;
+    return store_scan_flips(reading->reader, reading->state->export.id, since->from, -1, each_flip,
+                            since, error) &&
+           error->code == ERROR_NONE && window_judge_moved(reading, &since->keys);
+}
+
+/* ---- what goes ---- */
+
+static bool put_delete(struct window_since *since, struct span key)
+{
+    return row_sink_remove(since->sink, key) || lacks_memory(since);
+}
+
+static bool each_neighbour(void *argument, const struct store_entity *row)
+{
+    struct window_since *since = argument;
+    const struct window_spec *spec = &since->reading->window->spec;
+    if (map_get(&since->rows, row->key) || map_get(&since->changed, row->key) ||
+        !view_shows(spec->view, row->key))
+        return true;
+    /* Of those that were scoped already the text is not at hand. */
+    if (row->data.data && !row_scope_shows(spec->scope, spec->view, row->data))
+        return true;
+    return put_delete(since, row->key);
+}
+
+static bool each_stage_neighbour(void *argument, struct span place, const struct store_entity *row)
+{
+    (void)place;
+    return each_neighbour(argument, row);
+}
+
+static bool scan_neighbours(struct window_since *since, int64_t first, int64_t count)
+{
+    struct window_reading *reading = since->reading;
+    const struct view_stage *stage = reading->window->spec.view->stage;
+    bool with_data = reading->window->spec.scope != NULL;
+    struct error *error = &reading->result->error;
+    if (count <= 0)
+        return true;
+    bool done =
+        stage ? store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0), first, count,
+                                 stage->cut.last, with_data, each_stage_neighbour, since, error)
+              : store_scan_list(reading->reader, reading->state->export.id, first, count, with_data,
+                                each_neighbour, since, error);
+    return done && error->code == ERROR_NONE;
+}
+
+static bool match_neighbours(struct window_since *since, int64_t first, int64_t end)
+{
+    const struct window_rows *matches = &since->reading->window->matches.rows;
+    for (int64_t i = first < 0 ? 0 : first; i < end && i < (int64_t)matches->count; i++) {
+        struct store_entity row = {.key = window_row_key(matches->list[i])};
+        if (!each_neighbour(since, &row))
+            return false;
+    }
+    return true;
+}
+
+/* Of a short cut under a filter all rows count as near. */
+static bool is_filtered_cut(const struct window *window)
+{
+    return window_is_cut(window) && window->spec.is_short &&
+           (window->spec.query || window->spec.view->key_count || window->spec.scope);
+}
+
+static bool scan_above(struct window_since *since, int64_t first, int64_t near)
+{
+    int64_t above = first < near ? first : near;
+    return scan_neighbours(since, first - above, above);
+}
+
+/* Rows that a filter lets pass: beyond the window's ends, and beyond those of the cut. */
+static bool put_matches_near(struct window_since *since, int64_t near)
+{
+    const struct window *window = since->reading->window;
+    struct view_cut cut = window_view_cut(window);
+    int64_t first = window->spec.skip, end = first + (int64_t)window->content.rows.count;
+    if (!match_neighbours(since, first - near, first) || !match_neighbours(since, end, end + near))
+        return false;
+    if (!window_is_cut(window))
+        return true;
+    bool ends = cut.take != VIEW_ALL && cut.take < INT64_MAX - cut.skip;
+    return scan_above(since, cut.skip, near) &&
+           (!ends || scan_neighbours(since, cut.skip + cut.take, near));
+}
+
+static bool put_neighbours(struct window_since *since)
+{
+    struct window *window = since->reading->window;
+    int64_t near = (int64_t)since->keys.count;
+    struct view_cut cut = window_view_cut(window);
+    int64_t first = cut.skip + window->spec.skip;
+    int64_t end = first + (int64_t)window->content.rows.count;
+    if (window->spec.key.data)
+        return window->content.rows.count > 0 || put_delete(since, window->spec.key);
+    if (window_keeps_matches(window))
+        return put_matches_near(since, near);
+    if (window->matches.state == MATCHES_PASSED)
+        return window_scan_seen(since->reading, first - near, first, each_neighbour, since,
+                                &since->too_many) &&
+               (since->too_many || window_scan_seen(since->reading, end, end + near, each_neighbour,
+                                                    since, &since->too_many));
+    if (is_filtered_cut(window)) {
+        int64_t above = cut.skip < near ? cut.skip : near;
+        return scan_neighbours(since, cut.skip - above, above + cut.take + near);
+    }
+    return scan_above(since, first, near) && scan_neighbours(since, end, near);
+}
+
+static bool put_deletes(struct window_since *since)
+{
+    for (size_t i = 0; i < since->keys.count; i++) {
+        struct span key = window_row_key(since->keys.list[i]);
+        bool seen = since->keys.list[i]->fate == FATE_LEFT;
+        if (seen && !map_get(&since->rows, key) && !put_delete(since, key))
+            return false;
+    }
+    return put_neighbours(since);
+}
+
+/* ---- what comes ---- */
+
+static bool may_lack(const struct window_since *since, size_t index)
+{
+    const struct window *window = since->reading->window;
+    const struct window_row *row = window->content.rows.list[index];
+    struct view_cut cut = window_view_cut(window);
+    size_t near = since->keys.count, count = window->content.rows.count;
+    if (row->change > since->from || map_get(&since->changed, window_row_key(row)))
+        return true;
+    if (window->spec.key.data) /* others, or time, may have let it in */
+        return window->spec.view->stage && !since->only_rows;
+    if (is_filtered_cut(window))
+        return near > 0;
+    bool begins = window->spec.skip > 0 || cut.skip > 0;
+    bool ends = window->spec.take != VIEW_ALL || cut.take != VIEW_ALL || cut.last;
+    return (begins && index < near) || (ends && count - index <= near);
+}
+
+static bool put_rows(struct window_since *since)
+{
+    const struct window_rows *rows = &since->reading->window->content.rows;
+    for (size_t i = 0; i < rows->count; i++)
+        if (may_lack(since, i) &&
+            !window_put_row(since->reading, window_row_key(rows->list[i]), since->sink))
+            return false;
+    return true;
+}
+
+/* ---- the whole ---- */
+
+/*
+ * A change costs a row of the log, a row beyond each end of the window and, mostly, two deletes; a
+ * row of a snapshot costs its text. Measured, a snapshot is cheaper from some ten changes for each
+ * row on.
+ */
+static int64_t most_changed(const struct window_since *since)
+{
+    const struct window_reading *reading = since->reading;
+    int64_t most = (since->only_removals ? LOST_CHANGED : FEW_CHANGED) +
+                   ROW_CHANGED * (int64_t)reading->window->content.rows.count;
+    return most < reading->max_rows ? most : reading->max_rows;
+}
+
+/* The log lacks something of the export that came behind this change. */
+bool window_since_is_trimmed(const struct window_reading *reading, int64_t from)
+{
+    return reading->state->found && from < reading->state->export.floor_change;
+}
+
+/* ... or of what time moved in the view since then. */
+static bool has_lost_moves(const struct window_reading *reading, int64_t from)
+{
+    return reading->state->found && from <= reading->state->export.flip_floor;
+}
+
+/* ... or of what time moved in the query. */
+static bool moves_unnoted(const struct window_reading *reading)
+{
+    return view_query_is_timed(reading->window->spec.query);
+}
+
+/* ... or it was before the view showed what it does now. */
+static bool is_before(const struct window_reading *reading, int64_t from)
+{
+    return from < reading->state->log.cursor_floor ||
+           (reading->window->spec.view->stage && from < reading->built);
+}
+
+static bool lacks_changes(const struct window_reading *reading, int64_t from)
+{
+    return window_since_is_trimmed(reading, from) ||
+           (reading->window->spec.view->stage && has_lost_moves(reading, from));
+}
+
+bool window_since_is_unknown(const struct window_reading *reading, int64_t from, bool current)
+{
+    return lacks_changes(reading, from) || moves_unnoted(reading) ||
+           (!current && is_before(reading, from));
+}
+
+bool window_since_find(struct window_since *since)
+{
+    map_init(&since->changed, window_row_map_key);
+    since->max_changed = most_changed(since);
+    return (window_index_rows(since->reading->window, &since->rows) || lacks_memory(since)) &&
+           find_changed(since);
+}
+
+bool window_since_put(struct window_since *since)
+{
+    return (since->only_rows || put_deletes(since)) && (since->only_removals || put_rows(since));
+}
+
+void window_since_fini(struct window_since *since)
+{
+    map_fini(&since->rows);
+    map_fini(&since->changed);
+    window_rows_fini(&since->keys);
+}
+
+/* ---- what may have left ---- */
+
+static bool note_lost(struct row_sink *sink, struct span key)
+{
+    struct lost_keys *lost = (struct lost_keys *)sink;
+    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
+    lost->bytes += key.length;
+    lost->too_many = lost->bytes > WINDOW_EXIT_BYTES;
+    if (row && window_rows_add(lost->rows, row))
+        return !lost->too_many;
+    memory_free(row);
+    return false;
+}
+
+bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,
+                      bool *all)
+{
+    static const struct row_sink_ops ops = {.remove = note_lost};
+    struct lost_keys keys = {.sink = {.ops = &ops}, .rows = lost};
+    struct window_since since = {
+        .reading = reading, .from = from, .only_removals = true, .sink = &keys.sink};
+    int64_t floor;
+    if (!store_read_watched_floor(reading->reader, &floor, &reading->result->error))
+        return false;
+    bool kept = floor >= 0 && from >= floor &&
+                reading->state->log.last_change - from <= STORE_WATCHED_CHANGES;
+    bool known = kept || !lacks_changes(reading, from);
+    *all = !reading->state->found || (known && !is_before(reading, from));
+    if (!reading->state->found || !*all)
+        return true;
+    bool done = window_since_find(&since) && (since.too_many || window_since_put(&since));
+    window_since_fini(&since);
+    if (keys.too_many || (since.too_many && reading->result->error.code == ERROR_NONE)) {
+        done = true; /* what was noted is worth nothing */
+        reading->result->error.code = ERROR_NONE;
+    }
+    *all = done && !since.too_many && !keys.too_many;
+    if (!*all)
+        window_rows_fini(lost);
+    return done;
+}
