@@ -10,10 +10,10 @@ static bool is_sorted_by_seq(const struct view *view)
 /* By what, in the keys of a query or else the view's own. */
 static size_t find_sorts(const struct subscription *subscription, struct wire_sort *sorts)
 {
-    const struct feed *feed = subscription->feed;
-    const struct view_stage *stage = feed->view->stage;
+    const struct topic *topic = subscription->topic;
+    const struct view_stage *stage = topic->view->stage;
     const struct view_query *query =
-        subscription->member ? feed->hub->window_ops->order(subscription) : NULL;
+        subscription->member ? topic->hub->window_ops->order(subscription) : NULL;
     size_t count = view_query_sorts(query);
     for (size_t i = 0; i < count; i++)
         sorts[i].path = view_query_sort_path(query, i, &sorts[i].count, &sorts[i].descending);
@@ -26,23 +26,23 @@ static size_t find_sorts(const struct subscription *subscription, struct wire_so
 void subscription_announce(struct subscription *subscription, int resumed)
 {
     struct subscriber *subscriber = subscription->subscriber;
-    const struct feed *feed = subscription->feed;
+    const struct topic *topic = subscription->topic;
     struct wire_sort sorts[VIEW_QUERY_SORTS];
     size_t sort_count = find_sorts(subscription, sorts);
     char epoch[VIEW_EPOCH];
     struct wire_subscribed subscribed = {
-        .encoding = feed->encoding,
+        .encoding = topic->encoding,
         .tape = subscription->tape.on ? &subscription->tape.window : NULL,
-        .view = span_of(feed->view->id),
-        .mode = feed->mode,
-        .sorted_by_seq = !sort_count && is_sorted_by_seq(feed->view),
+        .view = span_of(topic->view->id),
+        .mode = topic->mode,
+        .sorted_by_seq = !sort_count && is_sorted_by_seq(topic->view),
         .sorts = sorts,
         .sort_count = sort_count,
-        .epoch = span_of(view_epoch(subscriber->hub, feed->view, feed->scope, epoch)),
+        .epoch = span_of(view_epoch(subscriber->hub, topic->view, topic->scope, epoch)),
         .resumed = resumed};
     if (subscription->member)
         subscribed.has_take =
-            feed->hub->window_ops->part(subscription, &subscribed.take, &subscribed.skip);
+            topic->hub->window_ops->part(subscription, &subscribed.take, &subscribed.skip);
     size_t before = subscriber->outbox.control.length;
     wire_subscribed(&subscriber->outbox.control, &subscribed);
     if (subscription->meter && !subscriber->outbox.control.failed) {
@@ -55,7 +55,7 @@ void subscription_announce(struct subscription *subscription, int resumed)
 
 void subscription_error(const struct subscription *subscription, const struct error *error)
 {
-    const struct wire_about about = {.view = span_of(subscription->feed->view->id),
+    const struct wire_about about = {.view = span_of(subscription->topic->view->id),
                                      .key = subscription_key(subscription)};
     subscriber_error_about(subscription->subscriber, error, &about);
 }

@@ -53,7 +53,7 @@ static enum catch_up_style choose_style(const struct subscription *subscription)
     enum log_purpose purpose = subscription->log.purpose;
     if (purpose == LOG_OVERLAPS)
         return CATCH_UP_RESUME;
-    if (subscription->feed->mode == WIRE_APPEND)
+    if (subscription->topic->mode == WIRE_APPEND)
         return subscription->knowledge.full || is_answer(purpose) ? CATCH_UP_EVENTS
                                                                   : CATCH_UP_WHOLE;
     return is_told_end(purpose) ? CATCH_UP_RESUME : CATCH_UP_WHOLE;
@@ -66,7 +66,7 @@ static enum catch_up_part choose_part(const struct subscription *subscription)
     enum log_purpose purpose = subscription->log.purpose;
     if (purpose == LOG_DELETES)
         return CATCH_UP_GONE;
-    return purpose == LOG_RESUMES && subscription->feed->encoding ? CATCH_UP_ROWS : CATCH_UP_ALL;
+    return purpose == LOG_RESUMES && subscription->topic->encoding ? CATCH_UP_ROWS : CATCH_UP_ALL;
 }
 
 /*
@@ -79,7 +79,7 @@ static enum catch_up_part choose_part(const struct subscription *subscription)
  */
 static unsigned grow(struct subscription *subscription)
 {
-    struct hub *hub = subscription->feed->hub;
+    struct hub *hub = subscription->topic->hub;
     if (!subscription->log.page_growth || hub->grown_pages >= HUB_GROWN_PAGES)
         return 0;
     hub->grown_pages++;
@@ -99,23 +99,23 @@ void log_release(struct subscription *subscription)
 
 static struct catch_up_request make_request(struct subscription *subscription)
 {
-    const struct feed *feed = subscription->feed;
+    const struct topic *topic = subscription->topic;
     const struct log_part *log = &subscription->log;
     bool resuming = is_told_end(log->purpose);
     unsigned growth = grow(subscription);
     return (struct catch_up_request){
-        .view = feed->view,
-        .encoding = feed->encoding,
-        .scope = feed->scope,
+        .view = topic->view,
+        .encoding = topic->encoding,
+        .scope = topic->scope,
         .was = subscription->moved.was,
-        .mode = feed->mode,
+        .mode = topic->mode,
         .style = choose_style(subscription),
         .from = subscription->cursor,
         .resume_from = log->from,
-        .page_bytes = feed->hub->options.page_bytes << growth,
-        .scan_rows = feed->hub->options.scan_rows
+        .page_bytes = topic->hub->options.page_bytes << growth,
+        .scan_rows = topic->hub->options.scan_rows
                      << (growth < HUB_SCAN_GROWTH ? growth : HUB_SCAN_GROWTH),
-        .max_array = engine_max_array_length(feed->hub->engine, span_of(feed->view->export_name)),
+        .max_array = engine_max_array_length(topic->hub->engine, span_of(topic->view->export_name)),
         .resuming = resuming,
         .part = choose_part(subscription),
         .query = subscription->tape.query,
@@ -161,7 +161,7 @@ static bool ask(struct subscription *subscription)
  * client, and comes whole when it changes next. */
 static int64_t skip_to_present(struct subscription *subscription, int64_t reached)
 {
-    int64_t head = subscription->feed->hub->ring.last;
+    int64_t head = subscription->topic->hub->ring.last;
     if (head < reached)
         head = reached; /* the reader was ahead of the loop */
     subscription_know(subscription, (struct knowledge){.resumed = true,
@@ -257,7 +257,7 @@ void log_answer(struct subscription *subscription, const struct resume_query *fo
     log->target = found->to;
     log->seq = found->after;
     log->ambiguous_until = found->ambiguous_until;
-    log->only_greater = found->only_greater && subscription->feed->mode == WIRE_APPEND;
+    log->only_greater = found->only_greater && subscription->topic->mode == WIRE_APPEND;
     log->greater = found->after;
 }
 

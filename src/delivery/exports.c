@@ -5,7 +5,7 @@
  * without a number; readers look for it by its name and find nothing, so that all else is as with
  * any other. When it is fed, the number comes (hub_add_export).
  *
- * What clients name costs memory, so there are bounds, and a name is forgotten with its last feed.
+ * What clients name costs memory, so there are bounds, and a name is forgotten with its last topic.
  */
 #include "delivery/hub_internal.h"
 
@@ -31,7 +31,7 @@ void exports_fini(struct hub *hub)
     size_t position = 0;
     struct hub_export *export;
     while ((export = map_next(&hub->exports.by_name, &position))) {
-        label_index_fini(&export->topics);
+        label_index_fini(&export->by_label);
         memory_free(export);
     }
     map_fini(&hub->exports.by_name);
@@ -55,11 +55,11 @@ static struct hub_export *new_export(struct hub *hub, struct span name)
         return NULL;
     *export = (struct hub_export){.id = UINT32_MAX, .name_length = name.length};
     memcpy(export->name, name.data, name.length);
-    link_init(&export->feeds);
-    label_index_init(&export->topics);
+    link_init(&export->topics);
+    label_index_init(&export->by_label);
     if (map_add(&hub->exports.by_name, export))
         return export;
-    label_index_fini(&export->topics);
+    label_index_fini(&export->by_label);
     memory_free(export);
     return NULL;
 }
@@ -67,7 +67,7 @@ static struct hub_export *new_export(struct hub *hub, struct span name)
 static void drop_export(struct hub *hub, struct hub_export *export)
 {
     map_remove(&hub->exports.by_name, export_key(export));
-    label_index_fini(&export->topics);
+    label_index_fini(&export->by_label);
     memory_free(export);
 }
 
@@ -194,7 +194,7 @@ static size_t count_others(struct subscriber *subscriber, struct span name)
     struct link *link = subscriber->subscriptions.next;
     for (; link != &subscriber->subscriptions; link = link->next) {
         struct hub_export *export =
-            LINK_OWNER(struct subscription, in_subscriber, link)->feed->export;
+            LINK_OWNER(struct subscription, in_subscriber, link)->topic->export;
         if (!export->waiting || export->counted == ask)
             continue;
         export->counted = ask;
@@ -214,7 +214,7 @@ bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct
     if (own >= HUB_WAITING_EACH)
         return error_set(error, ERROR_SUBSCRIPTION_LIMIT,
                          "export '%.128s' was never fed, and this connection waits for %zu such "
-                         "exports already, the most it may; unsubscribe from one, feed it first, "
+                         "exports already, the most it may; unsubscribe from one, topic it first, "
                          "or name the exports in the configuration",
                          view->export_name, own);
     if (!export)
@@ -222,7 +222,7 @@ bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct
     return export || hub->exports.waiting < hub->options.max_waiting ||
            error_set(error, ERROR_SUBSCRIPTION_LIMIT,
                      "export '%.128s' was never fed, and %zu such exports are waited for already, "
-                     "as many as max_waiting_exports allows; feed it first, or name the exports "
+                     "as many as max_waiting_exports allows; topic it first, or name the exports "
                      "in the configuration",
                      view->export_name, hub->exports.waiting);
 }
@@ -243,7 +243,7 @@ struct hub_export *hub_await(struct hub *hub, const struct view *view)
 
 void hub_stop_waiting(struct hub *hub, struct hub_export *export)
 {
-    if (!export->waiting || !link_alone(&export->feeds))
+    if (!export->waiting || !link_alone(&export->topics))
         return;
     INVARIANT(hub->exports.waiting > 0);
     hub->exports.waiting--;

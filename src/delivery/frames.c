@@ -7,29 +7,29 @@
  * Elsewhere it comes whole, so that it replaces what a client may still hold of a former life of
  * the key.
  */
-static enum row_operation operation_for(const struct feed *feed, const struct change *change,
+static enum row_operation operation_for(const struct topic *topic, const struct change *change,
                                         enum key_state state)
 {
     if (row_is_gone(change->operation))
         return ROW_DELETE;
     if (change->operation == ROW_CREATE)
-        return feed->mode == WIRE_APPEND ? ROW_PATCH : ROW_UPSERT;
+        return topic->mode == WIRE_APPEND ? ROW_PATCH : ROW_UPSERT;
     return state == KEY_SENT_WHOLE ? change->operation : ROW_UPSERT;
 }
 
-bool frame_change(struct feed *feed, const struct change *change, enum key_state state,
+bool frame_change(struct topic *topic, const struct change *change, enum key_state state,
                   struct buffer *out)
 {
     char seq[SEQ_SIZE];
-    struct wire_change frame = {.encoding = feed->encoding,
+    struct wire_change frame = {.encoding = topic->encoding,
                                 .change = change->id,
-                                .on_tape = feed->mode == WIRE_APPEND,
-                                .mode = feed->mode,
-                                .view = span_of(feed->view->id),
-                                .operation = operation_for(feed, change, state),
+                                .on_tape = topic->mode == WIRE_APPEND,
+                                .mode = topic->mode,
+                                .view = span_of(topic->view->id),
+                                .operation = operation_for(topic, change, state),
                                 .key = change_key(change)};
-    if (feed->scope) {
-        struct sight sight = row_scope_sight(feed->scope, change);
+    if (topic->scope) {
+        struct sight sight = row_scope_sight(topic->scope, change);
         if (!sight.before && !sight.after)
             return true;
         if (!sight.after)
@@ -42,14 +42,14 @@ bool frame_change(struct feed *feed, const struct change *change, enum key_state
     if (whole && !change_entity(change).data)
         return false; /* too large to travel with its change: the database has it */
     struct span object = whole ? change_entity(change) : change_patch(change);
-    if (!leaves && !frame_show(feed->view, object, &feed->hub->scratch.shown, &frame.data))
+    if (!leaves && !frame_show(topic->view, object, &topic->hub->scratch.shown, &frame.data))
         return false;
     if (frame.operation == ROW_PATCH &&
-        !frame_show_append(feed->view, change_append(change), &feed->hub->scratch.paths,
+        !frame_show_append(topic->view, change_append(change), &topic->hub->scratch.paths,
                            &frame.append))
         return false;
     frame.seq = frame_seq(seq, (struct seq){change->slot, change->index});
-    counter_add(&feed->hub->metrics.frames[feed->mode], 1);
+    counter_add(&topic->hub->metrics.frames[topic->mode], 1);
     return wire_change(out, &frame);
 }
 

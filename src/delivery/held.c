@@ -86,17 +86,17 @@ void held_forget(struct held_source *source)
 /* What a member has, or may still have; source NULL: nothing. */
 static struct held of_member(const struct subscription *subscription)
 {
-    struct window_shown shown = subscription->feed->hub->window_ops->shown(subscription);
-    return (struct held){.view = subscription->feed->view,
+    struct window_shown shown = subscription->topic->hub->window_ops->shown(subscription);
+    return (struct held){.view = subscription->topic->view,
                          .kind = HELD_WINDOW,
                          .source = shown.source,
                          .version = shown.version,
                          .former = shown.former,
-                         .scope = subscription->feed->scope};
+                         .scope = subscription->topic->scope};
 }
 
 /* `group` NULL: of any key. NULL when out of memory. */
-static struct held *held_new(const struct feed *feed, const struct key_group *group)
+static struct held *held_new(const struct topic *topic, const struct key_group *group)
 {
     size_t length = group ? group->key_length : 0;
     struct held *held = memory_new(sizeof *held + length);
@@ -104,8 +104,8 @@ static struct held *held_new(const struct feed *feed, const struct key_group *gr
         return NULL;
     link_init(&held->in_list);
     link_init(&held->in_source);
-    held->view = view_ref(feed->view);
-    held->scope = row_scope_ref(feed->scope);
+    held->view = view_ref(topic->view);
+    held->scope = row_scope_ref(topic->scope);
     held->kind = group ? HELD_KEY : HELD_ALL;
     held->key_length = length;
     if (length)
@@ -117,7 +117,7 @@ static struct held *held_new(const struct feed *feed, const struct key_group *gr
 static struct held *of_subscription(const struct subscription *subscription, bool pinned)
 {
     if (!subscription->member)
-        return held_new(subscription->feed, subscription->group);
+        return held_new(subscription->topic, subscription->group);
     struct held held = of_member(subscription);
     return held.source ? held_copy(&held, pinned) : NULL;
 }
@@ -285,7 +285,7 @@ static bool shows_all(const struct subscription *subscription)
 
 static bool hold_any(struct subscription *subscription)
 {
-    struct held *held = held_new(subscription->feed, NULL);
+    struct held *held = held_new(subscription->topic, NULL);
     if (held)
         link_append(&subscription->held.rows, &held->in_list);
     return held != NULL;
@@ -294,7 +294,7 @@ static bool hold_any(struct subscription *subscription)
 void held_take(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
-    const struct view *view = subscription->feed->view;
+    const struct view *view = subscription->topic->view;
     struct link *link = subscriber->held.list.next;
     subscription->beside.others = subscription->beside.others || subscriber->held.any;
     if (!subscription->member && !shows_all(subscription)) {
@@ -321,7 +321,7 @@ void held_take(struct subscription *subscription)
 bool held_others(const struct subscription *subscription)
 {
     const struct held_source *own =
-        subscription->member ? subscription->feed->hub->window_ops->source(subscription) : NULL;
+        subscription->member ? subscription->topic->hub->window_ops->source(subscription) : NULL;
     const struct link *link;
     for (link = subscription->held.rows.next; link != &subscription->held.rows; link = link->next)
         if (LINK_OWNER(struct held, in_list, link)->source != own)
@@ -364,7 +364,7 @@ static bool lend(const struct held *held, struct link *list)
 
 bool held_lend_shown(const struct subscription *other, struct link *list)
 {
-    if (other->member && !other->feed->hub->window_ops->has_shown(other))
+    if (other->member && !other->topic->hub->window_ops->has_shown(other))
         return true;
     struct held *shown = of_subscription(other, true);
     if (!shown)
@@ -377,7 +377,7 @@ bool held_lend_shown(const struct subscription *other, struct link *list)
 static bool is_beside(const struct subscription *other, const struct subscription *subscription)
 {
     return other != subscription &&
-           strcmp(other->feed->view->id, subscription->feed->view->id) == 0;
+           strcmp(other->topic->view->id, subscription->topic->view->id) == 0;
 }
 
 /* What is lent of a window that has not sent anything yet covers what it will send. */
@@ -390,7 +390,7 @@ static bool lend_shown(const struct subscription *subscription, struct link *lis
             continue;
         if (!held_lend_shown(other, list))
             return false;
-        if (!other->member || other->feed->hub->window_ops->has_shown(other))
+        if (!other->member || other->topic->hub->window_ops->has_shown(other))
             held_shows(other);
     }
     return true;

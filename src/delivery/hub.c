@@ -1,10 +1,10 @@
 /* The hub's life, its exports, and what a commit does to it. */
 #include "delivery/hub_internal.h"
 
-static struct span feed_key(const void *value)
+static struct span topic_key(const void *value)
 {
-    const struct feed *feed = value;
-    return span_make(feed->name, feed->name_length);
+    const struct topic *topic = value;
+    return span_make(topic->name, topic->name_length);
 }
 
 struct hub *hub_new(const struct hub_options *options, struct view_set *views,
@@ -49,7 +49,7 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views,
     hub->views = views;
     ring_init(&hub->ring, 0, options->ring_bytes);
     exports_init(hub);
-    map_init(&hub->topics.by_name, feed_key);
+    map_init(&hub->topics.by_name, topic_key);
     map_init(&hub->row_scopes, row_scope_name);
     link_init(&hub->topics.touched);
     link_init(&hub->topics.long_channels);
@@ -107,24 +107,24 @@ static void offer_to(struct link *topics, const struct change *change)
 {
     struct link *link;
     for (link = topics ? topics->next : NULL; link != topics; link = link->next)
-        feed_offer(LINK_OWNER(struct label_place, in_list, link)->topic, change);
+        topic_offer(LINK_OWNER(struct label_place, in_list, link)->target, change);
 }
 
 /* To who sees the row now, and to who saw it. */
 static void offer(struct hub_export *export, const struct change *change)
 {
     export->last_change = change->id;
-    offer_to(&export->topics.everything, change);
-    offer_to(label_index_find(&export->topics, change_scope(change)), change);
-    offer_to(label_index_find(&export->topics, change_scope_left(change)), change);
+    offer_to(&export->by_label.everything, change);
+    offer_to(label_index_find(&export->by_label, change_scope(change)), change);
+    offer_to(label_index_find(&export->by_label, change_scope_left(change)), change);
 }
 
 static void settle(struct hub *hub, int64_t first, int64_t head)
 {
     struct link *link;
     for (link = hub->topics.touched.next; link != &hub->topics.touched; link = link->next)
-        feed_settle(LINK_OWNER(struct feed, in_touched, link), first, head);
-    feeds_trim(hub);
+        topic_settle(LINK_OWNER(struct topic, in_touched, link), first, head);
+    topics_trim(hub);
 }
 
 /* Offering only notes who has something to pull; the ring then takes the change over. */
@@ -232,12 +232,13 @@ size_t hub_view_subscriptions(const struct hub *hub, struct span view_id)
         view ? map_get(&hub->exports.by_name, span_of(view->export_name)) : NULL;
     size_t count = 0;
     if (!export || !view->scope) {
-        const struct feed *feed = map_get(&hub->topics.by_name, view_id);
-        return feed ? feed->subscriptions : 0;
+        const struct topic *topic = map_get(&hub->topics.by_name, view_id);
+        return topic ? topic->subscriptions : 0;
     }
-    for (const struct link *link = export->feeds.next; link != &export->feeds; link = link->next) {
-        const struct feed *feed = LINK_OWNER(struct feed, in_export, link);
-        count += feed->view == view ? feed->subscriptions : 0;
+    for (const struct link *link = export->topics.next; link != &export->topics;
+         link = link->next) {
+        const struct topic *topic = LINK_OWNER(struct topic, in_export, link);
+        count += topic->view == view ? topic->subscriptions : 0;
     }
     return count;
 }

@@ -163,7 +163,7 @@ struct hub_metrics {
     struct counter catch_ups, resumes, resumes_refused;
     struct counter resumes_shared; /* of windows: an equal one was served for it */
     struct counter window_looks;
-    struct counter topics_offered;     /* feeds and windows that changes were held against */
+    struct counter topics_offered;     /* topics and windows that changes were held against */
     struct counter windows_broken_off; /* given up for others */
     struct histogram publish_latency;  /* from a request's arrival to its frames being ready */
 };

@@ -2,7 +2,7 @@
  * What the hub's files share. All of it belongs to the loop thread; jobs carry copies of what they
  * need to the readers and come back.
  *
- *   subscriber (one per connection) --> subscriptions --> feed (one per view that is listened to)
+ *   subscriber (one per connection) --> subscriptions --> topic (one per view that is listened to)
  *                                                          |-- channel: ready frames for all
  *                                                          |-- key groups: who wants one key
  *
@@ -13,10 +13,10 @@
 
 #include "access/shares.h"
 #include "base/link.h"
-#include "delivery/feed.h"
 #include "delivery/held.h"
 #include "delivery/hub.h"
 #include "delivery/subscription.h"
+#include "delivery/topic.h"
 #include "delivery/view_epoch.h"
 #include "delivery/window_ops.h"
 #include "rows/row_scope.h"
@@ -185,10 +185,10 @@ struct export_registry {
 };
 
 struct topic_registry {
-    struct map by_name;        /* struct feed */
-    struct link touched;       /* feed.in_touched: those that the commit at hand is for */
+    struct map by_name;        /* struct topic */
+    struct link touched;       /* topic.in_touched: those that the commit at hand is for */
     size_t channel_bytes;      /* of the channels of all */
-    struct link long_channels; /* feed.in_long: those that can drop their oldest block */
+    struct link long_channels; /* topic.in_long: those that can drop their oldest block */
 };
 
 /* Room for what is put together, until the next time. */
@@ -243,14 +243,14 @@ bool hub_has_view(const struct hub *hub, struct span id);
 bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct error *error);
 /* The view's export, to be waited for from now on if it was never fed; NULL when out of memory. */
 struct hub_export *hub_await(struct hub *hub, const struct view *view);
-/* It is in no feed any more: nobody waits for it. */
+/* It is in no topic any more: nobody waits for it. */
 void hub_stop_waiting(struct hub *hub, struct hub_export *export);
 
 /* frames.c */
-/* The change as the feed's view shows it, appended to out: a patch, or the whole entity when the
+/* The change as the topic's view shows it, appended to out: a patch, or the whole entity when the
  * subscriber may lack it, or nothing: to one that holds nothing of the key a delete is none. False
  * when out of memory, or when the entity is not at hand: then the subscriber is to be served from
  * the database. */
-bool frame_change(struct feed *feed, const struct change *change, enum key_state state,
+bool frame_change(struct topic *topic, const struct change *change, enum key_state state,
                   struct buffer *out);
 #endif

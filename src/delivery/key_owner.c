@@ -25,7 +25,7 @@ static struct subscription *owner_of(const struct link *link)
 
 static bool is_same_view(const struct subscription *a, const struct subscription *b)
 {
-    return strcmp(a->feed->view->id, b->feed->view->id) == 0;
+    return strcmp(a->topic->view->id, b->topic->view->id) == 0;
 }
 
 static bool is_unkeyed(const struct subscription *subscription)
@@ -60,7 +60,7 @@ static bool own(struct subscription *subscription)
     if (subscription_owns_key(subscription))
         return true;
     buffer_init(&names, UINT32_MAX);
-    doc_escape(&names, span_of(subscription->feed->view->id));
+    doc_escape(&names, span_of(subscription->topic->view->id));
     doc_escape(&names, subscription_key(subscription));
     if (names.failed) {
         buffer_fini(&names);
@@ -155,7 +155,7 @@ void key_owner_begins(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
     struct link *link;
-    subscription->beside.begun = subscription->feed->hub->ring.last;
+    subscription->beside.begun = subscription->topic->hub->ring.last;
     subscription->beside.stated = KEY_STATED_UNKNOWN;
     subscription->beside.unstated &= subscription_owns_key(subscription);
     if (subscription_owns_key(subscription)) {
@@ -190,14 +190,14 @@ static int64_t oldest_state(const struct subscription *other)
 
 static int64_t newest_state(const struct subscription *other)
 {
-    return other->member ? other->feed->hub->window_ops->newest_state(other) : other->cursor;
+    return other->member ? other->topic->hub->window_ops->newest_state(other) : other->cursor;
 }
 
 /* Whether the row was the same in all states that the two have sent of it. Of one that resumed,
  * they reach back behind what its group knows of the row. */
 static bool is_settled(const struct subscription *owner, const struct subscription *other)
 {
-    const struct ring *ring = &owner->feed->hub->ring;
+    const struct ring *ring = &owner->topic->hub->ring;
     const struct key_group *group = owner->group;
     int64_t oldest = oldest_state(other);
     int64_t last = group->count ? group->ids[group->first + group->count - 1] : 0;
@@ -216,7 +216,7 @@ static int64_t sent_state(const struct subscription *owner)
 static bool may_leave(const struct subscription *owner)
 {
     const struct subscription *other = find_other(owner);
-    int64_t last = owner->feed->hub->ring.last;
+    int64_t last = owner->topic->hub->ring.last;
     bool has_told = owner->member ? !owner->beside.unstated && !link_alone(&owner->in_rest)
                                   : !link_alone(&owner->in_rest) || owner->cursor >= last;
     return is_live(owner) && !owner->beside.restates && has_told &&
@@ -270,7 +270,7 @@ void key_owners_wake(struct subscriber *subscriber)
 bool key_owner_opens(const struct subscription *subscription)
 {
     return subscription_owns_key(subscription) && subscription->member &&
-           !subscription->feed->hub->window_ops->states_row(subscription);
+           !subscription->topic->hub->window_ops->states_row(subscription);
 }
 
 bool key_owner_may_state(const struct subscription *subscription)
@@ -282,7 +282,7 @@ bool key_owner_may_state(const struct subscription *subscription)
 bool key_owner_is_told(const struct subscription *subscription, int64_t change)
 {
     const struct subscription *other = find_other(subscription);
-    return !other || (has_all(other) && change <= subscription->feed->hub->ring.last);
+    return !other || (has_all(other) && change <= subscription->topic->hub->ring.last);
 }
 
 int64_t key_owner_others_state(const struct subscription *subscription)

@@ -1,20 +1,21 @@
-/* A live subscription: frames from its feed's channel, or put together from the ring of changes. */
+/* A live subscription: frames from its topic's channel, or put together from the ring of changes.
+ */
 #include "delivery/hub_internal.h"
 
 /* Try to go on from the channel: for those who know every key and want all of the view. */
 static void enter_channel(struct subscription *subscription)
 {
-    struct feed *feed = subscription->feed;
-    struct hub *hub = feed->hub;
+    struct topic *topic = subscription->topic;
+    struct hub *hub = topic->hub;
     if (subscription->group || !subscription->knowledge.full || subscription->tape.query ||
         subscription->cursor > hub->ring.last)
         return;
-    if (!feed->channel_on) {
-        channel_init(&feed->channel, hub->ring.last);
-        feed->channel_on = true;
+    if (!topic->channel_on) {
+        channel_init(&topic->channel, hub->ring.last);
+        topic->channel_on = true;
     }
     subscription->live.in_channel =
-        channel_seek(&feed->channel, subscription->cursor, &subscription->live.place);
+        channel_seek(&topic->channel, subscription->cursor, &subscription->live.place);
 }
 
 static struct reader_step pull_channel(struct subscription *subscription)
@@ -22,9 +23,9 @@ static struct reader_step pull_channel(struct subscription *subscription)
     struct reader_step step = {.then = STEP_MORE};
     bool behind;
     struct text *whole;
-    INVARIANT(subscription->feed->channel_on);
+    INVARIANT(subscription->topic->channel_on);
     step.bytes =
-        channel_take(&subscription->feed->channel, &subscription->live.place, &behind, &whole);
+        channel_take(&subscription->topic->channel, &subscription->live.place, &behind, &whole);
     if (behind) {
         subscription->live.in_channel = false;
         return step;
@@ -37,8 +38,8 @@ static struct reader_step pull_channel(struct subscription *subscription)
 
 static bool put_frame(struct subscription *subscription, const struct change *change)
 {
-    struct feed *feed = subscription->feed;
-    if (change->export_id != feed->export->id || !view_shows(feed->view, change_key(change)))
+    struct topic *topic = subscription->topic;
+    if (change->export_id != topic->export->id || !view_shows(topic->view, change_key(change)))
         return true;
     const struct view_query *query = subscription->tape.query;
     if (query &&
@@ -48,13 +49,13 @@ static bool put_frame(struct subscription *subscription, const struct change *ch
     if (state == KEY_NEVER_SENT &&
         (subscription_owns_key(subscription) || subscription->beside.others))
         state = KEY_MAY_BE_HELD; /* by another that shows it, or showed it */
-    return frame_change(feed, change, state, &feed->hub->scratch.out);
+    return frame_change(topic, change, state, &topic->hub->scratch.out);
 }
 
 /* The ring's changes of one key, by the group's list of them. */
 static bool gather_key(struct subscription *subscription)
 {
-    struct hub *hub = subscription->feed->hub;
+    struct hub *hub = subscription->topic->hub;
     struct key_group *group = subscription->group;
     size_t low = 0, high = group->count;
     while (low < high) {
@@ -79,7 +80,7 @@ static bool gather_key(struct subscription *subscription)
 
 static bool gather_all(struct subscription *subscription)
 {
-    struct hub *hub = subscription->feed->hub;
+    struct hub *hub = subscription->topic->hub;
     while (subscription->cursor < hub->ring.last && hub->scratch.out.length < HUB_PULL) {
         const struct change *change = ring_get(&hub->ring, subscription->cursor + 1);
         if (!change || !put_frame(subscription, change))
@@ -92,7 +93,7 @@ static bool gather_all(struct subscription *subscription)
 /* Put together for this subscriber alone; large results are kept so that they go in pieces. */
 static struct reader_step pull_ring(struct subscription *subscription)
 {
-    struct hub *hub = subscription->feed->hub;
+    struct hub *hub = subscription->topic->hub;
     struct reader_step step = {.then = STEP_MORE}; /* also when nothing of it was for this view */
     buffer_clear(&hub->scratch.out);
     bool done = (subscription->group ? gather_key : gather_all)(subscription);
@@ -121,7 +122,7 @@ void live_begin(struct subscription *subscription, int64_t from)
 
 static bool is_in_ring(const struct subscription *subscription)
 {
-    const struct ring *ring = &subscription->feed->hub->ring;
+    const struct ring *ring = &subscription->topic->hub->ring;
     return subscription->cursor + 1 >= ring->first &&
            (subscription->group || !subscription->knowledge.full ||
             ring->last - subscription->cursor <= HUB_RING_GAP);
@@ -129,8 +130,8 @@ static bool is_in_ring(const struct subscription *subscription)
 
 static struct reader_step pull(struct subscription *subscription)
 {
-    struct hub *hub = subscription->feed->hub;
-    feed_pass(subscription->feed);
+    struct hub *hub = subscription->topic->hub;
+    topic_pass(subscription->topic);
     if (!subscription->live.in_channel)
         enter_channel(subscription);
     if (subscription->live.in_channel) {
@@ -139,7 +140,7 @@ static struct reader_step pull(struct subscription *subscription)
             return step;
     }
     if (subscription->cursor >= hub->ring.last) {
-        feed_rest(subscription);
+        topic_rest(subscription);
         return (struct reader_step){.then = STEP_IDLE};
     }
     if (is_in_ring(subscription) && !subscription->live.missed)
@@ -164,7 +165,7 @@ static bool is_live(const struct subscription *subscription)
 static bool has_all(const struct subscription *subscription)
 {
     return !link_alone(&subscription->in_rest) ||
-           subscription->cursor >= subscription->feed->hub->ring.last;
+           subscription->cursor >= subscription->topic->hub->ring.last;
 }
 
 const struct reader_ops live_reader = {

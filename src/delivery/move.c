@@ -16,7 +16,7 @@ static void fail(struct subscription *subscription, const struct error *error)
 static bool note_was(struct subscription *subscription)
 {
     struct hub *hub = subscription->subscriber->hub;
-    struct row_scope *was = subscription->moved.was, *seen = subscription->feed->scope;
+    struct row_scope *was = subscription->moved.was, *seen = subscription->topic->scope;
     subscription->moved.was =
         was ? row_scope_join(&hub->row_scopes, was, seen) : row_scope_ref(seen);
     /* A client that wants no snapshot goes on with the rows that both tokens show. */
@@ -27,29 +27,29 @@ static bool note_was(struct subscription *subscription)
     return subscription->moved.was != NULL;
 }
 
-/* On failure it belongs to no feed any more, and is freed here. */
-static bool change_feed(struct subscription *subscription, struct window_spec *spec,
-                        struct error *error)
+/* On failure it belongs to no topic any more, and is freed here. */
+static bool change_topic(struct subscription *subscription, struct window_spec *spec,
+                         struct error *error)
 {
     struct subscriber *subscriber = subscription->subscriber;
-    struct feed *old = subscription->feed;
+    struct topic *old = subscription->topic;
     const struct view *view = view_ref(old->view);
-    struct feed *feed = feed_get(subscriber, view);
+    struct topic *topic = topic_get(subscriber, view);
     struct span own = subscription_key(subscription), key = span_make(NULL, 0);
     char *copy = own.data ? memory_copy_string(own.data, own.length) : NULL;
-    bool ready = feed && (copy || !own.data);
+    bool ready = topic && (copy || !own.data);
     if (copy)
         key = span_make(copy, own.length);
     bool joined = false;
     if (ready) {
-        feed_leave(old, subscription);
-        joined = spec ? feed_join_window(feed, subscription, spec, error)
-                      : feed_join(feed, subscription, key);
+        topic_leave(old, subscription);
+        joined = spec ? topic_join_window(topic, subscription, spec, error)
+                      : topic_join(topic, subscription, key);
     }
     if (!joined) {
         const struct wire_about about = {.view = span_of(view->id), .key = key};
-        if (feed)
-            feed_drop_unused(feed);
+        if (topic)
+            topic_drop_unused(topic);
         subscriber_error_about(subscriber, error, &about);
         if (ready)
             subscription_drop(subscription);
@@ -70,7 +70,7 @@ static void move_window(struct subscription *subscription, struct error *error)
         return;
     }
     held_move(subscription);
-    bool moved = change_feed(subscription, spec, error);
+    bool moved = change_topic(subscription, spec, error);
     windows->drop(spec);
     if (!moved)
         return;
@@ -82,7 +82,7 @@ void subscription_move(struct subscription *subscription)
 {
     struct error error;
     error_set(&error, ERROR_MEMORY, "out of memory for a subscription to '%.128s'",
-              subscription->feed->view->id);
+              subscription->topic->view->id);
     phase_stop(subscription);
     if (subscription->member) {
         move_window(subscription, &error);
@@ -92,7 +92,7 @@ void subscription_move(struct subscription *subscription)
         fail(subscription, &error);
         return;
     }
-    if (!change_feed(subscription, NULL, &error))
+    if (!change_topic(subscription, NULL, &error))
         return;
     subscription_announce(subscription, 0);
     phase_begin_moved(subscription);

@@ -24,7 +24,7 @@ static const bool follows[READER_KINDS][READER_KINDS] = {
 
 static const struct window_ops *windows_of(const struct subscription *subscription)
 {
-    return subscription->feed->hub->window_ops;
+    return subscription->topic->hub->window_ops;
 }
 
 static void enter(struct subscription *subscription, enum reader_kind kind)
@@ -82,7 +82,7 @@ void phase_begin(struct subscription *subscription)
         begin_snapshot(subscription);
     } else {
         subscription_know(subscription, (struct knowledge){.full = false});
-        begin_live(subscription, subscription->feed->hub->ring.last);
+        begin_live(subscription, subscription->topic->hub->ring.last);
     }
 }
 
@@ -97,7 +97,7 @@ void phase_refuse_cursor(struct subscription *subscription)
         tape_expire(subscription);
         return;
     }
-    counter_add(&subscription->feed->hub->metrics.resumes_refused, 1);
+    counter_add(&subscription->topic->hub->metrics.resumes_refused, 1);
     subscription_announce(subscription, 0);
     phase_begin(subscription);
 }

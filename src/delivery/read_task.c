@@ -19,7 +19,7 @@ static bool hand_over(struct read_task *task, bool again)
     task->read.owner = task->subscription->subscriber->owner;
     task->read.is_long = again;
     task->done = task->returned = false;
-    return engine_read(task->subscription->feed->hub->engine, &task->read);
+    return engine_read(task->subscription->topic->hub->engine, &task->read);
 }
 
 static void arrived(struct engine_event *event)
@@ -37,7 +37,7 @@ static void arrived(struct engine_event *event)
         task->done = is_too_much(&task->error);
     } else if (!task->done) {
         log_error("hub", "read-failed", log_text("for", task->what),
-                  log_text("view", subscription->feed->view->id),
+                  log_text("view", subscription->topic->view->id),
                   log_text("error", task->error.message));
     }
     task->returned = true;

@@ -37,7 +37,7 @@ struct span subscription_key(const struct subscription *subscription)
 {
     const struct key_group *group = subscription->group;
     if (subscription->member)
-        return subscription->feed->hub->window_ops->key(subscription);
+        return subscription->topic->hub->window_ops->key(subscription);
     return group ? span_make(group->key, group->key_length) : span_make(NULL, 0);
 }
 

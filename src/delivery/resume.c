@@ -32,10 +32,10 @@ bool resume_start(struct subscription *subscription, struct seq after, struct cu
     it->task.run = run;
     it->task.again = again;
     it->task.dropped = dropped;
-    it->query = (struct resume_query){.view = view_ref(subscription->feed->view),
+    it->query = (struct resume_query){.view = view_ref(subscription->topic->view),
                                       .after = after,
                                       .origin = origin,
-                                      .scan_rows = subscription->feed->hub->options.scan_rows};
+                                      .scan_rows = subscription->topic->hub->options.scan_rows};
     return read_task_start(subscription, &it->task);
 }
 
@@ -59,12 +59,12 @@ static struct reader_step accept(struct subscription *subscription,
     step.current = found->origin.current;
     if (subscription->member) /* which says whether it takes it */
         return step;
-    counter_add(&subscription->feed->hub->metrics.resumes, 1);
+    counter_add(&subscription->topic->hub->metrics.resumes, 1);
     go_on_from(subscription, found);
     step.next = READER_LOG;
     step.resumed = true;
     /* The one entity of a state view comes with any snapshot, whether it changed or not. */
-    if (subscription->feed->mode == WIRE_STATE && subscription->asked.with_snapshot)
+    if (subscription->topic->mode == WIRE_STATE && subscription->asked.with_snapshot)
         step.from = 0;
     return step;
 }

@@ -241,12 +241,12 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     job->query.deleted_since = engine_due_ms(snapshots->hub->engine) - options->tombstone_ms;
     buffer_init(&job->query.left, UINT32_MAX);
     job->query.max_rows = options->snapshot_rows;
-    job->query.scope = row_scope_ref(subscription->feed->scope);
+    job->query.scope = row_scope_ref(subscription->topic->scope);
     job->query.was = row_scope_ref(subscription->moved.was);
     buffer_init(&job->query.seen_key, UINT32_MAX);
-    snapshot_drafts_init(&job->query.drafts, view_ref(subscription->feed->view),
-                         subscription->feed->mode, &subscription->snapshot.place);
-    job->query.drafts.sink.encoding = subscription->feed->encoding;
+    snapshot_drafts_init(&job->query.drafts, view_ref(subscription->topic->view),
+                         subscription->topic->mode, &subscription->snapshot.place);
+    job->query.drafts.sink.encoding = subscription->topic->encoding;
     return job;
 }
 
@@ -280,7 +280,7 @@ static bool join_or_start(struct snapshots *snapshots, struct subscription *subs
     struct build *build = map_get(&snapshots->builds, name);
     if (!build)
         return build_start(snapshots, subscription, name);
-    bool late = build->started_at < subscription->feed->export->last_change;
+    bool late = build->started_at < subscription->topic->export->last_change;
     link_append(late ? &build->late : &build->waiting, &subscription->snapshot.in_build);
     return true;
 }
@@ -289,7 +289,7 @@ static struct snapshot_batch *from_cache(struct snapshots *snapshots,
                                          const struct subscription *subscription, struct span name)
 {
     bool first = subscription->snapshot.place.latest == 0;
-    int64_t fresh = first ? subscription->feed->export->last_change : 0;
+    int64_t fresh = first ? subscription->topic->export->last_change : 0;
     struct snapshot_batch *batch = snapshot_cache_get(snapshots->cache, name, fresh);
     counter_add(&snapshots->hub->metrics.snapshot_batches_shared, batch != NULL);
     return batch;
@@ -301,7 +301,7 @@ static struct reader_step refuse(struct subscription *subscription)
     error_set(&error, ERROR_QUEUE_FULL,
               "too many snapshots are wanted at once, or memory is short, for '%s'; subscribe "
               "again later",
-              subscription->feed->view->id);
+              subscription->topic->view->id);
     return reader_failed(subscription, &error);
 }
 
@@ -345,7 +345,7 @@ static enum reader_kind end(struct subscription *subscription, int64_t *from)
         subscription_lost_was(subscription);
         return READER_LIVE;
     }
-    if (subscription->feed->encoding)
+    if (subscription->topic->encoding)
         log_reset(subscription);
     else
         log_overlap(subscription, place->latest, place->seq);
@@ -377,13 +377,13 @@ static struct reader_step take(struct subscription *subscription, struct snapsho
 static struct snapshot_batch *find_or_ask(struct subscription *subscription,
                                           struct reader_step *step)
 {
-    struct snapshots *snapshots = subscription->feed->hub->snapshots;
+    struct snapshots *snapshots = subscription->topic->hub->snapshots;
     const struct snapshot_query of = {
         .key = subscription_key(subscription),
-        .scope = subscription->feed->scope,
+        .scope = subscription->topic->scope,
         .was = subscription->moved.was,
-        .drafts = {
-            .sink = {.view = subscription->feed->view, .encoding = subscription->feed->encoding}}};
+        .drafts = {.sink = {.view = subscription->topic->view,
+                            .encoding = subscription->topic->encoding}}};
     struct snapshot_batch *batch = NULL;
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);

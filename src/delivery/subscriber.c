@@ -94,7 +94,7 @@ static void end_unseen(struct subscriber *subscriber)
     struct link *link = subscriber->subscriptions.next;
     while (link != &subscriber->subscriptions) {
         struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
-        const char *view = subscription->feed->view->id;
+        const char *view = subscription->topic->view->id;
         struct error error;
         link = link->next;
         if (auth_may(subscriber->identity, AUTH_READ) &&
@@ -113,7 +113,7 @@ static void move_all(struct subscriber *subscriber)
     struct link *link = subscriber->subscriptions.next;
     while (link != &subscriber->subscriptions) {
         struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
-        struct row_scope *scope = subscription->feed->scope;
+        struct row_scope *scope = subscription->topic->scope;
         link = link->next;
         if (scope && scope != subscriber->scope)
             subscription_move(subscription);
@@ -287,7 +287,7 @@ struct hub_facts hub_describe(const struct hub *hub, const struct auth_identity 
     struct hub_facts facts = {.is_found = it != NULL};
     if (!it)
         return facts;
-    facts.mode = feed_mode(it);
+    facts.mode = topic_mode(it);
     facts.needs_key = it->mode == VIEW_STATE && (!it->stage || it->output == VIEW_KEYED);
     facts.has_tape = tape_is_of(it);
     facts.is_scoped = it->scope != NULL;

@@ -32,7 +32,7 @@ struct subscription *subscription_find(struct subscriber *subscriber, struct spa
     for (; link != &subscriber->subscriptions; link = link->next) {
         struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
         if (!subscription_leaves(subscription) &&
-            span_equal(span_of(subscription->feed->view->id), view) && same_key(subscription, key))
+            span_equal(span_of(subscription->topic->view->id), view) && same_key(subscription, key))
             return subscription;
     }
     return NULL;
@@ -106,8 +106,8 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
                                              struct window_spec *spec, struct error *error)
 {
     struct subscription *subscription = memory_new(sizeof *subscription);
-    struct feed *feed = subscription ? feed_get(subscriber, view) : NULL;
-    if (!feed) {
+    struct topic *topic = subscription ? topic_get(subscriber, view) : NULL;
+    if (!topic) {
         memory_free(subscription);
         return NULL;
     }
@@ -126,13 +126,13 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     const char *asked = remembered(message->parameters, room);
     subscription->asked.parameters = memory_copy_string(asked, strlen(asked));
     struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
-    bool joined =
-        subscription->asked.parameters && (spec ? feed_join_window(feed, subscription, spec, error)
-                                                : feed_join(feed, subscription, key));
+    bool joined = subscription->asked.parameters &&
+                  (spec ? topic_join_window(topic, subscription, spec, error)
+                        : topic_join(topic, subscription, key));
     if (!joined) {
         memory_free(subscription->asked.parameters);
         memory_free(subscription);
-        feed_drop_unused(feed);
+        topic_drop_unused(topic);
         return NULL;
     }
     link_append(&subscriber->subscriptions, &subscription->in_subscriber);
@@ -153,9 +153,9 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
 static bool may_resume(const struct subscription *subscription,
                        const struct wire_subscribe *message, struct cursor_origin *origin)
 {
-    const struct feed *feed = subscription->feed;
+    const struct topic *topic = subscription->topic;
     return !held_others(subscription) && !subscription_owns_key(subscription) &&
-           view_epoch_fits(feed->hub, feed->view, feed->scope, message->epoch, origin);
+           view_epoch_fits(topic->hub, topic->view, topic->scope, message->epoch, origin);
 }
 
 static bool begin(struct subscription *subscription, const struct wire_subscribe *message,
@@ -167,7 +167,7 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     if (!subscription->member)
         held_shows(subscription);
     key_owner_begins(subscription);
-    if (is_tape(subscription->feed->view, message)) {
+    if (is_tape(subscription->topic->view, message)) {
         phase_tape(subscription);
         return tape_open(subscription, message, error) && tape_start(subscription);
     }
@@ -248,7 +248,7 @@ void subscription_close(struct subscription *subscription)
     held_remember(subscription);
     key_owner_left(subscription);
     phase_stop(subscription);
-    feed_leave(subscription->feed, subscription);
+    topic_leave(subscription->topic, subscription);
     subscription_drop(subscription);
 }
 
@@ -256,7 +256,7 @@ void subscription_close(struct subscription *subscription)
  * another subscription shows of the row, and goes. NULL when out of memory. */
 static struct subscription *make_heir(const struct subscription *subscription)
 {
-    const struct view *view = subscription->feed->view;
+    const struct view *view = subscription->topic->view;
     struct subscriber *subscriber = subscription->subscriber;
     struct span key = subscription_key(subscription);
     char none[] = "";

@@ -5,7 +5,7 @@
  * they ask for by the functions below. A reader that is not at work keeps its part at rest.
  *
  *   part       belongs to
- *   live       live.c, and feed.c, which says that memory lacks a change
+ *   live       live.c, and topic.c, which says that memory lacks a change
  *   log        catch_up.c
  *   snapshot   snapshot.c
  *   tape       tape.c, and log and live, which pass over what its filter does not let pass
@@ -26,7 +26,7 @@
 #include "rows/row_scope.h"
 #include "usage/usage.h"
 
-struct feed;
+struct topic;
 struct hub;
 struct key_group;
 struct member;
@@ -154,7 +154,7 @@ struct asked {
 
 struct subscription {
     struct subscriber *subscriber;
-    struct feed *feed;
+    struct topic *topic;
     struct usage_meter *meter; /* NULL: it is not metered */
     struct link in_subscriber, in_ready, in_rest, in_waiting;
     struct key_group *group; /* NULL without a key */
@@ -206,7 +206,7 @@ struct span subscription_key(const struct subscription *subscription);
 void subscription_close(struct subscription *subscription);
 /* Tell the client, and close it. */
 void subscription_fail(struct subscription *subscription, const struct error *error);
-/* Free one that belongs to no feed any more, and has no work on its way. */
+/* Free one that belongs to no topic any more, and has no work on its way. */
 void subscription_drop(struct subscription *subscription);
 /* announce.c: send `subscribed`; resumed as in struct wire_subscribed. */
 void subscription_announce(struct subscription *subscription, int resumed);

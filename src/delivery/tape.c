@@ -50,7 +50,7 @@ static void read_cursor(struct tape_part *tape, const char *text)
 
 static void check_epoch(struct subscription *subscription, const char *text)
 {
-    const struct feed *feed = subscription->feed;
+    const struct topic *topic = subscription->topic;
     struct tape_part *tape = &subscription->tape;
     struct cursor_origin origin;
     char epoch[VIEW_EPOCH];
@@ -59,7 +59,7 @@ static void check_epoch(struct subscription *subscription, const char *text)
     if (fits) {
         memcpy(epoch, text, length);
         epoch[length] = '\0';
-        fits = view_epoch_fits(feed->hub, feed->view, feed->scope, epoch, &origin) &&
+        fits = view_epoch_fits(topic->hub, topic->view, topic->scope, epoch, &origin) &&
                (origin.parted < 0 || tape->after <= origin.parted);
     }
     if (!fits)
@@ -70,9 +70,9 @@ static void check_epoch(struct subscription *subscription, const char *text)
 static bool read_query(struct subscription *subscription, const struct wire_subscribe *message,
                        struct error *error)
 {
-    const struct feed *feed = subscription->feed;
+    const struct topic *topic = subscription->topic;
     struct view_query *query =
-        view_query_new(feed->view, span_of(message->query), &feed->hub->options.query, error);
+        view_query_new(topic->view, span_of(message->query), &topic->hub->options.query, error);
     subscription->tape.query = query;
     if (!query)
         return false;
@@ -87,12 +87,12 @@ static bool read_query(struct subscription *subscription, const struct wire_subs
 bool tape_open(struct subscription *subscription, const struct wire_subscribe *message,
                struct error *error)
 {
-    const struct feed *feed = subscription->feed;
+    const struct topic *topic = subscription->topic;
     struct tape_part *tape = &subscription->tape;
     if (!check(message, error))
         return false;
     tape->on = true;
-    view_epoch(feed->hub, feed->view, feed->scope, tape->epoch);
+    view_epoch(topic->hub, topic->view, topic->scope, tape->epoch);
     tape->window.epoch = span_of(tape->epoch);
     if (message->after)
         read_cursor(tape, message->after);
@@ -132,7 +132,7 @@ bool tape_start(struct subscription *subscription)
     it->task.what = "tape";
     it->task.run = run;
     it->task.dropped = dropped;
-    it->view = view_ref(subscription->feed->view);
+    it->view = view_ref(subscription->topic->view);
     return read_task_start(subscription, &it->task);
 }
 
@@ -151,7 +151,7 @@ static void refuse(struct subscription *subscription, enum wire_refusal refusal)
     error_set(&error, ERROR_INVALID_PARAMETER,
               "the cursor of view '%.128s' %s; the log has the positions from %" PRId64
               " up to %" PRId64,
-              subscription->feed->view->id, why, window->earliest, window->next - 1);
+              subscription->topic->view->id, why, window->earliest, window->next - 1);
     if (refusal != WIRE_REFUSED_CURSOR)
         problem.tape = window;
     subscriber_problem(subscription->subscriber, &problem);
@@ -161,7 +161,7 @@ static void refuse(struct subscription *subscription, enum wire_refusal refusal)
 void tape_expire(struct subscription *subscription)
 {
     enum wire_refusal wrong = subscription->tape.wrong;
-    counter_add(&subscription->feed->hub->metrics.resumes_refused, 1);
+    counter_add(&subscription->topic->hub->metrics.resumes_refused, 1);
     refuse(subscription, wrong ? wrong : WIRE_REFUSED_EXPIRED);
 }
 

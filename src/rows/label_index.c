@@ -41,7 +41,7 @@ static struct label_list *get_list(struct label_index *index, struct span label)
     return NULL;
 }
 
-static bool add_place(struct label_index *index, struct label_member *member, void *topic,
+static bool add_place(struct label_index *index, struct label_member *member, void *target,
                       struct span label)
 {
     struct label_list *list = label.data ? get_list(index, label) : NULL;
@@ -49,22 +49,22 @@ static bool add_place(struct label_index *index, struct label_member *member, vo
     if (label.data && !list)
         return false;
     place->list = list;
-    place->topic = topic;
+    place->target = target;
     link_append(list ? &list->places : &index->everything, &place->in_list);
     member->count++;
     return true;
 }
 
-bool label_index_add(struct label_index *index, struct label_member *member, void *topic,
+bool label_index_add(struct label_index *index, struct label_member *member, void *target,
                      const struct row_scope *scope)
 {
     size_t labels = scope ? row_scope_label_count(scope) : 0;
     *member = (struct label_member){.places = memory_new((labels + 1) * sizeof *member->places)};
     bool done = member->places != NULL;
     if (done && !labels)
-        return add_place(index, member, topic, span_make(NULL, 0));
+        return add_place(index, member, target, span_make(NULL, 0));
     for (size_t i = 0; done && i < labels; i++)
-        done = add_place(index, member, topic, row_scope_label(scope, i));
+        done = add_place(index, member, target, row_scope_label(scope, i));
     if (!done)
         label_index_remove(index, member);
     return done;

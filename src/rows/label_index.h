@@ -1,7 +1,7 @@
 /*
  * Finding those that a row is for by the row's label (view.h), so that a change costs who sees it
- * and not who watches. A topic (a feed, or a window of a derived view) stands in one list for each
- * label that its scope sees; one that sees every row stands in a list of its own.
+ * and not who watches. A target (a topic, or a window of a derived view) stands in one list for
+ * each label that its scope sees; one that sees every row stands in a list of its own.
  *
  * Of the loop thread.
  */
@@ -19,14 +19,14 @@ struct label_index {
 
 struct label_list;
 
-/* Where a topic stands in one list. */
+/* Where a target stands in one list. */
 struct label_place {
     struct link in_list;
     struct label_list *list; /* NULL: of those that see every row */
-    void *topic;
+    void *target;
 };
 
-/* All of a topic's places. Embedded in it; all zeroes: in no index. */
+/* All of a target's places. Embedded in it; all zeroes: in no index. */
 struct label_member {
     struct label_place *places;
     size_t count;
@@ -36,7 +36,7 @@ void label_index_init(struct label_index *index);
 /* Nobody may be in it. */
 void label_index_fini(struct label_index *index);
 /* `scope` NULL: every row is for it. False when out of memory; it is in no list then. */
-bool label_index_add(struct label_index *index, struct label_member *member, void *topic,
+bool label_index_add(struct label_index *index, struct label_member *member, void *target,
                      const struct row_scope *scope);
 void label_index_remove(struct label_index *index, struct label_member *member);
 /* The places of those that see rows with this label, but of those that see all; NULL: nobody does,

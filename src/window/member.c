@@ -15,7 +15,7 @@ static void wait_for_look(struct subscription *subscription)
 {
     link_remove(&subscription->in_rest);
     link_append(&subscription->member->window->waiting, &subscription->in_rest);
-    windows_look(subscription->feed->hub);
+    windows_look(subscription->topic->hub);
 }
 
 static void go_live(struct subscription *subscription, int64_t version)
@@ -36,7 +36,7 @@ static void go_live(struct subscription *subscription, int64_t version)
  * who lacks which rows. */
 void window_begin(struct subscription *subscription)
 {
-    const struct hub *hub = subscription->feed->hub;
+    const struct hub *hub = subscription->topic->hub;
     struct member *member = subscription->member;
     const struct window *window = member->window;
     key_owner_begins(subscription);
@@ -185,7 +185,7 @@ static struct reader_step take_answer(struct subscription *subscription,
         return step;
     }
     held_free_all(&subscription->held.rows);
-    struct hub_metrics *metrics = &subscription->feed->hub->metrics;
+    struct hub_metrics *metrics = &subscription->topic->hub->metrics;
     if (kind == WINDOW_RESUME || kind == WINDOW_BEHIND)
         counter_add(kind == WINDOW_RESUME ? &metrics->resumes : &metrics->catch_ups, 1);
     go_live(subscription, version);
@@ -237,7 +237,7 @@ static struct reader_step pull_snapshot(struct subscription *subscription)
     }
     INVARIANT(window->snapshot.version <= window->channel.head);
     if (!window->snapshot.unused)
-        counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
+        counter_add(&subscription->topic->hub->metrics.snapshot_batches_shared, 1);
     window->snapshot.unused = false;
     go_live(subscription, window->snapshot.version);
     return (struct reader_step){.text = text_ref(window->snapshot.text),

@@ -349,7 +349,7 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
     once->hub = hub;
     once->options = *options;
     once->window.spec = *spec;
-    once->window.mode = feed_mode(spec->view);
+    once->window.mode = topic_mode(spec->view);
     if (spec->take == VIEW_ALL && !spec->key.data)
         once->window.spec.take = ONCE_TAKE;
     once->window.matches.state = window_may_scan(&once->window) ? MATCHES_PASSED : MATCHES_WANTED;

@@ -1,7 +1,7 @@
 /*
- * Which windows a commit is for. A window over an export's own rows stands with its feed, which the
- * commit touched or did not. One of a derived view stands with the view's stage, and there with the
- * labels that it sees: the engine says which stages it touched, and where.
+ * Which windows a commit is for. A window over an export's own rows stands with its topic, which
+ * the commit touched or did not. One of a derived view stands with the view's stage, and there with
+ * the labels that it sees: the engine says which stages it touched, and where.
  */
 #include "window/window_internal.h"
 
@@ -65,7 +65,7 @@ bool window_topic_join(struct window *window)
     const struct view_stage *stage = window->spec.view->stage;
     INVARIANT(link_alone(&window->place.in_list) && !window->place.stage);
     if (!stage) {
-        link_append(&window->feed->list_windows, &window->place.in_list);
+        link_append(&window->topic->list_windows, &window->place.in_list);
         return true;
     }
     struct stage_topic *topic = get_topic(windows, span_of(stage->definition));
@@ -131,8 +131,8 @@ static void mark_lists(struct hub *hub, int64_t before)
 {
     struct link *link, *inner;
     for (link = hub->topics.touched.next; link != &hub->topics.touched; link = link->next) {
-        struct feed *feed = LINK_OWNER(struct feed, in_touched, link);
-        for (inner = feed->list_windows.next; inner != &feed->list_windows; inner = inner->next)
+        struct topic *topic = LINK_OWNER(struct topic, in_touched, link);
+        for (inner = topic->list_windows.next; inner != &topic->list_windows; inner = inner->next)
             mark(LINK_OWNER(struct window, place.in_list, inner), before);
     }
 }
@@ -149,7 +149,7 @@ static void mark_reached(struct hub *hub, struct link *places, const struct deri
 {
     struct link *link;
     for (link = places ? places->next : NULL; link != places; link = link->next) {
-        struct window *window = LINK_OWNER(struct label_place, in_list, link)->topic;
+        struct window *window = LINK_OWNER(struct label_place, in_list, link)->target;
         counter_add(&hub->metrics.topics_offered, 1);
         if (is_reached(window, touch))
             mark(window, before);

@@ -48,7 +48,7 @@ static char *print_name(const struct window_spec *spec)
     return text;
 }
 
-static struct window *window_new(struct hub *hub, struct feed *feed, struct window_spec *spec,
+static struct window *window_new(struct hub *hub, struct topic *topic, struct window_spec *spec,
                                  char *name)
 {
     INVARIANT(spec->skip >= 0 && spec->take >= VIEW_ALL);
@@ -56,9 +56,9 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     if (!window)
         return NULL;
     window->hub = hub;
-    window->feed = feed;
+    window->topic = topic;
     window->spec = *spec;
-    window->mode = feed->mode;
+    window->mode = topic->mode;
     window->name = name;
     window->matches.state = window_may_scan(window) ? MATCHES_PASSED : MATCHES_WANTED;
     window->kept.state = window->spec.is_extra ? WINDOW_NOT_KEPT : WINDOW_UNDECIDED;
@@ -84,7 +84,7 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     hub->windows->count++;
     hub->windows->timed += view_query_is_timed(window->spec.query);
     hub->windows->lingering++; /* until somebody joins */
-    feed->windows++;
+    topic->windows++;
     *spec = (struct window_spec){.view = NULL};
     return window;
 }
@@ -95,7 +95,7 @@ static void window_free(struct window *window)
     INVARIANT(!window->member_count && link_alone(&window->members));
     INVARIANT(link_alone(&window->waiting) && link_alone(&window->resting));
     INVARIANT(windows->count > 0 && windows->lingering > 0);
-    INVARIANT(window->feed->windows > 0);
+    INVARIANT(window->topic->windows > 0);
     held_forget(&window->source);
     window_keep_end(window);
     window_share_end(window);
@@ -109,8 +109,8 @@ static void window_free(struct window *window)
     windows->lingering--;
     if (window->content.known)
         windows->ended_us = clock_monotonic_us();
-    window->feed->windows--;
-    feed_drop_unused(window->feed);
+    window->topic->windows--;
+    topic_drop_unused(window->topic);
     if (window->channel_on)
         channel_fini(&window->channel);
     text_unref(window->snapshot.text);
@@ -141,7 +141,7 @@ void windows_end_lingering(struct windows *windows)
     while (link != &windows->lingerers) {
         struct window *window = LINK_OWNER(struct window, in_lingering, link);
         link = link->next;
-        bool is_empty = window->feed->export->waiting; /* nothing is to be told of it */
+        bool is_empty = window->topic->export->waiting; /* nothing is to be told of it */
         if (windows->lingering <= WINDOW_LINGER && !is_empty)
             continue;
         if (!window->member_count && !window->busy && !window->source.pins &&
@@ -157,7 +157,7 @@ uint64_t window_owner(const struct window *window)
     return window_member(window->members.next)->subscriber->owner;
 }
 
-static struct window *find_or_make(struct hub *hub, struct feed *feed, struct window_spec *spec,
+static struct window *find_or_make(struct hub *hub, struct topic *topic, struct window_spec *spec,
                                    struct subscriber *subscriber, struct error *error)
 {
     struct windows *windows = hub->windows;
@@ -176,7 +176,7 @@ static struct window *find_or_make(struct hub *hub, struct feed *feed, struct wi
         memory_free(name);
         return window;
     }
-    window = name ? window_new(hub, feed, spec, name) : NULL;
+    window = name ? window_new(hub, topic, spec, name) : NULL;
     if (!window) {
         memory_free(name);
         error_set(error, ERROR_MEMORY, "out of memory for a window");
@@ -198,28 +198,28 @@ static struct member *member_new(struct subscription *subscription, struct error
 
 bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error)
 {
-    struct feed *feed = subscription->feed;
+    struct topic *topic = subscription->topic;
     INVARIANT(!subscription->member);
     struct member *member = member_new(subscription, error);
-    spec->encoding = feed->encoding;
+    spec->encoding = topic->encoding;
     struct window *window =
-        member ? find_or_make(feed->hub, feed, spec, subscription->subscriber, error) : NULL;
+        member ? find_or_make(topic->hub, topic, spec, subscription->subscriber, error) : NULL;
     window_spec_fini(spec);
     if (!window) {
         memory_free(member);
         return false;
     }
-    INVARIANT(window->feed == feed);
+    INVARIANT(window->topic == topic);
     INVARIANT(!window->member_count == link_alone(&window->members));
     member->window = window;
     subscription->member = member;
     subscription->held.shown = 0;
     link_append(&window->members, &member->in_window);
-    feed->hub->windows->members++;
+    topic->hub->windows->members++;
     if (window->member_count++ == 0) {
-        INVARIANT(feed->hub->windows->lingering > 0 && !link_alone(&window->in_lingering));
-        feed->hub->windows->lingering--;
-        feed->hub->windows->extra += window->spec.is_extra;
+        INVARIANT(topic->hub->windows->lingering > 0 && !link_alone(&window->in_lingering));
+        topic->hub->windows->lingering--;
+        topic->hub->windows->extra += window->spec.is_extra;
         link_remove(&window->in_lingering);
     }
     window_share_joined(window, subscription->subscriber);

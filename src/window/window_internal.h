@@ -180,7 +180,7 @@ struct window_content {
 
 /* Where commits find it: topics.c. */
 struct window_place {
-    struct link in_list;        /* feed.list_windows, or stage_topic.windows */
+    struct link in_list;        /* topic.list_windows, or stage_topic.windows */
     struct label_member labels; /* of a derived view: its places in stage_topic.by_label */
     struct stage_topic *stage;
 };
@@ -225,7 +225,7 @@ enum window_busy { WINDOW_AT_REST, WINDOW_LOOKED_AT, WINDOW_FILLED_UP };
 
 struct window {
     struct hub *hub;
-    struct feed *feed; /* counted by the window as by a subscription */
+    struct topic *topic; /* counted by the window as by a subscription */
     struct window_spec spec;
     char *name; /* all of the spec, as text; NULL: read once, for nobody in particular */
     enum wire_mode mode;

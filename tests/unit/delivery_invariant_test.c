@@ -28,7 +28,7 @@
 /* ---- what is broken ---- */
 
 static struct hub *hub;
-static struct feed *feed;
+static struct topic *topic;
 static struct subscriber *subscriber;
 static struct read_task task;
 static struct key_group group;
@@ -39,9 +39,9 @@ static void never(void *argument)
     (void)argument;
 }
 
-static struct feed *get_feed(void)
+static struct topic *get_topic(void)
 {
-    struct feed *found = feed_get(subscriber, view_set_find(hub->views, span_of("Q/list")));
+    struct topic *found = topic_get(subscriber, view_set_find(hub->views, span_of("Q/list")));
     assert_non_null(found);
     return found;
 }
@@ -57,8 +57,8 @@ static struct subscription *add(const char *key)
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
         link_init(links[i]);
     subscription->subscriber = subscriber;
-    feed = get_feed();
-    assert_true(feed_join(feed, subscription, key ? span_of(key) : span_make(NULL, 0)));
+    topic = get_topic();
+    assert_true(topic_join(topic, subscription, key ? span_of(key) : span_make(NULL, 0)));
     link_append(&subscriber->subscriptions, &subscription->in_subscriber);
     subscriber->count++;
     return subscription;
@@ -165,7 +165,7 @@ static void break_phase(int fault)
         subscription_pull(subscription);
         break;
     case STILL_RESTS:
-        feed_rest(subscription);
+        topic_rest(subscription);
         subscription_pull(subscription);
         break;
     case SLOT_TWICE:
@@ -315,7 +315,7 @@ static void break_end(int fault)
         subscriber_ready(subscription);
         break;
     case DROPS_RESTING:
-        feed_rest(subscription);
+        topic_rest(subscription);
         break;
     case DROPS_UNCOUNTED:
         subscriber->count = 0;
@@ -324,7 +324,7 @@ static void break_end(int fault)
     subscription_drop(subscription);
 }
 
-/* ---- feeds ---- */
+/* ---- topics ---- */
 
 enum {
     RESTS_IN_LOG,
@@ -345,82 +345,82 @@ enum {
     GROUP_ENDS_RESTING
 };
 
-static void break_feed(int fault)
+static void break_topic(int fault)
 {
     bool keyed = fault == KEYS_BACK || fault == KEYS_BEYOND || fault == GROUP_ENDS_RESTING;
     struct subscription *subscription = make(keyed ? "k" : NULL);
-    struct feed other = {.subscriptions = 1};
+    struct topic other = {.subscriptions = 1};
     struct change *change = make_change(1);
     switch (fault) {
     case RESTS_IN_LOG:
         subscription->reading = READER_LOG;
-        feed_rest(subscription);
+        topic_rest(subscription);
         break;
     case RESTS_BEHIND:
         ring_add(&hub->ring, change);
-        feed_rest(subscription);
+        topic_rest(subscription);
         break;
     case JOINS_TWICE:
         subscription->group = &group;
-        feed_join(feed, subscription, span_of("k"));
+        topic_join(topic, subscription, span_of("k"));
         break;
     case LEAVES_ANOTHER:
-        feed_leave(&other, subscription);
+        topic_leave(&other, subscription);
         break;
     case LEAVES_UNCOUNTED:
-        feed->subscriptions = 0;
-        feed_leave(feed, subscription);
+        topic->subscriptions = 0;
+        topic_leave(topic, subscription);
         break;
     case LEAVES_HUB_UNCOUNTED:
         hub->subscription_count = 0;
-        feed_leave(feed, subscription);
+        topic_leave(topic, subscription);
         break;
     case LEAVES_UNKEYED:
-        feed->unkeyed = 0;
-        feed_leave(feed, subscription);
+        topic->unkeyed = 0;
+        topic_leave(topic, subscription);
         break;
     case OFFERED_BACK:
-        feed->offered = 2;
-        feed_offer(feed, change);
+        topic->offered = 2;
+        topic_offer(topic, change);
         break;
     case OFFERED_OTHERS:
         change->export_id = 2;
-        feed_offer(feed, change);
+        topic_offer(topic, change);
         break;
     case OFFERED_BEYOND:
-        feed->offered = 2;
-        feed_settle(feed, 1, 1);
+        topic->offered = 2;
+        topic_settle(topic, 1, 1);
         break;
     case KEYS_BACK:
-        feed_offer(feed, make_change(2));
-        feed->offered = 0;
-        feed_offer(feed, change);
+        topic_offer(topic, make_change(2));
+        topic->offered = 0;
+        topic_offer(topic, change);
         break;
     case KEYS_BEYOND:
-        feed_offer(feed, change);
+        topic_offer(topic, change);
         subscription->group->first = 100;
-        feed_offer(feed, make_change(2));
+        topic_offer(topic, make_change(2));
         break;
     case CHANNEL_UNCOUNTED:
         subscription->knowledge.full = true;
         subscription->reader->pull(subscription);
-        feed_offer(feed, change);
+        topic_offer(topic, change);
         hub->topics.channel_bytes = 0;
-        feed_leave(feed, subscription);
+        topic_leave(topic, subscription);
         break;
     case ENDS_WITH_GROUP:
-        feed->subscriptions = 0;
-        feed->unkeyed = 1;
-        feed_drop_unused(feed);
+        topic->subscriptions = 0;
+        topic->unkeyed = 1;
+        topic_drop_unused(topic);
         break;
     case ENDS_WITH_WINDOW:
-        feed->subscriptions = feed->unkeyed = 0;
-        link_append(&feed->list_windows, &subscription->in_ready);
-        feed_drop_unused(feed);
+        topic->subscriptions = topic->unkeyed = 0;
+        link_append(&topic->list_windows, &subscription->in_ready);
+        topic_drop_unused(topic);
         break;
     case GROUP_ENDS_RESTING:
         link_append(&subscription->group->resting, &subscription->in_ready);
-        feed_leave(feed, subscription);
+        topic_leave(topic, subscription);
         break;
     }
 }
@@ -549,8 +549,8 @@ static void break_reader(int fault)
         subscription->reader->pull(subscription);
         break;
     case CURSOR_BACK:
-        feed->channel_on = true;
-        channel_init(&feed->channel, 0);
+        topic->channel_on = true;
+        channel_init(&topic->channel, 0);
         subscription->live.in_channel = true;
         subscription->cursor = 5;
         subscription->reader->pull(subscription);
@@ -585,7 +585,7 @@ static void break_held(int fault)
     link_init(&held->in_list);
     link_init(&held->in_source);
     link_init(&source.remembered);
-    held->view = view_ref(feed->view);
+    held->view = view_ref(topic->view);
     held->kind = HELD_ALL;
     switch (fault) {
     case UNPINNED:
@@ -665,23 +665,24 @@ static const struct broken_case cases[] = {
      "link_alone(&subscription->in_rest) && link_alone(&subscription->snapshot.in_build)"},
     {break_end, DROPS_UNCOUNTED, "subscription->subscriber->count > 0"},
 
-    {break_feed, RESTS_IN_LOG, "subscription->reading == READER_LIVE"},
-    {break_feed, RESTS_BEHIND, "subscription->cursor >= subscription->feed->hub->ring.last"},
-    {break_feed, JOINS_TWICE, "!subscription->group && !subscription->member"},
-    {break_feed, LEAVES_ANOTHER, "subscription->feed == feed && feed->subscriptions > 0"},
-    {break_feed, LEAVES_UNCOUNTED, "subscription->feed == feed && feed->subscriptions > 0"},
-    {break_feed, LEAVES_HUB_UNCOUNTED, "feed->hub->subscription_count >= feed->subscriptions"},
-    {break_feed, LEAVES_UNKEYED,
-     "subscription->member || subscription->group || feed->unkeyed > 0"},
-    {break_feed, OFFERED_BACK, "feed->offered <= change->id"},
-    {break_feed, OFFERED_OTHERS, "feed->export->id == change->export_id"},
-    {break_feed, OFFERED_BEYOND, "feed->offered <= head"},
-    {break_feed, KEYS_BACK, "!group->count || group->ids[group->first + group->count - 1] < id"},
-    {break_feed, KEYS_BEYOND, "group->first + group->count <= group->capacity"},
-    {break_feed, CHANNEL_UNCOUNTED, "hub->topics.channel_bytes + feed->channel.bytes >= before"},
-    {break_feed, ENDS_WITH_GROUP, "!feed->unkeyed && !feed->groups.count"},
-    {break_feed, ENDS_WITH_WINDOW, "link_alone(&feed->resting) && link_alone(&feed->list_windows)"},
-    {break_feed, GROUP_ENDS_RESTING, "link_alone(&group->resting)"},
+    {break_topic, RESTS_IN_LOG, "subscription->reading == READER_LIVE"},
+    {break_topic, RESTS_BEHIND, "subscription->cursor >= subscription->topic->hub->ring.last"},
+    {break_topic, JOINS_TWICE, "!subscription->group && !subscription->member"},
+    {break_topic, LEAVES_ANOTHER, "subscription->topic == topic && topic->subscriptions > 0"},
+    {break_topic, LEAVES_UNCOUNTED, "subscription->topic == topic && topic->subscriptions > 0"},
+    {break_topic, LEAVES_HUB_UNCOUNTED, "topic->hub->subscription_count >= topic->subscriptions"},
+    {break_topic, LEAVES_UNKEYED,
+     "subscription->member || subscription->group || topic->unkeyed > 0"},
+    {break_topic, OFFERED_BACK, "topic->offered <= change->id"},
+    {break_topic, OFFERED_OTHERS, "topic->export->id == change->export_id"},
+    {break_topic, OFFERED_BEYOND, "topic->offered <= head"},
+    {break_topic, KEYS_BACK, "!group->count || group->ids[group->first + group->count - 1] < id"},
+    {break_topic, KEYS_BEYOND, "group->first + group->count <= group->capacity"},
+    {break_topic, CHANNEL_UNCOUNTED, "hub->topics.channel_bytes + topic->channel.bytes >= before"},
+    {break_topic, ENDS_WITH_GROUP, "!topic->unkeyed && !topic->groups.count"},
+    {break_topic, ENDS_WITH_WINDOW,
+     "link_alone(&topic->resting) && link_alone(&topic->list_windows)"},
+    {break_topic, GROUP_ENDS_RESTING, "link_alone(&group->resting)"},
 
     {break_hub, HUB_ENDS_COUNTING, "!hub->subscriber_count && !hub->subscription_count"},
     {break_hub, HUB_ENDS_WITH_CHANNEL, "!hub->topics.channel_bytes && !hub->grown_pages"},
@@ -696,7 +697,7 @@ static const struct broken_case cases[] = {
     {break_reader, TASK_BACK_TWICE, "subscription->task == task && !task->returned"},
     {break_reader, PAGE_BACK, "subscription->cursor <= page->to"},
     {break_reader, TASK_TAKEN_FROM_ANOTHER, "task->subscription == subscription"},
-    {break_reader, NO_CHANNEL, "subscription->feed->channel_on"},
+    {break_reader, NO_CHANNEL, "subscription->topic->channel_on"},
     {break_reader, CURSOR_BACK, "subscription->cursor <= subscription->live.place.id"},
     {break_reader, ROWS_BACK, "batch->end.rows >= subscription->snapshot.place.rows"},
     {break_reader, BATCH_FREED, "batch->references > 0"},

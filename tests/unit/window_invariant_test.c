@@ -148,7 +148,7 @@ static struct subscription *make_joiner(void)
     struct subscription *joiner = memory_new(sizeof *joiner);
     link_init(&joiner->in_rest);
     joiner->subscriber = subscriber;
-    joiner->feed = window->feed;
+    joiner->topic = window->topic;
     return joiner;
 }
 
@@ -204,7 +204,7 @@ static void break_membership(int fault)
             link_append(fault == FREED_RESTING ? &window->resting : &window->members, &alone);
         windows->lingering = WINDOW_LINGER + 1;
         windows->count = fault == FREED_UNCOUNTED ? 0 : windows->count;
-        window->feed->windows = 0;
+        window->topic->windows = 0;
         windows_end_lingering(windows);
         break;
     case MADE_OF_NOTHING: {
@@ -218,9 +218,9 @@ static void break_membership(int fault)
         join(subscription);
         break;
     case JOINS_OTHER_FEED: {
-        struct feed other = *window->feed;
+        struct topic other = *window->topic;
         struct subscription *joiner = make_joiner();
-        joiner->feed = &other;
+        joiner->topic = &other;
         join(joiner);
         break;
     }
@@ -580,13 +580,13 @@ static const struct broken_case cases[] = {
     {break_membership, FREED_RESTING,
      "link_alone(&window->waiting) && link_alone(&window->resting)"},
     {break_membership, FREED_UNCOUNTED, "windows->count > 0 && windows->lingering > 0"},
-    {break_membership, FREED_OF_FEED_UNCOUNTED, "window->feed->windows > 0"},
+    {break_membership, FREED_OF_FEED_UNCOUNTED, "window->topic->windows > 0"},
     {break_membership, MADE_OF_NOTHING, "spec->skip >= 0 && spec->take >= VIEW_ALL"},
     {break_membership, JOINS_TWICE, "!subscription->member"},
-    {break_membership, JOINS_OTHER_FEED, "window->feed == feed"},
+    {break_membership, JOINS_OTHER_FEED, "window->topic == topic"},
     {break_membership, JOINS_UNCOUNTED, "!window->member_count == link_alone(&window->members)"},
     {break_membership, JOINS_NOT_LINGERING,
-     "feed->hub->windows->lingering > 0 && !link_alone(&window->in_lingering)"},
+     "topic->hub->windows->lingering > 0 && !link_alone(&window->in_lingering)"},
     {break_membership, LEAVES_OTHERS_REQUEST, "request->subscription == subscription"},
     {break_membership, LEAVES_REQUEST_OF_OTHER_WINDOW,
      "request->window == subscription->member->window"},

@@ -1,0 +1,351 @@
+/* Topics: one per view that somebody listens to. */
+#include "delivery/hub_internal.h"
+
+static struct span group_key(const void *value)
+{
+    const struct key_group *group = value;
+    return span_make(group->key, group->key_length);
+}
+
+enum wire_mode topic_mode(const struct view *view)
+{
+    return view->mode == VIEW_STATE    ? WIRE_STATE
+           : view->mode == VIEW_APPEND ? WIRE_APPEND
+                                       : WIRE_LIST;
+}
+
+static struct topic *topic_new(const struct subscriber *subscriber, const struct view *view,
+                               struct span name)
+{
+    struct hub *hub = subscriber->hub;
+    struct hub_export *export = hub_await(hub, view);
+    struct topic *topic = export ? memory_alloc(sizeof *topic + name.length) : NULL;
+    if (!topic) {
+        if (export)
+            hub_stop_waiting(hub, export);
+        return NULL;
+    }
+    *topic = (struct topic){.hub = hub,
+                            .export = export,
+                            .view = view_ref(view),
+                            .scope = row_scope_ref(view->scope ? subscriber->scope : NULL),
+                            .encoding = subscriber->encoding,
+                            .mode = topic_mode(view),
+                            .name_length = name.length};
+    memcpy(topic->name, name.data, name.length);
+    link_init(&topic->in_export);
+    link_init(&topic->in_touched);
+    link_init(&topic->in_long);
+    link_init(&topic->list_windows);
+    link_init(&topic->resting);
+    map_init(&topic->groups, group_key);
+    bool listed = label_index_add(&export->by_label, &topic->labels, topic, topic->scope);
+    if (!listed || !map_add(&hub->topics.by_name, topic)) {
+        label_index_remove(&export->by_label, &topic->labels);
+        row_scope_unref(topic->scope);
+        view_unref(topic->view);
+        memory_free(topic);
+        hub_stop_waiting(hub, export);
+        return NULL;
+    }
+    link_append(&export->topics, &topic->in_export);
+    return topic;
+}
+
+struct topic *topic_get(const struct subscriber *subscriber, const struct view *view)
+{
+    struct hub *hub = subscriber->hub;
+    struct buffer *text = &hub->scratch.paths;
+    struct span name = span_of(view->id);
+    if (view->scope || subscriber->encoding) {
+        buffer_clear(text);
+        buffer_add_span(text, name);
+        if (view->scope) {
+            buffer_add_char(text, '\n');
+            buffer_add_span(text, row_scope_name(subscriber->scope));
+        }
+        if (subscriber->encoding)
+            buffer_add_string(text, "\nbodies");
+        if (text->failed)
+            return NULL;
+        name = buffer_span(text);
+    }
+    struct topic *topic = map_get(&hub->topics.by_name, name);
+    return topic ? topic : topic_new(subscriber, view, name);
+}
+
+/* ---- the channel ---- */
+
+/* The channel had so many bytes before something was done to it. */
+static void count_channel(struct topic *topic, size_t before)
+{
+    struct hub *hub = topic->hub;
+    bool is_long = topic->channel.next - topic->channel.first >= 2;
+    INVARIANT(hub->topics.channel_bytes + topic->channel.bytes >= before);
+    hub->topics.channel_bytes += topic->channel.bytes - before;
+    if (is_long != link_alone(&topic->in_long))
+        return;
+    if (is_long)
+        link_append(&hub->topics.long_channels, &topic->in_long);
+    else
+        link_remove(&topic->in_long);
+}
+
+static void end_channel(struct topic *topic)
+{
+    size_t before = topic->channel.bytes;
+    if (!topic->channel_on)
+        return;
+    channel_fini(&topic->channel);
+    topic->channel_on = false;
+    count_channel(topic, before);
+}
+
+void topic_pass(struct topic *topic)
+{
+    if (topic->channel_on && topic->channel.head < topic->hub->ring.last)
+        channel_pass(&topic->channel, topic->hub->ring.last);
+}
+
+/* One cap for all views: the fullest channel gives its oldest block. */
+void topics_trim(struct hub *hub)
+{
+    while (hub->topics.channel_bytes > hub->options.channel_bytes &&
+           !link_alone(&hub->topics.long_channels)) {
+        struct link *link = hub->topics.long_channels.next;
+        struct topic *fullest = LINK_OWNER(struct topic, in_long, link);
+        for (; link != &hub->topics.long_channels; link = link->next) {
+            struct topic *topic = LINK_OWNER(struct topic, in_long, link);
+            if (topic->channel.bytes > fullest->channel.bytes)
+                fullest = topic;
+        }
+        size_t before = fullest->channel.bytes;
+        channel_drop_oldest(&fullest->channel);
+        count_channel(fullest, before);
+    }
+}
+
+static void topic_free(struct topic *topic)
+{
+    INVARIANT(!topic->unkeyed && !topic->groups.count);
+    INVARIANT(link_alone(&topic->resting) && link_alone(&topic->list_windows));
+    map_remove(&topic->hub->topics.by_name, span_make(topic->name, topic->name_length));
+    link_remove(&topic->in_export);
+    link_remove(&topic->in_touched);
+    label_index_remove(&topic->export->by_label, &topic->labels);
+    end_channel(topic);
+    map_fini(&topic->groups);
+    row_scope_unref(topic->scope);
+    view_unref(topic->view);
+    hub_stop_waiting(topic->hub, topic->export);
+    memory_free(topic);
+}
+
+/* ---- key groups ---- */
+
+static struct key_group *group_get(struct topic *topic, struct span key)
+{
+    struct key_group *group = map_get(&topic->groups, key);
+    if (group)
+        return group;
+    group = memory_alloc(sizeof *group + key.length);
+    if (!group)
+        return NULL;
+    *group = (struct key_group){.topic = topic, .key_length = key.length};
+    memcpy(group->key, key.data, key.length);
+    link_init(&group->members);
+    link_init(&group->resting);
+    if (!map_add(&topic->groups, group)) {
+        memory_free(group);
+        return NULL;
+    }
+    return group;
+}
+
+static void group_free(struct key_group *group)
+{
+    INVARIANT(link_alone(&group->resting));
+    map_remove(&group->topic->groups, group_key(group));
+    memory_free(group->ids);
+    memory_free(group);
+}
+
+/* Ids that the ring has dropped are of no use: whoever needs them is served from the database. */
+static void group_trim(struct key_group *group, int64_t first)
+{
+    INVARIANT(group->first + group->count <= group->capacity);
+    while (group->count && group->ids[group->first] < first) {
+        group->first++;
+        group->count--;
+    }
+    if (group->first > group->capacity / 2) {
+        memmove(group->ids, group->ids + group->first, group->count * sizeof *group->ids);
+        group->first = 0;
+    }
+}
+
+static bool group_note(struct key_group *group, int64_t id)
+{
+    group_trim(group, group->topic->hub->ring.first);
+    if (group->first + group->count == group->capacity) {
+        size_t capacity = group->capacity ? group->capacity * 2 : 4;
+        int64_t *ids = memory_resize(group->ids, capacity * sizeof *ids);
+        if (!ids)
+            return false;
+        group->ids = ids;
+        group->capacity = capacity;
+    }
+    INVARIANT(!group->count || group->ids[group->first + group->count - 1] < id);
+    group->ids[group->first + group->count++] = id;
+    return true;
+}
+
+/* Who rests has everything before this change, however long ago its cursor was set. */
+static void wake_all(struct link *resting, int64_t first)
+{
+    while (!link_alone(resting)) {
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_rest, resting->next);
+        if (subscription->cursor < first - 1)
+            subscription->cursor = first - 1;
+        subscriber_ready(subscription);
+    }
+}
+
+void topic_rest(struct subscription *subscription)
+{
+    struct link *resting =
+        subscription->group ? &subscription->group->resting : &subscription->topic->resting;
+    INVARIANT(subscription->reading == READER_LIVE);
+    INVARIANT(subscription->cursor >= subscription->topic->hub->ring.last);
+    link_remove(&subscription->in_rest);
+    link_append(resting, &subscription->in_rest);
+}
+
+/* Out of memory for the note: the members get the change from the database. */
+static void fall_behind(struct key_group *group)
+{
+    struct link *link;
+    for (link = group->members.next; link != &group->members; link = link->next) {
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_group, link);
+        subscription->live.missed = true;
+    }
+}
+
+/* ---- joining and leaving ---- */
+
+static void count_in(struct topic *topic, struct subscription *subscription)
+{
+    subscription->topic = topic;
+    topic->subscriptions++;
+    topic->hub->subscription_count++;
+}
+
+bool topic_join(struct topic *topic, struct subscription *subscription, struct span key)
+{
+    INVARIANT(!subscription->group && !subscription->member);
+    if (key.data) {
+        subscription->group = group_get(topic, key);
+        if (!subscription->group)
+            return false;
+        link_append(&subscription->group->members, &subscription->in_group);
+    } else {
+        topic->unkeyed++;
+    }
+    count_in(topic, subscription);
+    return true;
+}
+
+bool topic_join_window(struct topic *topic, struct subscription *subscription,
+                       struct window_spec *spec, struct error *error)
+{
+    subscription->topic = topic;
+    if (!topic->hub->window_ops->join(subscription, spec, error))
+        return false;
+    count_in(topic, subscription);
+    return true;
+}
+
+void topic_drop_unused(struct topic *topic)
+{
+    if (!topic->subscriptions && !topic->windows)
+        topic_free(topic);
+}
+
+void topic_leave(struct topic *topic, struct subscription *subscription)
+{
+    INVARIANT(subscription->topic == topic && topic->subscriptions > 0);
+    INVARIANT(topic->hub->subscription_count >= topic->subscriptions);
+    INVARIANT(subscription->member || subscription->group || topic->unkeyed > 0);
+    link_remove(&subscription->in_rest);
+    if (subscription->member) {
+        topic->hub->window_ops->leave(subscription);
+    } else if (subscription->group) {
+        link_remove(&subscription->in_group);
+        if (link_alone(&subscription->group->members))
+            group_free(subscription->group);
+        subscription->group = NULL;
+    } else if (--topic->unkeyed == 0) {
+        end_channel(topic);
+    }
+    topic->hub->subscription_count--;
+    topic->subscriptions--;
+    topic_drop_unused(topic);
+}
+
+/* ---- a commit ---- */
+
+static void topic_offer_channel(struct topic *topic, const struct change *change)
+{
+    struct hub *hub = topic->hub;
+    size_t before = topic->channel.bytes;
+    if (!view_shows(topic->view, change_key(change)))
+        return;
+    buffer_clear(&hub->scratch.frame);
+    if (!frame_change(topic, change, KEY_SENT_WHOLE, &hub->scratch.frame)) {
+        /* Out of memory. Passed and emptied, all its cursors are behind: the database has it. */
+        channel_pass(&topic->channel, change->id);
+        channel_clear(&topic->channel);
+    } else if (hub->scratch.frame.length) {
+        channel_add(&topic->channel, change->id, buffer_span(&hub->scratch.frame));
+    }
+    count_channel(topic, before);
+}
+
+/* Nothing at all happens for who must not see the row. */
+static bool is_hidden(const struct topic *topic, const struct change *change)
+{
+    struct sight sight = row_scope_sight(topic->scope, change);
+    return !sight.before && !sight.after;
+}
+
+void topic_offer(struct topic *topic, const struct change *change)
+{
+    INVARIANT(topic->offered <= change->id);
+    INVARIANT(topic->export->id == change->export_id);
+    if (topic->offered == change->id) /* it saw the row before, and sees it now */
+        return;
+    topic->offered = change->id;
+    counter_add(&topic->hub->metrics.topics_offered, 1);
+    if (topic->scope && is_hidden(topic, change))
+        return;
+    if (link_alone(&topic->in_touched))
+        link_append(&topic->hub->topics.touched, &topic->in_touched);
+    if (topic->channel_on)
+        topic_offer_channel(topic, change);
+    if (!topic->groups.count)
+        return;
+    struct key_group *group = map_get(&topic->groups, change_key(change));
+    if (!group || !view_shows(topic->view, change_key(change)))
+        return;
+    wake_all(&group->resting, change->id);
+    if (!group_note(group, change->id))
+        fall_behind(group);
+}
+
+void topic_settle(struct topic *topic, int64_t first, int64_t head)
+{
+    INVARIANT(topic->offered <= head); /* who rests is woken for what was offered */
+    if (topic->channel_on && topic->channel.head < head)
+        channel_pass(&topic->channel, head);
+    wake_all(&topic->resting, first);
+}

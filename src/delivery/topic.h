@@ -1,0 +1,87 @@
+/*
+ * Topics: one per view that somebody listens to, and per scope where its rows are scoped. What the
+ * hub's files know of them; of the loop thread.
+ */
+#ifndef DELIVERY_TOPIC_H
+#define DELIVERY_TOPIC_H
+
+#include "base/link.h"
+#include "delivery/hub.h"
+#include "rows/label_index.h"
+
+struct subscriber;
+struct subscription;
+struct window_spec;
+
+/* One that is waited for is known by its name alone, for as long as there is a topic of it. */
+struct hub_export {
+    uint32_t id;         /* UINT32_MAX while it is waited for */
+    bool waiting;        /* subscribed to, and never fed */
+    uint64_t counted;    /* of one that is waited for: see hub_may_wait */
+    int64_t last_change; /* its newest, as far as the loop knows */
+    struct link topics;
+    struct label_index by_label; /* the same, by whom a row is for */
+    size_t name_length;
+    char name[];
+};
+
+struct topic {
+    struct hub *hub;
+    struct link in_export; /* hub_export.topics */
+    struct hub_export *export;
+    const struct view *view;    /* one reference */
+    struct row_scope *scope;    /* whose rows of it; one reference; NULL: they are not scoped */
+    struct label_member labels; /* in export->by_label */
+    struct link in_touched;     /* hub.topics.touched */
+    int64_t offered;            /* the newest change that it was offered */
+    enum wire_mode mode;
+    const struct wire_encoding *encoding; /* of its frames */
+    size_t subscriptions;
+    size_t windows;           /* of this view, also those without members */
+    struct link list_windows; /* window.place.in_list: of those the ones without a stage */
+    size_t unkeyed;           /* subscriptions without a key, to the whole view */
+    bool channel_on;          /* while there are such */
+    struct channel channel;
+    struct link in_long; /* hub.topics.long_channels */
+    struct link resting; /* unkeyed subscriptions at the head */
+    struct map groups;   /* struct key_group by key */
+    size_t name_length;
+    char name[]; /* the view's id; where rows are scoped also for whom; and of bodies, a mark */
+};
+
+/* Everybody who wants one key of one view, and the ring's changes of it. */
+struct key_group {
+    struct topic *topic;
+    struct link members; /* subscription.in_group */
+    struct link resting; /* subscription.in_rest: those at the head */
+    int64_t *ids;        /* growing; older than the ring are dropped */
+    size_t first, count, capacity;
+    size_t key_length;
+    char key[];
+};
+
+enum wire_mode topic_mode(const struct view *view);
+/* Find or make the topic of a view for the subscriber, whose scope does not matter where rows are
+ * not scoped; NULL when out of memory. */
+struct topic *topic_get(const struct subscriber *subscriber, const struct view *view);
+/* Count a subscription in / out; the last one out frees the topic. */
+bool topic_join(struct topic *topic, struct subscription *subscription, struct span key);
+/* The same for a member of a window of the view. */
+bool topic_join_window(struct topic *topic, struct subscription *subscription,
+                       struct window_spec *spec, struct error *error);
+void topic_leave(struct topic *topic, struct subscription *subscription);
+/* Free it if neither subscription nor window needs it. */
+void topic_drop_unused(struct topic *topic);
+/* A change of the topic's export: frames into the channel, wake who waits for the key. */
+void topic_offer(struct topic *topic, const struct change *change);
+/* The end of a commit of the changes first … head, all offered, for a topic that it touched; wake
+ * who rests. */
+void topic_settle(struct topic *topic, int64_t first, int64_t head);
+/* Bring the channel up to the head: what the topic was not offered is not for it. */
+void topic_pass(struct topic *topic);
+/* Keep the ready frames of all topics within their cap. */
+void topics_trim(struct hub *hub);
+/* The subscription has everything there is: rest until the topic has more. */
+void topic_rest(struct subscription *subscription);
+
+#endif
