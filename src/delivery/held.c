@@ -346,7 +346,7 @@ void held_move(struct subscription *subscription)
         link_append(&subscription->held.rows, &held->in_list);
 }
 
-/* ---- for a look ---- */
+/* ---- for a refresh ---- */
 
 void held_shows(struct subscription *subscription)
 {

@@ -57,8 +57,8 @@ void held_move(struct subscription *subscription);
 void held_part(struct subscriber *subscriber);
 /* The subscription begins to show rows. */
 void held_shows(struct subscription *subscription);
-/* For a look: copies of what it is to take away, and of what other subscriptions of the connection
- * show of the view, which is to stay. False when out of memory. */
+/* For a refresh: copies of what it is to take away, and of what other subscriptions of the
+ * connection show of the view, which is to stay. False when out of memory. */
 bool held_lend(const struct subscription *subscription, struct link *list);
 /* Whether others of the connection have begun to show rows of the view since subscriber.shown was
  * `shown`, so that what was lent then is not all that is to stay. */

@@ -22,8 +22,8 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views,
         hub->options.page_bytes = HUB_PAGE;
     if (!options->max_window_rows)
         hub->options.max_window_rows = HUB_WINDOW_ROWS;
-    if (!options->look_us)
-        hub->options.look_us = HUB_LOOK_US;
+    if (!options->refresh_us)
+        hub->options.refresh_us = HUB_REFRESH_US;
     if (!options->max_filter_rows)
         hub->options.max_filter_rows = HUB_FILTER_ROWS;
     if (!options->sighted_changes)
@@ -163,7 +163,7 @@ void hub_close(struct hub *hub)
 
 void hub_tick(struct hub *hub)
 {
-    hub->window_ops->look(hub);
+    hub->window_ops->refresh(hub);
 }
 
 int64_t hub_due(const struct hub *hub)

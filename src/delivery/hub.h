@@ -26,12 +26,12 @@ struct hub_options {
     int64_t snapshot_rows;       /* rows that one job reads in one transaction; 0: 2,000 */
     int64_t scan_rows;           /* of the log, that one job looks at; 0: 20,000 */
     size_t page_bytes;           /* of one page of catching up, or one frame; 0: 32 KiB */
-    uint64_t look_us;            /* after so long a look at windows begins nothing more; 0: 20 ms */
-    int64_t max_window_rows;     /* of one window, or that a filter lets pass; 0: 10,000 */
-    size_t max_windows;          /* different ones that are watched; 0: 1,000 */
-    size_t max_waiting;          /* exports that are waited for before they are fed; 0: 1,000 */
-    int64_t max_filter_rows;     /* that filters look at for a view read once; 0: 1,000,000 */
-    int64_t sighted_changes;     /* of the log, read to tell what a token saw; 0: 100,000 */
+    uint64_t refresh_us;     /* after so long a refresh of windows begins nothing more; 0: 20 ms */
+    int64_t max_window_rows; /* of one window, or that a filter lets pass; 0: 10,000 */
+    size_t max_windows;      /* different ones that are watched; 0: 1,000 */
+    size_t max_waiting;      /* exports that are waited for before they are fed; 0: 1,000 */
+    int64_t max_filter_rows; /* that filters look at for a view read once; 0: 1,000,000 */
+    int64_t sighted_changes; /* of the log, read to tell what a token saw; 0: 100,000 */
     struct view_query_limits query; /* of what clients ask for; depth 0: 8, terms 0: 256 */
 };
 
@@ -162,7 +162,7 @@ struct hub_metrics {
     struct counter snapshot_batches_built, snapshot_batches_shared;
     struct counter catch_ups, resumes, resumes_refused;
     struct counter resumes_shared; /* of windows: an equal one was served for it */
-    struct counter window_looks;
+    struct counter window_refreshes;
     struct counter topics_offered;     /* topics and windows that changes were held against */
     struct counter windows_broken_off; /* given up for others */
     struct histogram publish_latency;  /* from a request's arrival to its frames being ready */

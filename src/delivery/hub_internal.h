@@ -40,7 +40,7 @@ enum {
     HUB_SIGHTED = 100000,
     HUB_QUERY_DEPTH = 8,
     HUB_QUERY_TERMS = 256,
-    HUB_LOOK_US = 20000,
+    HUB_REFRESH_US = 20000,
     HUB_WAITING = 1000,     /* exports that subscribers wait for before they are first fed */
     HUB_WAITING_EACH = 100, /* and of one subscriber */
     HUB_SLOTS = 4,          /* subscriptions of one subscriber that the readers serve at once */

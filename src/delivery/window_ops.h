@@ -29,10 +29,10 @@ struct window_ops {
 
     struct windows *(*open)(void); /* NULL when out of memory */
     void (*close)(struct windows *windows);
-    /* Mark what a commit touched, and look at it. */
+    /* Mark what a commit touched, and refresh it. */
     void (*commit)(struct hub *hub, const struct engine_commit *commit);
-    /* Start a look at what needs one, unless one is on its way; to be called again by `due`. */
-    void (*look)(struct hub *hub);
+    /* Start a refresh of what needs one, unless one is on its way; to be called again by `due`. */
+    void (*refresh)(struct hub *hub);
     int64_t (*due)(const struct hub *hub);
     void (*keep_last)(struct hub *hub); /* see hub_close */
     void (*count)(const struct windows *windows, size_t *watched, size_t *members);

@@ -74,7 +74,7 @@ static void print_clients(struct buffer *out, struct http *http)
                   (unsigned long long)counter_get(&http->frontend->counters.connections_refused));
     buffer_printf(out, ",\"queue\":{\"requests\":%zu,\"bytes\":%zu}", count, bytes);
     buffer_printf(out, ",\"windows\":{\"count\":%zu,\"members\":%zu,\"looks\":%llu}", windows,
-                  members, (unsigned long long)counter_get(&hub->window_looks));
+                  members, (unsigned long long)counter_get(&hub->window_refreshes));
 }
 
 /* What was let in and turned away, and how snapshots and cursors went. */

@@ -1,9 +1,9 @@
-/* Windows on the loop: when to look at them, and what a look brings. */
+/* Windows on the loop: when to refresh them, and what a refresh brings. */
 #include "window/window_internal.h"
 
 enum { RETRY_MS = 20 };
 
-/* ---- a look came back ---- */
+/* ---- a refresh came back ---- */
 
 /* Each window's part of the memory for ready frames; a few blocks in any case. */
 static size_t channel_share(const struct hub *hub)
@@ -12,7 +12,7 @@ static size_t channel_share(const struct hub *hub)
     return share > 2 * CHANNEL_BLOCK ? share : 2 * CHANNEL_BLOCK;
 }
 
-/* Who joined while the look was on its way is told the difference too. */
+/* Who joined while the refresh was on its way is told the difference too. */
 static void publish(struct window *window, const struct window_result *result)
 {
     if (!window->channel_on) {
@@ -32,19 +32,19 @@ static void publish(struct window *window, const struct window_result *result)
 static void delivered(struct window_result *result)
 {
     struct window *window = result->window;
-    INVARIANT(window->busy == WINDOW_LOOKED_AT);
+    INVARIANT(window->busy == WINDOW_REFRESHED);
     window->busy = WINDOW_AT_REST;
     window_activate(window);
     if (result->unread && result->error.code == ERROR_NONE) {
         window->stale = true;
         return;
     }
-    window->looked_us = clock_monotonic_us();
+    window->refreshed_us = clock_monotonic_us();
     window->snapshot.wanted = window->snapshot.wanted && !result->snapshot;
     if (result->refill) {
         window_matches_clear(window);
         window->content.gap = true;
-        window->stale = true; /* what the look was for is still to be told */
+        window->stale = true; /* what the refresh was for is still to be told */
         return;
     }
     if (result->error.code != ERROR_NONE) {
@@ -63,7 +63,7 @@ static void delivered(struct window_result *result)
         window->snapshot.text = NULL;
     }
     if (!window->member_count)
-        return; /* it lingers; its version is the look's all the same */
+        return; /* it lingers; its version is the refresh's all the same */
     publish(window, result);
     if (result->snapshot) {
         text_unref(window->snapshot.text);
@@ -80,85 +80,85 @@ static void delivered(struct window_result *result)
     window_wake(&window->resting);
 }
 
-/* ---- a look on its way ---- */
+/* ---- a refresh on its way ---- */
 
-static void free_look(struct window_look *look)
+static void free_refresh(struct window_refresh *refresh)
 {
-    for (size_t i = 0; i < look->count; i++) {
-        struct window_result *result = &look->results[i];
+    for (size_t i = 0; i < refresh->count; i++) {
+        struct window_result *result = &refresh->results[i];
         text_unref(result->frames);
         text_unref(result->snapshot);
         window_rows_fini(&result->moves);
         if (result->snapshot_wanted && !result->unread)
             snapshot_drafts_fini(&result->drafts);
     }
-    memory_free(look->results);
-    memory_free(look);
+    memory_free(refresh->results);
+    memory_free(refresh);
 }
 
-static void deliver_requests(struct window_look *look)
+static void deliver_requests(struct window_refresh *refresh)
 {
-    while (!link_alone(&look->requests)) {
+    while (!link_alone(&refresh->requests)) {
         struct window_request *request =
-            LINK_OWNER(struct window_request, in_requests, look->requests.next);
-        INVARIANT(request->stage == REQUEST_LOOKING);
+            LINK_OWNER(struct window_request, in_requests, refresh->requests.next);
+        INVARIANT(request->stage == REQUEST_TAKEN);
         link_remove(&request->in_requests);
         request->stage = REQUEST_RETURNED;
         if (request->done && request->same)
-            counter_add(&look->hub->metrics.resumes_shared, 1);
+            counter_add(&refresh->hub->metrics.resumes_shared, 1);
         window_request_done(request);
     }
 }
 
 /* What was skipped comes first next time. Failing may have freed the others, but not these. */
-static void put_first(struct window_look *look)
+static void put_first(struct window_refresh *refresh)
 {
-    for (size_t i = look->count; i-- > 0;) {
-        struct window_result *result = &look->results[i];
+    for (size_t i = refresh->count; i-- > 0;) {
+        struct window_result *result = &refresh->results[i];
         if (!result->skipped || result->error.code != ERROR_NONE)
             continue;
         link_remove(&result->window->in_active);
-        link_prepend(&look->hub->windows->active, &result->window->in_active);
+        link_prepend(&refresh->hub->windows->active, &result->window->in_active);
     }
 }
 
 static void deliver(struct engine_event *event)
 {
-    struct window_look *look = (struct window_look *)event;
-    struct hub *hub = look->hub;
-    INVARIANT(hub->windows->looking);
-    hub->windows->looking = false;
-    for (size_t i = 0; i < look->count; i++) {
-        struct window_result *result = &look->results[i];
-        if (look->error.code != ERROR_NONE)
-            result->error = look->error;
+    struct window_refresh *refresh = (struct window_refresh *)event;
+    struct hub *hub = refresh->hub;
+    INVARIANT(hub->windows->refreshing);
+    hub->windows->refreshing = false;
+    for (size_t i = 0; i < refresh->count; i++) {
+        struct window_result *result = &refresh->results[i];
+        if (refresh->error.code != ERROR_NONE)
+            result->error = refresh->error;
         if (result->error.code != ERROR_NONE)
             log_error("hub", "window-failed", log_text("view", result->window->spec.view->id),
                       log_text("error", result->error.message));
     }
     /* Requests first: what they hold is of the version that the windows are about to have. */
-    deliver_requests(look);
-    for (size_t i = 0; i < look->count; i++)
-        delivered(&look->results[i]);
-    put_first(look);
-    free_look(look);
-    windows_look(hub);
+    deliver_requests(refresh);
+    for (size_t i = 0; i < refresh->count; i++)
+        delivered(&refresh->results[i]);
+    put_first(refresh);
+    free_refresh(refresh);
+    windows_refresh(hub);
 }
 
-static void take_requests(struct window_look *look)
+static void take_requests(struct window_refresh *refresh)
 {
-    struct windows *windows = look->hub->windows;
+    struct windows *windows = refresh->hub->windows;
     struct link *link = windows->requests.next;
     size_t taken = 0;
     while (link != &windows->requests && taken < WINDOW_REQUESTS) {
         struct window_request *request = LINK_OWNER(struct window_request, in_requests, link);
         link = link->next;
-        if (request->window->busy != WINDOW_LOOKED_AT)
+        if (request->window->busy != WINDOW_REFRESHED)
             continue;
         link_remove(&request->in_requests);
-        link_append(&look->requests, &request->in_requests);
+        link_append(&refresh->requests, &request->in_requests);
         INVARIANT(request->window->request_count > 0);
-        request->stage = REQUEST_LOOKING;
+        request->stage = REQUEST_TAKEN;
         request->window->published.joining = true;
         request->window->request_count--;
         taken++;
@@ -174,22 +174,23 @@ bool windows_outlived(const struct hub *hub)
     return ended || (hub->opened_change > 0 && now - hub->opened_us < most);
 }
 
-static bool start_look(struct hub *hub, struct window **windows, size_t count)
+static bool start_refresh(struct hub *hub, struct window **windows, size_t count)
 {
-    struct window_look *look = memory_new(sizeof *look);
-    struct window_result *results = look ? memory_new(count * sizeof *results) : NULL;
+    struct window_refresh *refresh = memory_new(sizeof *refresh);
+    struct window_result *results = refresh ? memory_new(count * sizeof *results) : NULL;
     if (!results) {
-        memory_free(look);
+        memory_free(refresh);
         return false;
     }
-    *look = (struct window_look){.read = {.event.deliver = deliver, .run = window_look_run},
-                                 .hub = hub,
-                                 .max_rows = hub->options.max_window_rows,
-                                 .tombstone_ms = hub->options.tombstone_ms,
-                                 .outlived = windows_outlived(hub),
-                                 .results = results,
-                                 .count = count};
-    link_init(&look->requests);
+    *refresh =
+        (struct window_refresh){.read = {.event.deliver = deliver, .run = window_refresh_run},
+                                .hub = hub,
+                                .max_rows = hub->options.max_window_rows,
+                                .tombstone_ms = hub->options.tombstone_ms,
+                                .outlived = windows_outlived(hub),
+                                .results = results,
+                                .count = count};
+    link_init(&refresh->requests);
     for (size_t i = 0; i < count; i++) {
         window_pass(windows[i], hub->ring.last);
         results[i] = (struct window_result){.window = windows[i],
@@ -197,13 +198,13 @@ static bool start_look(struct hub *hub, struct window **windows, size_t count)
                                             .keeps = hub->options.tombstone_ms > 0 &&
                                                      windows[i]->kept.state != WINDOW_NOT_KEPT,
                                             .snapshot_wanted = windows[i]->snapshot.wanted};
-        windows[i]->busy = WINDOW_LOOKED_AT;
+        windows[i]->busy = WINDOW_REFRESHED;
         windows[i]->stale = false;
     }
-    take_requests(look);
-    if (engine_read(hub->engine, &look->read)) {
-        hub->windows->looking = true;
-        counter_add(&hub->metrics.window_looks, 1);
+    take_requests(refresh);
+    if (engine_read(hub->engine, &refresh->read)) {
+        hub->windows->refreshing = true;
+        counter_add(&hub->metrics.window_refreshes, 1);
         return true;
     }
     /* Too many reads wait. The next commit or tick tries again. */
@@ -211,15 +212,15 @@ static bool start_look(struct hub *hub, struct window **windows, size_t count)
         windows[i]->busy = WINDOW_AT_REST;
         windows[i]->stale = true;
     }
-    while (!link_alone(&look->requests)) {
+    while (!link_alone(&refresh->requests)) {
         struct window_request *request =
-            LINK_OWNER(struct window_request, in_requests, look->requests.next);
+            LINK_OWNER(struct window_request, in_requests, refresh->requests.next);
         link_remove(&request->in_requests);
         link_append(&hub->windows->requests, &request->in_requests);
         request->stage = REQUEST_QUEUED;
         request->window->request_count++;
     }
-    free_look(look);
+    free_refresh(refresh);
     return false;
 }
 
@@ -241,7 +242,7 @@ static void deliver_fill(struct engine_event *event)
         window->matches.state = MATCHES_KEPT;
     }
     memory_free(fill);
-    windows_look(hub); /* goes on, if there is more */
+    windows_refresh(hub); /* goes on, if there is more */
 }
 
 static bool start_fill(struct window *window)
@@ -263,7 +264,7 @@ static bool start_fill(struct window *window)
     return true;
 }
 
-/* ---- when to look ---- */
+/* ---- when to refresh ---- */
 
 /* The present on both clocks: of the loop, and of those who ask for the time. */
 struct present {
@@ -281,10 +282,10 @@ static bool is_due(const struct window *window, struct present now)
 {
     uint64_t interval = (uint64_t)window->spec.view->coalesce_ms * 1000;
     bool changed = window->stale || window_turns_in(window, now.wall_ms) == 0;
-    return changed && now.us - window->looked_us >= interval;
+    return changed && now.us - window->refreshed_us >= interval;
 }
 
-static bool needs_look(const struct window *window, struct present now)
+static bool needs_refresh(const struct window *window, struct present now)
 {
     if (!window->member_count || window->busy)
         return false;
@@ -304,7 +305,7 @@ static bool is_idle(const struct window *window)
 {
     if (!window->member_count)
         return true;
-    /* What a look or a filling has is the reader's until it is back. */
+    /* What a refresh or a filling has is the reader's until it is back. */
     if (window->busy)
         return false;
     return window->content.known && !window_lacks_matches(window) &&
@@ -325,24 +326,24 @@ static void start_filling(struct hub *hub)
     }
 }
 
-void windows_look(struct hub *hub)
+void windows_refresh(struct hub *hub)
 {
     struct windows *windows = hub->windows;
-    struct window *wanted[WINDOW_LOOK];
+    struct window *wanted[WINDOW_REFRESH];
     size_t count = 0;
     struct present now = present_of(hub);
     windows_end_lingering(windows);
     windows_keep(hub);
     start_filling(hub);
-    if (windows->looking)
+    if (windows->refreshing)
         return;
     struct link *link = windows->active.next;
-    for (; link != &windows->active && count < WINDOW_LOOK; link = link->next) {
+    for (; link != &windows->active && count < WINDOW_REFRESH; link = link->next) {
         struct window *window = LINK_OWNER(struct window, in_active, link);
-        if (needs_look(window, now))
+        if (needs_refresh(window, now))
             wanted[count++] = window;
     }
-    if (!count || !start_look(hub, wanted, count))
+    if (!count || !start_refresh(hub, wanted, count))
         return;
     /* The others' turn comes first next time. */
     for (size_t i = 0; i < count; i++) {
@@ -354,7 +355,7 @@ void windows_look(struct hub *hub)
 /* When a look at it is due, which is not yet: monotonic; UINT64_MAX: nothing is to be shown. */
 static uint64_t due_at(const struct window *window, struct present now)
 {
-    uint64_t rested = window->looked_us + (uint64_t)window->spec.view->coalesce_ms * 1000;
+    uint64_t rested = window->refreshed_us + (uint64_t)window->spec.view->coalesce_ms * 1000;
     int64_t turns_in = window->stale ? 0 : window_turns_in(window, now.wall_ms);
     if (turns_in == INT64_MAX)
         return UINT64_MAX;
@@ -370,10 +371,10 @@ int64_t windows_due(const struct hub *hub)
     const struct link *link;
     for (link = windows->active.next; link != &windows->active; link = link->next) {
         const struct window *window = LINK_OWNER(struct window, in_active, link);
-        if (needs_filling(window) || (!windows->looking && needs_look(window, now)))
+        if (needs_filling(window) || (!windows->refreshing && needs_refresh(window, now)))
             return RETRY_MS; /* too many reads waited */
-        if (!window->member_count || window->busy == WINDOW_FILLED_UP || windows->looking)
-            continue; /* what is on its way looks again when it is done */
+        if (!window->member_count || window->busy == WINDOW_FILLED_UP || windows->refreshing)
+            continue; /* what is on its way refreshes again when it is done */
         uint64_t due = due_at(window, now);
         if (due < soonest)
             soonest = due;
@@ -386,5 +387,5 @@ int64_t windows_due(const struct hub *hub)
 void windows_commit(struct hub *hub, const struct engine_commit *commit)
 {
     windows_mark(hub, commit);
-    windows_look(hub);
+    windows_refresh(hub);
 }

@@ -1,7 +1,7 @@
 /*
  * Windows of append views, which are filters over them: what is told are events, each change by
  * itself and none merged away, of the entities that pass the filter. One that begins to pass comes
- * whole, one that no longer does goes. What counts is how it was at the last look and how it is
+ * whole, one that no longer does goes. What counts is how it was at the last refresh and how it is
  * now; what it was in between shows in its events alone.
  */
 #include "delivery/catch_up_internal.h"

@@ -50,7 +50,7 @@ static struct span key_of_rows(const struct window *window)
 }
 
 /* Where rows go by a key that is not theirs, another of them may be the older one, so all are of
- * the look. */
+ * the refresh. */
 static void init_sink(struct row_sink *sink, const struct window_reading *reading)
 {
     sink->encoding = reading->window->spec.encoding;

@@ -184,7 +184,7 @@ static int64_t shown_change(const struct hub *hub, bool coalesces)
     for (link = hub->windows->active.next; link != &hub->windows->active; link = link->next) {
         const struct window *window = LINK_OWNER(struct window, in_active, link);
         bool waits = window->member_count && window->published.version > 0 &&
-                     (window->stale || window->busy == WINDOW_LOOKED_AT) &&
+                     (window->stale || window->busy == WINDOW_REFRESHED) &&
                      (coalesces || !window->spec.view->coalesce_ms);
         if (waits && window->published.change < change)
             change = window->published.change;

@@ -11,11 +11,11 @@
 
 /* ---- its way ---- */
 
-static void wait_for_look(struct subscription *subscription)
+static void wait_for_refresh(struct subscription *subscription)
 {
     link_remove(&subscription->in_rest);
     link_append(&subscription->member->window->waiting, &subscription->in_rest);
-    windows_look(subscription->topic->hub);
+    windows_refresh(subscription->topic->hub);
 }
 
 static void go_live(struct subscription *subscription, int64_t version)
@@ -32,8 +32,8 @@ static void go_live(struct subscription *subscription, int64_t version)
 }
 
 /* Without a snapshot it begins now: while others watch, the channel leads on from here. Else the
- * window is not up to date, and a look finds what came since. So it does where a look must know
- * who lacks which rows. */
+ * window is not up to date, and a refresh finds what came since. So it does where a refresh must
+ * know who lacks which rows. */
 void window_begin(struct subscription *subscription)
 {
     const struct hub *hub = subscription->topic->hub;
@@ -61,7 +61,7 @@ void window_begin_moved(struct subscription *subscription)
         subscription->member->phase = MEMBER_MOVED;
 }
 
-/* ---- asking a look for more ---- */
+/* ---- asking a refresh for more ---- */
 
 static bool start_request(struct subscription *subscription, enum window_request_kind kind,
                           int64_t from)
@@ -93,7 +93,7 @@ static bool start_request(struct subscription *subscription, enum window_request
     window_activate(window);
     member->request = request;
     member->phase = MEMBER_WAITING;
-    windows_look(window->hub);
+    windows_refresh(window->hub);
     return true;
 }
 
@@ -218,7 +218,7 @@ static bool is_fresh(const struct subscription *subscription)
     const struct window *window = subscription->member->window;
     if (!window->snapshot.text || !window->channel_on)
         return false;
-    bool untouched = window->busy != WINDOW_LOOKED_AT && !window->stale &&
+    bool untouched = window->busy != WINDOW_REFRESHED && !window->stale &&
                      window->snapshot.version == window->channel.head;
     if (!untouched && window->snapshot.asof < subscription->member->asked)
         return false;
@@ -232,7 +232,7 @@ static struct reader_step pull_snapshot(struct subscription *subscription)
     if (!is_fresh(subscription)) {
         window->snapshot.wanted = true;
         window_activate(window);
-        wait_for_look(subscription);
+        wait_for_refresh(subscription);
         return (struct reader_step){.then = STEP_WAIT};
     }
     INVARIANT(window->snapshot.version <= window->channel.head);

@@ -203,7 +203,8 @@ static bool fill(struct window_once *once, struct store_reader *reader)
     const struct window_fill_limits limits = {.matches = options->max_window_rows,
                                               .rows = options->max_filter_rows,
                                               .now = engine_now_ms(once->hub->engine) / 1000,
-                                              .until_us = clock_monotonic_us() + options->look_us};
+                                              .until_us =
+                                                  clock_monotonic_us() + options->refresh_us};
     enum window_filled filled;
     if (!window_matches_fill(&once->window, reader, &limits, &filled, &once->answer.error))
         return false;

@@ -3,7 +3,7 @@
 
 void window_request_free(struct window_request *request)
 {
-    INVARIANT(request->stage != REQUEST_LOOKING && !request->drafts); /* else a reader has it */
+    INVARIANT(request->stage != REQUEST_TAKEN && !request->drafts); /* else a reader has it */
     link_remove(&request->in_requests);
     held_free_all(&request->held);
     text_unref(request->text);
@@ -29,6 +29,6 @@ void window_request_done(struct window_request *request)
         return;
     }
     /* Before the others of its client: its deletes spare what they have sent, and not yet what the
-     * same look brings them. */
+     * same refresh brings them. */
     subscriber_ready_first(subscription);
 }

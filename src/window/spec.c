@@ -27,7 +27,7 @@ static bool check(const struct hub *hub, const struct view *view,
     return true;
 }
 
-/* A cut that a filter reads anew at each look, instead of keeping what passes it. */
+/* A cut that a filter reads anew at each refresh, instead of keeping what passes it. */
 static bool is_short(const struct hub *hub, const struct view *view)
 {
     const struct view_stage *stage = view->stage;

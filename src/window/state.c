@@ -2,12 +2,12 @@
  * A window of a key beside another subscription of its connection that shows more of the view (see
  * key_owner.c). The client has the row while one of the two shows it. Neither knows what the other
  * shows, and each may be ahead of the other. So the frames of both about the key are passed over:
- * they only mark that there may be something to tell. A look then states the row as it is now: an
- * upsert with all of it, a delete when neither of the two shows it, nothing when the client was
+ * they only mark that there may be something to tell. A refresh then states the row as it is now:
+ * an upsert with all of it, a delete when neither of the two shows it, nothing when the client was
  * told that state last.
  *
- * What is marked while a look is on its way is stated by the next one. So the last statement comes
- * behind the last change of what either shows, and is right.
+ * What is marked while a refresh is on its way is stated by the next one. So the last statement
+ * comes behind the last change of what either shows, and is right.
  */
 #include "delivery/key_owner.h"
 #include "window/window_internal.h"
@@ -129,7 +129,7 @@ bool window_encode_state(struct window_reading *reading, struct window_request *
     struct store_entity entity;
     bool found, shown = window->content.rows.count > 0 && !request->statement.inherits;
     request->statement.state = reading->state->log.last_change;
-    /* What this look found is not told by a frame: the member goes on behind it. */
+    /* What this refresh found is not told by a frame: the member goes on behind it. */
     bool unstated = request->statement.unstated || reading->result->version != request->from;
     if (!shown && !unstated) {
         request->statement.stated =

@@ -117,7 +117,8 @@ void window_pass(struct window *window, int64_t change)
         window->content.position = change;
 }
 
-/* The first commit that is for it since the last look; `before`: the newest change before that. */
+/* The first commit that is for it since the last refresh; `before`: the newest change before that.
+ */
 static void mark(struct window *window, int64_t before)
 {
     if (window->stale)

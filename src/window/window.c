@@ -237,7 +237,7 @@ static void drop_request(struct subscription *subscription)
     subscription->member->request = NULL;
     request->subscription = NULL;
     subscription->beside.unstated = subscription->beside.unstated || request->kind == WINDOW_STATE;
-    if (request->stage == REQUEST_LOOKING)
+    if (request->stage == REQUEST_TAKEN)
         return;
     if (request->stage != REQUEST_RETURNED) {
         INVARIANT(request->window->request_count > 0);
@@ -283,7 +283,7 @@ void window_fail(struct window *window, const struct error *error)
         subscription_fail(subscription, error);
     }
     held_forget(&window->source);
-    /* A look may be at the rows of one that is held. */
+    /* A refresh may be at the rows of one that is held. */
     if (!window->source.pins)
         window_rows_fini(&window->content.rows);
     window_matches_clear(window);

@@ -3,11 +3,11 @@
  *   window.c      on the loop: finding, joining, leaving; share.c: whose windows are whose
  *   spec.c        what a subscribe message asks for
  *   topics.c      on the loop: which windows a commit is for
- *   due.c         on the loop: asking for a look, delivering
+ *   due.c         on the loop: asking for a refresh, delivering
  *   member.c      on the loop: one subscription in a window, from snapshot to live
- *   requests.c    on the loop: what members ask a look for
+ *   requests.c    on the loop: what members ask a refresh for
  *   content.c     rows, and small questions about what a window is of
- *   look.c        on a reader: one look at several windows, in one short transaction
+ *   refresh.c     on a reader: one refresh of several windows, in one short transaction
  *   rows.c        on a reader: the rows that are in a window now
  *   settle.c      on a reader: how they differ from those before
  *   keep.c        on the loop and the writer: windows in the database, for after a restart
@@ -28,8 +28,8 @@
  * Invariants:
  *  1. What a window holds is what a query of the database gives at its `position`; nothing is
  *     worked out from two states. (Commits that do not touch it move the position alone.)
- *  2. A look is the only one that touches the content of the windows in it, and one look at a time
- *     is on its way, so the content needs no lock.
+ *  2. A refresh is the only one that touches the content of the windows in it, and one refresh at a
+ * time is on its way, so the content needs no lock.
  *  3. A window's version grows with every difference. A member is at a version: what it has is the
  *     content as of then. The channel leads from version to version.
  */
@@ -49,10 +49,10 @@ enum {
     WINDOW_FAREWELLS = 10000,    /* deletes of entities told with a snapshot, at most */
     WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
     WINDOW_FILL = 20000,         /* rows that one part of filling looks at, at most */
-    WINDOW_SCAN = 20000,         /* rows that a scanning window passes over in one look */
+    WINDOW_SCAN = 20000,         /* rows that a scanning window passes over in one refresh */
     WINDOW_SHORT = 10,           /* a cut to this part of the rows a window may have is short */
     WINDOW_KEPT_ROWS = 200000,   /* rows of windows that are kept in the database */
-    WINDOW_LOOK = 64,            /* windows in one look */
+    WINDOW_REFRESH = 64,         /* windows in one refresh */
     WINDOW_REQUESTS = 1024       /* and members that are served by it */
 };
 
@@ -77,7 +77,7 @@ struct window_spec {
     const struct wire_encoding *encoding; /* of its frames */
 };
 
-/* What the look at hand found of a row that was there before. */
+/* What the refresh at hand found of a row that was there before. */
 enum window_fate {
     FATE_LEFT,     /* each begins so: nothing has found it again. Why is not kept */
     FATE_REPLACED, /* its entity changed: another object stands for it now */
@@ -119,7 +119,7 @@ struct window_bounds {
 enum window_matching {
     MATCHES_WANTED, /* they are to be found, in parts, if the window keeps any */
     MATCHES_KEPT,   /* all are here */
-    MATCHES_PASSED  /* none are kept: what is not seen is passed over at each look */
+    MATCHES_PASSED  /* none are kept: what is not seen is passed over at each refresh */
 };
 
 /* How far finding them got. */
@@ -155,7 +155,7 @@ struct window_removals {
     int64_t floor; /* those of versions up to this may be forgotten; 0: none is */
 };
 
-/* Keys that left before the first look, as far as the database knew: recall.c. */
+/* Keys that left before the first refresh, as far as the database knew: recall.c. */
 struct window_previous {
     struct window_rows rows;
     uint64_t us; /* when that was found */
@@ -170,7 +170,7 @@ struct window_content {
     int64_t version;
     int64_t position;       /* the newest change of then */
     int64_t flip;           /* and the number of the newest flip */
-    int64_t first_position; /* the first look's: before it nothing was in this window */
+    int64_t first_position; /* the first refresh's: before it nothing was in this window */
     struct seq cursor;
     struct window_rows rows;
     struct buffer next; /* the place of the first row behind these; empty: not known */
@@ -214,14 +214,14 @@ struct window_snapshot {
 
 /* What members were told. */
 struct window_published {
-    int64_t version; /* that the last look brought; 0: there was none */
+    int64_t version; /* that the last refresh brought; 0: there was none */
     int64_t change;  /* position of the state that members have been shown */
     int64_t joined;  /* the newest version that somebody may have begun at, of a partial window */
-    bool joining;    /* the look on its way serves who may begin with it */
+    bool joining;    /* the refresh on its way serves who may begin with it */
 };
 
 /* Who has the content. */
-enum window_busy { WINDOW_AT_REST, WINDOW_LOOKED_AT, WINDOW_FILLED_UP };
+enum window_busy { WINDOW_AT_REST, WINDOW_REFRESHED, WINDOW_FILLED_UP };
 
 struct window {
     struct hub *hub;
@@ -236,16 +236,16 @@ struct window {
     struct link members;          /* member.in_window */
     struct link waiting, resting; /* subscription.in_rest */
     size_t member_count;
-    size_t request_count; /* of members, not yet in a look */
+    size_t request_count; /* of members, not yet in a refresh */
     struct window_share share;
     struct held_source source; /* of what clients hold */
     struct channel channel;    /* frames by version; its head is what members may have */
     bool channel_on;
     struct window_snapshot snapshot;
     struct window_published published;
-    bool stale; /* something for it came since the last look */
+    bool stale; /* something for it came since the last refresh */
     enum window_busy busy;
-    uint64_t looked_us; /* when the last look came back */
+    uint64_t refreshed_us; /* when the last refresh came back */
     struct window_keeping kept;
     struct window_content content;
     struct window_matches matches; /* whose these are likewise */
@@ -257,10 +257,10 @@ struct window {
 enum member_phase {
     MEMBER_NEW,      /* takes a snapshot */
     MEMBER_UNTOLD,   /* wants none: begins at the present */
-    MEMBER_RESUMING, /* has a cursor: is to ask a look what it lacks */
+    MEMBER_RESUMING, /* has a cursor: is to ask a refresh what it lacks */
     MEMBER_BEHIND,   /* fell off the channel: likewise */
     MEMBER_MOVED,    /* has rows of another window: likewise */
-    MEMBER_WAITING,  /* a look finds what it lacks */
+    MEMBER_WAITING,  /* a refresh finds what it lacks */
     MEMBER_LIVE      /* takes from the window's channel */
 };
 
@@ -312,7 +312,7 @@ bool window_is_ahead(const struct window *window, int64_t now);
 int64_t windows_now_ms(const struct hub *hub);
 int64_t window_turns_in(const struct window *window, int64_t now_ms);
 
-/* What the looks keep of a window; for all zeroes. */
+/* What refreshes keep of a window; for all zeroes. */
 void window_content_init(struct window *window);
 void window_content_fini(struct window *window);
 
@@ -357,7 +357,7 @@ bool window_sees(const struct window *window, struct span key, struct span data)
 /* and whether it is among their rows, as of time.now. */
 bool window_passes(const struct window *window, struct span key, struct span data);
 
-/* ---- a look ---- */
+/* ---- a refresh ---- */
 
 /* A member that needs more than the difference. */
 enum window_request_kind {
@@ -371,8 +371,8 @@ enum window_request_kind {
 /* Who has a request. */
 enum window_request_stage {
     REQUEST_QUEUED,  /* it is in windows.requests */
-    REQUEST_LOOKING, /* a look has it, and frees it if the member goes */
-    REQUEST_RETURNED /* the look is done with it */
+    REQUEST_TAKEN,   /* a refresh has it, and frees it if the member goes */
+    REQUEST_RETURNED /* the refresh is done with it */
 };
 
 /* Of the one row of a member: see state.c. */
@@ -399,8 +399,8 @@ struct window_request {
     struct window_statement statement; /* STATE */
     enum window_request_stage stage;
     bool announced;
-    /* the look's */
-    struct window_request *same; /* an equal one of this look, which is served for both */
+    /* the refresh's */
+    struct window_request *same; /* an equal one of this refresh, which is served for both */
     struct snapshot_drafts
         *drafts;           /* what it gets, until the transaction is over; NULL: none, or */
     struct row_sink *sink; /* ... it goes here: of what is read once */
@@ -411,12 +411,12 @@ struct window_request {
     int64_t version;
 };
 
-/* What became of one window in a look. */
+/* What became of one window in a refresh. */
 struct window_result {
     struct window *window;
-    bool skipped;  /* it, or what its members want, is for the next look: time was up */
+    bool skipped;  /* it, or what its members want, is for the next refresh: time was up */
     bool unread;   /* and nothing of it was read */
-    uint64_t asof; /* hub->commits when the look began */
+    uint64_t asof; /* hub->commits when the refresh began */
     bool snapshot_wanted, differs;
     bool refill;     /* what changed is too much or forgotten: its matches are to be found anew */
     int64_t version; /* after it */
@@ -551,7 +551,7 @@ bool window_request_drafts(struct window_reading *reading, struct window_request
                            int64_t limit);
 /* The row of that key, fetched. */
 bool window_put_row(struct window_reading *reading, struct span key, struct row_sink *sink);
-/* events.c: whether members are told events, and the events since the last look. */
+/* events.c: whether members are told events, and the events since the last refresh. */
 bool window_tells_events(const struct window *window);
 bool window_tells_events_of(const struct view *view);
 bool window_encode_events(struct window_reading *reading, struct text **text, size_t *count);
@@ -595,7 +595,7 @@ bool window_since_is_unknown(const struct window_reading *reading, int64_t from,
  * to tell, or not known any more, and nothing is there. */
 bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,
                       bool *all);
-/* recall.c: at a window's first look, what somebody may hold from before:
+/* recall.c: at a window's first refresh, what somebody may hold from before:
  * window->content.previous.rows. */
 bool window_recall(struct window_reading *reading);
 /* Tell the keys that a client may hold of another window, which had shown it nothing since the
@@ -608,7 +608,7 @@ bool window_index_rows(const struct window *window, struct map *map);
 
 /* state.c */
 bool window_encode_state(struct window_reading *reading, struct window_request *request);
-/* Fill in what a look has to know for it. False when out of memory. */
+/* Fill in what a refresh has to know for it. False when out of memory. */
 bool window_state_ask(struct subscription *subscription, struct window_request *request);
 /* What is to be sent of the answer. */
 struct text *window_state_answer(struct subscription *subscription, struct window_request *request);
@@ -628,16 +628,16 @@ uint64_t window_tag(const struct window *window, const struct seq *after,
 struct windows {
     struct map by_name;
     struct link all;         /* window.in_windows */
-    struct link active;      /* window.in_active: all that may need a look, and a few others */
+    struct link active;      /* window.in_active: all that may need a refresh, and a few others */
     struct link lingerers;   /* window.in_lingering: without members, the longest so first */
     struct map stages;       /* struct stage_topic by the definition of the stage */
-    struct link requests;    /* window_request.in_requests: for the next look */
+    struct link requests;    /* window_request.in_requests: for the next refresh */
     size_t count, lingering; /* all of them, and those without members */
     size_t extra;            /* with members, and made for heirs: see key_owner.c */
     uint64_t ended_us;       /* when one was last forgotten, what it held included; 0: never */
     size_t timed;            /* whose query asks for the time */
     size_t members;          /* of all */
-    bool looking;            /* a look is on its way */
+    bool refreshing;         /* a refresh is on its way */
     struct link moved;       /* window.kept.in_moved */
     struct shares held;      /* subscriber.windows, by owner: share.c */
     struct link unsettled;   /* window.share.in_unsettled */
@@ -676,11 +676,11 @@ void window_begin_moved(struct subscription *subscription);
 void window_resume(struct subscription *subscription, int64_t from, bool current);
 void window_inherit(struct subscription *subscription);
 /* What it has, or may still have. Beside others it may be more than what it was sent itself: an
- * owner states its row as of a look that is ahead of it (state.c). */
+ * owner states its row as of a refresh that is ahead of it (state.c). */
 struct window_shown window_shown(const struct subscription *subscription);
 
 /* due.c */
-void windows_look(struct hub *hub);
+void windows_refresh(struct hub *hub);
 /* Whether clients may hold rows of windows from before these were made. */
 bool windows_outlived(const struct hub *hub);
 int64_t windows_due(const struct hub *hub);
@@ -710,7 +710,7 @@ void window_topic_leave(struct window *window);
 /* What it holds is right up to the hub's newest change, unless something for it came: it need not
  * look through what was not. */
 void window_pass(struct window *window, int64_t change);
-/* It may need a look: the next windows_look sees whether. */
+/* It may need a refresh: the next windows_refresh sees whether. */
 static inline void window_activate(struct window *window)
 {
     if (link_alone(&window->in_active))
@@ -719,8 +719,8 @@ static inline void window_activate(struct window *window)
 /* Free what lingers beyond WINDOW_LINGER. */
 void windows_end_lingering(struct windows *windows);
 
-/* look.c: what a look, or a filling, does on a reader; the loop's side is due.c. */
-struct window_look {
+/* refresh.c: what a refresh, or a filling, does on a reader; the loop's side is due.c. */
+struct window_refresh {
     struct read_job read;
     struct hub *hub;
     int64_t max_rows, tombstone_ms;
@@ -731,9 +731,9 @@ struct window_look {
     struct link requests; /* window_request.in_requests */
     uint64_t until_us;    /* its time is up */
     size_t served;        /* requests */
-    struct error error;   /* the look itself failed */
+    struct error error;   /* the refresh itself failed */
 };
-void window_look_run(struct read_job *read, struct store_reader *reader);
+void window_refresh_run(struct read_job *read, struct store_reader *reader);
 struct window_fill {
     struct read_job read;
     struct window *window;
@@ -745,12 +745,12 @@ void window_fill_run(struct read_job *read, struct store_reader *reader);
 
 /* All members get the error and are gone; perhaps the window too. */
 void window_fail(struct window *window, const struct error *error);
-/* Mark what a commit touched; topics.c. The same, and look at it; due.c. And what is kept at the
+/* Mark what a commit touched; topics.c. The same, and refresh them; due.c. And what is kept at the
  * end; keep.c. */
 void windows_mark(struct hub *hub, const struct engine_commit *commit);
 void windows_commit(struct hub *hub, const struct engine_commit *commit);
 void windows_keep_last(struct hub *hub);
-/* keep.c: what a look found is to be kept. Takes the moves. */
+/* keep.c: what a refresh found is to be kept. Takes the moves. */
 void window_keep(struct window *window, struct window_result *result);
 /* The window is freed. */
 void window_keep_end(struct window *window);
@@ -760,7 +760,7 @@ void windows_keep(struct hub *hub);
 uint64_t windows_keep_due(const struct hub *hub);
 /* A member's turn to pull came. */
 void window_wake(struct link *members);
-/* The look is over: it was served, or goes into the next one. */
+/* The refresh is over: it was served, or goes into the next one. */
 void window_request_done(struct window_request *request);
 void window_request_free(struct window_request *request);
 

@@ -57,7 +57,7 @@ static void show(struct client *client, const char *members)
     hub_fixture_until(&fixture, is_complete, client);
 }
 
-/* Until nothing more is on its way: a look may lead to a second one, and that to a statement. */
+/* Until nothing more is on its way: a refresh may lead to a second one, and that to a statement. */
 static void settle(struct client *client)
 {
     for (int i = 0; i < 8; i++) {
@@ -72,7 +72,7 @@ static void settle(struct client *client)
 
 struct overtaking {
     const char *held;   /* ended, and its rows are still with the client */
-    const char *opens;  /* is to take them away, and waits for the look that says which */
+    const char *opens;  /* is to take them away, and waits for the refresh that says which */
     const char *begins; /* shows row b at once, from what was made for others */
 };
 
@@ -146,8 +146,8 @@ static void note_back(struct engine_event *event)
 }
 
 /*
- * Row a leaves the window, and is back when the owner states it: the look that serves the owner is
- * the one that shows the window. The client ends both before it was sent the window's own frame.
+ * Row a leaves the window, and is back when the owner states it: the refresh that serves the owner
+ * is the one that shows the window. The client ends both before it was sent the window's own frame.
  */
 TEST(a_row_that_was_stated_for_another_goes_with_it)
 {
@@ -165,7 +165,7 @@ TEST(a_row_that_was_stated_for_another_goes_with_it)
     hub_fixture_wait_for_readers(&fixture);
     assert_true(engine_read(fixture.base.engine, &hold.read));
     tell(&busy, "subscribe", ",\"take\":3");
-    client_pull(&busy, -1); /* a look is on its way, */
+    client_pull(&busy, -1); /* a refresh is on its way, */
     hub_fixture_feed(&fixture, "Q a patch {\"n\":3}\n");
     client_pull(&client, -1); /* so what the owner asks is for the next, which sees this */
     atomic_store(&hold.release, true);

@@ -18,7 +18,7 @@ struct client {
     bool pages; /* with a limit, from the first change on: hears a page and no more */
     int take;   /* 0: all */
     struct auth_identity *identity; /* borrowed; NULL: a stranger */
-    /* Looks at each row as it is shown (NULL: a delete of that key), and notes a problem. */
+    /* Refreshes at each row as it is shown (NULL: a delete of that key), and notes a problem. */
     void (*judge)(struct client *client, const char *key, json_t *row);
     /* Called when a complete batch was applied. */
     void (*completed)(struct client *client);

@@ -1,6 +1,6 @@
 /*
  * The invariants of windows fire. The readers of the engine are stopped, so this thread takes the
- * jobs of a look, or of filling, and says when they run and when they come back.
+ * jobs of a refresh, or of filling, and says when they run and when they come back.
  */
 #include "delivery_fixture.h"
 
@@ -119,16 +119,16 @@ static void make(const char *rest)
     link_init(&request.held);
 }
 
-static struct read_job *begin_look(void)
+static struct read_job *begin_refresh(void)
 {
     window->stale = true;
     window_activate(window);
-    windows_look(hub);
-    assert_int_equal(window->busy, WINDOW_LOOKED_AT);
+    windows_refresh(hub);
+    assert_int_equal(window->busy, WINDOW_REFRESHED);
     return take_job();
 }
 
-/* The member asks a look for what it lacks. */
+/* The member asks a refresh for what it lacks. */
 static void fall_behind(void)
 {
     subscription->member->in_channel = false;
@@ -179,7 +179,7 @@ enum {
     LEAVES_MEMBERS_UNCOUNTED,
     LEAVES_REQUESTS,
     LEAVES_EXTRA_UNCOUNTED,
-    FAILS_WHILE_LOOKING,
+    FAILS_WHILE_REFRESHED,
     IN_TWO_TOPICS,
     TOPICS_LEFT
 };
@@ -263,8 +263,8 @@ static void break_membership(int fault)
         window->spec.is_extra = true;
         leave();
         break;
-    case FAILS_WHILE_LOOKING:
-        begin_look();
+    case FAILS_WHILE_REFRESHED:
+        begin_refresh();
         window_fail(window, &error);
         break;
     case IN_TWO_TOPICS:
@@ -277,11 +277,11 @@ static void break_membership(int fault)
     }
 }
 
-/* ---- a look, and what it brings ---- */
+/* ---- a refresh, and what it brings ---- */
 
 enum {
-    NO_LOOK,
-    NOT_LOOKING,
+    NO_REFRESH,
+    NOT_REFRESHING,
     FILLS_MEANWHILE,
     VERSION_BACK,
     VERSION_OF_ANOTHER,
@@ -291,7 +291,7 @@ enum {
     TAKEN_UNCOUNTED
 };
 
-static void break_look(int fault)
+static void break_refresh(int fault)
 {
     struct read_job *job;
     make("\"take\":2");
@@ -307,21 +307,21 @@ static void break_look(int fault)
         bring_back(job);
         return;
     case TAKEN_UNCOUNTED:
-        windows->looking = true; /* so that it waits */
+        windows->refreshing = true; /* so that it waits */
         fall_behind();
-        windows->looking = false;
+        windows->refreshing = false;
         window->request_count = 0;
-        begin_look();
+        begin_refresh();
         return;
     default:
         break;
     }
-    job = begin_look();
+    job = begin_refresh();
     if (fault == FILLS_MEANWHILE)
         window->busy = WINDOW_FILLED_UP;
     run_job(job);
-    windows->looking = fault != NO_LOOK;
-    if (fault == NOT_LOOKING)
+    windows->refreshing = fault != NO_REFRESH;
+    if (fault == NOT_REFRESHING)
         window->busy = WINDOW_AT_REST;
     if (fault == VERSION_BACK)
         window->published.version = 1000;
@@ -355,7 +355,7 @@ static void break_filter(int fault)
     run_job(take_job());
 }
 
-/* A reading as a look has one, of the state `last_change`. */
+/* A reading as a refresh has one, of the state `last_change`. */
 enum {
     STATE_BACK,
     FRESH_UNREAD,
@@ -446,8 +446,8 @@ enum {
     VERSION_AHEAD,
     STATES_WITHOUT_CHANNEL,
     STATES_WITHOUT_KEY,
-    FREED_WHILE_LOOKING,
-    DONE_WHILE_LOOKING,
+    FREED_WHILE_TAKEN,
+    DONE_WHILE_TAKEN,
     DONE_OF_ANOTHER
 };
 
@@ -498,12 +498,12 @@ static void break_member(int fault)
     case STATES_WITHOUT_KEY:
         window_state_ask(subscription, &request);
         break;
-    case FREED_WHILE_LOOKING:
-        request.stage = REQUEST_LOOKING;
+    case FREED_WHILE_TAKEN:
+        request.stage = REQUEST_TAKEN;
         window_request_free(&request);
         break;
-    case DONE_WHILE_LOOKING:
-        request.stage = REQUEST_LOOKING;
+    case DONE_WHILE_TAKEN:
+        request.stage = REQUEST_TAKEN;
         window_request_done(&request);
         break;
     case DONE_OF_ANOTHER:
@@ -597,19 +597,19 @@ static const struct broken_case cases[] = {
      "!window->member_count == link_alone(&window->members)"},
     {break_membership, LEAVES_REQUESTS, "!window->request_count"},
     {break_membership, LEAVES_EXTRA_UNCOUNTED, "windows->extra >= window->spec.is_extra"},
-    {break_membership, FAILS_WHILE_LOOKING, "!window->busy"},
+    {break_membership, FAILS_WHILE_REFRESHED, "!window->busy"},
     {break_membership, IN_TWO_TOPICS, "link_alone(&window->place.in_list) && !window->place.stage"},
     {break_membership, TOPICS_LEFT, "windows->stages.count == 0"},
 
-    {break_look, NO_LOOK, "hub->windows->looking"},
-    {break_look, NOT_LOOKING, "window->busy == WINDOW_LOOKED_AT"},
-    {break_look, FILLS_MEANWHILE, "result->window->busy == WINDOW_LOOKED_AT"},
-    {break_look, VERSION_BACK, "window->published.version <= result->version"},
-    {break_look, VERSION_OF_ANOTHER, "window->content.version == result->version"},
-    {break_look, CHANNEL_AHEAD, "window->channel.head + result->differs <= result->version"},
-    {break_look, RETURNED_TWICE, "request->stage == REQUEST_LOOKING"},
-    {break_look, SERVED_UNTAKEN, "request->stage == REQUEST_LOOKING"},
-    {break_look, TAKEN_UNCOUNTED, "request->window->request_count > 0"},
+    {break_refresh, NO_REFRESH, "hub->windows->refreshing"},
+    {break_refresh, NOT_REFRESHING, "window->busy == WINDOW_REFRESHED"},
+    {break_refresh, FILLS_MEANWHILE, "result->window->busy == WINDOW_REFRESHED"},
+    {break_refresh, VERSION_BACK, "window->published.version <= result->version"},
+    {break_refresh, VERSION_OF_ANOTHER, "window->content.version == result->version"},
+    {break_refresh, CHANNEL_AHEAD, "window->channel.head + result->differs <= result->version"},
+    {break_refresh, RETURNED_TWICE, "request->stage == REQUEST_TAKEN"},
+    {break_refresh, SERVED_UNTAKEN, "request->stage == REQUEST_TAKEN"},
+    {break_refresh, TAKEN_UNCOUNTED, "request->window->request_count > 0"},
 
     {break_filter, NOT_FILLING, "window->busy == WINDOW_FILLED_UP"},
     {break_filter, MATCHES_MIXED_UP, "at < matches->count && matches->list[at] == row"},
@@ -643,8 +643,8 @@ static const struct broken_case cases[] = {
     {break_member, VERSION_AHEAD, "member->version <= member->place.id"},
     {break_member, STATES_WITHOUT_CHANNEL, "behind || window->channel_on"},
     {break_member, STATES_WITHOUT_KEY, "subscription->member->window->spec.key.data"},
-    {break_member, FREED_WHILE_LOOKING, "request->stage != REQUEST_LOOKING && !request->drafts"},
-    {break_member, DONE_WHILE_LOOKING, "request->stage == REQUEST_RETURNED"},
+    {break_member, FREED_WHILE_TAKEN, "request->stage != REQUEST_TAKEN && !request->drafts"},
+    {break_member, DONE_WHILE_TAKEN, "request->stage == REQUEST_RETURNED"},
     {break_member, DONE_OF_ANOTHER, "!subscription || subscription->member->request == request"},
 
     {break_share, HOLDER_UNCOUNTED, "!holder || holder->windows.amount > 0"},

@@ -1,6 +1,6 @@
 /*
  * Whose windows are whose, while subscribers of several owners come, go, watch more and get other
- * owners: what is kept of it is what a look through all members finds.
+ * owners: what is kept of it is what a refresh through all members finds.
  */
 #include "delivery_fixture.h"
 #include "test.h"
@@ -48,7 +48,7 @@ static void tear_down(void)
 
 TEST_EACH(set_up, tear_down)
 
-/* ---- a look through all members ---- */
+/* ---- a refresh through all members ---- */
 
 static void check_window(const struct window *window)
 {
@@ -118,7 +118,7 @@ static void step(void)
     }
 }
 
-TEST(what_is_kept_is_what_a_look_finds)
+TEST(what_is_kept_is_what_a_refresh_finds)
 {
     for (int i = 0; i < STEPS; i++) {
         step();

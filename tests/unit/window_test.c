@@ -117,11 +117,11 @@ static bool have_changed(void *argument)
     return changed == MANY;
 }
 
-/* In no time at all a look does one thing only; still each window comes to its turn. */
-TEST(a_look_whose_time_is_up_goes_on_in_the_next)
+/* In no time at all a refresh does one thing only; still each window comes to its turn. */
+TEST(a_refresh_whose_time_is_up_goes_on_in_the_next)
 {
     char members[256];
-    fixture.options.look_us = 1;
+    fixture.options.refresh_us = 1;
     start();
     hub_fixture_feed_many(&fixture, 10, "patch {\"n\":1}");
     for (int i = 0; i < MANY; i++) {
@@ -297,7 +297,7 @@ static void wait_for(const char *sql)
 }
 
 /* A client looks at so many different windows, one after the other. */
-static void look_at_many(struct client *client, int first, int count)
+static void refresh_many(struct client *client, int first, int count)
 {
     char members[128];
     for (int i = first; i < first + count; i++) {
@@ -315,7 +315,7 @@ TEST(many_windows_of_a_client_are_written_together)
     client_init(&client);
     hub_fixture_feed_many(&fixture, 3, "patch {\"n\":1}");
     uint64_t begun = clock_monotonic_us();
-    look_at_many(&client, 0, 100);
+    refresh_many(&client, 0, 100);
     wait_for("SELECT count(*) = 100 FROM watched_window");
     uint64_t most = (clock_monotonic_us() - begun) / (200 * 1000) + 2;
     assert_in_range(number("SELECT count(DISTINCT at) FROM watched_window"), 1, most);
@@ -332,7 +332,7 @@ TEST(windows_go_from_a_quiet_server)
     hub_fixture_feed_many(&fixture, 5, "patch {\"n\":1}");
     subscribe(&stays, "\"view\":\"Q/list\",\"take\":3");
     hub_fixture_until(&fixture, is_complete, &stays);
-    look_at_many(&client, 0, 300);
+    refresh_many(&client, 0, 300);
     wait_for("SELECT count(*) > 1 FROM watched_window");
     wait_for("SELECT count(*) = 1 FROM watched_window");
     assert_int_equal(number("SELECT count(*) FROM watched_row"), 3);
@@ -345,11 +345,11 @@ TEST(windows_go_from_a_quiet_server)
 
 /* Look at so many new windows and wait until the database has had `all`: a window that is forgotten
  * before it was written down is not. */
-static void look_and_wait(struct client *client, int first, int count, int all)
+static void refresh_and_wait(struct client *client, int first, int count, int all)
 {
     char sql[64];
     snprintf(sql, sizeof sql, "SELECT max(id) >= %d FROM watched_window", all);
-    look_at_many(client, first, count);
+    refresh_many(client, first, count);
     wait_for(sql);
 }
 
@@ -369,7 +369,7 @@ TEST(windows_in_the_database_are_bounded)
     subscribe(&stays, "\"view\":\"Q/list\",\"take\":3");
     hub_fixture_until(&fixture, is_complete, &stays);
     for (int i = 0; i < ROUNDS; i++) {
-        look_and_wait(&client, i * ROUND, ROUND, (i + 1) * ROUND + 1); /* and stays */
+        refresh_and_wait(&client, i * ROUND, ROUND, (i + 1) * ROUND + 1); /* and stays */
         int64_t count = number("SELECT count(*) FROM watched_window");
         assert_in_range(count, 1, MOST + ROUND);
         reached = reached || number("SELECT max(id) > 1000 FROM watched_window");
@@ -421,12 +421,12 @@ TEST(what_goes_at_once_is_bounded)
     client_init(&client);
     hub_fixture_feed_many(&fixture, 5, "patch {\"n\":1}");
     hold_back(true);
-    look_at_many(&client, 0, FIRST);
+    refresh_many(&client, 0, FIRST);
     hold_back(false);
     while (count < FIRST)
         count = windows_after_a_job();
     hold_back(true);
-    look_at_many(&client, FIRST, MORE);
+    refresh_many(&client, FIRST, MORE);
     hold_back(false);
     while (count > MOST || !link_alone(&fixture.hub->windows->moved)) {
         int64_t before = count;

@@ -1,9 +1,9 @@
 /*
- * A look: one short read transaction in which several windows are read, what differs is encoded,
+ * A refresh: one short read transaction in which several windows are read, what differs is encoded,
  * and members that lack more than that are served. Only one is on its way at a time.
  *
- * When its time is up it begins nothing more: what it did not come to is first in the next look. So
- * an old reader does not hold up checkpoints, and a window that costs much does not hold up the
+ * When its time is up it begins nothing more: what it did not come to is first in the next refresh.
+ * So an old reader does not hold up checkpoints, and a window that costs much does not hold up the
  * others for long. It always does one thing at least, so each comes to its turn.
  */
 #include "window/window_internal.h"
@@ -27,31 +27,31 @@ static void start_snapshot(struct window_reading *reading)
     result->sink = &result->drafts.sink;
 }
 
-static bool time_is_up(const struct window_look *look)
+static bool time_is_up(const struct window_refresh *refresh)
 {
-    return clock_monotonic_us() >= look->until_us;
+    return clock_monotonic_us() >= refresh->until_us;
 }
 
-static bool serve_requests(struct window_look *look, struct window_reading *reading)
+static bool serve_requests(struct window_refresh *refresh, struct window_reading *reading)
 {
     struct link *link;
-    for (link = look->requests.next; link != &look->requests; link = link->next) {
+    for (link = refresh->requests.next; link != &refresh->requests; link = link->next) {
         struct window_request *request = LINK_OWNER(struct window_request, in_requests, link);
         if (request->window != reading->window || request->same)
             continue;
-        if (look->served > 0 && time_is_up(look)) {
+        if (refresh->served > 0 && time_is_up(refresh)) {
             reading->result->skipped = true;
             return true;
         }
-        INVARIANT(request->stage == REQUEST_LOOKING);
-        look->served++;
+        INVARIANT(request->stage == REQUEST_TAKEN);
+        refresh->served++;
         if (!window_encode_request(reading, request))
             return false;
     }
     return true;
 }
 
-static void look_at(struct window_look *look, struct window_result *result,
+static void look_at(struct window_refresh *refresh, struct window_result *result,
                     struct store_reader *reader)
 {
     struct view_state state;
@@ -60,17 +60,17 @@ static void look_at(struct window_look *look, struct window_result *result,
         .result = result,
         .reader = reader,
         .state = &state,
-        .max_rows = look->max_rows,
-        .tombstone_ms = look->tombstone_ms,
-        .now = look->now,
-        .max_array = engine_max_array_length(look->hub->engine,
+        .max_rows = refresh->max_rows,
+        .tombstone_ms = refresh->tombstone_ms,
+        .now = refresh->now,
+        .max_array = engine_max_array_length(refresh->hub->engine,
                                              span_of(result->window->spec.view->export_name)),
-        .outlived = look->outlived,
+        .outlived = refresh->outlived,
         .budget = result->window->matches.state == MATCHES_PASSED ? WINDOW_SCAN : 0};
-    INVARIANT(result->window->busy == WINDOW_LOOKED_AT);
+    INVARIANT(result->window->busy == WINDOW_REFRESHED);
     bool first = !result->window->content.known;
     uint64_t since = clock_monotonic_us() - result->window->content.previous.us;
-    if ((int64_t)(since / 1000) >= look->tombstone_ms)
+    if ((int64_t)(since / 1000) >= refresh->tombstone_ms)
         window_rows_fini(
             &result->window->content.previous.rows); /* nobody comes back with those any more */
     if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
@@ -81,7 +81,7 @@ static void look_at(struct window_look *look, struct window_result *result,
     bool done = window_read_stage(&reading) && window_read(&reading) && window_settle(&reading) &&
                 (!first || window_recall(&reading)) &&
                 (!result->snapshot_wanted || window_encode_farewells(&reading, &result->drafts)) &&
-                serve_requests(look, &reading);
+                serve_requests(refresh, &reading);
     if (!done && !result->refill && result->error.code == ERROR_NONE)
         error_set(&result->error, ERROR_INTERNAL, "a window could not be read");
     window_reading_fini(&reading);
@@ -110,36 +110,36 @@ static bool is_same(const struct window_request *a, const struct window_request 
 }
 
 /* Many come back at once with the cursor that they were cut off at. */
-static void find_same(struct window_look *look)
+static void find_same(struct window_refresh *refresh)
 {
     struct link *link, *earlier;
-    for (link = look->requests.next; link != &look->requests; link = link->next) {
+    for (link = refresh->requests.next; link != &refresh->requests; link = link->next) {
         struct window_request *request = request_of(link);
         request->same = NULL;
-        for (earlier = look->requests.next; earlier != link && !request->same;
+        for (earlier = refresh->requests.next; earlier != link && !request->same;
              earlier = earlier->next)
             if (!request_of(earlier)->same && is_same(request_of(earlier), request))
                 request->same = request_of(earlier);
     }
 }
 
-static void finish_request(struct window_look *look, struct window_request *request)
+static void finish_request(struct window_refresh *refresh, struct window_request *request)
 {
     if (window_request_finish(request))
         return;
-    for (size_t i = 0; i < look->count; i++)
-        if (look->results[i].window == request->window)
-            error_set(&look->results[i].error, ERROR_MEMORY,
+    for (size_t i = 0; i < refresh->count; i++)
+        if (refresh->results[i].window == request->window)
+            error_set(&refresh->results[i].error, ERROR_MEMORY,
                       "out of memory while resuming a window");
 }
 
 /* Encoding and compressing is for after the transaction. */
-static void finish_requests(struct window_look *look)
+static void finish_requests(struct window_refresh *refresh)
 {
     struct link *link;
-    for (link = look->requests.next; link != &look->requests; link = link->next) {
+    for (link = refresh->requests.next; link != &refresh->requests; link = link->next) {
         struct window_request *request = request_of(link), *same = request->same;
-        finish_request(look, request);
+        finish_request(refresh, request);
         if (!same)
             continue;
         request->done = same->done;
@@ -150,25 +150,25 @@ static void finish_requests(struct window_look *look)
     }
 }
 
-void window_look_run(struct read_job *read, struct store_reader *reader)
+void window_refresh_run(struct read_job *read, struct store_reader *reader)
 {
-    struct window_look *look = (struct window_look *)read;
-    find_same(look);
-    look->until_us = clock_monotonic_us() + look->hub->options.look_us;
-    look->now = engine_now_ms(look->hub->engine) / 1000;
-    if (!store_read_begin(reader, &look->error))
+    struct window_refresh *refresh = (struct window_refresh *)read;
+    find_same(refresh);
+    refresh->until_us = clock_monotonic_us() + refresh->hub->options.refresh_us;
+    refresh->now = engine_now_ms(refresh->hub->engine) / 1000;
+    if (!store_read_begin(reader, &refresh->error))
         return;
-    for (size_t i = 0; i < look->count; i++) {
-        struct window_result *result = &look->results[i];
-        result->skipped = result->unread = i > 0 && time_is_up(look);
+    for (size_t i = 0; i < refresh->count; i++) {
+        struct window_result *result = &refresh->results[i];
+        result->skipped = result->unread = i > 0 && time_is_up(refresh);
         if (!result->unread)
-            look_at(look, result, reader);
+            look_at(refresh, result, reader);
     }
     store_read_end(reader);
-    for (size_t i = 0; i < look->count; i++)
-        if (look->results[i].snapshot_wanted && !look->results[i].unread)
-            finish_snapshot(&look->results[i]);
-    finish_requests(look);
+    for (size_t i = 0; i < refresh->count; i++)
+        if (refresh->results[i].snapshot_wanted && !refresh->results[i].unread)
+            finish_snapshot(&refresh->results[i]);
+    finish_requests(refresh);
 }
 
 /* ---- filling ---- */
@@ -181,6 +181,6 @@ void window_fill_run(struct read_job *read, struct store_reader *reader)
                                               .rows = INT64_MAX,
                                               .now = engine_now_ms(hub->engine) / 1000,
                                               .until_us =
-                                                  clock_monotonic_us() + hub->options.look_us};
+                                                  clock_monotonic_us() + hub->options.refresh_us};
     fill->done = window_matches_fill(fill->window, reader, &limits, &fill->filled, &fill->error);
 }
