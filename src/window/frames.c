@@ -128,7 +128,7 @@ bool window_encode_difference(struct window_reading *reading, struct text **text
     return done || lacks_memory(reading);
 }
 
-/* The rows after settling, by key: many may be looked for. */
+/* The new rows, by key: many may be looked for. */
 bool window_index_rows(const struct window *window, struct map *map)
 {
     map_init(map, window_row_map_key);

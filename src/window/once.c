@@ -123,7 +123,7 @@ static bool read_rows(struct window_once *once, struct window_reading *reading)
         start_over(once);
         return true;
     }
-    if (!window_settle(reading))
+    if (!window_diff(reading))
         return false;
     if (once->resumed)
         return take_changes(once, reading);

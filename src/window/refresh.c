@@ -78,7 +78,7 @@ static void look_at(struct window_refresh *refresh, struct window_result *result
     window_reading_init(&reading);
     if (result->snapshot_wanted)
         start_snapshot(&reading);
-    bool done = window_read_stage(&reading) && window_read(&reading) && window_settle(&reading) &&
+    bool done = window_read_stage(&reading) && window_read(&reading) && window_diff(&reading) &&
                 (!first || window_recall(&reading)) &&
                 (!result->snapshot_wanted || window_encode_farewells(&reading, &result->drafts)) &&
                 serve_requests(refresh, &reading);

@@ -118,7 +118,7 @@ static bool note_moves(struct window_reading *reading)
     return done || lacks_memory(reading);
 }
 
-bool window_settle(struct window_reading *reading)
+bool window_diff(struct window_reading *reading)
 {
     struct window *window = reading->window;
     struct window_result *result = reading->result;

@@ -9,7 +9,7 @@
  *   content.c     rows, and small questions about what a window is of
  *   refresh.c     on a reader: one refresh of several windows, in one short transaction
  *   rows.c        on a reader: the rows that are in a window now
- *   settle.c      on a reader: how they differ from those before
+ *   diff.c        on a reader: how they differ from those before
  *   keep.c        on the loop and the writer: windows in the database, for after a restart
  *   recall.c      on a reader: what was kept of a window there
  *   once.c        both sides: a window that is read once, for plain HTTP; pages.c: page by page
@@ -148,7 +148,7 @@ struct window_time {
     struct map by_key; /* and the same by key */
 };
 
-/* Keys that left lately: settle.c. */
+/* Keys that left lately: diff.c. */
 struct window_removals {
     struct window_removal *list; /* the oldest first */
     size_t count, capacity, bytes;
@@ -467,10 +467,11 @@ struct window_reading {
 
 void window_reading_init(struct window_reading *reading);
 /* Read the window's rows in the open transaction: the new ones, what is fresh among them, a
- * snapshot's rows when wanted. False with result->error; the window is as before until settled. */
+ * snapshot's rows when wanted. False with result->error; the window is as before until window_diff.
+ */
 bool window_read(struct window_reading *reading);
 /* Encode the difference and take the new rows over; those that left become exits. */
-bool window_settle(struct window_reading *reading);
+bool window_diff(struct window_reading *reading);
 void window_reading_fini(struct window_reading *reading);
 /* Find the view's stage in the database. */
 bool window_read_stage(struct window_reading *reading);
@@ -559,7 +560,7 @@ bool window_encode_events(struct window_reading *reading, struct text **text, si
 bool window_encode_difference(struct window_reading *reading, struct text **text);
 /* Deletes to be told with a snapshot, into its drafts. */
 bool window_encode_farewells(struct window_reading *reading, struct snapshot_drafts *drafts);
-/* Serve a request from the content just settled; what is to be compressed stays in its drafts. */
+/* Serve a request from the content just read; what is to be compressed stays in its drafts. */
 bool window_encode_request(struct window_reading *reading, struct window_request *request);
 bool window_encode_resume(struct window_reading *reading, struct window_request *request);
 /* The rows that changed behind the change `from`: what can be told without the log. */
@@ -603,7 +604,7 @@ bool window_recall(struct window_reading *reading);
 bool window_recall_other(const struct window_reading *reading, const struct window *other,
                          bool (*each)(void *argument, struct span key), void *argument, bool *all);
 struct seq window_cursor(const struct view_state *state);
-/* The settled rows by key; false when out of memory. The map is to be ended in any case. */
+/* The new rows by key; false when out of memory. The map is to be ended in any case. */
 bool window_index_rows(const struct window *window, struct map *map);
 
 /* state.c */

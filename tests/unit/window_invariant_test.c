@@ -389,11 +389,11 @@ static void break_reading(int fault)
     switch (fault) {
     case STATE_BACK:
         state.log.last_change = window->content.position - 1;
-        window_settle(&reading);
+        window_diff(&reading);
         break;
     case FRESH_UNREAD:
         reading.fresh_count = 1;
-        window_settle(&reading);
+        window_diff(&reading);
         break;
     case FRESH_BEYOND:
         reading.fresh_count = 1;
@@ -401,19 +401,19 @@ static void break_reading(int fault)
         break;
     case EXITS_BACK:
         window->content.removals.floor = 1;
-        window_settle(&reading);
+        window_diff(&reading);
         break;
     case EXITS_UNCOUNTED:
         window->content.removals.list[0].key_length = 1;
-        window_settle(&reading);
+        window_diff(&reading);
         break;
     case EXITS_BEYOND:
         window->content.removals.count++;
-        window_settle(&reading);
+        window_diff(&reading);
         break;
     case EXITS_NEWER:
         window->content.removals.list[0].version = 1000;
-        window_settle(&reading);
+        window_diff(&reading);
         break;
     case ROWS_BEYOND:
         window->content.rows.capacity = 1;
