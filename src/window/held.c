@@ -15,7 +15,7 @@ struct holding {
     const struct map *rows;        /* the window's, by key */
     struct map shown;              /* rows of windows that the client has beside it, by key */
     bool shows_all;                /* it has a list of the whole view beside it */
-    bool deleted;                  /* also what was deleted of a list: no farewells follow */
+    bool deleted;                  /* also what was deleted of a list: no tombstones follow */
     const struct row_scope *scope; /* what the client saw of the list at hand, */
     int64_t until;                 /* ... and up to when, as in struct held */
     struct map sightings;          /* of the list at hand, once `sighted` */
@@ -189,13 +189,13 @@ static bool put_deleted(struct holding *holding)
     if (told || !reading->state->found || window_is_keyed_by_field(reading->window))
         return true;
     return scoped_scan_tombstones((struct scoped){holding->scope, NULL}, reading->reader,
-                                  reading->state->export.id, INT64_MAX, WINDOW_FAREWELLS,
+                                  reading->state->export.id, INT64_MAX, WINDOW_TOMBSTONES,
                                   each_tombstone, holding, error) &&
            error->code == ERROR_NONE;
 }
 
 /* A list that was not a window, of all that `scope` sees: its newest rows, and, here or with the
- * farewells, what was deleted. */
+ * tombstones, what was deleted. */
 static bool put_list(struct holding *holding, const struct row_scope *scope)
 {
     struct window_reading *reading = holding->reading;
@@ -211,9 +211,9 @@ static bool put_list(struct holding *holding, const struct row_scope *scope)
         return false;
     if (stage)
         return scoped_scan_rows(scoped, reading->reader, stage, span_make(NULL, 0),
-                                WINDOW_FAREWELLS, each_labelled, holding, error) &&
+                                WINDOW_TOMBSTONES, each_labelled, holding, error) &&
                error->code == ERROR_NONE;
-    return (store_scan_list(reading->reader, reading->state->export.id, 0, WINDOW_FAREWELLS,
+    return (store_scan_list(reading->reader, reading->state->export.id, 0, WINDOW_TOMBSTONES,
                             scope != NULL, each_row, holding, error) &&
             error->code == ERROR_NONE);
 }
@@ -318,7 +318,7 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
     bool done = window_index_rows(window, &rows) || lacks_memory(reading);
     done = done && window_each_held(reading, request, &rows, false, &drafts->sink) &&
            (limit == 0 || put_rows(reading, &drafts->sink)) &&
-           window_encode_farewells(reading, drafts);
+           window_encode_tombstones(reading, drafts);
     request->rows = drafts->sink.rows;
     request->statement.state = reading->state->log.last_change;
     request->statement.stated =

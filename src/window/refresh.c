@@ -80,7 +80,7 @@ static void look_at(struct window_refresh *refresh, struct window_result *result
         start_snapshot(&reading);
     bool done = window_read_stage(&reading) && window_read(&reading) && window_diff(&reading) &&
                 (!first || window_recall(&reading)) &&
-                (!result->snapshot_wanted || window_encode_farewells(&reading, &result->drafts)) &&
+                (!result->snapshot_wanted || window_encode_tombstones(&reading, &result->drafts)) &&
                 serve_requests(refresh, &reading);
     if (!done && !result->refill && result->error.code == ERROR_NONE)
         error_set(&result->error, ERROR_INTERNAL, "a window could not be read");

@@ -18,7 +18,7 @@
  *   time.c        both sides: when time alone changes that
  *   scope.c       on a reader: what row scopes add to these
  *   bounds.c      on a reader: the part of its stage that such a view gives on
- *   frames.c      on a reader: rows as frames; farewells.c: deletes told with a snapshot
+ *   frames.c      on a reader: rows as frames; tombstones.c: deletes told with a snapshot
  *   events.c      on a reader: instead of the difference, what append views tell
  *   encode.c      on a reader: what a member's request is answered with, by
  *   resume.c      ... the log (since.c: what may have gone and come), changed.c what can be told
@@ -46,7 +46,7 @@
 enum {
     WINDOW_EXITS = 4096,         /* keys that left lately, remembered for who fell behind */
     WINDOW_EXIT_BYTES = 1 << 18, /* and the bytes of their keys */
-    WINDOW_FAREWELLS = 10000,    /* deletes of entities told with a snapshot, at most */
+    WINDOW_TOMBSTONES = 10000,   /* deletes of entities told with a snapshot, at most */
     WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
     WINDOW_FILL = 20000,         /* rows that one part of filling looks at, at most */
     WINDOW_SCAN = 20000,         /* rows that a scanning window passes over in one refresh */
@@ -493,7 +493,7 @@ bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end
 /* held.c */
 /* Remove each row that the request's client may hold, and that neither the window nor another of
  * its subscriptions has; perhaps some more than once. Of a list only with `deleted` also those that
- * were deleted since: else window_encode_farewells tells them. */
+ * were deleted since: else window_encode_tombstones tells them. */
 bool window_each_held(struct window_reading *reading, const struct window_request *request,
                       const struct map *rows, bool deleted, struct row_sink *sink);
 /* Serve who begins anew with rows of other subscriptions. */
@@ -559,7 +559,7 @@ bool window_encode_events(struct window_reading *reading, struct text **text, si
 /* Deletes for what left, upserts for what is fresh; only the last carries the new cursor. */
 bool window_encode_difference(struct window_reading *reading, struct text **text);
 /* Deletes to be told with a snapshot, into its drafts. */
-bool window_encode_farewells(struct window_reading *reading, struct snapshot_drafts *drafts);
+bool window_encode_tombstones(struct window_reading *reading, struct snapshot_drafts *drafts);
 /* Serve a request from the content just read; what is to be compressed stays in its drafts. */
 bool window_encode_request(struct window_reading *reading, struct window_request *request);
 bool window_encode_resume(struct window_reading *reading, struct window_request *request);

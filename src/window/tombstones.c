@@ -8,22 +8,22 @@ static bool lacks_memory(struct window_reading *reading)
 }
 
 /* Keys that whoever comes anew may hold from before. */
-struct farewell {
+struct telling {
     struct window_reading *reading;
     struct snapshot_drafts *drafts;
     struct map rows;
     int64_t since; /* wall clock: those that went before are not told */
 };
 
-static bool say_farewell(struct farewell *farewell, struct span key)
+static bool put_tombstone(struct telling *telling, struct span key)
 {
-    struct window_reading *reading = farewell->reading;
-    if (!view_shows(reading->window->spec.view, key) || map_get(&farewell->rows, key))
+    struct window_reading *reading = telling->reading;
+    if (!view_shows(reading->window->spec.view, key) || map_get(&telling->rows, key))
         return true;
     /* Under the one key that they ask for, they are sent another row. */
     if (window_is_keyed_by_field(reading->window) && reading->window->content.rows.count)
         return true;
-    return row_sink_remove(&farewell->drafts->sink, key) || lacks_memory(reading);
+    return row_sink_remove(&telling->drafts->sink, key) || lacks_memory(reading);
 }
 
 /* Whether some may hold rows from before the window was made, of which not all are known. */
@@ -34,14 +34,14 @@ static bool is_outlived(const struct window_reading *reading)
 
 static bool each_tombstone(void *argument, const struct store_tombstone *tombstone)
 {
-    struct farewell *farewell = argument;
-    const struct window_reading *reading = farewell->reading;
-    if (tombstone->at < farewell->since ||
+    struct telling *telling = argument;
+    const struct window_reading *reading = telling->reading;
+    if (tombstone->at < telling->since ||
         (!is_outlived(reading) && tombstone->change <= reading->window->content.first_position))
         return false; /* and so are all that follow */
     if (!row_scope_sees(reading->window->spec.scope, tombstone->scope))
         return true;
-    return say_farewell(farewell, tombstone->key);
+    return put_tombstone(telling, tombstone->key);
 }
 
 /* A window of a key had no other row, but a list of the whole view had any. One that is keyed by a
@@ -58,37 +58,36 @@ static bool had_others(const struct window_reading *reading)
  * those are not too many. What was deleted before can only have been in an earlier window of the
  * kind, and who holds rows of that may lack any delete since.
  */
-static bool say_deleted(struct farewell *farewell)
+static bool say_deleted(struct telling *telling)
 {
-    struct window_reading *reading = farewell->reading;
+    struct window_reading *reading = telling->reading;
     struct error *error = &reading->result->error;
     if (!reading->state->found || !had_others(reading) ||
         (!is_outlived(reading) && reading->window->content.removals.floor == 0))
         return true;
     return scoped_scan_tombstones((struct scoped){reading->window->spec.scope, NULL},
                                   reading->reader, reading->state->export.id, INT64_MAX,
-                                  WINDOW_FAREWELLS, each_tombstone, farewell, error) &&
+                                  WINDOW_TOMBSTONES, each_tombstone, telling, error) &&
            error->code == ERROR_NONE;
 }
 
-bool window_encode_farewells(struct window_reading *reading, struct snapshot_drafts *drafts)
+bool window_encode_tombstones(struct window_reading *reading, struct snapshot_drafts *drafts)
 {
     struct window *window = reading->window;
     if (drafts->sink.encoding) /* who gets bodies forgets what is not among the rows */
         return snapshot_drafts_rows_read(drafts) || lacks_memory(reading);
-    struct farewell farewell = {.reading = reading,
-                                .drafts = drafts,
-                                .since =
-                                    engine_due_ms(window->hub->engine) - reading->tombstone_ms};
-    bool done = (window_index_rows(window, &farewell.rows) && snapshot_drafts_rows_read(drafts)) ||
+    struct telling telling = {.reading = reading,
+                              .drafts = drafts,
+                              .since = engine_due_ms(window->hub->engine) - reading->tombstone_ms};
+    bool done = (window_index_rows(window, &telling.rows) && snapshot_drafts_rows_read(drafts)) ||
                 lacks_memory(reading);
     for (size_t i = 0; done && i < window->content.removals.count; i++)
-        if (window->content.removals.list[i].at >= farewell.since)
-            done = say_farewell(&farewell, span_make(window->content.removals.list[i].key,
+        if (window->content.removals.list[i].at >= telling.since)
+            done = put_tombstone(&telling, span_make(window->content.removals.list[i].key,
                                                      window->content.removals.list[i].key_length));
-    done = done && say_deleted(&farewell);
+    done = done && say_deleted(&telling);
     for (size_t i = 0; done && i < window->content.previous.rows.count; i++)
-        done = say_farewell(&farewell, window_row_key(window->content.previous.rows.list[i]));
-    map_fini(&farewell.rows);
+        done = put_tombstone(&telling, window_row_key(window->content.previous.rows.list[i]));
+    map_fini(&telling.rows);
     return done;
 }
