@@ -15,44 +15,44 @@ struct behind {
     struct window_reading *reading;
     int64_t from;
     struct map rows;  /* the window's, by key */
-    struct map first; /* exits since `from`, of each key the first: what it was for the member */
+    struct map first; /* removals since `from`, of each key the first: what it was for the member */
     struct row_frames frames;
 };
 
-static struct span exit_key(const void *value)
+static struct span removal_key(const void *value)
 {
-    const struct window_removal *exit = value;
-    return span_make(exit->key, exit->key_length);
+    const struct window_removal *removal = value;
+    return span_make(removal->key, removal->key_length);
 }
 
-static bool find_first_exits(struct behind *behind)
+static bool find_first_removals(struct behind *behind)
 {
     const struct window *window = behind->reading->window;
     for (size_t i = 0; i < window->content.removals.count; i++) {
-        struct window_removal *exit = &window->content.removals.list[i];
-        if (exit->version > behind->from && !map_get(&behind->first, exit_key(exit)) &&
-            !map_add(&behind->first, exit))
+        struct window_removal *removal = &window->content.removals.list[i];
+        if (removal->version > behind->from && !map_get(&behind->first, removal_key(removal)) &&
+            !map_add(&behind->first, removal))
             return lacks_memory(behind->reading);
     }
     return true;
 }
 
 /* Whether the member has that row and must lose it. */
-static bool is_gone(const struct behind *behind, const struct window_removal *exit)
+static bool is_gone(const struct behind *behind, const struct window_removal *removal)
 {
     const struct window *window = behind->reading->window;
-    if (map_get(&behind->first, exit_key(exit)) != exit || exit->entered > behind->from)
+    if (map_get(&behind->first, removal_key(removal)) != removal || removal->entered > behind->from)
         return false;
     return window_is_keyed_by_field(window) ? !window->content.rows.count
-                                            : !map_get(&behind->rows, exit_key(exit));
+                                            : !map_get(&behind->rows, removal_key(removal));
 }
 
 /* Whether it lacks that row: not when the row left and came back as it was. */
 static bool is_missed(const struct behind *behind, const struct window_row *row)
 {
-    const struct window_removal *exit = map_get(&behind->first, window_row_key(row));
-    bool has = exit && exit->entered <= behind->from && exit->told <= behind->from &&
-               exit->change == row->change;
+    const struct window_removal *removal = map_get(&behind->first, window_row_key(row));
+    bool has = removal && removal->entered <= behind->from && removal->told <= behind->from &&
+               removal->change == row->change;
     return row->version > behind->from && !has;
 }
 
@@ -60,8 +60,9 @@ static bool put_missed(struct behind *behind)
 {
     const struct window *window = behind->reading->window;
     for (size_t i = 0; i < window->content.removals.count; i++) {
-        const struct window_removal *exit = &window->content.removals.list[i];
-        if (is_gone(behind, exit) && !row_sink_remove(&behind->frames.sink, exit_key(exit)))
+        const struct window_removal *removal = &window->content.removals.list[i];
+        if (is_gone(behind, removal) &&
+            !row_sink_remove(&behind->frames.sink, removal_key(removal)))
             return lacks_memory(behind->reading);
     }
     for (size_t i = 0; i < window->content.rows.count; i++) {
@@ -82,9 +83,9 @@ static bool encode_behind(struct window_reading *reading, struct window_request 
         return true;
     }
     window_frames_init(&behind.frames, reading);
-    map_init(&behind.first, exit_key);
+    map_init(&behind.first, removal_key);
     bool done = window_index_rows(window, &behind.rows) || lacks_memory(reading);
-    done = done && find_first_exits(&behind) && put_missed(&behind) &&
+    done = done && find_first_removals(&behind) && put_missed(&behind) &&
            (row_sink_end(&behind.frames.sink, &request->text) || lacks_memory(reading));
     map_fini(&behind.rows);
     map_fini(&behind.first);

@@ -252,10 +252,10 @@ static bool put_window(struct holding *holding, const struct held *held)
             !put(holding, window_row_key(window->content.rows.list[i])))
             return false;
     for (size_t i = 0; i < window->content.removals.count; i++) {
-        const struct window_removal *exit = &window->content.removals.list[i];
+        const struct window_removal *removal = &window->content.removals.list[i];
         bool had =
-            (exit->version > held->version || held->former) && exit->entered <= held->version;
-        if (had && !put(holding, span_make(exit->key, exit->key_length)))
+            (removal->version > held->version || held->former) && removal->entered <= held->version;
+        if (had && !put(holding, span_make(removal->key, removal->key_length)))
             return false;
     }
     for (size_t i = 0; held->former && i < window->content.previous.rows.count; i++)

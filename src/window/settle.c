@@ -22,7 +22,7 @@ static bool find_left(struct window_reading *reading)
     return true;
 }
 
-static void forget_exits(struct window *window, size_t count)
+static void forget_removals(struct window *window, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         INVARIANT(window->content.removals.floor <= window->content.removals.list[i].version);
@@ -36,20 +36,21 @@ static void forget_exits(struct window *window, size_t count)
             window->content.removals.count * sizeof *window->content.removals.list);
 }
 
-static bool add_exit(struct window *window, const struct window_row *row)
+static bool add_removal(struct window *window, const struct window_row *row)
 {
     struct span key = window_row_key(row);
     if (!window->content.removals.list) {
         window->content.removals.list =
-            memory_new(WINDOW_EXITS * sizeof *window->content.removals.list);
+            memory_new(WINDOW_REMOVALS * sizeof *window->content.removals.list);
         if (!window->content.removals.list)
             return false;
     }
     /* In one go, so that making room is cheap for each. */
-    if (window->content.removals.count == WINDOW_EXITS ||
-        window->content.removals.bytes > WINDOW_EXIT_BYTES)
-        forget_exits(window, window->content.removals.count - window->content.removals.count / 2);
-    INVARIANT(window->content.removals.count < WINDOW_EXITS);
+    if (window->content.removals.count == WINDOW_REMOVALS ||
+        window->content.removals.bytes > WINDOW_REMOVAL_BYTES)
+        forget_removals(window,
+                        window->content.removals.count - window->content.removals.count / 2);
+    INVARIANT(window->content.removals.count < WINDOW_REMOVALS);
     INVARIANT(!window->content.removals.count ||
               window->content.removals.list[window->content.removals.count - 1].version <=
                   window->content.version + 1);
@@ -88,7 +89,7 @@ static bool encode(struct window_reading *reading)
     }
     result->differs = result->frames != NULL;
     for (size_t i = 0; i < reading->left.count; i++)
-        if (!add_exit(reading->window, reading->left.list[i]))
+        if (!add_removal(reading->window, reading->left.list[i]))
             return lacks_memory(reading);
     return true;
 }

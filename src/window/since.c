@@ -374,7 +374,7 @@ static bool note_lost(struct row_sink *sink, struct span key)
     struct lost_keys *lost = (struct lost_keys *)sink;
     struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
     lost->bytes += key.length;
-    lost->too_many = lost->bytes > WINDOW_EXIT_BYTES;
+    lost->too_many = lost->bytes > WINDOW_REMOVAL_BYTES;
     if (row && window_rows_add(lost->rows, row))
         return !lost->too_many;
     memory_free(row);

@@ -54,7 +54,7 @@ static bool had_others(const struct window_reading *reading)
 }
 
 /*
- * What was deleted since the window was first looked at is among its exits, if it was in it and
+ * What was deleted since the window was first looked at is among its removals, if it was in it and
  * those are not too many. What was deleted before can only have been in an earlier window of the
  * kind, and who holds rows of that may lack any delete since.
  */

@@ -44,16 +44,16 @@
 #include "store/stage.h"
 
 enum {
-    WINDOW_EXITS = 4096,         /* keys that left lately, remembered for who fell behind */
-    WINDOW_EXIT_BYTES = 1 << 18, /* and the bytes of their keys */
-    WINDOW_TOMBSTONES = 10000,   /* deletes of entities told with a snapshot, at most */
-    WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
-    WINDOW_FILL = 20000,         /* rows that one part of filling looks at, at most */
-    WINDOW_SCAN = 20000,         /* rows that a scanning window passes over in one refresh */
-    WINDOW_SHORT = 10,           /* a cut to this part of the rows a window may have is short */
-    WINDOW_KEPT_ROWS = 200000,   /* rows of windows that are kept in the database */
-    WINDOW_REFRESH = 64,         /* windows in one refresh */
-    WINDOW_REQUESTS = 1024       /* and members that are served by it */
+    WINDOW_REMOVALS = 4096,         /* keys that left lately, remembered for who fell behind */
+    WINDOW_REMOVAL_BYTES = 1 << 18, /* and the bytes of their keys */
+    WINDOW_TOMBSTONES = 10000,      /* deletes of entities told with a snapshot, at most */
+    WINDOW_LINGER = 256,            /* windows without members that are kept for who comes back */
+    WINDOW_FILL = 20000,            /* rows that one part of filling looks at, at most */
+    WINDOW_SCAN = 20000,            /* rows that a scanning window passes over in one refresh */
+    WINDOW_SHORT = 10,              /* a cut to this part of the rows a window may have is short */
+    WINDOW_KEPT_ROWS = 200000,      /* rows of windows that are kept in the database */
+    WINDOW_REFRESH = 64,            /* windows in one refresh */
+    WINDOW_REQUESTS = 1024          /* and members that are served by it */
 };
 
 /* Whether the database has the rows of a window, for after a restart. */
@@ -470,7 +470,7 @@ void window_reading_init(struct window_reading *reading);
  * snapshot's rows when wanted. False with result->error; the window is as before until window_diff.
  */
 bool window_read(struct window_reading *reading);
-/* Encode the difference and take the new rows over; those that left become exits. */
+/* Encode the difference and take the new rows over; those that left become removals. */
 bool window_diff(struct window_reading *reading);
 void window_reading_fini(struct window_reading *reading);
 /* Find the view's stage in the database. */

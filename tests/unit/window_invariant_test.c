@@ -360,10 +360,10 @@ enum {
     STATE_BACK,
     FRESH_UNREAD,
     FRESH_BEYOND,
-    EXITS_BACK,
-    EXITS_UNCOUNTED,
-    EXITS_BEYOND,
-    EXITS_NEWER,
+    REMOVALS_BACK,
+    REMOVALS_UNCOUNTED,
+    REMOVALS_BEYOND,
+    REMOVALS_NEWER,
     ROWS_BEYOND,
     SERVES_ANOTHER,
     SERVES_UNSETTLED,
@@ -381,10 +381,10 @@ static void break_reading(int fault)
     struct text *out;
     window_reading_init(&reading);
     window->content.rows.list[0]->fate = window->content.rows.list[1]->fate = FATE_LEFT;
-    if (fault >= EXITS_BACK && fault <= EXITS_NEWER) {
+    if (fault >= REMOVALS_BACK && fault <= REMOVALS_NEWER) {
         window->content.removals.list =
-            memory_new(WINDOW_EXITS * sizeof *window->content.removals.list);
-        window->content.removals.count = fault == EXITS_NEWER ? 1 : WINDOW_EXITS;
+            memory_new(WINDOW_REMOVALS * sizeof *window->content.removals.list);
+        window->content.removals.count = fault == REMOVALS_NEWER ? 1 : WINDOW_REMOVALS;
     }
     switch (fault) {
     case STATE_BACK:
@@ -399,19 +399,19 @@ static void break_reading(int fault)
         reading.fresh_count = 1;
         window_encode_difference(&reading, &out);
         break;
-    case EXITS_BACK:
+    case REMOVALS_BACK:
         window->content.removals.floor = 1;
         window_diff(&reading);
         break;
-    case EXITS_UNCOUNTED:
+    case REMOVALS_UNCOUNTED:
         window->content.removals.list[0].key_length = 1;
         window_diff(&reading);
         break;
-    case EXITS_BEYOND:
+    case REMOVALS_BEYOND:
         window->content.removals.count++;
         window_diff(&reading);
         break;
-    case EXITS_NEWER:
+    case REMOVALS_NEWER:
         window->content.removals.list[0].version = 1000;
         window_diff(&reading);
         break;
@@ -618,12 +618,12 @@ static const struct broken_case cases[] = {
     {break_reading, STATE_BACK, "window->content.position <= reading->state->log.last_change"},
     {break_reading, FRESH_UNREAD, "reading->fresh_count <= reading->rows.count"},
     {break_reading, FRESH_BEYOND, "fresh->at + fresh->length <= reading->data.length"},
-    {break_reading, EXITS_BACK,
+    {break_reading, REMOVALS_BACK,
      "window->content.removals.floor <= window->content.removals.list[i].version"},
-    {break_reading, EXITS_UNCOUNTED,
+    {break_reading, REMOVALS_UNCOUNTED,
      "window->content.removals.bytes >= window->content.removals.list[i].key_length"},
-    {break_reading, EXITS_BEYOND, "window->content.removals.count < WINDOW_EXITS"},
-    {break_reading, EXITS_NEWER,
+    {break_reading, REMOVALS_BEYOND, "window->content.removals.count < WINDOW_REMOVALS"},
+    {break_reading, REMOVALS_NEWER,
      "!window->content.removals.count || "
      "window->content.removals.list[window->content.removals.count - 1].version <= "
      "window->content.version + 1"},
