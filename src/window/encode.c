@@ -98,7 +98,7 @@ bool window_encode_request(struct window_reading *reading, struct window_request
     static bool (*const encode[])(struct window_reading *, struct window_request *) = {
         [WINDOW_BEHIND] = encode_behind,
         [WINDOW_RESUME] = window_encode_resume,
-        [WINDOW_UNTOLD] = window_encode_untold,
+        [WINDOW_FROM_NOW] = window_encode_from_now,
         [WINDOW_MOVE] = window_encode_move,
         [WINDOW_STATE] = window_encode_state};
     INVARIANT(request->window == reading->window && !request->same);

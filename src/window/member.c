@@ -2,7 +2,7 @@
  * A subscription as a member of a window:
  *
  *   NEW (snapshot) -> LIVE -> BEHIND -> WAITING -> LIVE
- *   UNTOLD (no snapshot) -> WAITING -> LIVE, or LIVE at once when others watch
+ *   FROM_NOW (no snapshot) -> WAITING -> LIVE, or LIVE at once when others watch
  *   RESUMING (a cursor) -> WAITING -> LIVE, or NEW when the cursor is refused
  *   LIVE, of a key that another of its client shows -> WAITING -> LIVE: see state.c
  */
@@ -41,7 +41,7 @@ void window_begin(struct subscription *subscription)
     const struct window *window = member->window;
     key_owner_begins(subscription);
     bool holds_none = link_alone(&subscription->held.rows);
-    member->phase = !subscription->asked.with_snapshot                   ? MEMBER_UNTOLD
+    member->phase = !subscription->asked.with_snapshot                   ? MEMBER_FROM_NOW
                     : holds_none && !subscription_owns_key(subscription) ? MEMBER_NEW
                                                                          : MEMBER_MOVED;
     member->in_channel = false;
@@ -136,7 +136,7 @@ void window_inherit(struct subscription *subscription)
 static bool is_overtaken(const struct subscription *subscription,
                          const struct window_request *request)
 {
-    bool moves = request->kind == WINDOW_MOVE || request->kind == WINDOW_UNTOLD;
+    bool moves = request->kind == WINDOW_MOVE || request->kind == WINDOW_FROM_NOW;
     return moves && !link_alone(&request->held) && held_lacks(subscription, request->shown);
 }
 
@@ -144,7 +144,7 @@ static void ask_anew(struct subscription *subscription)
 {
     struct member *member = subscription->member;
     struct window_request *request = member->request;
-    member->phase = request->kind == WINDOW_MOVE ? MEMBER_MOVED : MEMBER_UNTOLD;
+    member->phase = request->kind == WINDOW_MOVE ? MEMBER_MOVED : MEMBER_FROM_NOW;
     member->request = NULL;
     window_request_free(request);
     subscriber_ready(subscription);
@@ -298,8 +298,8 @@ static struct reader_step pull(struct subscription *subscription)
     switch (subscription->member->phase) {
     case MEMBER_NEW:
         return pull_snapshot(subscription);
-    case MEMBER_UNTOLD:
-        return ask(subscription, WINDOW_UNTOLD);
+    case MEMBER_FROM_NOW:
+        return ask(subscription, WINDOW_FROM_NOW);
     case MEMBER_RESUMING:
         return ask(subscription, WINDOW_RESUME);
     case MEMBER_BEHIND:

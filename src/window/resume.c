@@ -56,7 +56,7 @@ bool window_encode_resume(struct window_reading *reading, struct window_request 
     return request->as_frames ? tell_frames(&since, request) : tell_rows(&since, request);
 }
 
-bool window_encode_untold(struct window_reading *reading, struct window_request *request)
+bool window_encode_from_now(struct window_reading *reading, struct window_request *request)
 {
     struct window_since since = {.reading = reading, .from = request->from, .only_rows = true};
     request->refused = window_since_is_trimmed(reading, request->from);

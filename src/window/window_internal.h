@@ -256,7 +256,7 @@ struct window {
 
 enum member_phase {
     MEMBER_NEW,      /* takes a snapshot */
-    MEMBER_UNTOLD,   /* wants none: begins at the present */
+    MEMBER_FROM_NOW, /* wants none: begins at the present */
     MEMBER_RESUMING, /* has a cursor: is to ask a refresh what it lacks */
     MEMBER_BEHIND,   /* fell off the channel: likewise */
     MEMBER_MOVED,    /* has rows of another window: likewise */
@@ -361,10 +361,10 @@ bool window_passes(const struct window *window, struct span key, struct span dat
 
 /* A member that needs more than the difference. */
 enum window_request_kind {
-    WINDOW_BEHIND, /* it has version `from` */
-    WINDOW_RESUME, /* it has what there was at change `from` */
-    WINDOW_UNTOLD, /* it wants what came in or changed behind change `from` */
-    WINDOW_MOVE,   /* it begins anew, and has what is `held` */
+    WINDOW_BEHIND,   /* it has version `from` */
+    WINDOW_RESUME,   /* it has what there was at change `from` */
+    WINDOW_FROM_NOW, /* it wants what came in or changed behind change `from` */
+    WINDOW_MOVE,     /* it begins anew, and has what is `held` */
     WINDOW_STATE /* it has version `from`, and states the row of its key, which others of its client
                     may show */
 };
@@ -566,7 +566,7 @@ bool window_encode_resume(struct window_reading *reading, struct window_request 
 /* The rows that changed behind the change `from`: what can be told without the log. */
 bool window_encode_changed(struct window_reading *reading, struct window_request *request);
 /* Rows that came in or changed, for who holds none. */
-bool window_encode_untold(struct window_reading *reading, struct window_request *request);
+bool window_encode_from_now(struct window_reading *reading, struct window_request *request);
 /* Make its drafts its text; after the transaction. False when out of memory. */
 bool window_request_finish(struct window_request *request);
 /* since.c: how far the window can have moved behind a change. All false with result->error. */
