@@ -13,8 +13,8 @@
 
 #include "access/shares.h"
 #include "base/link.h"
-#include "delivery/held.h"
 #include "delivery/hub.h"
+#include "delivery/previous.h"
 #include "delivery/subscription.h"
 #include "delivery/topic.h"
 #include "delivery/view_epoch.h"
@@ -44,8 +44,9 @@ enum {
     HUB_WAITING = 1000,     /* exports that subscribers wait for before they are first fed */
     HUB_WAITING_EACH = 100, /* and of one subscriber */
     HUB_SLOTS = 4,          /* subscriptions of one subscriber that the readers serve at once */
-    HUB_HELD = 64,          /* subscriptions that ended whose rows a connection is known to hold */
-    HUB_HELD_BYTES = 16384  /* and the bytes of their keys; beyond that it may be any of the view */
+    HUB_PREVIOUS = 64,      /* subscriptions that ended whose rows a connection is known to hold */
+    HUB_PREVIOUS_BYTES =
+        16384 /* and the bytes of their keys; beyond that it may be any of the view */
 };
 
 /* More rows than any view has; sums with what a view itself skips stay in range. */
@@ -89,9 +90,9 @@ struct read_slots {
     struct link waiting; /* subscriptions that want one, in the order in which they get it */
 };
 
-/* held.c: what the client keeps of subscriptions that ended. */
+/* previous.c: what the client keeps of subscriptions that ended. */
 struct holdings {
-    struct link list; /* struct held; the oldest first */
+    struct link list; /* struct previous; the oldest first */
     size_t count;     /* HUB_HELD at most, */
     size_t bytes;     /* ... and their keys: HUB_HELD_BYTES */
     bool any;         /* it may hold any row of any view, for they were of too many */
@@ -129,7 +130,7 @@ struct subscriber {
     size_t count;
     struct link ready;
     struct read_slots slots;
-    struct holdings held;
+    struct holdings previous;
     struct key_owners owners;
     struct outbox outbox;
     struct metering metering;

@@ -69,7 +69,7 @@ static void move_window(struct subscription *subscription, struct error *error)
         fail(subscription, error);
         return;
     }
-    held_move(subscription);
+    previous_move(subscription);
     bool moved = change_topic(subscription, spec, error);
     windows->drop(spec);
     if (!moved)

@@ -14,7 +14,7 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     link_init(&subscriber->subscriptions);
     link_init(&subscriber->ready);
     link_init(&subscriber->slots.waiting);
-    link_init(&subscriber->held.list);
+    link_init(&subscriber->previous.list);
     link_init(&subscriber->owners.list);
     buffer_init(&subscriber->outbox.control, HUB_CONTROL * 4);
     subscriber->scope = row_scope_get(&hub->row_scopes, NULL);
@@ -46,8 +46,8 @@ void subscriber_free(struct subscriber *subscriber)
     subscriber->ended = true;
     subscriber_silence(subscriber);
     INVARIANT(subscriber->encoding || subscriber->hub->subscriber_count > 0);
-    INVARIANT(!subscriber->held.count || !link_alone(&subscriber->held.list));
-    held_free_all(&subscriber->held.list);
+    INVARIANT(!subscriber->previous.count || !link_alone(&subscriber->previous.list));
+    previous_free_all(&subscriber->previous.list);
     link_remove(&subscriber->in_hub);
     if (!subscriber->encoding)
         subscriber->hub->subscriber_count--;
@@ -143,7 +143,7 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
     if (subscriber->metering.usage)
         usage_client_identify(subscriber->metering.usage, identity);
     subscriber->scope = sees;
-    held_part(subscriber);
+    previous_part(subscriber);
     end_unseen(subscriber);
     move_all(subscriber);
     auth_identity_release(old);

@@ -120,7 +120,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     link_init(&subscription->in_group);
     link_init(&subscription->snapshot.in_build);
     link_init(&subscription->in_waiting);
-    link_init(&subscription->held.rows);
+    link_init(&subscription->previous.rows);
     link_init(&subscription->beside.in_owners);
     char room[DIGEST];
     const char *asked = remembered(message->parameters, room);
@@ -154,7 +154,7 @@ static bool may_resume(const struct subscription *subscription,
                        const struct wire_subscribe *message, struct cursor_origin *origin)
 {
     const struct topic *topic = subscription->topic;
-    return !held_others(subscription) && !subscription_owns_key(subscription) &&
+    return !previous_others(subscription) && !subscription_owns_key(subscription) &&
            view_epoch_fits(topic->hub, topic->view, topic->scope, message->epoch, origin);
 }
 
@@ -163,9 +163,9 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
 {
     struct cursor_origin origin;
     counter_add(&subscription->subscriber->hub->metrics.subscriptions_made, 1);
-    held_take(subscription);
+    previous_take(subscription);
     if (!subscription->member)
-        held_shows(subscription);
+        previous_shows(subscription);
     key_owner_begins(subscription);
     if (is_tape(subscription->topic->view, message)) {
         phase_tape(subscription);
@@ -245,7 +245,7 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
 
 void subscription_close(struct subscription *subscription)
 {
-    held_remember(subscription);
+    previous_remember(subscription);
     key_owner_left(subscription);
     phase_stop(subscription);
     topic_leave(subscription->topic, subscription);
@@ -321,7 +321,7 @@ void subscription_drop(struct subscription *subscription)
     link_remove(&subscription->beside.in_owners);
     subscription->subscriber->count--;
     usage_unsubscribed(subscription->meter);
-    held_free_all(&subscription->held.rows);
+    previous_free_all(&subscription->previous.rows);
     subscription_lost_was(subscription);
     snapshot_place_unref(&subscription->snapshot.place);
     list_position_unref(&subscription->knowledge.bound);

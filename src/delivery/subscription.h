@@ -11,7 +11,7 @@
  *   tape       tape.c, and log and live, which pass over what its filter does not let pass
  *   member     the folder window, which makes it when the subscription joins a window
  *   beside     key_owner.c; of an owner that is a window also window/state.c and window/member.c
- *   held       held.c
+ *   previous   previous.c
  */
 #ifndef DELIVERY_SUBSCRIPTION_H
 #define DELIVERY_SUBSCRIPTION_H
@@ -138,8 +138,8 @@ struct beside_part {
     int64_t begun;     /* the hub's newest change when it last began */
 };
 
-struct held_part {
-    struct link rows; /* struct held: to lose where its window does not have them */
+struct previous_part {
+    struct link rows; /* struct previous: to lose where its window does not have them */
     uint64_t shown;   /* subscriber.shown when it began to show rows; 0: it shows none yet */
 };
 
@@ -177,7 +177,7 @@ struct subscription {
     struct moved_part moved;
     struct member *member; /* of a window; NULL: of none */
     struct beside_part beside;
-    struct held_part held;
+    struct previous_part previous;
 };
 
 static inline bool subscription_leaves(const struct subscription *subscription)
@@ -227,7 +227,7 @@ void phase_tape(struct subscription *subscription);
 void phase_begin(struct subscription *subscription);
 /* The same, after the client was told that its cursor is of no use. */
 void phase_refuse_cursor(struct subscription *subscription);
-/* Begin among those who see other rows; what it had is noted in `was`, or `held`. */
+/* Begin among those who see other rows; what it had is noted in `was`, or `previous`. */
 void phase_begin_moved(struct subscription *subscription);
 /* An heir begins live, with the row of its key alone; see key_owner.c. */
 void phase_inherit(struct subscription *subscription);

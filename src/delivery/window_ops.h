@@ -10,7 +10,7 @@
 #include "rows/row_scope.h"
 #include "wire/wire.h"
 
-struct held_source;
+struct previous_source;
 struct hub;
 struct subscriber;
 struct subscription;
@@ -19,9 +19,9 @@ struct windows;
 
 /* What a member has of its window, or may still have. */
 struct window_shown {
-    struct held_source *source; /* NULL: nothing */
-    int64_t version;            /* it has the rows of this one, */
-    bool former;                /* ... or of any before */
+    struct previous_source *source; /* NULL: nothing */
+    int64_t version;                /* it has the rows of this one, */
+    bool former;                    /* ... or of any before */
 };
 
 struct window_ops {
@@ -77,7 +77,7 @@ struct window_ops {
     bool (*part)(const struct subscription *member, int64_t *take, int64_t *skip);
     /* The query that its rows are sorted by; NULL: they are in the view's order. */
     const struct view_query *(*order)(const struct subscription *member);
-    struct held_source *(*source)(const struct subscription *member);
+    struct previous_source *(*source)(const struct subscription *member);
     struct window_shown (*shown)(const struct subscription *member);
     bool (*has_shown)(const struct subscription *member); /* anything to any member */
     int64_t (*newest_state)(const struct subscription *member);

@@ -13,7 +13,7 @@ bool window_encode_changed(struct window_reading *reading, struct window_request
     struct map by_key;
     window_frames_init(&frames, reading);
     bool done = window_index_rows(reading->window, &by_key) || lacks_memory(reading);
-    done = done && window_each_held(reading, request, &by_key, true, &frames.sink);
+    done = done && window_each_previous(reading, request, &by_key, true, &frames.sink);
     map_fini(&by_key);
     for (size_t i = 0; done && i < rows->count; i++) {
         struct span key = window_row_key(rows->list[i]);

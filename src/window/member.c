@@ -23,7 +23,7 @@ static void go_live(struct subscription *subscription, int64_t version)
     struct member *member = subscription->member;
     struct window *window = member->window;
     INVARIANT(!member->request);
-    held_shows(subscription);
+    previous_shows(subscription);
     member->phase = MEMBER_LIVE;
     member->version = version;
     member->in_channel =
@@ -40,7 +40,7 @@ void window_begin(struct subscription *subscription)
     struct member *member = subscription->member;
     const struct window *window = member->window;
     key_owner_begins(subscription);
-    bool holds_none = link_alone(&subscription->held.rows);
+    bool holds_none = link_alone(&subscription->previous.rows);
     member->phase = !subscription->asked.with_snapshot                   ? MEMBER_FROM_NOW
                     : holds_none && !subscription_owns_key(subscription) ? MEMBER_NEW
                                                                          : MEMBER_MOVED;
@@ -57,7 +57,7 @@ void window_begin(struct subscription *subscription)
 void window_begin_moved(struct subscription *subscription)
 {
     window_begin(subscription);
-    if (!link_alone(&subscription->held.rows))
+    if (!link_alone(&subscription->previous.rows))
         subscription->member->phase = MEMBER_MOVED;
 }
 
@@ -73,14 +73,14 @@ static bool start_request(struct subscription *subscription, enum window_request
     if (!request)
         return false;
     link_init(&request->in_requests);
-    link_init(&request->held);
+    link_init(&request->previous);
     bool lent = kind == WINDOW_STATE ? window_state_ask(subscription, request)
-                                     : held_lend(subscription, &request->held);
+                                     : previous_lend(subscription, &request->previous);
     if (!lent) {
         window_request_free(request);
         return false;
     }
-    request->shown = subscription->subscriber->held.shown;
+    request->shown = subscription->subscriber->previous.shown;
     request->window = window;
     request->subscription = subscription;
     request->kind = kind;
@@ -137,7 +137,7 @@ static bool is_overtaken(const struct subscription *subscription,
                          const struct window_request *request)
 {
     bool moves = request->kind == WINDOW_MOVE || request->kind == WINDOW_FROM_NOW;
-    return moves && !link_alone(&request->held) && held_lacks(subscription, request->shown);
+    return moves && !link_alone(&request->previous) && previous_lacks(subscription, request->shown);
 }
 
 static void ask_anew(struct subscription *subscription)
@@ -184,7 +184,7 @@ static struct reader_step take_answer(struct subscription *subscription,
         text_unref(text);
         return step;
     }
-    held_free_all(&subscription->held.rows);
+    previous_free_all(&subscription->previous.rows);
     struct hub_metrics *metrics = &subscription->topic->hub->metrics;
     if (kind == WINDOW_RESUME || kind == WINDOW_BEHIND)
         counter_add(kind == WINDOW_RESUME ? &metrics->resumes : &metrics->catch_ups, 1);

@@ -101,7 +101,7 @@ static bool take_changes(struct window_once *once, struct window_reading *readin
                                      .from = once->cursor.from,
                                      .current = once->cursor.origin.current,
                                      .sink = &once->rows.sink};
-    link_init(&request.held);
+    link_init(&request.previous);
     if (!window_encode_resume(reading, &request))
         return false;
     if (request.refused) {

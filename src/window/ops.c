@@ -73,7 +73,7 @@ static const struct view_query *order(const struct subscription *subscription)
     return window_is_sorted(window) ? window->spec.query : NULL;
 }
 
-static struct held_source *source(const struct subscription *subscription)
+static struct previous_source *source(const struct subscription *subscription)
 {
     return &subscription->member->window->source;
 }

@@ -104,8 +104,8 @@ static struct window_request *request_of(struct link *link)
 
 static bool is_same(const struct window_request *a, const struct window_request *b)
 {
-    return a->window == b->window && a->kind == b->kind && link_alone(&a->held) &&
-           link_alone(&b->held) && a->kind != WINDOW_MOVE && a->kind != WINDOW_STATE &&
+    return a->window == b->window && a->kind == b->kind && link_alone(&a->previous) &&
+           link_alone(&b->previous) && a->kind != WINDOW_MOVE && a->kind != WINDOW_STATE &&
            a->from == b->from && a->current == b->current && a->as_frames == b->as_frames;
 }
 

@@ -5,7 +5,7 @@ void window_request_free(struct window_request *request)
 {
     INVARIANT(request->stage != REQUEST_TAKEN && !request->drafts); /* else a reader has it */
     link_remove(&request->in_requests);
-    held_free_all(&request->held);
+    previous_free_all(&request->previous);
     text_unref(request->text);
     text_unref(request->statement.with_cursor);
     memory_free(request);

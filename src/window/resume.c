@@ -10,7 +10,7 @@ static bool run(struct window_since *since, const struct window_request *request
 {
     bool done = window_since_find(since) &&
                 (since->too_many ||
-                 (window_each_held(since->reading, request, &since->rows, true, since->sink) &&
+                 (window_each_previous(since->reading, request, &since->rows, true, since->sink) &&
                   window_since_put(since)));
     window_since_fini(since);
     return done || (since->too_many && since->reading->result->error.code == ERROR_NONE);

@@ -17,7 +17,7 @@ static void release(struct window *window)
     window->share.holder = NULL;
     INVARIANT(!holder || holder->windows.amount > 0);
     if (holder)
-        share_set(&holder->windows, &window->hub->windows->held, holder->owner,
+        share_set(&holder->windows, &window->hub->windows->shares, holder->owner,
                   holder->windows.amount - 1);
 }
 
@@ -30,7 +30,7 @@ static void decide(struct window *window)
     if (holder == window->share.holder)
         return;
     release(window);
-    if (holder && share_set(&holder->windows, &window->hub->windows->held, holder->owner,
+    if (holder && share_set(&holder->windows, &window->hub->windows->shares, holder->owner,
                             holder->windows.amount + 1))
         window->share.holder = holder;
 }
@@ -137,10 +137,10 @@ static struct window *oldest_of(const struct windows *windows, const struct subs
 static struct subscriber *find_greedy(struct windows *windows, struct subscriber *taker)
 {
     size_t amount = taker->windows.amount;
-    if (!share_set(&taker->windows, &windows->held, taker->owner, amount + 1))
+    if (!share_set(&taker->windows, &windows->shares, taker->owner, amount + 1))
         return NULL;
-    struct share *share = shares_victim(&windows->held, &taker->windows);
-    share_set(&taker->windows, &windows->held, taker->owner, amount);
+    struct share *share = shares_victim(&windows->shares, &taker->windows);
+    share_set(&taker->windows, &windows->shares, taker->owner, amount);
     return share ? LINK_OWNER(struct subscriber, windows, share) : NULL;
 }
 

@@ -41,7 +41,7 @@ bool window_state_due(struct subscription *subscription)
 bool window_state_ask(struct subscription *subscription, struct window_request *request)
 {
     const struct subscription *other = key_owner_other(subscription);
-    if (other && !held_lend_shown(other, &request->held))
+    if (other && !previous_lend_shown(other, &request->previous))
         return false;
     INVARIANT(subscription->member->window->spec.key.data); /* of one row */
     request->statement.unstated = subscription->beside.unstated;
@@ -80,9 +80,10 @@ static bool has_row(const struct window *window, struct span key)
 static bool is_shown(const struct window_request *request, struct span key)
 {
     const struct link *link;
-    for (link = request->held.next; link != &request->held; link = link->next) {
-        const struct held *held = LINK_OWNER(struct held, in_list, link);
-        if (held->kind == HELD_ALL || (held->source && has_row(window_of_held(held), key)))
+    for (link = request->previous.next; link != &request->previous; link = link->next) {
+        const struct previous *previous = LINK_OWNER(struct previous, in_list, link);
+        if (previous->kind == PREVIOUS_ALL ||
+            (previous->source && has_row(window_of_previous(previous), key)))
             return true;
     }
     return false;

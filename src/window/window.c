@@ -96,7 +96,7 @@ static void window_free(struct window *window)
     INVARIANT(link_alone(&window->waiting) && link_alone(&window->resting));
     INVARIANT(windows->count > 0 && windows->lingering > 0);
     INVARIANT(window->topic->windows > 0);
-    held_forget(&window->source);
+    previous_forget(&window->source);
     window_keep_end(window);
     window_share_end(window);
     map_remove(&windows->by_name, window_name(window));
@@ -213,7 +213,7 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
     INVARIANT(!window->member_count == link_alone(&window->members));
     member->window = window;
     subscription->member = member;
-    subscription->held.shown = 0;
+    subscription->previous.shown = 0;
     link_append(&window->members, &member->in_window);
     topic->hub->windows->members++;
     if (window->member_count++ == 0) {
@@ -282,7 +282,7 @@ void window_fail(struct window *window, const struct error *error)
         struct subscription *subscription = window_member(window->members.next);
         subscription_fail(subscription, error);
     }
-    held_forget(&window->source);
+    previous_forget(&window->source);
     /* A refresh may be at the rows of one that is held. */
     if (!window->source.pins)
         window_rows_fini(&window->content.rows);

@@ -21,15 +21,16 @@
  *   frames.c      on a reader: rows as frames; tombstones.c: deletes told with a snapshot
  *   events.c      on a reader: instead of the difference, what append views tell
  *   encode.c      on a reader: what a member's request is answered with, by
- *   resume.c      ... the log (since.c: what may have gone and come), changed.c what can be told
- * without it, held.c        ... rows that the client has of other subscriptions, state.c       ...
- * a row that two subscriptions of a client show
+ *   resume.c      ... the log, by since.c: what may have gone and come;
+ *   changed.c     ... what can be told without it;
+ *   previous.c    ... rows that the client has of other subscriptions;
+ *   state.c       ... a row that two subscriptions of a client show
  *
  * Invariants:
  *  1. What a window holds is what a query of the database gives at its `position`; nothing is
  *     worked out from two states. (Commits that do not touch it move the position alone.)
- *  2. A refresh is the only one that touches the content of the windows in it, and one refresh at a
- * time is on its way, so the content needs no lock.
+ *  2. A refresh is the only one that touches the content of the windows in it, and one refresh at
+ *     a time is on its way, so the content needs no lock.
  *  3. A window's version grows with every difference. A member is at a version: what it has is the
  *     content as of then. The channel leads from version to version.
  */
@@ -238,8 +239,8 @@ struct window {
     size_t member_count;
     size_t request_count; /* of members, not yet in a refresh */
     struct window_share share;
-    struct held_source source; /* of what clients hold */
-    struct channel channel;    /* frames by version; its head is what members may have */
+    struct previous_source source; /* of what clients hold */
+    struct channel channel;        /* frames by version; its head is what members may have */
     bool channel_on;
     struct window_snapshot snapshot;
     struct window_published published;
@@ -364,7 +365,7 @@ enum window_request_kind {
     WINDOW_BEHIND,   /* it has version `from` */
     WINDOW_RESUME,   /* it has what there was at change `from` */
     WINDOW_FROM_NOW, /* it wants what came in or changed behind change `from` */
-    WINDOW_MOVE,     /* it begins anew, and has what is `held` */
+    WINDOW_MOVE,     /* it begins anew, and has what is `previous` */
     WINDOW_STATE /* it has version `from`, and states the row of its key, which others of its client
                     may show */
 };
@@ -391,11 +392,11 @@ struct window_request {
     struct subscription *subscription; /* NULL once it is gone */
     enum window_request_kind kind;
     int64_t from;
-    bool current;     /* RESUME: it is known to be of the view as it is now */
-    bool as_frames;   /* live frames instead of a snapshot's batch; WINDOW_RESUME */
-    struct link held; /* struct held, */
-    uint64_t shown;   /* ... as of subscriber.shown */
-    bool with_rows;   /* MOVE: the rows are wanted too */
+    bool current;         /* RESUME: it is known to be of the view as it is now */
+    bool as_frames;       /* live frames instead of a snapshot's batch; WINDOW_RESUME */
+    struct link previous; /* struct previous, */
+    uint64_t shown;       /* ... as of subscriber.shown */
+    bool with_rows;       /* MOVE: the rows are wanted too */
     struct window_statement statement; /* STATE */
     enum window_request_stage stage;
     bool announced;
@@ -490,12 +491,12 @@ bool window_stop_scanning(struct window_reading *reading);
 bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
                       store_each_entity each, void *argument, bool *too_many);
 
-/* held.c */
+/* previous.c */
 /* Remove each row that the request's client may hold, and that neither the window nor another of
  * its subscriptions has; perhaps some more than once. Of a list only with `deleted` also those that
  * were deleted since: else window_encode_tombstones tells them. */
-bool window_each_held(struct window_reading *reading, const struct window_request *request,
-                      const struct map *rows, bool deleted, struct row_sink *sink);
+bool window_each_previous(struct window_reading *reading, const struct window_request *request,
+                          const struct map *rows, bool deleted, struct row_sink *sink);
 /* Serve who begins anew with rows of other subscriptions. */
 bool window_encode_move(struct window_reading *reading, struct window_request *request);
 
@@ -640,7 +641,7 @@ struct windows {
     size_t members;          /* of all */
     bool refreshing;         /* a refresh is on its way */
     struct link moved;       /* window.kept.in_moved */
-    struct shares held;      /* subscriber.windows, by owner: share.c */
+    struct shares shares;    /* subscriber.windows, by owner: share.c */
     struct link unsettled;   /* window.share.in_unsettled */
     size_t kept_rows;        /* of windows that are kept */
     bool keeping;            /* the writer has a part of that */
@@ -687,9 +688,9 @@ bool windows_outlived(const struct hub *hub);
 int64_t windows_due(const struct hub *hub);
 
 /* The window of what is held; NULL: it is of none. */
-static inline struct window *window_of_held(const struct held *held)
+static inline struct window *window_of_previous(const struct previous *previous)
 {
-    return held->source ? LINK_OWNER(struct window, source, held->source) : NULL;
+    return previous->source ? LINK_OWNER(struct window, source, previous->source) : NULL;
 }
 
 /* share.c: a member has come, has gone and is not counted any more / the window is freed. */

@@ -53,7 +53,7 @@ static struct subscription *add(const char *key)
     struct link *links[] = {&subscription->in_subscriber, &subscription->in_ready,
                             &subscription->in_rest,       &subscription->in_group,
                             &subscription->in_waiting,    &subscription->snapshot.in_build,
-                            &subscription->held.rows,     &subscription->beside.in_owners};
+                            &subscription->previous.rows, &subscription->beside.in_owners};
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
         link_init(links[i]);
     subscription->subscriber = subscriber;
@@ -435,7 +435,7 @@ enum {
     HEAD_BEYOND,
     WAITS_UNCOUNTED,
     STOPS_UNCOUNTED,
-    HELD_LIST_LOST
+    PREVIOUS_LIST_LOST
 };
 
 static void commit(int64_t last, int64_t slot)
@@ -451,8 +451,8 @@ static void break_hub(int fault)
     const struct store_export export = {.id = 2, .name = {"W", 1}};
     make_hub();
     switch (fault) {
-    case HELD_LIST_LOST:
-        subscriber->held.count = 1;
+    case PREVIOUS_LIST_LOST:
+        subscriber->previous.count = 1;
         subscriber_free(subscriber);
         break;
     case HUB_ENDS_COUNTING:
@@ -575,35 +575,35 @@ static void break_reader(int fault)
 
 /* ---- what is held, and who owns a key ---- */
 
-enum { UNPINNED, PINNED_WIDENED, HELD_UNCOUNTED, OWNS_NOTHING, HALF_A_FRAME };
+enum { UNPINNED, PINNED_WIDENED, PREVIOUS_UNCOUNTED, OWNS_NOTHING, HALF_A_FRAME };
 
-static void break_held(int fault)
+static void break_previous(int fault)
 {
     struct subscription *subscription = make(NULL);
-    struct held_source source = {.pins = 0};
-    struct held *held = memory_new(sizeof *held);
-    link_init(&held->in_list);
-    link_init(&held->in_source);
+    struct previous_source source = {.pins = 0};
+    struct previous *previous = memory_new(sizeof *previous);
+    link_init(&previous->in_list);
+    link_init(&previous->in_source);
     link_init(&source.remembered);
-    held->view = view_ref(topic->view);
-    held->kind = HELD_ALL;
+    previous->view = view_ref(topic->view);
+    previous->kind = PREVIOUS_ALL;
     switch (fault) {
     case UNPINNED:
-        held->pinned = true;
-        held->source = &source;
-        link_append(&subscription->held.rows, &held->in_list);
-        held_free_all(&subscription->held.rows);
+        previous->pinned = true;
+        previous->source = &source;
+        link_append(&subscription->previous.rows, &previous->in_list);
+        previous_free_all(&subscription->previous.rows);
         break;
     case PINNED_WIDENED:
-        held->pinned = true;
-        link_append(&source.remembered, &held->in_source);
-        held_forget(&source);
+        previous->pinned = true;
+        link_append(&source.remembered, &previous->in_source);
+        previous_forget(&source);
         break;
-    case HELD_UNCOUNTED:
-        link_append(&subscriber->held.list, &held->in_list);
+    case PREVIOUS_UNCOUNTED:
+        link_append(&subscriber->previous.list, &previous->in_list);
         subscription->asked.with_snapshot = true;
         subscription->asked.limit = -1;
-        held_take(subscription);
+        previous_take(subscription);
         break;
     case HALF_A_FRAME:
     case OWNS_NOTHING: {
@@ -703,13 +703,14 @@ static const struct broken_case cases[] = {
     {break_reader, BATCH_FREED, "batch->references > 0"},
     {break_reader, NO_GROWN_PAGE, "subscription->subscriber->hub->grown_pages > 0"},
 
-    {break_held, UNPINNED, "held->source->pins > 0"},
-    {break_held, PINNED_WIDENED, "!held->pinned"},
-    {break_held, HELD_UNCOUNTED,
-     "subscriber->held.count > 0 && subscriber->held.bytes >= held->key_length"},
-    {break_hub, HELD_LIST_LOST, "!subscriber->held.count || !link_alone(&subscriber->held.list)"},
-    {break_held, HALF_A_FRAME, "frame.length && frame.length <= rest.length"},
-    {break_held, OWNS_NOTHING, "subscription_owns_key(subscription)"},
+    {break_previous, UNPINNED, "previous->source->pins > 0"},
+    {break_previous, PINNED_WIDENED, "!previous->pinned"},
+    {break_previous, PREVIOUS_UNCOUNTED,
+     "subscriber->previous.count > 0 && subscriber->previous.bytes >= previous->key_length"},
+    {break_hub, PREVIOUS_LIST_LOST,
+     "!subscriber->previous.count || !link_alone(&subscriber->previous.list)"},
+    {break_previous, HALF_A_FRAME, "frame.length && frame.length <= rest.length"},
+    {break_previous, OWNS_NOTHING, "subscription_owns_key(subscription)"},
 };
 
 static void all_fire(void **state)

@@ -116,7 +116,7 @@ static void make(const char *rest)
     assert_true(window->content.known && !window->busy && window->content.rows.count > 0);
     request = (struct window_request){.window = window, .subscription = subscription};
     link_init(&request.in_requests);
-    link_init(&request.held);
+    link_init(&request.previous);
 }
 
 static struct read_job *begin_refresh(void)

@@ -85,7 +85,7 @@ static void check_all(void)
     }
     for (int i = 0; i < SUBSCRIBERS; i++)
         assert_int_equal(subscribers[i] ? subscribers[i]->windows.amount : 0, amounts[i]);
-    assert_int_equal(windows->held.total, held);
+    assert_int_equal(windows->shares.total, held);
     size_t watched, members;
     windows_count(windows, &watched, &members);
     assert_true(watched <= MOST);

@@ -389,9 +389,9 @@ TEST(windows_in_the_database_are_bounded)
 /* ---- how much goes at once ---- */
 
 /* The writer is told nothing of the windows. */
-static void hold_back(bool held)
+static void hold_back(bool previous)
 {
-    fixture.hub->windows->kept_us = held ? UINT64_MAX / 2 : 0;
+    fixture.hub->windows->kept_us = previous ? UINT64_MAX / 2 : 0;
 }
 
 static bool is_told(void *argument)

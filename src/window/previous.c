@@ -1,4 +1,4 @@
-/* Windows: rows that a member has of other subscriptions on its connection (held.c). */
+/* Windows: rows that a member has of other subscriptions on its connection (previous.c). */
 #include "rows/scoped_scan.h"
 #include "window/window_internal.h"
 
@@ -11,22 +11,22 @@ struct sighting {
 
 struct holding {
     struct window_reading *reading;
-    const struct link *held;
+    const struct link *previous;
     const struct map *rows;        /* the window's, by key */
     struct map shown;              /* rows of windows that the client has beside it, by key */
     bool shows_all;                /* it has a list of the whole view beside it */
     bool deleted;                  /* also what was deleted of a list: no tombstones follow */
     const struct row_scope *scope; /* what the client saw of the list at hand, */
-    int64_t until;                 /* ... and up to when, as in struct held */
+    int64_t until;                 /* ... and up to when, as in struct previous */
     struct map sightings;          /* of the list at hand, once `sighted` */
     int64_t sighted;               /* changes read for it */
     bool sighted_all;              /* the log tells of every key */
     struct row_sink *sink;         /* takes the keys */
 };
 
-static struct held *held_of(const struct link *link)
+static struct previous *previous_of(const struct link *link)
 {
-    return LINK_OWNER(struct held, in_list, link);
+    return LINK_OWNER(struct previous, in_list, link);
 }
 
 static bool lacks_memory(struct window_reading *reading)
@@ -40,13 +40,14 @@ static bool lacks_memory(struct window_reading *reading)
 static bool find_shown(struct holding *holding)
 {
     const struct link *link;
-    for (link = holding->held->next; link != holding->held; link = link->next) {
-        const struct held *held = held_of(link);
-        if (!held->shown)
+    for (link = holding->previous->next; link != holding->previous; link = link->next) {
+        const struct previous *previous = previous_of(link);
+        if (!previous->shown)
             continue;
-        holding->shows_all = holding->shows_all || held->kind == HELD_ALL;
-        for (size_t i = 0; held->source && i < window_of_held(held)->content.rows.count; i++) {
-            struct window_row *row = window_of_held(held)->content.rows.list[i];
+        holding->shows_all = holding->shows_all || previous->kind == PREVIOUS_ALL;
+        for (size_t i = 0; previous->source && i < window_of_previous(previous)->content.rows.count;
+             i++) {
+            struct window_row *row = window_of_previous(previous)->content.rows.list[i];
             if (!map_get(&holding->shown, window_row_key(row)) && !map_add(&holding->shown, row))
                 return lacks_memory(holding->reading);
         }
@@ -63,10 +64,10 @@ static bool is_shown(const struct holding *holding, struct span key)
         return true;
     if (map_get(&holding->shown, key))
         return true;
-    for (link = holding->held->next; link != holding->held; link = link->next) {
-        const struct held *held = held_of(link);
-        if (held->shown && held->kind == HELD_KEY &&
-            span_equal(span_make(held->key, held->key_length), key))
+    for (link = holding->previous->next; link != holding->previous; link = link->next) {
+        const struct previous *previous = previous_of(link);
+        if (previous->shown && previous->kind == PREVIOUS_KEY &&
+            span_equal(span_make(previous->key, previous->key_length), key))
             return true;
     }
     return false;
@@ -231,9 +232,9 @@ static bool put_any(struct holding *holding, const struct window *window)
 }
 
 /* From before the server was started. */
-static bool put_former(struct holding *holding, const struct held *held)
+static bool put_former(struct holding *holding, const struct previous *previous)
 {
-    const struct window *window = window_of_held(held);
+    const struct window *window = window_of_previous(previous);
     bool all;
     holding->scope = window->spec.scope;
     return find_sightings(holding) &&
@@ -242,54 +243,57 @@ static bool put_former(struct holding *holding, const struct held *held)
 }
 
 /* The window may be of other rows than this one: what it has now, and what left it since. */
-static bool put_window(struct holding *holding, const struct held *held)
+static bool put_window(struct holding *holding, const struct previous *previous)
 {
-    const struct window *window = window_of_held(held);
-    if (held->former && held->version == 0)
-        return put_former(holding, held);
+    const struct window *window = window_of_previous(previous);
+    if (previous->former && previous->version == 0)
+        return put_former(holding, previous);
     for (size_t i = 0; i < window->content.rows.count; i++)
-        if (window->content.rows.list[i]->entered <= held->version &&
+        if (window->content.rows.list[i]->entered <= previous->version &&
             !put(holding, window_row_key(window->content.rows.list[i])))
             return false;
     for (size_t i = 0; i < window->content.removals.count; i++) {
         const struct window_removal *removal = &window->content.removals.list[i];
-        bool had =
-            (removal->version > held->version || held->former) && removal->entered <= held->version;
+        bool had = (removal->version > previous->version || previous->former) &&
+                   removal->entered <= previous->version;
         if (had && !put(holding, span_make(removal->key, removal->key_length)))
             return false;
     }
-    for (size_t i = 0; held->former && i < window->content.previous.rows.count; i++)
+    for (size_t i = 0; previous->former && i < window->content.previous.rows.count; i++)
         if (!put(holding, window_row_key(window->content.previous.rows.list[i])))
             return false;
     return true;
 }
 
-static bool put_held(struct holding *holding, const struct held *held)
+static bool put_previous(struct holding *holding, const struct previous *previous)
 {
-    holding->until = held->until;
-    switch (held->kind) {
-    case HELD_WINDOW:
-        return put_window(holding, held);
-    case HELD_KEY:
-        return put(holding, span_make(held->key, held->key_length));
-    case HELD_ALL:
+    holding->until = previous->until;
+    switch (previous->kind) {
+    case PREVIOUS_WINDOW:
+        return put_window(holding, previous);
+    case PREVIOUS_KEY:
+        return put(holding, span_make(previous->key, previous->key_length));
+    case PREVIOUS_ALL:
         break;
     }
-    return put_list(holding, held->scope);
+    return put_list(holding, previous->scope);
 }
 
-bool window_each_held(struct window_reading *reading, const struct window_request *request,
-                      const struct map *rows, bool deleted, struct row_sink *sink)
+bool window_each_previous(struct window_reading *reading, const struct window_request *request,
+                          const struct map *rows, bool deleted, struct row_sink *sink)
 {
-    struct holding holding = {
-        .reading = reading, .held = &request->held, .rows = rows, .deleted = deleted, .sink = sink};
+    struct holding holding = {.reading = reading,
+                              .previous = &request->previous,
+                              .rows = rows,
+                              .deleted = deleted,
+                              .sink = sink};
     const struct link *link;
     map_init(&holding.shown, window_row_map_key);
     map_init(&holding.sightings, sighting_key);
     bool done = find_shown(&holding);
-    for (link = request->held.next; done && link != &request->held; link = link->next)
-        if (!held_of(link)->shown && !holding.shows_all)
-            done = put_held(&holding, held_of(link));
+    for (link = request->previous.next; done && link != &request->previous; link = link->next)
+        if (!previous_of(link)->shown && !holding.shows_all)
+            done = put_previous(&holding, previous_of(link));
     map_fini(&holding.shown);
     forget_sightings(&holding);
     map_fini(&holding.sightings);
@@ -316,7 +320,7 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
         return false;
     struct snapshot_drafts *drafts = request->drafts;
     bool done = window_index_rows(window, &rows) || lacks_memory(reading);
-    done = done && window_each_held(reading, request, &rows, false, &drafts->sink) &&
+    done = done && window_each_previous(reading, request, &rows, false, &drafts->sink) &&
            (limit == 0 || put_rows(reading, &drafts->sink)) &&
            window_encode_tombstones(reading, drafts);
     request->rows = drafts->sink.rows;
