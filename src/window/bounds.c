@@ -3,7 +3,7 @@
  * the cut lies. Its ends are found by stepping over the index, not by reading rows; what they went
  * over since is looked at by the filter, which is as much as changed and not as much as there is.
  */
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 void window_bounds_init(struct window_bounds *bounds)
 {

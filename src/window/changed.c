@@ -1,5 +1,5 @@
 /* What can be told to a member without the log: rows that changed behind a change. */
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 static bool lacks_memory(struct window_reading *reading)
 {

@@ -1,5 +1,5 @@
 /* What a window holds and what it is of: rows, and small questions. */
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 struct window_row *window_row_new(struct span key, struct span place, int64_t change)
 {

@@ -1,5 +1,5 @@
 /* Windows on the loop: when to refresh them, and what a refresh brings. */
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 enum { RETRY_MS = 20 };
 

@@ -1,7 +1,7 @@
 /* Windows: differences, snapshots and catch-up as frames. */
 #include "rows/scoped_scan.h"
 #include "rows/show.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 static bool lacks_memory(struct window_reading *reading)
 {

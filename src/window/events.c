@@ -6,7 +6,7 @@
  */
 #include "delivery/catch_up_internal.h"
 #include "rows/scoped_scan.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 struct events {
     struct window_reading *reading;

@@ -4,7 +4,7 @@
  * filling began is looked at again, so that the matches are those of one state.
  */
 #include "rows/scoped_scan.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 enum {
     CATCHING_UP = 10

@@ -1,6 +1,6 @@
 /* The rows of a window as frames, on a reader. */
 #include "rows/show.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 static bool lacks_memory(struct window_reading *reading)
 {

@@ -8,7 +8,7 @@
  * database does not know.
  */
 #include "store/watched.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 #include <stdio.h>
 

@@ -7,7 +7,7 @@
  *   LIVE, of a key that another of its client shows -> WAITING -> LIVE: see state.c
  */
 #include "delivery/key_owner.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 /* ---- its way ---- */
 

@@ -9,8 +9,8 @@
  */
 #include "rows/resume_query.h"
 #include "rows/row_json.h"
+#include "window/reading.h"
 #include "window/window.h"
-#include "window/window_internal.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* Windows as delivery sees them. */
+#include "window/reading.h"
 #include "window/window.h"
-#include "window/window_internal.h"
 
 /* A copy on the heap of what the spec owns; it is taken over. */
 static struct window_spec *keep(struct window_spec *spec, struct error *error)

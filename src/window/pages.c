@@ -7,8 +7,8 @@
  * because a derived view need not show it any more.
  */
 #include "rows/view_state.h"
+#include "window/reading.h"
 #include "window/window.h"
-#include "window/window_internal.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* Windows: rows that a member has of other subscriptions on its connection (previous.c). */
 #include "rows/scoped_scan.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 /* What became of a key since the client had another token. */
 struct sighting {

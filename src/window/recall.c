@@ -9,7 +9,7 @@
  *   - where that is not known, what was deleted (encode.c).
  */
 #include "store/watched.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
  * So an old reader does not hold up checkpoints, and a window that costs much does not hold up the
  * others for long. It always does one thing at least, so each comes to its turn.
  */
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 bool window_read_stage(struct window_reading *reading)
 {

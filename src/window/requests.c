@@ -1,5 +1,5 @@
 /* Requests of members on the loop: their end. */
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 void window_request_free(struct window_request *request)
 {

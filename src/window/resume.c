@@ -2,7 +2,7 @@
  * Windows: members that come with a cursor, or begin at one. What may have gone and come since is
  * in since.c.
  */
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 /* When it is too many, what was put is worth nothing. What the client holds of other subscriptions
  * goes first. */

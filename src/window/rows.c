@@ -1,6 +1,6 @@
 /* Windows: reading the rows that are in one now. */
 #include "rows/scoped_scan.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 /* ---- one row ---- */
 

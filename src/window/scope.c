@@ -4,7 +4,7 @@
  * enough ("scanning"). A window for which that is far keeps its matches instead, as filters do.
  */
 #include "rows/scoped_scan.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 /* A match is small, and for what they see users need not ask as they do for what they filter. */
 enum { SCOPE_MATCHES = 10 };

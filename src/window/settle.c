@@ -1,5 +1,5 @@
 /* Windows: how the rows that were read differ from those before, and taking them over. */
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 static bool lacks_memory(struct window_reading *reading)
 {

@@ -6,7 +6,7 @@
  */
 #include "rows/scoped_scan.h"
 #include "store/watched.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 enum {
     SCAN_FACTOR = 10,   /* log rows looked at for each entity that may have changed, */

@@ -1,5 +1,5 @@
 /* What a window is of: what a subscribe message asks for. */
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 enum { DEFAULT_TAKE = 100 };
 

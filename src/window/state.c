@@ -10,7 +10,7 @@
  * comes behind the last change of what either shows, and is right.
  */
 #include "delivery/key_owner.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 /* ---- on the loop ---- */
 

@@ -1,6 +1,6 @@
 /* The number in the ETag of a window that is read once: of what was asked, and of its state. */
 #include "rows/tag.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 static void fold_spec(uint64_t *hash, const struct window_spec *spec)
 {

@@ -1,6 +1,6 @@
 /* Deletes that are told with a snapshot: of rows that a client may hold from before. */
 #include "rows/scoped_scan.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 static bool lacks_memory(struct window_reading *reading)
 {

@@ -1,5 +1,5 @@
 /* Windows on the loop: finding, joining and leaving. */
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 /* ---- life ---- */
 

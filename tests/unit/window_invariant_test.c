@@ -5,7 +5,7 @@
 #include "delivery_fixture.h"
 
 #include "engine/engine_internal.h"
-#include "window/window_internal.h"
+#include "window/reading.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,135 @@
+/*
+ * What a window holds, and what decides it.
+ */
+#ifndef WINDOW_CONTENT_H
+#define WINDOW_CONTENT_H
+
+#include "base/base.h"
+#include "base/map.h"
+#include "base/seq.h"
+#include "rows/row_scope.h"
+#include "view/view.h"
+
+/* What decides the content of a window. Owned by it. */
+struct window_spec {
+    const struct view *view;  /* one reference */
+    int64_t skip, take;       /* take VIEW_ALL: all */
+    int64_t limit;            /* rows of a snapshot; -1: all */
+    bool is_extra;            /* max_windows does not count for it */
+    bool is_short;            /* the view is cut to so few rows that a filter reads them anew */
+    bool is_partial;          /* events, whose members did not begin with all rows */
+    struct view_query *query; /* NULL: all rows, in the view's order */
+    struct span key;          /* absent: every key */
+    struct row_scope *scope;  /* whose rows; one reference; NULL: they are not scoped */
+    const struct wire_encoding *encoding; /* of its frames */
+};
+
+/* What the refresh at hand found of a row that was there before. */
+enum window_fate {
+    FATE_LEFT,     /* each begins so: nothing has found it again. Why is not kept */
+    FATE_REPLACED, /* its entity changed: another object stands for it now */
+    FATE_CARRIED   /* the same, perhaps elsewhere */
+};
+
+/* A row as members were told of it, or as a filter found it. */
+struct window_row {
+    int64_t change;  /* the entity's last, as of then */
+    int64_t version; /* of the window, when the row came in or changed */
+    int64_t entered; /* and when it came in */
+    enum window_fate fate;
+    uint32_t key_length, place_length;
+    char bytes[]; /* key, place */
+};
+
+struct window_rows {
+    struct window_row **list;
+    size_t count, capacity;
+};
+
+struct window_removal {
+    int64_t version;
+    int64_t entered, told, change; /* the row's, as it left: entered, version and change */
+    int64_t at;                    /* wall clock, ms */
+    uint32_t key_length;
+    char *key;
+};
+
+/* The places between which a cut lies: behind `low` (empty: from the first), up to `high`, that
+ * included. */
+struct window_bounds {
+    bool nothing; /* no place at all */
+    bool open;    /* no end: `high` means nothing */
+    struct buffer low, high;
+};
+
+/* How a filter over a whole view finds its rows. */
+enum window_matching {
+    MATCHES_WANTED, /* they are to be found, in parts, if the window keeps any */
+    MATCHES_KEPT,   /* all are here */
+    MATCHES_PASSED  /* none are kept: what is not seen is passed over at each refresh */
+};
+
+/* How far finding them got. */
+struct window_fill_place {
+    int64_t position;    /* log position when it began; 0: it did not */
+    int64_t looked;      /* rows, when it goes by label */
+    int64_t id;          /* by file: behind this entity, */
+    struct buffer after; /* or behind this key or place */
+    bool by_file;        /* it goes in the order of the file */
+};
+
+/* Of a filter over a whole view: filter.c. */
+struct window_matches {
+    enum window_matching state;
+    struct window_rows rows; /* in order of place */
+    struct map by_key;
+    struct window_bounds bounds; /* that they are within, of a cut view */
+    struct window_fill_place fill;
+};
+
+/* Of a query that asks for the time: time.c. */
+struct window_time {
+    int64_t now;       /* unix seconds as of which rows pass */
+    int64_t turn;      /* the next second at which it may change them, if no matches are kept; */
+    struct heap turns; /* if they are, struct window_turn by that second, */
+    struct map by_key; /* and the same by key */
+};
+
+/* Keys that left lately: diff.c. */
+struct window_removals {
+    struct window_removal *list; /* the oldest first */
+    size_t count, capacity, bytes;
+    int64_t floor; /* those of versions up to this may be forgotten; 0: none is */
+};
+
+/* Keys that left before the first refresh, as far as the database knew: recall.c. */
+struct window_previous {
+    struct window_rows rows;
+    uint64_t us; /* when that was found */
+    bool all;    /* that is all that somebody may hold */
+};
+
+/* What a window holds. A reader's while the window is busy, else the loop's. */
+struct window_content {
+    bool known; /* it was looked at: rows and position mean something */
+    bool more;  /* the view has rows behind these */
+    bool gap;   /* it was filled anew: what happened meanwhile is not known one by one */
+    int64_t version;
+    int64_t position;       /* the newest change of then */
+    int64_t flip;           /* and the number of the newest flip */
+    int64_t first_position; /* the first refresh's: before it nothing was in this window */
+    struct seq cursor;
+    struct window_rows rows;
+    struct buffer next; /* the place of the first row behind these; empty: not known */
+    struct window_removals removals;
+    struct window_previous previous;
+};
+
+/* How a part of finding matches ended. */
+enum window_filled {
+    WINDOW_FILLED,    /* all was seen */
+    WINDOW_FILL_MORE, /* it goes on */
+    WINDOW_FILL_ENDS  /* the view has more rows than may be looked at */
+};
+
+#endif

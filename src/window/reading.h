@@ -1,0 +1,271 @@
+/*
+ * Windows on a reader: what a refresh reads of each window, how it differs from what was there, and
+ * what members ask for beside that.
+ */
+#ifndef WINDOW_READING_H
+#define WINDOW_READING_H
+
+#include "rows/row_frames.h"
+#include "window/window_internal.h"
+
+/* A member that needs more than the difference. */
+enum window_request_kind {
+    WINDOW_BEHIND,   /* it has version `from` */
+    WINDOW_RESUME,   /* it has what there was at change `from` */
+    WINDOW_FROM_NOW, /* it wants what came in or changed behind change `from` */
+    WINDOW_MOVE,     /* it begins anew, and has what is `previous` */
+    WINDOW_STATE /* it has version `from`, and states the row of its key, which others of its client
+                    may show */
+};
+/* Who has a request. */
+enum window_request_stage {
+    REQUEST_QUEUED,  /* it is in windows.requests */
+    REQUEST_TAKEN,   /* a refresh has it, and frees it if the member goes */
+    REQUEST_RETURNED /* the refresh is done with it */
+};
+
+/* Of the one row of a member: see state.c. */
+struct window_statement {
+    bool unstated, restates;  /* as in the subscription */
+    bool inherits;            /* it is an heir */
+    int64_t stated;           /* as in the subscription; then what is stated now */
+    int64_t since;            /* what others have sent in batches is not older than this change */
+    int64_t state;            /* the newest change of the state that was read */
+    struct text *with_cursor; /* the same as the request's text */
+};
+
+struct window_request {
+    struct link in_requests;
+    struct window *window;
+    struct subscription *subscription; /* NULL once it is gone */
+    enum window_request_kind kind;
+    int64_t from;
+    bool current;         /* RESUME: it is known to be of the view as it is now */
+    bool as_frames;       /* live frames instead of a snapshot's batch; WINDOW_RESUME */
+    struct link previous; /* struct previous, */
+    uint64_t shown;       /* ... as of subscriber.shown */
+    bool with_rows;       /* MOVE: the rows are wanted too */
+    struct window_statement statement; /* STATE */
+    enum window_request_stage stage;
+    bool announced;
+    /* the refresh's */
+    struct window_request *same; /* an equal one of this refresh, which is served for both */
+    struct snapshot_drafts
+        *drafts;           /* what it gets, until the transaction is over; NULL: none, or */
+    struct row_sink *sink; /* ... it goes here: of what is read once */
+    /* found */
+    bool done, refused;
+    struct text *text; /* NULL: it has everything */
+    int64_t rows;      /* in it, but of WINDOW_BEHIND */
+    int64_t version;
+};
+
+/* What became of one window in a refresh. */
+struct window_result {
+    struct window *window;
+    bool skipped;  /* it, or what its members want, is for the next refresh: time was up */
+    bool unread;   /* and nothing of it was read */
+    uint64_t asof; /* hub->commits when the refresh began */
+    bool snapshot_wanted, differs;
+    bool refill;     /* what changed is too much or forgotten: its matches are to be found anew */
+    int64_t version; /* after it */
+    bool keeps;      /* what came and left is wanted: */
+    struct window_rows moves; /* FATE_CARRIED: it came, FATE_LEFT: it left */
+    struct text *frames;      /* the difference */
+    size_t frame_count;
+    struct row_sink *sink;         /* while snapshot_wanted: takes all rows; mostly */
+    struct snapshot_drafts drafts; /* ... these */
+    struct text *snapshot;
+    struct error error; /* why it cannot go on; ERROR_NONE: fine */
+};
+
+/* A row that came in or changed, and where its entity's text is in `data`. */
+struct window_fresh {
+    struct window_row *row;
+    size_t at, length;
+};
+
+/* The rows of one window as they are read. */
+struct window_reading {
+    struct window *window;
+    struct window_result *result;
+    struct store_reader *reader;
+    const struct view_state *state;
+    int64_t stage; /* number in the database, of a derived view; 0: not there yet */
+    int64_t built; /* change at which that was built */
+    int64_t max_rows, tombstone_ms;
+    int64_t now; /* unix seconds */
+    uint32_t max_array;
+    int64_t budget; /* rows that a filter may look at; 0: as many as there are */
+    int64_t looked; /* and has */
+    bool exhausted; /* that was too few */
+    bool outlived;  /* some may hold rows from before the window was made */
+    bool listed;    /* somebody had a list of the whole view */
+    /* in the making */
+    struct window_rows rows;
+    struct window_rows left; /* of the old ones; borrowed until the reading ends */
+    struct map old;          /* the window's rows until now, by key; made when it is needed */
+    bool old_on;
+    int64_t skipped;    /* rows that passed the filter and were skipped */
+    bool more;          /* there is a row behind the window, */
+    struct buffer next; /* at this place */
+    struct window_fresh *fresh;
+    size_t fresh_count, fresh_capacity;
+    struct buffer data;
+};
+
+void window_reading_init(struct window_reading *reading);
+/* Read the window's rows in the open transaction: the new ones, what is fresh among them, a
+ * snapshot's rows when wanted. False with result->error; the window is as before until window_diff.
+ */
+bool window_read(struct window_reading *reading);
+/* Encode the difference and take the new rows over; those that left become removals. */
+bool window_diff(struct window_reading *reading);
+void window_reading_fini(struct window_reading *reading);
+/* Find the view's stage in the database. */
+bool window_read_stage(struct window_reading *reading);
+/* The text of an entity of the window; borrowed until the reader's next call. */
+bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
+
+/* scope.c */
+/* What scoping makes the most matches that are kept. */
+int64_t window_match_limit(const struct window *window, int64_t max_rows);
+/* Whether it needs no matches, at first. */
+bool window_may_scan(const struct window *window);
+/* A scanning window has passed over too much, and must keep its matches from now on. */
+bool window_stop_scanning(struct window_reading *reading);
+/* Tell rows beside those of a scanning window: of those that are seen, from place `first` up to
+ * `end` in the view's order. *too_many when they are too far away. */
+bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
+                      store_each_entity each, void *argument, bool *too_many);
+
+/* previous.c */
+/* Remove each row that the request's client may hold, and that neither the window nor another of
+ * its subscriptions has; perhaps some more than once. Of a list only with `deleted` also those that
+ * were deleted since: else window_encode_tombstones tells them. */
+bool window_each_previous(struct window_reading *reading, const struct window_request *request,
+                          const struct map *rows, bool deleted, struct row_sink *sink);
+/* Serve who begins anew with rows of other subscriptions. */
+bool window_encode_move(struct window_reading *reading, struct window_request *request);
+
+/* Make `reading->old`: the rows until now. */
+bool window_index_old(struct window_reading *reading);
+
+/* filter.c */
+/* Bring the matches up to date with what changed since. */
+bool window_matches_update(struct window_reading *reading);
+/* Fill the next part. */
+struct window_fill_limits {
+    int64_t matches;   /* most that may be kept */
+    int64_t rows;      /* rows that the view may have */
+    uint64_t until_us; /* when it has taken long enough: monotonic; 0: never */
+    int64_t now;       /* unix seconds */
+};
+bool window_matches_fill(struct window *window, struct store_reader *reader,
+                         const struct window_fill_limits *limits, enum window_filled *filled,
+                         struct error *error);
+void window_matches_clear(struct window *window);
+
+/* Of rows that moved without a change of their own (FATE_REPLACED): who is told saw one then if it
+ * sees it now. They become FATE_LEFT or FATE_CARRIED. */
+bool window_judge_moved(struct window_reading *reading, struct window_rows *keys);
+/* bounds.c */
+void window_bounds_init(struct window_bounds *bounds);
+void window_bounds_fini(struct window_bounds *bounds);
+/* Where the cut lies in the open transaction. */
+bool window_bounds_read(struct window_bounds *bounds, struct store_reader *reader, int64_t stage,
+                        const struct view_cut *cut, struct error *error);
+bool window_bounds_have(const struct window_bounds *bounds, struct span place);
+/* Whether neither this place nor any behind it is within. */
+bool window_bounds_end(const struct window_bounds *bounds, struct span place);
+/* The rows that are within `is` but were not within `was`; perhaps some more than once. False from
+ * `each` with an error ends it. */
+bool window_bounds_newcomers(const struct window_bounds *was, const struct window_bounds *is,
+                             struct store_reader *reader, int64_t stage, store_each_row each,
+                             void *argument, struct error *error);
+
+/* frames.c */
+/* Live frames for one member: only the last carries a cursor. */
+void window_frames_init(struct row_frames *frames, const struct window_reading *reading);
+/* Batches of the state that is read. */
+void window_drafts_init(struct snapshot_drafts *drafts, const struct window_reading *reading,
+                        int64_t limit);
+/* All false with result->error: */
+/* Make them the request's. */
+bool window_request_drafts(struct window_reading *reading, struct window_request *request,
+                           int64_t limit);
+/* The row of that key, fetched. */
+bool window_put_row(struct window_reading *reading, struct span key, struct row_sink *sink);
+/* events.c: whether members are told events, and the events since the last refresh. */
+bool window_tells_events(const struct window *window);
+bool window_tells_events_of(const struct view *view);
+bool window_encode_events(struct window_reading *reading, struct text **text, size_t *count);
+/* Deletes for what left, upserts for what is fresh; only the last carries the new cursor. */
+bool window_encode_difference(struct window_reading *reading, struct text **text);
+/* Deletes to be told with a snapshot, into its drafts. */
+bool window_encode_tombstones(struct window_reading *reading, struct snapshot_drafts *drafts);
+/* Serve a request from the content just read; what is to be compressed stays in its drafts. */
+bool window_encode_request(struct window_reading *reading, struct window_request *request);
+bool window_encode_resume(struct window_reading *reading, struct window_request *request);
+/* The rows that changed behind the change `from`: what can be told without the log. */
+bool window_encode_changed(struct window_reading *reading, struct window_request *request);
+/* Rows that came in or changed, for who holds none. */
+bool window_encode_from_now(struct window_reading *reading, struct window_request *request);
+/* Make its drafts its text; after the transaction. False when out of memory. */
+bool window_request_finish(struct window_request *request);
+/* since.c: how far the window can have moved behind a change. All false with result->error. */
+struct window_since {
+    struct window_reading *reading;
+    int64_t from;
+    struct map rows;         /* the window's, by key */
+    struct map changed;      /* struct window_row; only the key counts */
+    struct window_rows keys; /* the same, owned */
+    int64_t scanned;
+    int64_t max_changed;
+    bool too_many;
+    bool only_rows;        /* who is told holds nothing that could go */
+    bool only_removals;    /* of more than a snapshot would cost */
+    struct row_sink *sink; /* takes what goes and what comes */
+};
+/* What changed, or that it is too many to tell. To be ended in any case. */
+bool window_since_find(struct window_since *since);
+void window_since_fini(struct window_since *since);
+/* The rows that may have gone, and those that may have come. */
+bool window_since_put(struct window_since *since);
+/* The log lacks something of the export that came behind this change / or of what the view showed
+ * then; `current`: as in struct member. */
+bool window_since_is_trimmed(const struct window_reading *reading, int64_t from);
+bool window_since_is_unknown(const struct window_reading *reading, int64_t from, bool current);
+/* What may have left the window behind the change `from`, into `lost`; *all false: that is too much
+ * to tell, or not known any more, and nothing is there. */
+bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,
+                      bool *all);
+/* recall.c: at a window's first refresh, what somebody may hold from before:
+ * window->content.previous.rows. */
+bool window_recall(struct window_reading *reading);
+/* Tell the keys that a client may hold of another window, which had shown it nothing since the
+ * server was started; *all: and other rows of its view. */
+bool window_recall_other(const struct window_reading *reading, const struct window *other,
+                         bool (*each)(void *argument, struct span key), void *argument, bool *all);
+struct seq window_cursor(const struct view_state *state);
+/* The new rows by key; false when out of memory. The map is to be ended in any case. */
+bool window_index_rows(const struct window *window, struct map *map);
+
+/* state.c */
+bool window_encode_state(struct window_reading *reading, struct window_request *request);
+/* Fill in what a refresh has to know for it. False when out of memory. */
+bool window_state_ask(struct subscription *subscription, struct window_request *request);
+/* What is to be sent of the answer. */
+struct text *window_state_answer(struct subscription *subscription, struct window_request *request);
+/* Of a member that states its row: whether there is something to state. */
+bool window_state_due(struct subscription *subscription);
+
+/* tag.c */
+/* Whether rows enter and leave the view without any change of an entity. */
+bool window_is_timed(const struct window *window);
+/* A number that is another whenever the question or the rows are; it outlives the process. `after`
+ * NULL: all rows are asked for. */
+uint64_t window_tag(const struct window *window, const struct seq *after,
+                    const struct view_state *state);
+
+#endif
