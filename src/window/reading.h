@@ -50,9 +50,10 @@ struct window_request {
     bool announced;
     /* the refresh's */
     struct window_request *same; /* an equal one of this refresh, which is served for both */
-    struct snapshot_drafts
-        *drafts;           /* what it gets, until the transaction is over; NULL: none, or */
-    struct row_sink *sink; /* ... it goes here: of what is read once */
+    /* What it gets, until the transaction is over: drafts that it owns, or, of what is read once,
+     * another sink. */
+    struct snapshot_drafts *drafts;
+    struct row_sink *sink;
     /* found */
     bool done, refused;
     struct text *text; /* NULL: it has everything */
@@ -119,6 +120,7 @@ void window_reading_init(struct window_reading *reading);
  * snapshot's rows when wanted. False with result->error; the window is as before until window_diff.
  */
 bool window_read(struct window_reading *reading);
+bool window_encode_difference(struct window_reading *reading, struct text **text);
 /* Encode the difference and take the new rows over; those that left become removals. */
 bool window_diff(struct window_reading *reading);
 void window_reading_fini(struct window_reading *reading);
@@ -200,8 +202,6 @@ bool window_put_row(struct window_reading *reading, struct span key, struct row_
 bool window_tells_events(const struct window *window);
 bool window_tells_events_of(const struct view *view);
 bool window_encode_events(struct window_reading *reading, struct text **text, size_t *count);
-/* Deletes for what left, upserts for what is fresh; only the last carries the new cursor. */
-bool window_encode_difference(struct window_reading *reading, struct text **text);
 /* Deletes to be told with a snapshot, into its drafts. */
 bool window_encode_tombstones(struct window_reading *reading, struct snapshot_drafts *drafts);
 /* Serve a request from the content just read; what is to be compressed stays in its drafts. */

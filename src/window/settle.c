@@ -76,6 +76,36 @@ static bool can_tell_events(const struct window_reading *reading)
            window->content.position >= reading->state->log.floor_change;
 }
 
+/* Deletes for what left, upserts for what is fresh; only the last carries the new cursor. */
+static bool put_difference(struct window_reading *reading, struct row_sink *sink)
+{
+    /* Under the one key that members asked for, what comes takes the place of what left. */
+    bool replaced = window_is_keyed_by_field(reading->window) && reading->fresh_count;
+    for (size_t i = 0; !replaced && i < reading->left.count; i++)
+        if (!row_sink_remove(sink, window_row_key(reading->left.list[i])))
+            return false;
+    for (size_t i = 0; i < reading->fresh_count; i++) {
+        const struct window_fresh *fresh = &reading->fresh[i];
+        INVARIANT(fresh->at + fresh->length <= reading->data.length);
+        struct store_entity row = {.key = window_row_key(fresh->row),
+                                   .change = fresh->row->change,
+                                   .data = {reading->data.data + fresh->at, fresh->length}};
+        if (!row_sink_put(sink, &row))
+            return false;
+    }
+    return true;
+}
+
+bool window_encode_difference(struct window_reading *reading, struct text **text)
+{
+    struct row_frames frames;
+    window_frames_init(&frames, reading);
+    frames.before = &reading->window->content.cursor;
+    bool done = put_difference(reading, &frames.sink) && row_sink_end(&frames.sink, text);
+    row_frames_fini(&frames);
+    return done || lacks_memory(reading);
+}
+
 static bool encode(struct window_reading *reading)
 {
     struct window_result *result = reading->result;
