@@ -93,7 +93,8 @@ static void tell(struct build *build)
     log_info(
         "engine", derived->built ? "view-built" : "view-build", log_text("view", derived->view),
         log_number("stage", derived->id), log_number("rows", build->rows),
-        log_number("of", store_export_entities(build->derive->context.store, derived->export->id)));
+        log_number(
+            "of", store_export_counts(build->derive->context.store, derived->export->id).entities));
 }
 
 static bool build_chunk(struct build *build, struct error *error)

@@ -11,8 +11,8 @@ enum { MAX_READS = 1 << 17, MAX_WRITES = 1 << 16 };
 static bool apply_limit(struct writer *writer, uint32_t id, int64_t max_entities,
                         struct error *error)
 {
-    bool waits = max_entities > 0 && store_export_max_entities(writer->store, id) == 0 &&
-                 store_export_entities(writer->store, id) > 0;
+    bool waits = max_entities > 0 && store_export_counts(writer->store, id).max_entities == 0 &&
+                 store_export_counts(writer->store, id).entities > 0;
     return waits || store_export_limit(writer->store, id, max_entities, error);
 }
 

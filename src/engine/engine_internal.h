@@ -342,13 +342,12 @@ bool writer_note_unknown(struct writer *writer, struct submission *submission, s
 void writer_forget_unknown(struct writer *writer);
 
 /* write_job.c: run the jobs that wait, in the open transaction: ahead of its mutations those that
- * come first, behind them the others. */
-bool writer_run_first_jobs(struct writer *writer, struct error *error);
-bool writer_run_jobs(struct writer *writer, struct error *error);
-/* It is on disk (NULL), or not. */
+ * come first (`all` false), behind them the others. */
+bool writer_run_jobs(struct writer *writer, bool all, struct error *error);
+/* Those that were taken, run or not: it is on disk (NULL), or not. */
 void writer_answer_jobs(struct writer *writer, const struct error *error);
-/* Answer those that wait without running them. */
-void writer_refuse_jobs(struct writer *writer, const struct error *error);
+/* Whether there are any, those taken that wait. */
+bool writer_has_jobs(struct writer *writer);
 
 /* sql_views.c: in the open transaction, make the SQL views of its new exports, if it is time; of a
  * batch of those that wait, if it is. */
@@ -360,8 +359,6 @@ void writer_make_last_views(struct writer *writer);
 /* Whether it is time for some that wait / for how long it will not be, in ms, `most` at most. */
 bool writer_views_wait(const struct writer *writer);
 int writer_views_rest(const struct writer *writer, int most);
-
-bool writer_has_jobs(struct writer *writer);
 
 /* engine_clock.c: begin with what the database knows, on the writer's connection; note there
  * what is trusted now and then (at_once: in any case), in the open transaction. */

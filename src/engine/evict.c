@@ -31,7 +31,7 @@ bool writer_evict_behind(struct writer *writer, struct export_state *export, str
 static bool evict_some(struct writer *writer, struct export_state *export, int *left,
                        struct error *error)
 {
-    struct seq seq = store_export_last_seq(writer->store, export->id);
+    struct seq seq = store_export_counts(writer->store, export->id).last_seq;
     for (; *left > 0 && export_is_over(export); --*left) {
         struct entity *oldest = eviction_oldest(writer, export, error);
         if (!oldest || !record(writer, oldest, seq, clock_monotonic_us(), error))
@@ -51,7 +51,8 @@ static bool order_some(struct writer *writer, struct error *error)
             continue;
         if (!store_export_order(writer->store, export->id, ORDER_STEP, &rows, error))
             return false;
-        export_set_limit(writer, export, store_export_max_entities(writer->store, export->id));
+        export_set_limit(writer, export,
+                         store_export_counts(writer->store, export->id).max_entities);
     }
     writer->eviction.order_waits = rows > 0;
     return true;

@@ -179,10 +179,10 @@ void export_set_limit(struct writer *writer, struct export_state *export, int64_
 
 void export_read_limit(struct writer *writer, struct export_state *export)
 {
-    export->live = store_export_entities(writer->store, export->id);
+    export->live = store_export_counts(writer->store, export->id).entities;
     order_reset(&export->eviction, 0);
     settle(&export->eviction);
-    export_set_limit(writer, export, store_export_max_entities(writer->store, export->id));
+    export_set_limit(writer, export, store_export_counts(writer->store, export->id).max_entities);
 }
 
 void writer_evict_reset(struct writer *writer)

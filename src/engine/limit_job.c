@@ -57,7 +57,7 @@ static bool run(struct write_job *job, struct store_writer *store, struct error 
             continue;
         if (!store_export_limit_later(store, export->id, limit->limits[i].max_entities, error))
             return false;
-        export_set_limit(writer, export, store_export_max_entities(store, export->id));
+        export_set_limit(writer, export, store_export_counts(store, export->id).max_entities);
     }
     return true;
 }

@@ -16,7 +16,7 @@ bool writer_has_jobs(struct writer *writer)
     return writer->jobs != NULL;
 }
 
-static bool run(struct writer *writer, bool all, struct error *error)
+bool writer_run_jobs(struct writer *writer, bool all, struct error *error)
 {
     take(writer);
     for (struct queue_item *item = writer->jobs; item; item = item->next) {
@@ -30,16 +30,6 @@ static bool run(struct writer *writer, bool all, struct error *error)
     return true;
 }
 
-bool writer_run_first_jobs(struct writer *writer, struct error *error)
-{
-    return run(writer, false, error);
-}
-
-bool writer_run_jobs(struct writer *writer, struct error *error)
-{
-    return run(writer, true, error);
-}
-
 void writer_answer_jobs(struct writer *writer, const struct error *error)
 {
     while (writer->jobs) {
@@ -48,12 +38,6 @@ void writer_answer_jobs(struct writer *writer, const struct error *error)
         job->error = error ? *error : (struct error){.code = ERROR_NONE};
         engine_post(writer->engine, &job->event);
     }
-}
-
-void writer_refuse_jobs(struct writer *writer, const struct error *error)
-{
-    take(writer);
-    writer_answer_jobs(writer, error);
 }
 
 bool engine_write(struct engine *engine, struct write_job *job)

@@ -142,7 +142,7 @@ static bool trim_some(struct writer *writer, int64_t step, struct error *error)
 static bool finish(struct writer *writer, struct error *error)
 {
     return writer_flush(writer, error) && writer_derive(writer, error) &&
-           writer_run_jobs(writer, error) &&
+           writer_run_jobs(writer, true, error) &&
            trim_some(writer, (int64_t)writer->open.change_count * 2 + TRIM_STEP, error) &&
            ((writer->open.change_count == 0 && !engine_clock_is_unsaved(writer->engine)) ||
             engine_clock_save(writer->engine, false, error)) &&
@@ -261,7 +261,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
     uint64_t opened = clock_monotonic_us();
     writer->open.now = engine_now_ms(writer->engine);
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
-    going = going && store_begin(writer->store, &error) && writer_run_first_jobs(writer, &error);
+    going = going && store_begin(writer->store, &error) && writer_run_jobs(writer, false, &error);
     going = going ? apply_some(writer, list, &error) : take_first(writer, list);
     if (going && finish(writer, &error)) {
         if (writer->open.submission_count)
@@ -317,7 +317,7 @@ static void write_jobs(struct writer *writer)
 {
     struct error error;
     checkpoints_pass(&writer->engine->checkpoints);
-    if (store_begin(writer->store, &error) && writer_run_jobs(writer, &error) &&
+    if (store_begin(writer->store, &error) && writer_run_jobs(writer, true, &error) &&
         store_commit(writer->store, &error))
         writer_answer_jobs(writer, NULL);
     else
@@ -357,7 +357,8 @@ static void refuse(struct writer *writer, struct queue_item **list)
 {
     struct error error;
     disk_error(&writer->engine->disk, disk_state(&writer->engine->disk), &error);
-    writer_refuse_jobs(writer, &error);
+    if (writer_has_jobs(writer))
+        writer_answer_jobs(writer, &error);
     while (*list) {
         struct submission *submission = (struct submission *)*list;
         *list = (*list)->next;

@@ -1,8 +1,6 @@
 /* The table change: the log. */
 #include "store/store_internal.h"
 
-enum { CHANGE_OVERHEAD = 64 }; /* what a row counts beyond its texts; see log_state.bytes */
-
 static const char insert_sql[] =
     "INSERT INTO change (id, export, key, op, slot, idx, at, torn, patch, append, scope, "
     "scope_left) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -123,11 +121,6 @@ static void count_change(struct store_writer *writer, struct export_counters *co
     counters->last_seq = change->seq;
     counters->last_shared = shared;
     writer->log_dirty = true;
-}
-
-int64_t change_bytes(size_t key, size_t patch, size_t append)
-{
-    return (int64_t)(key + patch + append) + CHANGE_OVERHEAD;
 }
 
 bool store_change_append(struct store_writer *writer, const struct store_change *change,

@@ -21,11 +21,6 @@ static const char unorder_sql[] =
     "UPDATE entity SET evict_order = NULL WHERE id IN (SELECT id FROM entity INDEXED BY "
     "entity_evict WHERE export = ? AND evict_order IS NOT NULL LIMIT ?)";
 
-bool export_is_ordered(const struct export_counters *counters)
-{
-    return counters->max_entities > 0 || counters->work == ORDER_MAKE;
-}
-
 /* ---- limits ---- */
 
 static void limit_now(struct export_counters *counters, int64_t max_entities)

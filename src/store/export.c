@@ -329,32 +329,17 @@ uint32_t store_export_count(const struct store_writer *writer)
     return (uint32_t)writer->export_count;
 }
 
-static const struct export_counters *counters_of(const struct store_writer *writer,
-                                                 uint32_t export_id)
+struct store_export_counts store_export_counts(const struct store_writer *writer,
+                                               uint32_t export_id)
 {
-    static const struct export_counters none;
-    bool known = export_id > 0 && export_id <= writer->export_count;
-    return known ? &writer->exports[export_id - 1]->now : &none;
-}
-
-int64_t store_export_entities(struct store_writer *writer, uint32_t export_id)
-{
-    return counters_of(writer, export_id)->entities;
-}
-
-int64_t store_export_max_entities(struct store_writer *writer, uint32_t export_id)
-{
-    return counters_of(writer, export_id)->max_entities;
-}
-
-int64_t store_export_last_change(struct store_writer *writer, uint32_t export_id)
-{
-    return counters_of(writer, export_id)->last_change;
-}
-
-struct seq store_export_last_seq(struct store_writer *writer, uint32_t export_id)
-{
-    return counters_of(writer, export_id)->last_seq;
+    if (export_id == 0 || export_id > writer->export_count) {
+        return (struct store_export_counts){.entities = 0};
+    }
+    const struct export_counters *now = &writer->exports[export_id - 1]->now;
+    return (struct store_export_counts){.entities = now->entities,
+                                        .max_entities = now->max_entities,
+                                        .last_change = now->last_change,
+                                        .last_seq = now->last_seq};
 }
 
 bool store_read_export(struct store_reader *reader, struct span name, struct store_export *export,

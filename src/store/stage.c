@@ -130,7 +130,7 @@ bool store_stage_note_built(struct store_writer *writer, int64_t stage, uint32_t
                      error)) {
         return false;
     }
-    query_integer(&query, store_export_last_change(writer, export_id));
+    query_integer(&query, store_export_counts(writer, export_id).last_change);
     query_integer(&query, stage);
     return query_run(&query, error);
 }

@@ -129,11 +129,15 @@ bool store_export_order(struct store_writer *writer, uint32_t export_id, int64_t
 bool store_export_oldest(struct store_writer *writer, uint32_t export_id, int64_t after,
                          int64_t limit, bool (*each)(void *argument, int64_t id, int64_t change),
                          void *argument, struct error *error);
-/* As this writer sees it: rows of the export, its limit, and the seq of its newest change. */
-int64_t store_export_entities(struct store_writer *writer, uint32_t export_id);
-int64_t store_export_max_entities(struct store_writer *writer, uint32_t export_id);
-int64_t store_export_last_change(struct store_writer *writer, uint32_t export_id);
-struct seq store_export_last_seq(struct store_writer *writer, uint32_t export_id);
+/* As this writer sees it: rows of the export, its limit, and its newest change. All 0 where there
+ * is no such export. */
+struct store_export_counts {
+    int64_t entities, max_entities;
+    int64_t last_change;
+    struct seq last_seq;
+};
+struct store_export_counts store_export_counts(const struct store_writer *writer,
+                                               uint32_t export_id);
 /* The other SQL views of this writer, to be defined in its transactions. */
 struct sql_views *store_sql_views(struct store_writer *writer);
 /* Each SQL view of stele with its body. */

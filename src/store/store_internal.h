@@ -250,8 +250,11 @@ void exports_free(struct store_writer *writer);
 struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
                                       struct error *error);
 
-/* evict_order.c: whether a written row gets a place in the eviction order. */
-bool export_is_ordered(const struct export_counters *counters);
+/* Whether a written row gets a place in the eviction order. */
+static inline bool export_is_ordered(const struct export_counters *counters)
+{
+    return counters->max_entities > 0 || counters->work == ORDER_MAKE;
+}
 
 /* stage_count.c */
 bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);
@@ -268,8 +271,12 @@ bool watched_keys_note_flips(struct store_writer *writer, int64_t from, int64_t 
 bool watched_keys_forget(struct store_writer *writer, int64_t before, int64_t step,
                          struct error *error);
 
-/* change.c: the bytes of a change in log_state.bytes. */
-int64_t change_bytes(size_t key, size_t patch, size_t append);
+/* The bytes of a change in log_state.bytes. */
+enum { CHANGE_OVERHEAD = 64 };
+static inline int64_t change_bytes(size_t key, size_t patch, size_t append)
+{
+    return (int64_t)(key + patch + append) + CHANGE_OVERHEAD;
+}
 
 /* Read id, change, slot, idx, key from `column` on, and with_data the data behind them. */
 bool entity_read_row(const struct query *query, int column, bool with_data,

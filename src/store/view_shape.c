@@ -17,7 +17,7 @@ bool store_view_note_shape(struct store_writer *writer, struct span id, uint32_t
     query_text(&query, id);
     query_text(&query, shape);
     /* Nobody has a cursor of a view that is new, but whoever asks for it now. */
-    int64_t last = store_export_last_change(writer, export_id);
+    int64_t last = store_export_counts(writer, export_id).last_change;
     query_integer(&query, ever || last == 0 ? 0 : last - 1);
     query_integer(&query, last);
     return query_run(&query, error);

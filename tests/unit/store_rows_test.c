@@ -51,8 +51,8 @@ TEST(entity_is_inserted_updated_and_deleted)
     commit();
     read_entity("a", &entity, &found);
     assert_false(found);
-    assert_int_equal(store_export_entities(fixture.writer, fixture.quake), 1);
-    assert_int_equal(store_export_entities(fixture.writer, 99), 0);
+    assert_int_equal(store_export_counts(fixture.writer, fixture.quake).entities, 1);
+    assert_int_equal(store_export_counts(fixture.writer, 99).entities, 0);
     check_whole();
 }
 
@@ -103,7 +103,7 @@ TEST(counters_follow_and_survive_a_restart)
     assert_int_equal(log->head.index, 2);
     assert_int_equal(log->rows, 3);
     assert_int_equal(log->bytes, 3 * (1 + 2 + 64));
-    assert_int_equal(store_export_entities(fixture.writer, fixture.quake), 2);
+    assert_int_equal(store_export_counts(fixture.writer, fixture.quake).entities, 2);
     check_whole();
 }
 
@@ -140,7 +140,7 @@ TEST(rollback_takes_everything_back)
     assert_int_equal(last_change(), 1);
     assert_int_equal(store_writer_log(fixture.writer)->rows, 1);
     assert_int_equal(store_writer_log(fixture.writer)->head.slot, 1);
-    assert_int_equal(store_export_entities(fixture.writer, fixture.quake), 1);
+    assert_int_equal(store_export_counts(fixture.writer, fixture.quake).entities, 1);
     read_entity("a", &entity, &found);
     assert_true(span_equal(entity.data, SPAN("{\"n\":1}")));
     begin();
@@ -299,7 +299,7 @@ TEST(a_limit_holds_when_the_order_was_made_in_steps)
     put(fixture.quake, "new", 2, 3, "{}");
     take_away(fixture.quake, "m000", 2, 4);
     finish_order(STEP);
-    assert_int_equal(store_export_max_entities(fixture.writer, fixture.quake), 10);
+    assert_int_equal(store_export_counts(fixture.writer, fixture.quake).max_entities, 10);
     expect_oldest(0, "m002");
     commit();
     assert_int_equal(read_quake().max_entities, 10);
