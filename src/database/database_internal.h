@@ -73,13 +73,8 @@ int open_alone(const char *file, sqlite3 **sqlite);
 /* epoch.c: read them, after making the first one, or a new one for a copy. */
 bool epoch_read(struct database *database, struct error *error);
 
-/* identity.c: whether the file is the one that the last server had. *cause: why it is not; NULL:
- * it is, as far as known. Note its identity, and that it is open, in the open transaction; and at
- * an orderly stop that it is closed. */
-bool identity_check(struct database *database, int64_t last_change, const char **cause,
-                    struct error *error);
-bool identity_note(struct database *database, struct error *error);
-void identity_stop(struct database *database);
+/* At an orderly stop, note in the database that it is closed. */
+void epoch_note_stop(struct database *database);
 
 /* The text of ERROR_FILE_LIMIT, with the path of the database. */
 #define DATABASE_FILE_LIMIT_TEXT                                                                   \

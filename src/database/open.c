@@ -233,7 +233,7 @@ void database_close(struct database *database)
         return;
     }
     if (database->is_noted && database->lock_owner == getpid()) {
-        identity_stop(database);
+        epoch_note_stop(database);
     }
     presence_before_close(database);
     connection_close(&database->main);

@@ -6,15 +6,6 @@
 
 enum { SQL_LIMIT = 4 << 20, LIST_LIMIT = 256 << 20 }; /* bytes of one SQL view; of a list of all */
 
-/* name.c: make or replace the SQL view of a view, under its right name; only differences are
- * written. / Write a row of the table; its SQL view is made with the others of the transaction. /
- * Its row and its SQL view go. */
-bool sql_view_set(struct sql_views *views, struct span id, struct span body, struct error *error);
-bool sql_view_put(struct sql_views *views, struct span id, struct span name, struct span body,
-                  struct error *error);
-bool sql_view_remove(struct sql_views *views, struct span id, struct span name,
-                     struct error *error);
-
 /* make.c: note that the SQL view of this id is due in the transaction, by its row in sql_view as
  * it is then; false when out of memory. / Drop the SQL view of this name, if it is there. */
 bool sql_view_is_due(struct sql_views *views, struct span id);
@@ -39,10 +30,5 @@ enum { SQL_VIEW_STANDARD = 3 };
 int sql_view_standard(struct span id);
 const char *sql_view_standard_name(int kind);
 void sql_view_standard_text(struct buffer *sql, int kind, uint32_t export_id);
-
-/* projection.c: append the SQL expression that yields `data` with only these members / a text as a
- * literal of SQL. */
-bool projection_sql(struct buffer *sql, const struct span *paths, size_t count);
-void sql_add_literal(struct buffer *sql, struct span text);
 
 #endif
