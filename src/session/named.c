@@ -311,6 +311,12 @@ static void join(struct named *named, struct span bytes)
     size_t at = 0;
     while (at < bytes.length && !is_due(named)) {
         struct span frame = span_make(bytes.data + at, bytes.length - at);
+        size_t joined;
+        if (!named_join_live(named, frame, &joined))
+            return;
+        at += joined;
+        if (joined)
+            continue;
         frame.length = wire_frame_length(frame);
         if (!named_join(named, frame))
             return;

@@ -39,5 +39,7 @@ struct named_set {
 /* Put a frame of a body behind its head, into frontend->joined; false when out of memory, and the
  * set is broken. */
 bool named_join(struct named *named, struct span frame);
+/* The same for all live frames that `bytes` begin with; *joined is how many bytes those are. */
+bool named_join_live(struct named *named, struct span bytes, size_t *joined);
 
 #endif

@@ -125,16 +125,24 @@ bool wire_binary_part(struct buffer *out, struct span payload, enum wire_part pa
     return add_message(out, payload, frame_of_part(FRAME_BINARY, part));
 }
 
+size_t frame_write_header(char *to, unsigned char first, size_t payload)
+{
+    INVARIANT(payload <= UINT16_MAX);
+    to[0] = (char)first;
+    if (payload <= SHORT_LENGTH) {
+        to[1] = (char)payload;
+        return FRAME_SHORT_HEADER;
+    }
+    to[1] = LENGTH_IN_TWO;
+    to[2] = (char)(payload >> 8);
+    to[3] = (char)(payload & 0xff);
+    return FRAME_LONG_HEADER;
+}
+
 void frame_put_header(struct buffer *out, unsigned char first, size_t payload)
 {
-    char header[4] = {(char)first, (char)payload};
-    INVARIANT(payload <= UINT16_MAX);
-    if (payload > SHORT_LENGTH) {
-        header[1] = LENGTH_IN_TWO;
-        header[2] = (char)(payload >> 8);
-        header[3] = (char)(payload & 0xff);
-    }
-    put(out, header, header_size(payload));
+    char header[FRAME_LONG_HEADER];
+    put(out, header, frame_write_header(header, first, payload));
 }
 
 /* Header size and payload length of the frame at `bytes`; 0 when its header is not all there or

@@ -9,7 +9,7 @@
 
 #include <zlib.h>
 
-enum { FIN = 0x80, OPCODE = 0x0f, STORED_BLOCK = 5 /* bytes before what it holds */ };
+enum { FIN = 0x80, STORED_BLOCK = 5 /* bytes before what it holds */ };
 
 enum wire_part wire_part_of(struct span bytes)
 {
@@ -99,6 +99,45 @@ bool wire_behind_head(struct buffer *out, struct span frame, struct span head,
     else
         joint->inside = true;
     return !out->failed;
+}
+
+/* The length of the live frame that `bytes` begin with, if it is a whole message; else 0. */
+static size_t live_length(struct span bytes, size_t *payload)
+{
+    static const unsigned char live = FIN | WIRE_LIVE << FRAME_PART_SHIFT | FRAME_BINARY;
+    const unsigned char *byte = (const unsigned char *)bytes.data;
+    if (bytes.length < FRAME_LONG_HEADER || byte[0] != live || byte[1] > FRAME_LENGTH_IN_TWO)
+        return 0;
+    bool is_long = byte[1] == FRAME_LENGTH_IN_TWO;
+    *payload = is_long ? (size_t)byte[2] << 8 | byte[3] : byte[1];
+    size_t length = *payload + (is_long ? FRAME_LONG_HEADER : FRAME_SHORT_HEADER);
+    return length <= bytes.length ? length : 0;
+}
+
+/* Room is made once for as many frames as there are. */
+bool wire_live_behind_head(struct buffer *out, struct span bytes, struct span head, size_t *joined)
+{
+    size_t count = 0, payload, length, at = 0;
+    INVARIANT(head.length <= WIRE_HEAD);
+    while ((length = live_length(span_make(bytes.data + at, bytes.length - at), &payload))) {
+        at += length;
+        count++;
+    }
+    *joined = at;
+    size_t more = at + count * (head.length + FRAME_LONG_HEADER);
+    char *to = count ? buffer_reserve(out, more) : NULL;
+    if (!to)
+        return !count;
+    char *start = to;
+    for (at = 0; at < *joined; at += length) {
+        length = live_length(span_make(bytes.data + at, *joined - at), &payload);
+        to += frame_write_header(to, FIN | FRAME_BINARY, head.length + payload);
+        memcpy(to, head.data, head.length);
+        memcpy(to + head.length, bytes.data + at + length - payload, payload);
+        to += head.length + payload;
+    }
+    out->length += (size_t)(to - start);
+    return true;
 }
 
 /* ---- heads ---- */

@@ -221,6 +221,9 @@ struct wire_joint {
 enum { WIRE_HEAD = 16 * 1024 };
 bool wire_behind_head(struct buffer *out, struct span frame, struct span head,
                       struct wire_joint *joint);
+/* The same for all live frames from the start of `bytes` on that are whole messages: most of what
+ * is sent. *joined is how many bytes those are; 0: there is none. */
+bool wire_live_behind_head(struct buffer *out, struct span bytes, struct span head, size_t *joined);
 /* Heads: of messages that name only the subscription (absent: none), ... */
 bool wire_head(struct buffer *out, struct span id);
 /* ... of its acknowledgement, with the query, canonical text of an object, and the limit of the

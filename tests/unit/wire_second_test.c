@@ -156,6 +156,25 @@ static struct span head_of(struct buffer *head)
     return buffer_span(head);
 }
 
+/* Live frames may be joined many at a time. */
+static void check_live(struct span body, struct span head, struct span wanted)
+{
+    struct buffer out, twice;
+    size_t joined;
+    buffer_init(&out, ROOM);
+    buffer_init(&twice, ROOM);
+    buffer_add_span(&twice, body);
+    buffer_add_span(&twice, body);
+    bool is_live = wire_part_of(body) == WIRE_LIVE && wire_frame_length(body) == body.length;
+    assert_true(wire_live_behind_head(&out, buffer_span(&twice), head, &joined));
+    assert_int_equal(joined, is_live ? twice.length : 0);
+    assert_int_equal(out.length, is_live ? 2 * wanted.length : 0);
+    for (size_t at = 0; at < out.length; at += wanted.length)
+        assert_memory_equal(out.data + at, wanted.data, wanted.length);
+    buffer_fini(&out);
+    buffer_fini(&twice);
+}
+
 /* The payload of the message that a body becomes, and what is left of the reserved bits. */
 static void join(struct span body, struct span head, struct buffer *message)
 {
@@ -170,6 +189,7 @@ static void join(struct span body, struct span head, struct buffer *message)
         at += rest.length;
     }
     assert_false(joint.inside);
+    check_live(body, head, buffer_span(&out));
     for (size_t at = 0; at < out.length;) {
         struct span frame = span_make(out.data + at, out.length - at), payload;
         bool final;

@@ -16,6 +16,7 @@ enum {
 /* Where a frame about rows has the first letter of its operation, and what ends a live frame. */
 enum {
     OPERATION_AT = sizeof "{\"mode\":\"list\",\"entity\":\"Item/list\",\"op\":\"" - 1,
+    NAMED_AT = sizeof "{\"protocolVersion\":2,\"subscriptionId\":\"s\",\"" - 1,
     END_LENGTH = sizeof "\"}" - 1
 };
 
@@ -51,18 +52,41 @@ static void on_change(struct subscriber *subscriber, const struct frame *frame, 
         audience->on_change(audience->context, frame->payload);
 }
 
+/* What a message is: 's' a batch, the first letter of its operation, or 0: none about rows. */
+static char kind_of(struct span text)
+{
+    if (text.length > 2 && text.data[0] == '\x1f' && text.data[1] == '\x8b')
+        return 's';
+    if (text.length <= OPERATION_AT + SEQ_INDEX_DIGITS || text.data[2] != 'm')
+        return 0;
+    return text.data[OPERATION_AT];
+}
+
+/* Behind the head of version 2 stands the operation, or what a batch or an acknowledgement has. */
+static char kind_of_named(struct span text)
+{
+    static const char operation[] = "op\":\"";
+    if (text.length > 2 && text.data[0] == '\x1f' && text.data[1] == '\x8b')
+        return 's';
+    if (text.length <= NAMED_AT + sizeof operation + SEQ_INDEX_DIGITS)
+        return 0;
+    const char *at = text.data + NAMED_AT;
+    if (memcmp(at, operation, sizeof operation - 1) == 0)
+        return at[sizeof operation - 1];
+    return *at == 's' ? 's' : 0;
+}
+
 static void on_binary(struct subscriber *subscriber, const struct frame *frame)
 {
-    const char *text = frame->payload.data;
-    bool compressed = frame->payload.length > 2 && text[0] == '\x1f' && text[1] == '\x8b';
-    bool about_rows = frame->payload.length > OPERATION_AT + SEQ_INDEX_DIGITS && text[2] == 'm';
-    if (compressed || (about_rows && text[OPERATION_AT] == 's')) {
+    bool named = subscriber->audience->named;
+    char kind = named ? kind_of_named(frame->payload) : kind_of(frame->payload);
+    if (kind == 's') {
         subscriber->audience->snapshot_bytes += frame->whole.length;
         subscriber->in_batch = true;
         if (frame->final)
             on_batch(subscriber);
-    } else if (about_rows) {
-        on_change(subscriber, frame, text[OPERATION_AT]);
+    } else if (kind) {
+        on_change(subscriber, frame, kind);
     }
 }
 

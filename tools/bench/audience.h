@@ -7,6 +7,11 @@
 
 #include "bench/connection.h"
 
+/* Subscribes to the whole list view by version 2 of the protocol. */
+#define AUDIENCE_NAMED                                                                             \
+    "{\"type\":\"subscribe\",\"protocolVersion\":2,\"subscriptionId\":\"s\","                      \
+    "\"query\":{\"view\":\"Item/list\"}}"
+
 struct audience;
 
 struct subscriber {
@@ -28,6 +33,7 @@ struct audience {
      * be as long as that one's, because frames are looked at by fixed places. */
     const char *const *subscriptions;
     size_t subscription_count;
+    bool named; /* by version 2, with AUDIENCE_NAMED, or another of an id as long */
     /* What came to all of them together. */
     uint64_t frames, upserts, bytes; /* live frames; bytes with headers */
     uint64_t snapshot_bytes;

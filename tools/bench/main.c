@@ -12,9 +12,10 @@
 enum { EXIT_USAGE = 2, PROGRAM_PATH = 4096 };
 
 static const struct scenario *const scenarios[] = {
-    &scenario_feed, &scenario_feed_large, &scenario_fanout,  &scenario_latency, &scenario_herd,
-    &scenario_idle, &scenario_restart,    &scenario_stalled, &scenario_windows, &scenario_outside,
-    &scenario_far,  &scenario_fairness,   &scenario_exports, &scenario_tenants, &scenario_queries,
+    &scenario_feed,    &scenario_feed_large, &scenario_fanout,  &scenario_latency,
+    &scenario_herd,    &scenario_idle,       &scenario_restart, &scenario_stalled,
+    &scenario_windows, &scenario_outside,    &scenario_far,     &scenario_fairness,
+    &scenario_exports, &scenario_tenants,    &scenario_queries, &scenario_versions,
 };
 enum { SCENARIO_COUNT = sizeof scenarios / sizeof *scenarios };
 

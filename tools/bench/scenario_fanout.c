@@ -279,3 +279,77 @@ static bool run(struct bench *bench, struct error *error)
 
 const struct scenario scenario_fanout = {
     "fanout", "frames/s to many subscribers, against a raw sender of the same bytes", run};
+
+/* ---- versions ---- */
+
+/* What one of the versions gave in a round. */
+struct version_figures {
+    double with_feeding, cost;
+};
+
+static bool measure_version(struct bench *bench, uint64_t subscribers, int version,
+                            uint64_t *last_index, struct version_figures *figures,
+                            struct error *error)
+{
+    static const char *const named[] = {AUDIENCE_NAMED};
+    char text[32];
+    struct delivery alone;
+    struct fanout fanout = {.bench = bench, .raw_sender.control = -1};
+    struct crew_plan plan = bench_plan(bench, 1, BATCH, KEYS);
+    fanout.name = report_case("versions", "version %d, %s subscribers", version,
+                              number_text((double)subscribers, text));
+    fanout.mutations = burst_size(bench->options->frames, subscribers);
+    bool done = crew_open(&fanout.crew, &bench->loop, &bench->server.address, &plan, error) &&
+                audience_init(&fanout.audience, &bench->loop, &bench->server.address, "/",
+                              (size_t)subscribers, error);
+    fanout.crew.last_index = *last_index;
+    fanout.audience.target.receive_buffer = RECEIVE_BUFFER;
+    fanout.audience.target.segment = SEGMENT;
+    if (version == 2) {
+        fanout.audience.subscriptions = named;
+        fanout.audience.named = true;
+    }
+    done = done && audience_settle(&fanout.audience, KEYS, error) &&
+           deliver_with_feeding(&fanout, &figures->with_feeding, error) &&
+           deliver_alone(&fanout, &alone, error);
+    figures->cost = done ? alone.cost : 0;
+    *last_index = fanout.crew.last_index;
+    crew_close(&fanout.crew);
+    audience_close(&fanout.audience);
+    return done;
+}
+
+/* Both in turns, so that what else the machine does is the same for both. */
+static bool compare_versions(struct bench *bench, uint64_t subscribers, uint64_t *last_index,
+                             struct error *error)
+{
+    char text[32];
+    struct report_case name = report_case("versions", "version 2 to version 1, %s subscribers",
+                                          number_text((double)subscribers, text));
+    for (uint64_t round = 0; round < bench->options->rounds; round++) {
+        struct version_figures one, two;
+        if (!measure_version(bench, subscribers, 1, last_index, &one, error) ||
+            !measure_version(bench, subscribers, 2, last_index, &two, error))
+            return false;
+        report_sample(bench->report, &name, "with feeding, by rate", "ratio",
+                      two.with_feeding / one.with_feeding);
+        report_sample(bench->report, &name, "alone, by cost", "ratio", one.cost / two.cost);
+    }
+    return true;
+}
+
+static bool run_versions(struct bench *bench, struct error *error)
+{
+    const struct number_list *subscribers = &bench->options->subscribers;
+    struct bench_load load;
+    if (!server_start(&bench->server, error) || !bench_load(bench, KEYS, &load, error))
+        return false;
+    for (size_t i = 0; i < subscribers->count; i++)
+        if (!compare_versions(bench, subscribers->values[i], &load.last_index, error))
+            return false;
+    return server_stop(&bench->server, error);
+}
+
+const struct scenario scenario_versions = {
+    "versions", "frames/s to subscribers of version 2 of the protocol, against version 1",
+    run_versions};
