@@ -146,8 +146,7 @@ struct auth_identity *access_refresh(struct access *access, const struct princip
                                      const char *token, struct error *error);
 /* Whether an argument of a query (name=value) is a token; an empty one leaves *token as it was. */
 bool access_is_token(struct span argument, struct span *token);
-/* Whether answers depend on the page that asks: "allowed_origins" is set, or pages of this machine
- * may do all because there is no authentication. */
+/* Whether all answers depend on the page that asks: "allowed_origins" is set. */
 bool access_names_origins(const struct access *access);
 /* The origin of the requesting page, copied with a NUL. false: there is none, or it is not
  * allowed. */

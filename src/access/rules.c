@@ -83,7 +83,7 @@ bool access_allows_origin(const struct access_rules *rules, struct span origin)
 
 bool access_names_origins(const struct access *access)
 {
-    return access->rules->origin_count > 0 || access->rules->auth.mode == CONFIG_AUTH_NONE;
+    return access->rules->origin_count > 0;
 }
 
 /* Without authentication and a list, pages of this machine may do all: see guard.c. */
