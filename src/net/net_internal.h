@@ -105,12 +105,22 @@ void request_stop_waiting(struct net_connection *connection);
 /* Forget the present request. */
 void request_forget(struct net_connection *connection);
 
-/* ---- connection.c ---- */
+/* ---- output.c ---- */
+/* Whether incoming bytes may be consumed now. */
+bool output_may_take(const struct net_connection *connection);
 /* Start or stop reading from the socket, by the state of the connection. */
 void output_set_reading(struct net_connection *connection);
+/* Bytes as they are. False: the connection closes. */
+bool output_send(struct net_connection *connection, struct span bytes);
+/* Records of TLS: its own, or made of plain bytes. */
+bool output_send_records(struct net_connection *connection);
+/* Nothing more goes out. */
+void output_half_close(struct net_connection *connection);
 /* A control frame with this first byte. */
 enum { OUTPUT_PONG = 0x8a };
 bool output_control(struct net_connection *connection, unsigned char first, struct span bytes);
+
+/* ---- connection.c ---- */
 void connection_take_turn(struct net_connection *connection);
 /* Of libuv. */
 void connection_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *bytes);
