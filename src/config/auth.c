@@ -81,15 +81,6 @@ bool config_set_auth(struct config *config, const struct tree *auth, struct erro
 
 /* ---- "allowed_origins" ---- */
 
-static void forget_origins(struct config *config)
-{
-    for (size_t i = 0; i < config->origin_count; i++)
-        memory_free(config->origins[i]);
-    memory_free(config->origins);
-    config->origins = NULL;
-    config->origin_count = 0;
-}
-
 /* As browsers send it: scheme, host and port if it is not the scheme's, in lower case. */
 static bool is_origin(struct span text)
 {
@@ -113,22 +104,14 @@ static bool is_origin(struct span text)
 
 bool config_set_origins(struct config *config, const struct tree *origins, struct error *error)
 {
-    forget_origins(config);
+    config_free_texts(&config->origins, &config->origin_count);
     bool good = tree_type(origins) == TREE_ARRAY;
-    config->origins =
-        good ? memory_new((tree_count(origins) + 1) * sizeof(*config->origins)) : NULL;
-    if (good && !config->origins)
-        return error_set(error, ERROR_MEMORY, "out of memory");
     for (size_t i = 0; good && i < tree_count(origins); i++) {
         const struct tree *origin = tree_element(origins, i);
         good = tree_type(origin) == TREE_STRING && is_origin(tree_string(origin));
-        if (!good)
-            break;
-        struct span text = tree_string(origin);
-        config->origins[i] = memory_copy_string(text.data, text.length);
-        if (!config->origins[i])
-            return error_set(error, ERROR_MEMORY, "out of memory");
-        config->origin_count++;
+        if (good &&
+            !config_add_text(&config->origins, &config->origin_count, tree_string(origin), error))
+            return false;
     }
     return good || config_wrong(error, "allowed_origins",
                                 "must be a list of origins in lower case and without a path, such "
@@ -138,5 +121,5 @@ bool config_set_origins(struct config *config, const struct tree *origins, struc
 void config_free_auth(struct config *config)
 {
     forget_lists(&config->auth);
-    forget_origins(config);
+    config_free_texts(&config->origins, &config->origin_count);
 }

@@ -79,6 +79,10 @@ void setting_swap(struct config *a, struct config *b, const struct setting *sett
 /* Append the words as "a, b or c". */
 void setting_print_words(struct buffer *out, const char *const *words);
 
+/* A list of texts: add a copy of one; free them all. */
+bool config_add_text(char ***texts, size_t *count, struct span text, struct error *error);
+void config_free_texts(char ***texts, size_t *count);
+
 /* "exports", "stacks", "auth" and "allowed_origins": set from the file's value, which replaces
  * the former one. */
 bool config_set_exports(struct config *config, const struct tree *exports, struct error *error);

@@ -189,34 +189,17 @@ bool config_set_exports(struct config *config, const struct tree *exports, struc
 
 /* ---- "stacks" ---- */
 
-static void free_stacks(struct config *config)
-{
-    for (size_t i = 0; i < config->stack_count; i++)
-        memory_free(config->stacks[i]);
-    memory_free(config->stacks);
-    config->stacks = NULL;
-    config->stack_count = 0;
-}
-
 bool config_add_stack(struct config *config, struct span path, struct error *error)
 {
     if (path.length == 0 || memchr(path.data, 0, path.length))
         return error_set(error, ERROR_CONFIGURATION,
                          "setting \"stacks\" cannot have this path; allowed: the path of a file");
-    char **stacks = memory_resize(config->stacks, (config->stack_count + 1) * sizeof(*stacks));
-    if (!stacks)
-        return out_of_memory(error);
-    config->stacks = stacks;
-    stacks[config->stack_count] = memory_copy_string(path.data, path.length);
-    if (!stacks[config->stack_count])
-        return out_of_memory(error);
-    config->stack_count++;
-    return true;
+    return config_add_text(&config->stacks, &config->stack_count, path, error);
 }
 
 bool config_set_stacks(struct config *config, const struct tree *stacks, struct error *error)
 {
-    free_stacks(config);
+    config_free_texts(&config->stacks, &config->stack_count);
     bool good = tree_type(stacks) == TREE_ARRAY;
     for (size_t i = 0; good && i < tree_count(stacks); i++) {
         const struct tree *path = tree_element(stacks, i);
@@ -257,7 +240,7 @@ static bool add_stacks(const struct config *config, struct view_set *set, struct
 void config_free_exports(struct config *config)
 {
     free_exports(config);
-    free_stacks(config);
+    config_free_texts(&config->stacks, &config->stack_count);
 }
 
 /* ---- the set ---- */

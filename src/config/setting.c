@@ -343,3 +343,27 @@ bool setting_add(struct buffer *out, const struct config *config, const struct s
         buffer_add_string(out, textual ? text : setting->words[number]);
     return true;
 }
+
+/* ---- lists of texts ---- */
+
+bool config_add_text(char ***texts, size_t *count, struct span text, struct error *error)
+{
+    char *copy = memory_copy_string(text.data, text.length);
+    char **list = copy ? memory_resize(*texts, (*count + 1) * sizeof *list) : NULL;
+    if (!list) {
+        memory_free(copy);
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    }
+    *texts = list;
+    list[(*count)++] = copy;
+    return true;
+}
+
+void config_free_texts(char ***texts, size_t *count)
+{
+    for (size_t i = 0; i < *count; i++)
+        memory_free((*texts)[i]);
+    memory_free(*texts);
+    *texts = NULL;
+    *count = 0;
+}

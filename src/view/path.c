@@ -61,9 +61,8 @@ static bool read_dotted(struct view_path *path, struct span text, struct error *
     size_t count = 1, start = 0;
     for (size_t i = 0; i < text.length; i++)
         count += text.data[i] == '.';
-    if (!reserve(path, count))
-        return out_of_memory(error);
-    for (size_t i = 0, index = 0; i <= text.length; i++) {
+    bool kept = reserve(path, count);
+    for (size_t i = 0, index = 0; kept && i <= text.length; i++) {
         if (i < text.length && text.data[i] != '.')
             continue;
         if (i == start) {
@@ -72,29 +71,30 @@ static bool read_dotted(struct view_path *path, struct span text, struct error *
                              "dots, as in 'owner.address'",
                              (int)text.length, text.data);
         }
-        if (!set_name(path, index++, span_make(text.data + start, i - start)))
-            return out_of_memory(error);
+        kept = set_name(path, index++, span_make(text.data + start, i - start));
         start = i + 1;
     }
-    if (count > 1)
+    if (kept && count > 1) {
         path->dotted = escape_name(text);
-    return count == 1 || path->dotted.data || out_of_memory(error);
+        kept = path->dotted.data;
+    }
+    return kept || out_of_memory(error);
 }
 
 static bool read_list(struct view_path *path, const struct tree *list, struct error *error)
 {
     size_t count = tree_count(list);
-    if (count > 0 && !reserve(path, count))
-        return out_of_memory(error);
-    for (size_t i = 0; i < count; i++) {
+    if (count == 0)
+        return error_set(error, ERROR_CONFIGURATION, "a path needs at least one name");
+    bool kept = reserve(path, count);
+    for (size_t i = 0; kept && i < count; i++) {
         const struct tree *name = tree_element(list, i);
         if (tree_type(name) != TREE_STRING || tree_string(name).length == 0)
             return error_set(error, ERROR_CONFIGURATION,
                              "a path is a list of names, each a text that is not empty");
-        if (!set_name(path, i, tree_string(name)))
-            return out_of_memory(error);
+        kept = set_name(path, i, tree_string(name));
     }
-    return count > 0 || error_set(error, ERROR_CONFIGURATION, "a path needs at least one name");
+    return kept || out_of_memory(error);
 }
 
 /* ---- in a document ---- */
@@ -116,16 +116,14 @@ static bool read_doc_list(struct view_path *path, const struct doc *doc, uint32_
     size_t index = 0;
     if (nodes[list].count == 0)
         return error_set(error, ERROR_CONFIGURATION, "a path needs at least one name");
-    if (!reserve(path, nodes[list].count))
-        return out_of_memory(error);
-    for (uint32_t name = list + 1; name < nodes[list].end; name = nodes[name].end) {
+    bool kept = reserve(path, nodes[list].count);
+    for (uint32_t name = list + 1; kept && name < nodes[list].end; name = nodes[name].end) {
         if (nodes[name].type != DOC_STRING || nodes[name].value_length == 2)
             return error_set(error, ERROR_CONFIGURATION,
                              "a path is a list of names, each a text that is not empty");
-        if (!set_doc_name(path, index++, doc, name))
-            return out_of_memory(error);
+        kept = set_doc_name(path, index++, doc, name);
     }
-    return true;
+    return kept || out_of_memory(error);
 }
 
 bool view_path_read_text(struct view_path *path, struct span text, struct error *error)
