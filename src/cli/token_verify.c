@@ -1,10 +1,43 @@
+#include "access/credentials.h"
 #include "cli/token.h"
 
 struct verify_options {
     struct option_texts operands, keys, key_files;
-    const char *token_file, *issuer, *audience, *origin, *client_ip;
+    const char *config, *token_file, *issuer, *audience, *origin, *client_ip;
     int64_t at;
 };
+
+/* What a token is verified by. Zeroed before. */
+struct verifier {
+    struct auth_keys *keys;
+    bool configured; /* by a file, which the rest is of */
+    struct config config;
+    struct credentials credentials;
+    struct auth_claim_names claims;
+};
+
+static bool read_config(const char *path, struct verifier *verifier, struct error *error)
+{
+    struct config *config = &verifier->config;
+    if (!config_init(config, error))
+        return false;
+    verifier->configured = true;
+    if (!config_read_file(config, path, error) ||
+        !credentials_read(&verifier->credentials, config, error))
+        return false;
+#define X(member, name) verifier->claims.member = config->auth.member##_claim;
+    AUTH_CLAIMS(X)
+#undef X
+    return auth_keys_add_all(verifier->keys, verifier->credentials.keys, error);
+}
+
+static void verifier_fini(struct verifier *verifier)
+{
+    credentials_fini(&verifier->credentials);
+    if (verifier->configured)
+        config_fini(&verifier->config);
+    auth_keys_release(verifier->keys);
+}
 
 static bool read_keys(const struct verify_options *options, struct auth_keys *keys,
                       struct error *error)
@@ -27,22 +60,49 @@ static bool read_token(const struct verify_options *options, struct buffer *file
     return token_read_text(options->token_file ? options->token_file : "-", file, token, error);
 }
 
-/* As a server does it: what a claim is asked for is required, the rest is not. */
-static bool verify(const struct verify_options *options, const struct auth_keys *keys,
-                   struct span token, struct error *error)
+static void print_texts(struct buffer *out, const char *before, const struct auth_texts *texts)
+{
+    buffer_add_string(out, before);
+    for (size_t i = 0; i < texts->count; i++) {
+        buffer_add_string(out, i ? "," : "");
+        doc_escape(out, span_of(texts->items[i]));
+    }
+    buffer_add_char(out, ']');
+}
+
+/* What the configuration makes of the claims. */
+static bool print_identity(const struct auth_identity *identity, struct error *error)
+{
+    static const struct {
+        enum auth_scope scope;
+        const char *name;
+    } scopes[] = {{AUTH_READ, "read"}, {AUTH_WRITE, "write"}, {AUTH_ADMIN, "admin"}};
+    struct buffer out;
+    const char *between = "";
+    buffer_init(&out, 4 * (size_t)AUTH_MAX_TOKEN_BYTES);
+    buffer_add_string(&out, "{\"subject\":");
+    doc_escape(&out, span_of(identity->subject));
+    buffer_add_string(&out, ",\"scope\":\"");
+    for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++)
+        if (auth_may(identity, scopes[i].scope)) {
+            buffer_printf(&out, "%s%s", between, scopes[i].name);
+            between = " ";
+        }
+    buffer_add_char(&out, '"');
+    if (identity->has_views)
+        print_texts(&out, ",\"views\":[", &identity->views);
+    print_texts(&out, ",\"row_scopes\":[", &identity->row_scopes);
+    buffer_add_char(&out, '}');
+    bool done = buffer_string(&out) || error_set(error, ERROR_MEMORY, "out of memory");
+    if (done)
+        printf("%s\n", out.data);
+    buffer_fini(&out);
+    return done;
+}
+
+static bool print_claims(struct span token, struct error *error)
 {
     struct buffer claims;
-    struct auth_rules rules = {.issuer = options->issuer,
-                               .audience = options->audience,
-                               .require_origin = options->origin != NULL,
-                               .require_client_ip = options->client_ip != NULL};
-    struct auth_request request = {.origin = span_of(options->origin),
-                                   .client_ip = span_of(options->client_ip),
-                                   .now = options->at >= 0 ? options->at : clock_wall_ms() / 1000};
-    struct auth_identity *identity = auth_verify(keys, &rules, &request, token, error);
-    if (!identity)
-        return error_prefix(error, "%s", error_wire_code(error->code));
-    auth_identity_release(identity);
     buffer_init(&claims, AUTH_MAX_TOKEN_BYTES);
     bool done = auth_token_claims(token, &claims, error);
     if (done)
@@ -51,17 +111,43 @@ static bool verify(const struct verify_options *options, const struct auth_keys 
     return done;
 }
 
+/* As a server does it: a claim that is asked for is required, the rest is not. */
+static bool verify(const struct verify_options *options, const struct verifier *verifier,
+                   struct span token, struct error *error)
+{
+    const struct config_auth *auth = &verifier->config.auth;
+    struct auth_rules rules = {.claims = verifier->configured ? &verifier->claims : NULL,
+                               .scopes = verifier->credentials.scopes,
+                               .base_scopes = verifier->credentials.base_scopes,
+                               .issuer = options->issuer ? options->issuer : auth->issuer,
+                               .audience = options->audience ? options->audience : auth->audience,
+                               .require_origin = options->origin || auth->require_origin,
+                               .require_client_ip = options->client_ip || auth->require_client_ip};
+    struct auth_request request = {.origin = span_of(options->origin),
+                                   .client_ip = span_of(options->client_ip),
+                                   .now = options->at >= 0 ? options->at : clock_wall_ms() / 1000};
+    struct auth_identity *identity = auth_verify(verifier->keys, &rules, &request, token, error);
+    if (!identity)
+        return error_prefix(error, "%s", error_wire_code(error->code));
+    bool done =
+        print_claims(token, error) && (!verifier->configured || print_identity(identity, error));
+    auth_identity_release(identity);
+    return done;
+}
+
 static bool verify_all(const struct verify_options *options, struct error *error)
 {
     struct buffer file;
     struct span token;
-    struct auth_keys *keys = auth_keys_new();
+    struct verifier verifier = {.keys = auth_keys_new()};
     buffer_init(&file, TOKEN_FILE_BYTES);
-    bool done = (keys || error_set(error, ERROR_MEMORY, "out of memory")) &&
-                read_keys(options, keys, error) && read_token(options, &file, &token, error) &&
-                verify(options, keys, token, error);
+    bool done = (verifier.keys || error_set(error, ERROR_MEMORY, "out of memory")) &&
+                (!options->config || read_config(options->config, &verifier, error)) &&
+                read_keys(options, verifier.keys, error) &&
+                read_token(options, &file, &token, error) &&
+                verify(options, &verifier, token, error);
     buffer_fini(&file);
-    auth_keys_release(keys);
+    verifier_fini(&verifier);
     return done;
 }
 
@@ -71,9 +157,9 @@ static int run_verify(int argc, char **argv)
     struct error error = {0};
     int code;
     if (command_start(&token_verify_command, argc, argv, &options, &code)) {
-        if (options.keys.count + options.key_files.count == 0)
-            code =
-                token_misused(&token_verify_command, "by which key? --key KEY or --key-file FILE");
+        if (options.keys.count + options.key_files.count == 0 && !options.config)
+            code = token_misused(&token_verify_command,
+                                 "by which key? --key KEY, --key-file FILE or --config FILE");
         else if (options.operands.count && options.token_file)
             code = token_misused(&token_verify_command,
                                  "either the token itself or --token-file, not both");
@@ -92,6 +178,9 @@ static const struct command_option verify_options[] = {
      .help = "a public key of Ed25519 as hex or base64; may be repeated"},
     {"key-file", OPTION_TEXTS, AT(key_files), .value = "FILE",
      .help = "a file with a public or private key, a certificate, or a JWKS; may be repeated"},
+    {"config", OPTION_TEXT, AT(config), .value = "FILE",
+     .help = "a server's configuration: its keys (except those of a URL), the names of its claims "
+             "and what it requires; what the token may there is printed, too"},
     {"token-file", OPTION_TEXT, AT(token_file), .value = "FILE",
      .help = "the file with the token; - is standard input, which is also the default"},
     {"issuer", OPTION_TEXT, AT(issuer), .value = "TEXT",

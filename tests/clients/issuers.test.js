@@ -235,6 +235,14 @@ for (const shape of shapes) {
     const client = await clientFor(t, server, { headers: headers(token) });
     await client.open('E/list');
     await server.logged(new RegExp(`handshake-accepted[^\\n]*subject="?${shape.id.replace(/[|]/g, '\\|')}`));
+    /* The command says the same of it, without a server. */
+    const config = join(folder, 'stele.json');
+    writeFileSync(config, JSON.stringify({ auth: { mode: 'signed', jwks_file: join(folder, 'jwks.json'), ...shape.auth } }));
+    const verified = await run(['token', 'verify', '--config', config, ...(shape.origin ? ['--origin', shape.origin] : []), token]);
+    assert.equal(verified.code, 0, verified.stderr);
+    const [claimed, made] = verified.stdout.trim().split('\n').map((line) => JSON.parse(line));
+    assert.deepEqual(claimed, JSON.parse(JSON.stringify(claims)));
+    assert.deepEqual(made, { subject: shape.id, scope: shape.may.join(' '), row_scopes: shape.sees });
     /* With less of it, and wrong in one claim. */
     const less = await tokenAs(pair, { ...claims, ...shape.less });
     assert.equal((await ask('/v1/mutations', less, { method: 'POST', body })).headers['x-error-code'], 'scope-missing');
