@@ -4,13 +4,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync, rmdirSync, statSync, statfsSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import test from 'node:test';
 import { clientFor } from './lib/client.js';
 import { Producer, http, post, postAll } from './lib/feed.js';
 import { BINARY, Server, check, run, scratch, sql, sqlView, within } from './lib/server.js';
+import { fillDisk, smallDisk } from './lib/small_disk.js';
 
 const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
 const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
@@ -202,24 +202,11 @@ test('an interrupted backup, and one that lets the log grow too far, leave nothi
 });
 
 test('a full disk is told clearly, before and while copying, and leaves no half file', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'stele-test-disk-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=200m', 'stele-test', folder], { stdio: 'pipe' });
-  } catch (error) {
-    rmdirSync(folder);
-    t.skip(`no tmpfs can be mounted here: ${String(error.stderr ?? error).trim()}`);
-    return;
-  }
-  t.after(() => {
-    execFileSync('umount', ['-l', folder]);
-    rmdirSync(folder);
-  });
+  const folder = smallDisk(t, 200);
+  if (!folder) return;
   const server = await large(t);
   const to = join(folder, 'copy.db');
-  const fill = () => {
-    const { bavail, bsize } = statfsSync(folder);
-    writeFileSync(join(folder, 'filler'), Buffer.alloc(bavail * bsize), { flag: 'a' });
-  };
+  const fill = () => fillDisk(folder);
   const half = await halfway(server.db, to);
   fill();
   half.kill('SIGCONT');

@@ -17,6 +17,7 @@ import { Listener } from './lib/listener.js';
 import { Model, expectRows, project } from './lib/model.js';
 import { Pager } from './lib/pager.js';
 import { Random } from './lib/random.js';
+import { Seqs } from './lib/random_seq.js';
 import { playSeeds, seedsOf, wanted } from './lib/seeds.js';
 import { Server, check, patience, sqlState } from './lib/server.js';
 import { list, pipeline, windowOf } from './lib/window_model.js';
@@ -39,12 +40,10 @@ const KEYS = ['a', 'b', 'c', 'd', '"é/:*"', '7', '[1,2]'];
 
 /* ---- what is fed ---- */
 
-class Feed {
+class Feed extends Seqs {
   constructor(random, model) {
-    this.random = random;
+    super(random);
     this.model = model;
-    this.slot = 1000;
-    this.index = 0;
     this.counter = 0;
   }
 
@@ -100,18 +99,6 @@ class Feed {
   key() {
     const key = this.random.pick(KEYS);
     return key.startsWith('"') || key.startsWith('[') || key === '7' ? key : `"${key}"`;
-  }
-
-  seq() {
-    const r = this.random;
-    const kind = r.next();
-    if (kind < 0.35) return ''; /* the successor */
-    if (kind < 0.7) {
-      if (r.chance(0.4)) [this.slot, this.index] = [this.slot + r.between(1, 3), 0];
-      return `,"slot":${this.slot},"index":${this.index++}`;
-    }
-    if (kind < 0.85) return `,"slot":${Math.max(0, this.slot - r.between(1, 20))},"index":${r.below(4)}`; /* late, perhaps one used before */
-    return `,"slot":${this.slot},"index":${Math.max(0, this.index - 1)}`; /* shared */
   }
 
   /** A batch for the producer, applied to the model: [mutations, extra]. */

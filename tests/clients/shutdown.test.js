@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, rmdirSync, statfsSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { clientFor } from './lib/client.js';
 import { Ingest, Producer, post, tryPost } from './lib/feed.js';
 import { Server, check, patience, run, scratch, sql, sqlView, within } from './lib/server.js';
+import { fillDisk, smallDisk } from './lib/small_disk.js';
 
 const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
 const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
@@ -199,23 +199,11 @@ test('an address that is not loopback is refused without --insecure', async (t) 
 /* ---- the disk ---- */
 
 test('a full disk stops the intake with a clear state, reads go on, and it resumes by itself', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'stele-test-disk-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'stele-test', folder], { stdio: 'pipe' });
-  } catch (error) {
-    rmdirSync(folder);
-    t.skip(`no tmpfs can be mounted here: ${String(error.stderr ?? error).trim()}`);
-    return;
-  }
   let server;
-  t.after(async () => {
-    await server?.discard();
-    execFileSync('umount', ['-l', folder]);
-    rmdirSync(folder);
-  });
+  const folder = smallDisk(t, 24, () => server?.discard());
+  if (!folder) return;
   server = await Server.start({ db: join(folder, 'stele.db'), config: { exports: { E: {} } } });
-  const { bavail, bsize } = statfsSync(folder);
-  writeFileSync(join(folder, 'filler'), Buffer.alloc(bavail * bsize - 4 * 1024 * 1024));
+  fillDisk(folder, 4);
   let accepted = 0;
   let refused;
   for (let i = 0; i < 500 && !refused; i++) {

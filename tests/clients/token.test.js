@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, rmdirSync, statSync, statfsSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Client, clientFor } from './lib/client.js';
 import { http, tryPost } from './lib/feed.js';
 import { Server, check, patience, run, scratch, sql, within } from './lib/server.js';
+import { fillDisk, smallDisk } from './lib/small_disk.js';
 import { makePair } from './lib/tls.js';
 import { bearer, forged, jwks, newKey, tokenOf, unixNow } from './lib/token.js';
 
@@ -417,23 +417,11 @@ test('100,000 revocations are kept, and one more only when another has run out',
 });
 
 test('on a full disk a token is refused at once, and kept when it is asked for again', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'stele-test-disk-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'stele-test', folder], { stdio: 'pipe' });
-  } catch (error) {
-    rmdirSync(folder);
-    t.skip(`no tmpfs can be mounted here: ${String(error.stderr ?? error).trim()}`);
-    return;
-  }
   let server;
-  t.after(async () => {
-    await server?.discard();
-    execFileSync('umount', ['-l', folder]);
-    rmdirSync(folder);
-  });
+  const folder = smallDisk(t, 24, () => server?.discard());
+  if (!folder) return;
   server = await Server.start({ db: join(folder, 'stele.db'), config });
-  const { bavail, bsize } = statfsSync(folder);
-  writeFileSync(join(folder, 'filler'), Buffer.alloc(bavail * bsize - 4 * 1024 * 1024));
+  fillDisk(folder, 4);
   const feeder = bearer(tokenOf(key, { jti: 'feeder' }));
   const client = await clientFor(t, server, { headers: bearer(tokenOf(key, { jti: 'one' })) });
   const filling = (i) => Array.from({ length: 20 }, (_, j) => ({ export: 'E', key: `k${i}-${j}`, patch: { pad: 'x'.repeat(2000) } }));

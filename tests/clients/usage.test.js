@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync, rmdirSync, statfsSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -12,6 +12,7 @@ import { clientFor } from './lib/client.js';
 import { Endpoint } from './lib/endpoint.js';
 import { post, tryPost } from './lib/feed.js';
 import { Server, check, scratch, sql } from './lib/server.js';
+import { fillDisk, smallDisk } from './lib/small_disk.js';
 import { bearer, newKey, tokenOf } from './lib/token.js';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -407,23 +408,12 @@ test('a full spool drops the oldest and says how many', async (t) => {
 });
 
 test('while the disk is full events wait in memory, and none is lost', async (t) => {
-  const folder = scratch();
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'stele-test', folder], { stdio: 'pipe' });
-  } catch (error) {
-    rmdirSync(folder);
-    t.skip(`no tmpfs can be mounted here: ${String(error.stderr ?? error).trim()}`);
-    return;
-  }
+  let server;
+  const folder = smallDisk(t, 24, () => server?.discard());
+  if (!folder) return;
   const endpoint = await Endpoint.forTest(t);
-  const server = await Server.start({ db: join(folder, 'stele.db'), config, set: { usage_url: endpoint.url } });
-  t.after(async () => {
-    await server.discard();
-    execFileSync('umount', ['-l', folder]);
-    rmdirSync(folder);
-  });
-  const { bavail, bsize } = statfsSync(folder);
-  writeFileSync(join(folder, 'filler'), Buffer.alloc(bavail * bsize - 2 * 1024 * 1024));
+  server = await Server.start({ db: join(folder, 'stele.db'), config, set: { usage_url: endpoint.url } });
+  fillDisk(folder, 2);
   let full = false;
   for (let i = 0; i < 500 && !full; i++) full = (await tryPost(server, quakes(i * 20, i * 20 + 20, 'x'.repeat(2000)))).status === 503;
   assert.ok(full, 'the disk never became full');

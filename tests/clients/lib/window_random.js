@@ -3,6 +3,7 @@
 
 import { parse } from './json.js';
 import { keyText } from './model.js';
+import { Seqs } from './random_seq.js';
 import { list, pipeline, windowOf } from './window_model.js';
 
 const KEYS = ['"a"', '"b"', '"c"', '"d"', '"e"', '"f"', '"g"', '"h"', '"i"', '"é/:*"', '"\\uffee"', '"😀"', '7', '70', '[1,2]'];
@@ -32,12 +33,11 @@ const canonKey = (key) => keyText(parse(key));
 
 /* ---- what is fed ---- */
 
-export class Feed {
+export class Feed extends Seqs {
   /** `now` gives the seconds since 1970. */
   constructor(random, model, timed, now) {
-    Object.assign(this, { random, model, timed, now });
-    this.slot = 1000;
-    this.index = 0;
+    super(random);
+    Object.assign(this, { model, timed, now });
     this.counter = 0;
   }
 
@@ -72,18 +72,6 @@ export class Feed {
     if (kind < 0.15 && name !== 'B') return `{${head},"op":"delete"${seq}}`;
     if (kind < 0.3) return `{${head},"op":"upsert","patch":${this.patch()}${seq}}`;
     return `{${head},"patch":${this.patch()}${r.chance(0.1) ? ',"append":["l"]' : ''}${seq}}`;
-  }
-
-  seq() {
-    const r = this.random;
-    const kind = r.next();
-    if (kind < 0.35) return ''; /* the successor */
-    if (kind < 0.7) {
-      if (r.chance(0.4)) [this.slot, this.index] = [this.slot + r.between(1, 3), 0];
-      return `,"slot":${this.slot},"index":${this.index++}`;
-    }
-    if (kind < 0.85) return `,"slot":${Math.max(0, this.slot - r.between(1, 20))},"index":${r.below(4)}`; /* late, perhaps one used before */
-    return `,"slot":${this.slot},"index":${Math.max(0, this.index - 1)}`; /* shared */
   }
 
   /** A batch for the producer, applied to the model: [mutations, extra]. */
