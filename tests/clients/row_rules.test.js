@@ -286,13 +286,19 @@ test('a new token in band: the rows change, whatever was subscribed to', async (
   await feed(server, [m('a', { n: 1, who: 'ann' }), m('b', { n: 2, who: 'bob' }), m('c', { n: 3 }), { export: 'B', key: 'b', patch: { n: 1 } }]);
   const client = await clientOf(t, server, 'ann', { windows: true });
   for (const [view, parameters] of [['A/list'], ['A/list', { key: 'a' }], ['A/append'], ['A/sorted'], ['B/list']]) await keysOf(client, view, parameters);
+  /* The subscription to a key states once more that its row is gone, when the list beside it is live. */
+  const isAgain = (f) => f.op === 'delete' && f.entity === 'A/list' && f.key === 'a';
+  const next = async () => {
+    let frame = await client.next();
+    while (isAgain(frame)) frame = await client.next();
+    return frame;
+  };
   const become = async (name, snapshots) => {
     client.send({ type: 'refresh_auth', token: tokenOf(name) });
-    assert.equal((await client.next()).success, true);
+    assert.equal((await next()).success, true);
     const frames = [];
     while (frames.filter((f) => f.op === 'snapshot').length < snapshots) frames.push(await client.next(`snapshots for ${name}`));
-    /* The subscription to a key may say once more that its row is gone. */
-    await client.silence((f) => f.op === 'delete' && f.entity === 'A/list' && f.key === 'a');
+    await client.silence(isAgain);
     return frames;
   };
   const of = (frames, view) => frames.filter((f) => f.entity === view);
@@ -306,14 +312,14 @@ test('a new token in band: the rows change, whatever was subscribed to', async (
   assert.deepEqual(of(frames, 'A/append').at(-1).data.map((row) => row.key), ['c']);
   /* The same rows: nothing happens but the answer. */
   client.send({ type: 'refresh_auth', token: tokenOf('nobody') });
-  assert.equal((await client.next()).success, true);
-  await client.silence();
+  assert.equal((await next()).success, true);
+  await client.silence(isAgain);
   /* Views that it does not show are ended. */
   frames = await become('narrow', 2);
   assert.deepEqual(frames.filter((f) => f.type === 'error').map((f) => f.code), ['view-not-found', 'view-not-found']);
   await feed(server, [m('b', { n: 7 }), m('a', { n: 8 }), { export: 'B', key: 'b', patch: { n: 2 } }]);
-  assert.deepEqual([short(await client.next()), short(await client.next())].sort(), ['patch b 2', 'patch b 7']);
-  await client.silence();
+  assert.deepEqual([short(await next()), short(await next())].sort(), ['patch b 2', 'patch b 7']);
+  await client.silence(isAgain);
 });
 
 test('a row that both tokens show goes when it is deleted, also for who is not sent it anew', async (t) => {

@@ -9,7 +9,7 @@ import { Applier } from './lib/applier.js';
 import { clientFor } from './lib/client.js';
 import { post } from './lib/feed.js';
 import { Server } from './lib/server.js';
-import { DEFINITIONS, add, del, isPartial, settle, wantedOf } from './lib/shared_store.js';
+import { DEFINITIONS, ONE_READER, add, del, isPartial, settle, wantedOf } from './lib/shared_store.js';
 import { bearer, newKey, tokenOf } from './lib/token.js';
 
 /* ---- one by one ---- */
@@ -97,7 +97,7 @@ for (const [what, parameters, leave] of [
 
 /* ---- a key that does not show its row at all times ---- */
 
-const CONFIG = { exports: DEFINITIONS };
+const CONFIG = { ...ONE_READER, exports: DEFINITIONS };
 const wholes = { 'T/list': [{}, { take: 5 }, { take: 1 }, { take: 1, skip: 1 }, { filters: { g: 1 } }, { filters: { g: 1 }, take: 2 }, { snapshotLimit: 1 }, { withSnapshot: false }], 'T/append': [{}, { filters: { g: 1 } }], 'T/by': [{}, { take: 1 }, { filters: { g: 1 } }], 'T/top': [{}, { take: 1, skip: 1 }, { filters: { g: 2 } }] };
 const ofKey = { 'T/list': [{ filters: { g: 1 } }, { filters: { g: 2 } }, { take: 1 }, { take: 1, skip: 1 }], 'T/append': [{ filters: { g: 1 } }, { filters: { g: 2 } }], 'T/by': [{}, { filters: { g: 2 } }], 'T/top': [{}, { filters: { g: 1 } }] };
 
@@ -138,7 +138,7 @@ class Pair {
     const frames = [];
     for (let i = 0; i < 2; i++) {
       while (this.differs()) frames.push(await this.read(what));
-      for (const frame of await settle(this.client)) {
+      for (const frame of await settle(this.client, this.server)) {
         this.applier.apply(frame);
         frames.push(frame);
       }

@@ -3,6 +3,8 @@
 //
 // Rows here are {g, n, list}; `rows` is key → row, the newest change last.
 
+import { http } from './feed.js';
+
 /** Definitions of the views, for the server's configuration. */
 export const DEFINITIONS = { T: { views: { by: { pipeline: [{ sort: 'n' }] }, top: { pipeline: [{ sort: 'n' }, { take: 3 }] } } } };
 
@@ -39,15 +41,18 @@ export function wantedOf(view, subscriptions, rows) {
 
 /* ---- feeding and reading ---- */
 
+export const ONE_READER = { readers: 1 };
 export const FENCE = 'T/\u0001fence';
 
 export const add = (key, n, more = {}) => ({ export: 'T', key, patch: { list: [n], ...more }, append: ['list'] });
 export const del = (key) => ({ export: 'T', key, op: 'delete' });
 
-/** All frames until nothing more is on its way. */
-export async function settle(client) {
+/** All frames until nothing more is on its way. What a window or the subscription to a key states is
+ * read first: with `server`, which has one reader (ONE_READER), requests that are read wait for it too. */
+export async function settle(client, server) {
   const frames = [];
   for (let i = 0; i < 3; i++) {
+    if (server) await http(`${server.http}/v1/views/T/list?take=1`);
     client.subscribe(FENCE);
     frames.push(...(await client.until((frame) => frame.type === 'error', 'the fence')).slice(0, -1));
   }
