@@ -37,12 +37,15 @@ static int sign_of(int order)
 /* Order of two values by the rules, without a look at places; containers are left out. */
 static int order_of(struct span left, struct span right, bool descending, bool *known)
 {
-    enum doc_kind kind = doc_kind_of(left), other = doc_kind_of(right);
+    enum doc_kind kind = doc_order_kind(left), other = doc_order_kind(right);
     bool nothing = kind <= DOC_KIND_NULL, other_nothing = other <= DOC_KIND_NULL;
-    *known = kind != DOC_KIND_CONTAINER || other != DOC_KIND_CONTAINER;
+    bool containers = kind == DOC_KIND_CONTAINER && other == DOC_KIND_CONTAINER;
+    *known = !containers;
     if (nothing || other_nothing)
         return nothing - other_nothing;
-    int order = kind != other ? (int)kind - (int)other : doc_value_compare(left, right);
+    if (containers)
+        return 0;
+    int order = kind != other ? (int)kind - (int)other : doc_kind_compare(kind, left, right);
     return descending ? -order : order;
 }
 
@@ -82,7 +85,7 @@ static struct span value_of(const struct view_stage *stage, struct span entity)
     for (size_t i = 0; i < stage->sort_path_count && value.data; i++) {
         struct buffer text;
         struct span name = escaped(&text, stage->sort_path[i]);
-        value = view_value_at(value, &name, 1);
+        value = doc_value_at(value, &name, 1);
         buffer_fini(&text);
     }
     return value;
@@ -113,15 +116,23 @@ static void check_stage(const struct view_stage *stage, struct span first, struc
 
 static void check_filter(struct span object, struct span entity)
 {
+    const struct view_query_limits limits = {.depth = DEPTH, .terms = LIMIT};
     struct error error = {0};
-    struct view_filter *filter = view_filter_new(object, &error);
-    if (filter) {
-        view_filter_passes(filter, entity);
-        require(view_filter_text(filter).length >= 2);
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX);
+    buffer_add_string(&text, "{\"filters\":");
+    buffer_add_span(&text, object);
+    buffer_add_char(&text, '}');
+    struct view_query *query = view_query_new(NULL, buffer_span(&text), &limits, &error);
+    if (query) {
+        view_query_holds(query, entity, NOW);
+        require(view_query_text(query).length >= 2);
+        require(view_query_turns(query, entity, NOW) == INT64_MAX);
     } else {
         require(error.code != ERROR_NONE);
     }
-    view_filter_free(filter);
+    view_query_unref(query);
+    buffer_fini(&text);
 }
 
 static bool define(struct view_set *set, struct span text, struct error *error)

@@ -1,7 +1,9 @@
 /*
  * libFuzzer entry for what clients send: a message is either decoded, with the fields that its
- * type promises, or refused with an error that can be told to the client.
+ * type promises, or refused with an error that can be told to the client. The query of a
+ * subscription is read by who knows the view, and asked of an entity, or refused likewise.
  */
+#include "view/view.h"
 #include "wire/wire.h"
 
 #include <stdlib.h>
@@ -14,6 +16,54 @@ static void require(bool holds)
         abort();
 }
 
+/* ---- the query of a subscription ---- */
+
+enum { DEPTH = 8, TERMS = 256, NOW = 1700000000 };
+
+/* It is refused with a reason, or can be asked; and its turn is where its answer may change. */
+static void check_query(const struct view *view, const char *text, struct span entity)
+{
+    const struct view_query_limits limits = {.depth = DEPTH, .terms = TERMS};
+    struct error error = {0};
+    struct view_query *query = view_query_new(view, span_of(text), &limits, &error);
+    struct buffer place;
+    if (!query) {
+        require(error.code == ERROR_INVALID_PARAMETER && doc_valid_utf8(span_of(error.message)));
+        return;
+    }
+    require(view_query_filters(query) || view_query_sorts(query));
+    bool holds = view_query_holds(query, entity, NOW);
+    int64_t turns = view_query_turns(query, entity, NOW);
+    require(turns > NOW && (view_query_is_timed(query) || turns == INT64_MAX));
+    int64_t before = turns == INT64_MAX ? (int64_t)NOW + 1000000 : turns - 1;
+    require(view_query_holds(query, entity, before) == holds);
+    buffer_init(&place, SIZE_MAX);
+    require(!view_query_sorts(query) || view_query_place(query, span_of("k"), entity, &place));
+    require(view_query_sorts(query) <= VIEW_QUERY_SORTS);
+    buffer_fini(&place);
+    view_query_unref(query);
+}
+
+/* Of a view that hides nothing, and of one that shows only what is named. */
+static void check_queries(const char *text)
+{
+    static struct view_set *set;
+    static const char entity[] = "{\"a\":1,\"b\":{\"c\":[1,\"x\",{\"d\":null}],\"e\":\"xyz\"},\"a."
+                                 "b\":\"18446744073709551615\","
+                                 "\"t\":1700000005.5,\"u\":1700000001,\"_seq\":\"1:000000000002\"}";
+    const struct span shown[] = {span_of("a"), span_of("b.c"), span_of("u")};
+    if (!set) {
+        set = view_set_new(false);
+        require(set && view_set_define(set, span_of("Q"), span_of("v"), VIEW_LIST, shown,
+                                       sizeof shown / sizeof *shown, NULL, 0, NULL));
+    }
+    check_query(NULL, text, span_of(entity));
+    check_query(view_set_find(set, span_of("Q/v")), text, span_of(entity));
+    check_query(NULL, text, span_of("{}"));
+}
+
+/* ---- messages ---- */
+
 static void check_decoded(const struct wire_message *message)
 {
     const struct wire_subscribe *subscribe = &message->subscribe;
@@ -24,6 +74,8 @@ static void check_decoded(const struct wire_message *message)
         require(subscribe->take == -1 || subscribe->take >= 1);
         require(subscribe->skip >= -1);
         require(!subscribe->query || subscribe->query[0] == '{');
+        if (subscribe->query)
+            check_queries(subscribe->query);
         break;
     case WIRE_UNSUBSCRIBE:
         require(message->version == 2 || subscribe->view != NULL);
@@ -100,7 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     error = (struct error){.code = ERROR_NONE};
     char *token = wire_auth_read(span_make((const char *)data, size), &error);
-    if (!token)
+    if (!token && error.code != ERROR_TOKEN_MISSING) /* it is another message */
         check_refused(&error);
     memory_free(token);
     return 0;
