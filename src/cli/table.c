@@ -28,6 +28,7 @@ void table_fini(struct table *table)
     forget_rows(table);
     memory_free(table->list);
     buffer_fini(&table->sort_text);
+    view_query_unref(table->order);
 }
 
 static bool lacks_memory(struct error *error)
@@ -90,9 +91,8 @@ static bool make_place(const struct table *table, struct span key, struct span d
                        struct buffer *place)
 {
     struct seq seq;
-    if (table->by_value)
-        return view_value_place(doc_value_at(data, table->sort, table->sort_count), key,
-                                table->descending, place);
+    if (table->order)
+        return view_query_place(table->order, key, data, place);
     find_seq(data, &seq);
     return view_seq_place(key, seq, place);
 }
@@ -240,6 +240,42 @@ static bool put_patch(struct frame *frame)
 
 /* ---- the order ---- */
 
+static void add_key(struct buffer *text, const struct frame *frame, uint32_t key)
+{
+    bool object = type_of(frame, key) == DOC_OBJECT;
+    uint32_t field = object ? doc_member(&frame->doc, key, "field") : DOC_NONE;
+    buffer_add_string(text, "{\"by\":");
+    buffer_add_span(text, field == DOC_NONE ? span_of("null") : doc_text(&frame->doc, field));
+    buffer_add_string(
+        text, object && is_member(frame, key, "order", "\"desc\"") ? ",\"order\":\"desc\"}" : "}");
+}
+
+/* The keys of a subscription, or the one of its view, as a query that has that order. */
+static bool read_order(struct frame *frame, uint32_t sort)
+{
+    const struct view_query_limits none = {.depth = 0};
+    const struct doc_node *nodes = frame->doc.nodes;
+    uint32_t sorts = doc_member(&frame->doc, frame->root, "sorts");
+    struct error error = {.code = ERROR_NONE};
+    struct buffer text;
+    buffer_init(&text, 1024 * 1024);
+    buffer_add_string(&text, "{\"sort\":[");
+    if (type_of(frame, sorts) != DOC_ARRAY)
+        add_key(&text, frame, sort);
+    for (uint32_t key = sorts + 1; type_of(frame, sorts) == DOC_ARRAY && key < nodes[sorts].end;
+         key = nodes[key].end) {
+        buffer_add_string(&text, key > sorts + 1 ? "," : "");
+        add_key(&text, frame, key);
+    }
+    if (buffer_add_string(&text, "]}"))
+        frame->table->order = view_query_new(NULL, buffer_span(&text), &none, &error);
+    bool lacks = text.failed || error.code == ERROR_MEMORY;
+    buffer_fini(&text);
+    if (frame->table->order)
+        return true;
+    return lacks ? lacks_memory(frame->error) : is_strange(frame, "a sort that is not understood");
+}
+
 /* {"field":[names],"order":"desc"}; by seq the newest comes first. */
 static bool read_sort(struct frame *frame, uint32_t sort)
 {
@@ -249,9 +285,12 @@ static bool read_sort(struct frame *frame, uint32_t sort)
     size_t count = type_of(frame, field) == DOC_ARRAY ? nodes[field].count : 0;
     if (count == 0 || count > TABLE_PATH)
         return is_strange(frame, "a sort that is not understood");
-    table->descending = is_member(frame, sort, "order", "\"desc\"");
-    table->by_value = count > 1 || !span_equal(doc_text(&frame->doc, doc_first(&frame->doc, field)),
-                                               span_of("\"_seq\""));
+    bool by_value = count > 1 || !span_equal(doc_text(&frame->doc, doc_first(&frame->doc, field)),
+                                             span_of("\"_seq\""));
+    view_query_unref(table->order);
+    table->order = NULL;
+    if (by_value && !read_order(frame, sort))
+        return false;
     uint32_t name = doc_first(&frame->doc, field);
     buffer_clear(&table->sort_text);
     for (size_t i = 0; i < count; i++, name = nodes[name].end) {

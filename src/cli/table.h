@@ -23,9 +23,9 @@ struct table {
     size_t count, capacity;
     struct map by_key;
     /* The order: newest first unless another one was announced. */
-    bool by_value, descending;
-    struct buffer sort_text; /* what the names point into */
-    struct span sort[TABLE_PATH];
+    struct view_query *order;     /* of values; NULL: by seq */
+    struct buffer sort_text;      /* what these point into: */
+    struct span sort[TABLE_PATH]; /* the names of the first key */
     size_t sort_count;
 };
 

@@ -234,7 +234,7 @@ static void choose_columns(struct picture *picture, struct buffer *names)
         add_wanted(picture, names);
         return;
     }
-    if (table->by_value)
+    if (table->order)
         add_column(picture, table->sort, table->sort_count);
     for (size_t i = 0; i < picture->rows; i++)
         add_members(picture, table->list[i]);

@@ -96,6 +96,42 @@ TEST(what_is_applied_can_be_queried)
     stele_close(store);
 }
 
+TEST(rows_are_asked_for_by_a_predicate_and_in_an_order)
+{
+    stele_error error = {0};
+    stele *store = open_store("where");
+    struct frames frames = FRAMES_INIT;
+    struct rows rows = {0};
+    apply(store, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{\"n\":1,\"s\":\"xy\"}}\n"
+                 "{\"export\":\"E\",\"key\":\"b\",\"patch\":{\"n\":3,\"s\":\"x\"}}\n"
+                 "{\"export\":\"E\",\"key\":\"c\",\"patch\":{\"n\":2,\"s\":\"y\"}}\n");
+    stele_query_options query = STELE_QUERY_INIT;
+    query.view = "E/list";
+    query.where = "{\"field\":\"s\",\"prefix\":\"x\"}";
+    query.filters = "{\"n\":1}";
+    assert_true(stele_query_view(store, &query, on_row, &rows, NULL, &error));
+    assert_string_equal(rows.keys, "a ");
+    stele_subscribe_options options = STELE_SUBSCRIBE_INIT;
+    options.view = "E/list";
+    options.where = "{\"field\":\"n\",\"in\":[1,2,3]}";
+    options.sort = "[{\"by\":\"n\",\"order\":\"desc\"}]";
+    options.take = 2;
+    assert_non_null(stele_subscribe(store, &options, on_frame, &frames, &error));
+    wait_for(&frames, 2, true);
+    const char *b = strstr(frames.last, "\"b\""), *c = strstr(frames.last, "\"c\"");
+    assert_true(b && c && b < c && !strstr(frames.last, "\"a\""));
+    options.sort = "[]";
+    REFUSED(stele_subscribe(store, &options, on_frame, &frames, &refusal), "invalid-parameter",
+            "sort");
+    options.sort = NULL;
+    options.where = query.where = "{\"exists\":\"n\"},\"take\":1";
+    REFUSED(stele_subscribe(store, &options, on_frame, &frames, &refusal), "invalid-parameter",
+            "where");
+    REFUSED(stele_query_view(store, &query, on_row, &rows, NULL, &refusal), "invalid-parameter",
+            "where");
+    stele_close(store);
+}
+
 /* ---- a view of several pages, which changes while it is read ---- */
 
 enum { PAGED_ROWS = 2500 };

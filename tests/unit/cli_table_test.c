@@ -113,6 +113,21 @@ TEST(without_another_order_the_newest_comes_first)
     table_fini(&table);
 }
 
+TEST(rows_stand_in_the_order_of_all_keys)
+{
+    struct table table;
+    table_init(&table);
+    apply(&table,
+          "{\"op\":\"subscribed\",\"sort\":{\"field\":[\"g\"],\"order\":\"desc\"},\"sorts\":[{"
+          "\"field\":[\"g\"],\"order\":\"desc\"},{\"field\":[\"o\",\"n\"],\"order\":\"asc\"}]}");
+    apply(&table, UPSERT("a", "{\"g\":1,\"o\":{\"n\":1}}"));
+    apply(&table, UPSERT("b", "{\"g\":2,\"o\":{\"n\":2}}"));
+    apply(&table, UPSERT("c", "{\"g\":2,\"o\":{\"n\":1}}"));
+    apply(&table, UPSERT("d", "{\"g\":2,\"o\":{\"n\":1.0}}"));
+    expect_keys(&table, "c d b a");
+    table_fini(&table);
+}
+
 TEST(frames_are_applied_as_by_any_client)
 {
     struct table table;
@@ -149,6 +164,7 @@ TEST(strange_frames_are_refused)
         "{\"op\":\"snapshot\",\"data\":[1]}",
         "{\"op\":\"delete\"}",
         "{\"op\":\"patch\",\"key\":\"a\"}",
+        "{\"op\":\"subscribed\",\"sort\":{\"field\":[\"a\"]},\"sorts\":[1]}",
         "{\"op\":\"subscribed\",\"sort\":{\"field\":[]}}",
         "no JSON",
     };
