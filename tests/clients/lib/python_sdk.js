@@ -13,9 +13,10 @@ const PYTHON = join(HERE, 'node_modules/.python/bin/python');
 export const missing = existsSync(join(HERE, 'node_modules/.python/.installed')) ? false : 'arete-sdk is not installed; tests/clients/run.sh --install does it where there is python3 with venv';
 
 export class PythonSdk {
-  static start(t) {
+  /** Or another program that speaks the same lines. */
+  static start(t, program = PYTHON, args = ['-I', join(HERE, 'foreign/named_sdk.py')]) {
     const sdk = new PythonSdk();
-    sdk.child = spawn(PYTHON, ['-I', join(HERE, 'foreign/named_sdk.py')], { stdio: ['pipe', 'pipe', 'pipe'] });
+    sdk.child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     t.after(() => sdk.child.kill('SIGKILL'));
     sdk.told = [];
     sdk.stderr = '';
