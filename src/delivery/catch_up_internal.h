@@ -1,7 +1,7 @@
 /*
- * A page of catching up, and who does what for it:
- *   catch_up.c         on the loop: asks for pages, takes what they found, delivers
- *   catch_up_query.c   on a reader: what is read from the store, and how far it gets
+ * A page of catching up, and its files:
+ *   catch_up.c         on the loop: asks for pages, takes over their results, delivers
+ *   catch_up_query.c   on a reader: reads the store, and notes how far it got
  *   rows/log_frames.c  on a reader: rows and events become frames
  */
 #ifndef DELIVERY_CATCH_UP_INTERNAL_H
@@ -27,11 +27,11 @@ struct catch_up_page {
     int64_t target; /* request.resume_target, or a later one where that gave no state that was */
     int64_t resume_limit;
     struct seq resume_seq;
-    struct store_seq_place group; /* of the seq `group_seq`, once one was looked up */
+    struct store_seq_place group; /* of the seq `group_seq`, once it was looked up */
     struct seq group_seq;
-    int64_t looks;     /* changes that it may still look at; negative: those that it is given */
+    int64_t looks;     /* changes that it may still read; negative: those that it is given */
     uint64_t rows;     /* in snapshot batches */
-    struct text *text; /* NULL when nothing was for the view */
+    struct text *text; /* NULL if nothing was for the view */
 };
 
 /* Read the page in one short transaction, and encode it. */

@@ -1,12 +1,12 @@
 /*
- * What the hub's files share. All of it belongs to the loop thread; jobs carry copies of what they
- * need to the readers and come back.
+ * Shared by the hub's files. All of it belongs to the loop thread; jobs carry copies of their input
+ * to the readers and come back.
  *
- *   subscriber (one per connection) --> subscriptions --> topic (one per view that is listened to)
+ *   subscriber (one per connection) --> subscriptions --> topic (one per view with subscribers)
  *                                                          |-- channel: ready frames for all
- *                                                          |-- key groups: who wants one key
+ *                                                          |-- key groups: subscriptions to one key
  *
- * A subscription is served by one reader at a time (see reader.h); phase.c says by which.
+ * A subscription is served by one reader at a time (see reader.h); phase.c decides which.
  */
 #ifndef DELIVERY_HUB_INTERNAL_H
 #define DELIVERY_HUB_INTERNAL_H
@@ -26,13 +26,13 @@ enum {
     HUB_PULL = WIRE_FRAGMENT, /* about this many bytes per pull */
     HUB_CONTROL = 64 * 1024,  /* unread answers beyond this pause the reading of messages */
     HUB_RING_GAP = 1000,      /* a subscriber further behind than this is served from SQL */
-    HUB_SCAN = 20000,         /* log rows that one job looks at */
+    HUB_SCAN = 20000,         /* log rows that one job reads */
     HUB_SNAPSHOT_ROWS = 2000, /* rows, and deletes, that a snapshot job reads in one transaction */
     HUB_SNAPSHOT_BYTES = 4 << 20, /* and their JSON bytes */
     HUB_LIMITED_BYTES = 16 << 20, /* JSON bytes of a limited snapshot that are read at once */
     HUB_PAGE = 32 * 1024,         /* bytes of one catch-up page, or one frame */
     HUB_PAGE_GROWTH = 7,          /* doublings of a page's bytes, at most, */
-    HUB_SCAN_GROWTH = 4,          /* ... and of the log rows that it looks at */
+    HUB_SCAN_GROWTH = 4,          /* ... and of the log rows that it reads */
     HUB_GROWN_PAGES = 16,         /* grown pages that all subscriptions together hold */
     HUB_WINDOW_ROWS = 10000,
     HUB_WINDOWS = 1000,
@@ -44,7 +44,7 @@ enum {
     HUB_WAITING = 1000,     /* exports that subscribers wait for before they are first fed */
     HUB_WAITING_EACH = 100, /* and of one subscriber */
     HUB_SLOTS = 4,          /* subscriptions of one subscriber that the readers serve at once */
-    HUB_PREVIOUS = 64,      /* subscriptions that ended whose rows a connection is known to hold */
+    HUB_PREVIOUS = 64,      /* ended subscriptions whose rows a connection is known to hold */
     HUB_PREVIOUS_BYTES =
         16384 /* and the bytes of their keys; beyond that it may be any of the view */
 };
@@ -59,7 +59,7 @@ struct window_request;
 
 /* ---- subscribers ---- */
 
-/* What bytes on their way count as. */
+/* How bytes under way count. */
 struct sending {
     struct usage_meter *meter; /* one reference; NULL: they are not counted */
     enum usage_kind kind;
@@ -67,15 +67,15 @@ struct sending {
     bool ends; /* a snapshot */
 };
 
-/* outbox.c: what is on its way to the client. */
+/* outbox.c: bytes under way to the client. */
 struct outbox {
     struct buffer control; /* answers: errors, subscribed frames */
     size_t control_sent;
-    struct text *rest; /* bytes that were taken and go out in pieces; one reference */
+    struct text *rest; /* bytes that were pulled and go out in pieces; one reference */
     size_t rest_sent;
 };
 
-/* meter.c: what that counts as. */
+/* meter.c: how these bytes count. */
 struct metering {
     struct usage_client *usage; /* NULL: none, and all else is zero */
     size_t pulled_length;       /* of the last pull, */
@@ -84,25 +84,25 @@ struct metering {
     uint64_t rest_rows;         /* of those, that were given */
 };
 
-/* Reads that its subscriptions may have on their way. */
+/* Reads that its subscriptions may have under way. */
 struct read_slots {
     size_t taken;        /* HUB_SLOTS at most */
-    struct link waiting; /* subscriptions that want one, in the order in which they get it */
+    struct link waiting; /* subscriptions that wait for one, in their order */
 };
 
-/* previous.c: what the client keeps of subscriptions that ended. */
+/* previous.c: rows that the client keeps of ended subscriptions. */
 struct holdings {
     struct link list; /* struct previous; the oldest first */
     size_t count;     /* HUB_HELD at most, */
     size_t bytes;     /* ... and their keys: HUB_HELD_BYTES */
-    bool any;         /* it may hold any row of any view, for they were of too many */
+    bool any;         /* it may hold any row of any view, because they were of too many */
     uint64_t shown;   /* subscriptions that began to show rows, so far */
 };
 
 /* key_owner.c: its subscriptions that own their keys. */
 struct key_owners {
     struct link list;
-    bool pulled;       /* what was pulled last is of one of them, */
+    bool pulled;       /* the last pull was of one of them, */
     bool opens;        /* ... a window, which does not state its row by it */
     bool passing_over; /* a frame of a key that is owned, whose other fragments follow */
 };
@@ -117,15 +117,15 @@ struct subscriber_calls {
 
 struct subscriber {
     struct hub *hub;
-    struct auth_identity *identity;       /* NULL: a stranger */
-    struct allowance *allowance;          /* NULL: it may do all */
-    struct row_scope *scope;              /* what it sees of scoped exports; one reference */
+    struct auth_identity *identity; /* NULL: an unknown client */
+    struct allowance *allowance;    /* NULL: no limits */
+    struct row_scope *scope;        /* the rows that it sees of scoped exports; one reference */
     const struct wire_encoding *encoding; /* of its frames; NULL: as version 1 has them */
-    uint64_t owner;                       /* of what it takes; 0: the server's own */
+    uint64_t owner;                       /* of its shares; 0: the server itself */
     struct share windows;                 /* those that it holds: see window/share.c */
     struct link in_hub;
     struct subscriber_calls calls;
-    bool ended; /* it is being freed: nobody may be woken, nor told anything */
+    bool ended; /* it is being freed: nothing may wake it or send to it */
     struct link subscriptions;
     size_t count;
     struct link ready;
@@ -136,10 +136,10 @@ struct subscriber {
     struct metering metering;
 };
 
-/* Tell the client about an error of a subscription that it has not, or no more. */
+/* Send the client an error of a subscription that it has not, or no more. */
 void subscriber_error_about(struct subscriber *subscriber, const struct error *error,
                             const struct wire_about *about);
-/* Of one that gets bodies: why a subscription ends. */
+/* For a client of bodies: the end of a subscription, with the reason. */
 void subscriber_problem(struct subscriber *subscriber, const struct wire_problem *problem);
 /* Append ready bytes to subscriber->outbox.control, then call this. */
 void subscriber_answered(struct subscriber *subscriber);
@@ -151,26 +151,26 @@ void subscriber_wake(struct subscriber *subscriber);
 /* outbox.c: the next piece of what was answered / of a text that goes in pieces. */
 struct span outbox_answers(struct subscriber *subscriber);
 struct span outbox_rest(struct subscriber *subscriber);
-/* Its turn to pull came. */
+/* Its turn to pull has come. */
 void subscriber_ready(struct subscription *subscription);
 /* The same, before all others that are ready. */
 void subscriber_ready_first(struct subscription *subscription);
 /*
- * A subscription that wants something from the readers takes a slot first, and gives it back when
- * what they brought is on its way out. So a client that does not read pins a few pages only,
- * however many subscriptions it has. When all slots are taken the subscription stands in line, and
- * is made ready when it is handed one. Both may be called again.
+ * A subscription takes a slot before it asks the readers for anything, and gives it back when the
+ * result is on its way out. So a client that does not read pins a few pages only, however many
+ * subscriptions it has. When all slots are taken the subscription waits in line, and becomes ready
+ * when it gets one. Both may be called again.
  */
 bool subscriber_take_slot(struct subscription *subscription);
 void subscriber_give_slot(struct subscription *subscription);
 
-/* meter.c: what a pull gives counts as an update of this subscription's view, or, when this is
- * called later in the same pull, as (part of) a snapshot. */
+/* meter.c: a pull counts as an update of this subscription's view, or, if this is called later
+ * in the same pull, as (part of) a snapshot. */
 void meter_pull(struct subscription *subscription);
 void meter_snapshot(struct subscription *subscription, uint64_t rows, bool ends);
 /* ... as answers, which are counted apart. */
 void meter_answers(struct subscriber *subscriber);
-/* A text is about to be given in pieces / a piece of it was taken. */
+/* A text is about to be sent in pieces / a piece of it was pulled. */
 void meter_rest(struct subscriber *subscriber);
 void meter_piece(struct subscriber *subscriber);
 void meter_forget(struct subscriber *subscriber);
@@ -187,18 +187,18 @@ struct export_registry {
 
 struct topic_registry {
     struct map by_name;        /* struct topic */
-    struct link touched;       /* topic.in_touched: those that the commit at hand is for */
+    struct link touched;       /* topic.in_touched: those that the present commit touched */
     size_t channel_bytes;      /* of the channels of all */
     struct link long_channels; /* topic.in_long: those that can drop their oldest block */
 };
 
-/* Room for what is put together, until the next time. */
+/* Room for bytes in the making, until the next time. */
 struct hub_scratch {
     struct buffer frame; /* one change's frames */
     struct buffer shown; /* a projected object */
     struct buffer paths; /* projected append paths */
     struct buffer out;   /* what a pull returns when it is put together */
-    struct buffer left;  /* or what is left of it when frames of owned keys were taken out */
+    struct buffer left;  /* or the rest of it without frames of owned keys */
 };
 
 struct hub {
@@ -208,12 +208,12 @@ struct hub {
     struct ring ring;
     struct seq head;
     struct wire_encoding bodies;
-    uint64_t commits;      /* so many were told, also those that only time made */
+    uint64_t commits;      /* commits so far, also those by time alone */
     int64_t opened_change; /* newest change when the engine was opened */
     uint64_t opened_us;    /* and when that was: monotonic */
     struct export_registry exports;
     struct topic_registry topics;
-    struct map row_scopes; /* those that somebody has, by name */
+    struct map row_scopes; /* row scopes in use, by name */
     struct link subscribers;
     size_t subscriber_count, subscription_count;
     size_t grown_pages; /* that subscriptions hold; HUB_GROWN_PAGES at most */
@@ -234,24 +234,26 @@ struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id);
  * NULL with ERROR_VIEW_NOT_FOUND or out of memory. */
 const struct view *hub_find_view(const struct hub *hub, const struct auth_identity *identity,
                                  struct span id, struct error *error);
-/* Say that there is none, in the same words whether it is so or must not be known, and which may be
- * meant of those that the identity (NULL: everybody's) may see. */
+/* Set the error that there is no such view, in the same words whether it does not exist or must
+ * stay unknown, with the likely meant one of those that the identity (NULL: everybody's) may
+ * see. */
 bool hub_view_unknown(const struct hub *hub, const struct auth_identity *identity, struct span id,
                       struct error *error);
 /* Whether there is one. */
 bool hub_has_view(const struct hub *hub, struct span id);
-/* Whether the subscriber may subscribe to the view, where that means to wait for its export. */
+/* Whether the subscriber may subscribe to the view, if it has to wait for its export. */
 bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct error *error);
-/* The view's export, to be waited for from now on if it was never fed; NULL when out of memory. */
+/* The view's export, which counts as awaited from now on if it was never fed; NULL when out of
+ * memory. */
 struct hub_export *hub_await(struct hub *hub, const struct view *view);
-/* It is in no topic any more: nobody waits for it. */
+/* It is in no topic any more: no subscriber waits for it. */
 void hub_stop_waiting(struct hub *hub, struct hub_export *export);
 
 /* frames.c */
-/* The change as the topic's view shows it, appended to out: a patch, or the whole entity when the
- * subscriber may lack it, or nothing: to one that holds nothing of the key a delete is none. False
- * when out of memory, or when the entity is not at hand: then the subscriber is to be served from
- * the database. */
+/* Append the change as the topic's view shows it to out: a patch; or the whole entity if the
+ * subscriber may lack it; or nothing: a delete of a key that the subscriber does not hold. False
+ * when out of memory, or when the entity is not at hand: then the database must serve the
+ * subscriber. */
 bool frame_change(struct topic *topic, const struct change *change, enum key_state state,
                   struct buffer *out);
 #endif

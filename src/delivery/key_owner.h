@@ -4,44 +4,44 @@
 
 #include "delivery/hub_internal.h"
 
-/* A subscription that was unsubscribed and stays for a while, and that this new one replaces: to be
- * closed, and asked again. NULL: there is none. */
+/* A subscription that was unsubscribed and stays for a while, and that this new one replaces: to
+ * be closed, then ask again. NULL: there is none. */
 struct subscription *key_owner_replaced(struct subscription *subscription);
-/* The subscription is one of its connection's now. False when out of memory. */
+/* The subscription belongs to its connection now. False when out of memory. */
 bool key_owner_joined(struct subscription *subscription);
 /* It ends, and is still one of them. */
 void key_owner_left(struct subscription *subscription);
-/* It begins, or begins anew: its rows are to come. */
+/* It begins, or begins again: its rows will come. */
 void key_owner_begins(struct subscription *subscription);
-/* The answer of the owner that is at hand is of a newer state than what others sent of its row. */
+/* The present answer of the owner is of a newer state than the rows of others. */
 void key_owner_stated(struct subscription *subscription);
-/* What a live one is to do when it is pulled. */
+/* The next act of a live one that is pulled. */
 enum key_owner_turn {
     KEY_OWNER_GOES_ON,
-    KEY_OWNER_WAITS,   /* for the other; it is woken */
-    KEY_OWNER_RESTATES /* it says its row anew */
+    KEY_OWNER_WAITS,   /* waits for the other; it is woken */
+    KEY_OWNER_RESTATES /* sends its row again */
 };
 enum key_owner_turn key_owner_turn(struct subscription *subscription);
-/* A live one has everything: whether it was unsubscribed, and can go. */
+/* Whether a live one that has everything was unsubscribed, and can go. */
 bool key_owner_may_go(const struct subscription *subscription);
-/* It fails. The other, which passed over frames for its sake; NULL: there is none. */
+/* It fails. The other, whose frames were skipped because of it; NULL: there is none. */
 struct subscription *key_owner_deprived(const struct subscription *subscription);
 /* Unsubscribed. Whether it stays for a while, until another can take its key over. */
 bool key_owner_stays(struct subscription *subscription);
-/* Whether what is pulled of it next is not all that is to be said of its row: it is a window that
- * does not know what the other shows. */
+/* Whether its next pull is not all about its row: it is a window that does not know what the
+ * other shows. */
 bool key_owner_opens(const struct subscription *subscription);
 /* Whether an owner that is a window can state its row; else it is woken when it can. */
 bool key_owner_may_state(const struct subscription *subscription);
-/* Whether the client has been told all up to this change, so that its cursor may stand there. */
+/* Whether the client has everything up to this change, so that its cursor may be there. */
 bool key_owner_is_told(const struct subscription *subscription, int64_t change);
-/* What the other has sent in batches is not older than this change. */
+/* Rows of the other in batches are not older than this change. */
 int64_t key_owner_others_state(const struct subscription *subscription);
 /* The one that shows more than its key; NULL: there is none. */
 const struct subscription *key_owner_other(const struct subscription *subscription);
 /* Another subscription of the connection has nothing more to send for now. */
 void key_owners_wake(struct subscriber *subscriber);
-/* What is left of pulled bytes: frames of a key come from its owner alone. */
+/* The pulled bytes without frames of keys that another subscription owns. */
 struct span key_owners_pass(struct subscriber *subscriber, struct span bytes);
 
 #endif

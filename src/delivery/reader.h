@@ -1,6 +1,6 @@
 /*
- * reader: what gives a subscription its bytes. A subscription is a cursor and a reader: the reader
- * says what comes behind the cursor, one step for each pull, and never moves the subscription on by
+ * reader: gives a subscription its bytes. A subscription is a cursor and a reader: the reader gives
+ * what comes behind the cursor, one step for each pull, and never moves the subscription on by
  * itself. When it is through, or cannot go on, the step says so, and phase.c decides who is next.
  */
 #ifndef DELIVERY_READER_H
@@ -27,25 +27,25 @@ enum reader_kind {
 
 enum step_then {
     STEP_MORE,    /* pull again: there is more, or may be */
-    STEP_WAIT,    /* something is on its way, and wakes it */
+    STEP_WAIT,    /* a read is under way, and wakes it */
     STEP_SLOT,    /* it needs a read slot; pull again with one */
-    STEP_IDLE,    /* everything was given; what comes wakes it */
+    STEP_IDLE,    /* everything was given; the next change wakes it */
     STEP_NEXT,    /* `next` goes on, behind the change `from` */
     STEP_REFUSED, /* its cursor is of no use */
     STEP_FAILED   /* see reader_fail */
 };
 
-/* What one pull gave. */
+/* The result of one pull. */
 struct reader_step {
     struct span bytes; /* whole frames, borrowed until the next step; may be empty */
     struct text *text; /* or one reference to a text, to be sent in pieces; NULL: none */
     enum step_then then;
     enum reader_kind next;
     int64_t from;
-    bool current;     /* the cursor at `from` is known to be of the view as it is now */
-    bool resumed;     /* the client is to hear that its cursor was taken */
-    bool read_ended;  /* what it asked the readers for is here: its slot is free */
-    bool is_snapshot; /* what it gave counts as (a part of) a snapshot, of so many rows, */
+    bool current;     /* the cursor at `from` is known to be of the present view */
+    bool resumed;     /* the client must hear that its cursor is good */
+    bool read_ended;  /* its read has come back: its slot is free */
+    bool is_snapshot; /* it counts as (a part of) a snapshot, of so many rows, */
     uint64_t rows;
     bool ends;      /* ... its last part */
     bool is_answer; /* the answer to the request has so many rows by now */
@@ -57,9 +57,9 @@ struct reader_ops {
     struct reader_step (*pull)(struct subscription *subscription);
     /* Whether its rows may still come in batches; NULL: they may. */
     bool (*is_opening)(const struct subscription *subscription);
-    /* Whether nothing of it is to come but what changes; NULL: it is not so. */
+    /* Whether only changes are still to come; NULL: not so. */
     bool (*is_live)(const struct subscription *subscription);
-    /* Whether it has sent all that there is; NULL: it has not. */
+    /* Whether it has sent everything; NULL: not so. */
     bool (*has_all)(const struct subscription *subscription);
 };
 

@@ -1,8 +1,8 @@
 /*
- * Snapshots, and who does what for them:
+ * Snapshots, and their files:
  *   snapshot.c         on the loop: asking, sharing a job, delivering
- *   snapshot_cache.c   on the loop: batches kept for others that come
- *   snapshot_query.c   on a reader: the rows that come next, in one short transaction
+ *   snapshot_cache.c   on the loop: batches kept for later subscribers
+ *   snapshot_query.c   on a reader: the next rows, in one short transaction
  *   rows/batch.c       on a reader: rows become batches, ready to send
  */
 #ifndef DELIVERY_SNAPSHOT_INTERNAL_H
@@ -13,27 +13,27 @@
 
 /* ---- a batch ---- */
 
-/* A batch that was built: ready frames and where it ends. Counted, immutable. */
+/* A finished batch: ready frames and the place where it ends. Counted, immutable. */
 struct snapshot_batch {
     uint32_t references;
     struct text *frames;
     struct snapshot_place end;
-    int64_t rows;  /* that the whole snapshot has, as far as they were read when it was built */
+    int64_t rows;  /* of the whole snapshot, as far as they were read when it was built */
     bool last;     /* there are no more rows */
-    bool complete; /* and all were of one state, so the frames said so */
+    bool complete; /* and all were of one state, which the frames say */
 };
 
 /* ---- query ---- */
 
 struct snapshot_query {
     struct span key;         /* absent: all; its bytes are owned by the job */
-    struct row_scope *scope; /* of whom; NULL: all see all */
+    struct row_scope *scope; /* of the client; NULL: all rows are seen */
     struct row_scope
         *was; /* what that one saw and sees no more is told as deletes; NULL: nothing */
-    int64_t deleted_since; /* older deletes are not told; wall clock, ms */
+    int64_t deleted_since; /* older deletes are left out; wall clock, ms */
     int64_t max_rows;      /* and as many deletes */
     struct snapshot_drafts drafts;
-    int64_t deletes;        /* looked at */
+    int64_t deletes;        /* that were read */
     int64_t looked;         /* rows, also those not shown; scoped exports only */
     struct seq seen;        /* of the last of them, */
     struct buffer seen_key; /* ... and its key */
@@ -42,7 +42,7 @@ struct snapshot_query {
     struct error error;
 };
 
-/* Read what comes behind drafts.place, and encode it. */
+/* Read the rows behind drafts.place, and encode them. */
 bool snapshot_query_run(struct snapshot_query *query, struct store_reader *reader);
 
 /* ---- cache ---- */
@@ -51,8 +51,8 @@ bool snapshot_query_run(struct snapshot_query *query, struct store_reader *reade
 struct snapshot_cache;
 struct snapshot_cache *snapshot_cache_new(size_t max_bytes);
 void snapshot_cache_free(struct snapshot_cache *cache);
-/* Keep a batch (a reference of the cache's own) in the place of an older one. When there is no
- * memory for it, it is not kept: it is only a kindness to others. */
+/* Keep a batch (a reference of the cache's own) in place of an older one. Without memory for it,
+ * it is not kept. */
 void snapshot_cache_put(struct snapshot_cache *cache, struct span name,
                         struct snapshot_batch *batch);
 /* The batch at that place (one reference), or NULL. One of an older state than `fresh` is dropped.

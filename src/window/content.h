@@ -1,6 +1,4 @@
-/*
- * What a window holds, and what decides it.
- */
+/* The content of a window, and its spec. */
 #ifndef WINDOW_CONTENT_H
 #define WINDOW_CONTENT_H
 
@@ -10,30 +8,30 @@
 #include "rows/row_scope.h"
 #include "view/view.h"
 
-/* What decides the content of a window. Owned by it. */
+/* The parameters that decide the content of a window. Owned by it. */
 struct window_spec {
-    const struct view *view;  /* one reference */
-    int64_t skip, take;       /* take VIEW_ALL: all */
-    int64_t limit;            /* rows of a snapshot; -1: all */
-    bool is_extra;            /* max_windows does not count for it */
-    bool is_short;            /* the view is cut to so few rows that a filter reads them anew */
-    bool is_partial;          /* events, whose members did not begin with all rows */
+    const struct view *view; /* one reference */
+    int64_t skip, take;      /* take VIEW_ALL: all */
+    int64_t limit;           /* rows of a snapshot; -1: all */
+    bool is_extra;           /* max_windows does not count for it */
+    bool is_short;   /* the view is cut to so few rows that a filter reads them at each refresh */
+    bool is_partial; /* events, whose members did not begin with all rows */
     struct view_query *query; /* NULL: all rows, in the view's order */
     struct span key;          /* absent: every key */
-    struct row_scope *scope;  /* whose rows; one reference; NULL: they are not scoped */
+    struct row_scope *scope;  /* of its rows; one reference; NULL: they are not scoped */
     const struct wire_encoding *encoding; /* of its frames */
 };
 
-/* What the refresh at hand found of a row that was there before. */
+/* What the present refresh found of a row that was there before. */
 enum window_fate {
-    FATE_LEFT,     /* each begins so: nothing has found it again. Why is not kept */
+    FATE_LEFT,     /* the start value: nothing has found it again. The reason is not kept */
     FATE_REPLACED, /* its entity changed: another object stands for it now */
-    FATE_CARRIED   /* the same, perhaps elsewhere */
+    FATE_CARRIED   /* the same, possibly at another place */
 };
 
-/* A row as members were told of it, or as a filter found it. */
+/* A row as members were sent it, or as a filter found it. */
 struct window_row {
-    int64_t change;  /* the entity's last, as of then */
+    int64_t change;  /* the entity's last one at that time */
     int64_t version; /* of the window, when the row came in or changed */
     int64_t entered; /* and when it came in */
     enum window_fate fate;
@@ -54,8 +52,8 @@ struct window_removal {
     char *key;
 };
 
-/* The places between which a cut lies: behind `low` (empty: from the first), up to `high`, that
- * included. */
+/* The places that mark the ends of a cut: behind `low` (empty: from the first), up to and with
+ * `high`. */
 struct window_bounds {
     bool nothing; /* no place at all */
     bool open;    /* no end: `high` means nothing */
@@ -64,12 +62,12 @@ struct window_bounds {
 
 /* How a filter over a whole view finds its rows. */
 enum window_matching {
-    MATCHES_WANTED, /* they are to be found, in parts, if the window keeps any */
+    MATCHES_WANTED, /* they must be found, in parts, if the window keeps any */
     MATCHES_KEPT,   /* all are here */
-    MATCHES_PASSED  /* none are kept: what is not seen is passed over at each refresh */
+    MATCHES_PASSED  /* none are kept: each refresh skips unseen rows */
 };
 
-/* How far finding them got. */
+/* The progress of finding them. */
 struct window_fill_place {
     int64_t position;    /* log position when it began; 0: it did not */
     int64_t looked;      /* rows, when it goes by label */
@@ -106,16 +104,16 @@ struct window_removals {
 struct window_previous {
     struct window_rows rows;
     uint64_t us; /* when that was found */
-    bool all;    /* that is all that somebody may hold */
+    bool all;    /* these are all rows that a client may hold */
 };
 
-/* What a window holds. A reader's while the window is busy, else the loop's. */
+/* The content of a window. A reader's while the window is busy, else the loop's. */
 struct window_content {
-    bool known; /* it was looked at: rows and position mean something */
+    bool known; /* it was read: rows and position are valid */
     bool more;  /* the view has rows behind these */
-    bool gap;   /* it was filled anew: what happened meanwhile is not known one by one */
+    bool gap;   /* it was filled again: the changes of the meantime are not known one by one */
     int64_t version;
-    int64_t position;       /* the newest change of then */
+    int64_t position;       /* the newest change at that time */
     int64_t flip;           /* and the number of the newest flip */
     int64_t first_position; /* the first refresh's: before it nothing was in this window */
     struct seq cursor;
@@ -127,9 +125,9 @@ struct window_content {
 
 /* How a part of finding matches ended. */
 enum window_filled {
-    WINDOW_FILLED,    /* all was seen */
+    WINDOW_FILLED,    /* all rows were read */
     WINDOW_FILL_MORE, /* it goes on */
-    WINDOW_FILL_ENDS  /* the view has more rows than may be looked at */
+    WINDOW_FILL_ENDS  /* the view has more rows than may be read */
 };
 
 #endif

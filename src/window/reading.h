@@ -1,6 +1,6 @@
 /*
- * Windows on a reader: what a refresh reads of each window, how it differs from what was there, and
- * what members ask for beside that.
+ * Windows on a reader: what a refresh reads of each window, its diff to the former rows, and the
+ * further requests of members.
  */
 #ifndef WINDOW_READING_H
 #define WINDOW_READING_H
@@ -8,16 +8,16 @@
 #include "rows/row_frames.h"
 #include "window/window_internal.h"
 
-/* A member that needs more than the difference. */
+/* A member that needs more than the diff. */
 enum window_request_kind {
     WINDOW_BEHIND,   /* it has version `from` */
-    WINDOW_RESUME,   /* it has what there was at change `from` */
+    WINDOW_RESUME,   /* it has the state of change `from` */
     WINDOW_FROM_NOW, /* it wants what came in or changed behind change `from` */
-    WINDOW_MOVE,     /* it begins anew, and has what is `previous` */
+    WINDOW_MOVE,     /* it begins again, and has the rows of `previous` */
     WINDOW_STATE /* it has version `from`, and states the row of its key, which others of its client
                     may show */
 };
-/* Who has a request. */
+/* The holder of a request. */
 enum window_request_stage {
     REQUEST_QUEUED,  /* it is in windows.requests */
     REQUEST_TAKEN,   /* a refresh has it, and frees it if the member goes */
@@ -29,7 +29,7 @@ struct window_statement {
     bool unstated, restates;  /* as in the subscription */
     bool inherits;            /* it is an heir */
     int64_t stated;           /* as in the subscription; then what is stated now */
-    int64_t since;            /* what others have sent in batches is not older than this change */
+    int64_t since;            /* rows of others in batches are not older than this change */
     int64_t state;            /* the newest change of the state that was read */
     struct text *with_cursor; /* the same as the request's text */
 };
@@ -40,7 +40,7 @@ struct window_request {
     struct subscription *subscription; /* NULL once it is gone */
     enum window_request_kind kind;
     int64_t from;
-    bool current;         /* RESUME: it is known to be of the view as it is now */
+    bool current;         /* RESUME: it is of the present view */
     bool as_frames;       /* live frames instead of a snapshot's batch; WINDOW_RESUME */
     struct link previous; /* struct previous, */
     uint64_t shown;       /* ... as of subscriber.shown */
@@ -50,29 +50,29 @@ struct window_request {
     bool announced;
     /* the refresh's */
     struct window_request *same; /* an equal one of this refresh, which is served for both */
-    /* What it gets, until the transaction is over: drafts that it owns, or, of what is read once,
-     * another sink. */
+    /* The rows of the request, until the transaction is over: drafts that it owns, or, of a view
+     * that is read once, another sink. */
     struct snapshot_drafts *drafts;
     struct row_sink *sink;
     /* found */
     bool done, refused;
-    struct text *text; /* NULL: it has everything */
+    struct text *text; /* NULL: the member has everything */
     int64_t rows;      /* in it, but of WINDOW_BEHIND */
     int64_t version;
 };
 
-/* What became of one window in a refresh. */
+/* The result of one window in a refresh. */
 struct window_result {
     struct window *window;
-    bool skipped;  /* it, or what its members want, is for the next refresh: time was up */
+    bool skipped;  /* it, or its members' requests, wait for the next refresh: time was up */
     bool unread;   /* and nothing of it was read */
     uint64_t asof; /* hub->commits when the refresh began */
     bool snapshot_wanted, differs;
-    bool refill;     /* what changed is too much or forgotten: its matches are to be found anew */
+    bool refill;     /* too much changed, or it is forgotten: its matches must be found again */
     int64_t version; /* after it */
-    bool keeps;      /* what came and left is wanted: */
+    bool keeps;      /* rows that came and left are wanted: */
     struct window_rows moves; /* FATE_CARRIED: it came, FATE_LEFT: it left */
-    struct text *frames;      /* the difference */
+    struct text *frames;      /* the diff */
     size_t frame_count;
     struct row_sink *sink;         /* while snapshot_wanted: takes all rows; mostly */
     struct snapshot_drafts drafts; /* ... these */
@@ -100,8 +100,8 @@ struct window_reading {
     int64_t budget; /* rows that a filter may look at; 0: as many as there are */
     int64_t looked; /* and has */
     bool exhausted; /* that was too few */
-    bool outlived;  /* some may hold rows from before the window was made */
-    bool listed;    /* somebody had a list of the whole view */
+    bool outlived;  /* some clients may hold rows from before the window was made */
+    bool listed;    /* some client had a list of the whole view */
     /* in the making */
     struct window_rows rows;
     struct window_rows left; /* of the old ones; borrowed until the reading ends */
@@ -121,7 +121,7 @@ void window_reading_init(struct window_reading *reading);
  */
 bool window_read(struct window_reading *reading);
 bool window_encode_difference(struct window_reading *reading, struct text **text);
-/* Encode the difference and take the new rows over; those that left become removals. */
+/* Encode the diff and take the new rows over; rows that left become removals. */
 bool window_diff(struct window_reading *reading);
 void window_reading_fini(struct window_reading *reading);
 /* Find the view's stage in the database. */
@@ -130,27 +130,27 @@ bool window_read_stage(struct window_reading *reading);
 bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
 
 /* scope.c */
-/* What scoping makes the most matches that are kept. */
+/* The most matches that are kept under scoping. */
 int64_t window_match_limit(const struct window *window, int64_t max_rows);
 /* Whether it needs no matches, at first. */
 bool window_may_scan(const struct window *window);
-/* A scanning window has passed over too much, and must keep its matches from now on. */
+/* A scanning window has skipped too much, and must keep its matches from now on. */
 bool window_stop_scanning(struct window_reading *reading);
-/* Tell rows beside those of a scanning window: of those that are seen, from place `first` up to
- * `end` in the view's order. *too_many when they are too far away. */
+/* Give rows beside those of a scanning window: of the visible ones, from place `first` up to
+ * `end` in the view's order. *too_many if they are too far away. */
 bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
                       store_each_entity each, void *argument, bool *too_many);
 
 /* previous.c */
 /* Remove each row that the request's client may hold, and that neither the window nor another of
- * its subscriptions has; perhaps some more than once. Of a list only with `deleted` also those that
- * were deleted since: else window_encode_tombstones tells them. */
+ * its subscriptions has; possibly some more than once. Of a list only with `deleted` also the
+ * deleted rows: else window_encode_tombstones has them. */
 bool window_each_previous(struct window_reading *reading, const struct window_request *request,
                           const struct map *rows, bool deleted, struct row_sink *sink);
-/* Serve who begins anew with rows of other subscriptions. */
+/* Serve a member that begins again with rows of other subscriptions. */
 bool window_encode_move(struct window_reading *reading, struct window_request *request);
 
-/* Make `reading->old`: the rows until now. */
+/* Make `reading->old`: the former rows. */
 bool window_index_old(struct window_reading *reading);
 
 /* filter.c */
@@ -168,20 +168,20 @@ bool window_matches_fill(struct window *window, struct store_reader *reader,
                          struct error *error);
 void window_matches_clear(struct window *window);
 
-/* Of rows that moved without a change of their own (FATE_REPLACED): who is told saw one then if it
+/* Of rows that moved without a change of their own (FATE_REPLACED): a client saw one then if it
  * sees it now. They become FATE_LEFT or FATE_CARRIED. */
 bool window_judge_moved(struct window_reading *reading, struct window_rows *keys);
 /* bounds.c */
 void window_bounds_init(struct window_bounds *bounds);
 void window_bounds_fini(struct window_bounds *bounds);
-/* Where the cut lies in the open transaction. */
+/* The ends of the cut in the open transaction. */
 bool window_bounds_read(struct window_bounds *bounds, struct store_reader *reader, int64_t stage,
                         const struct view_cut *cut, struct error *error);
 bool window_bounds_have(const struct window_bounds *bounds, struct span place);
 /* Whether neither this place nor any behind it is within. */
 bool window_bounds_end(const struct window_bounds *bounds, struct span place);
-/* The rows that are within `is` but were not within `was`; perhaps some more than once. False from
- * `each` with an error ends it. */
+/* The rows that are within `is` but were not within `was`; possibly some more than once. False
+ * from `each` with an error ends it. */
 bool window_bounds_newcomers(const struct window_bounds *was, const struct window_bounds *is,
                              struct store_reader *reader, int64_t stage, store_each_row each,
                              void *argument, struct error *error);
@@ -198,18 +198,18 @@ bool window_request_drafts(struct window_reading *reading, struct window_request
                            int64_t limit);
 /* The row of that key, fetched. */
 bool window_put_row(struct window_reading *reading, struct span key, struct row_sink *sink);
-/* events.c: whether members are told events, and the events since the last refresh. */
+/* events.c: whether members get events, and the events since the last refresh. */
 bool window_tells_events(const struct window *window);
 bool window_tells_events_of(const struct view *view);
 bool window_encode_events(struct window_reading *reading, struct text **text, size_t *count);
-/* Deletes to be told with a snapshot, into its drafts. */
+/* Deletes behind the rows of a snapshot, into its drafts. */
 bool window_encode_tombstones(struct window_reading *reading, struct snapshot_drafts *drafts);
-/* Serve a request from the content just read; what is to be compressed stays in its drafts. */
+/* Serve a request from the content just read; rows to be compressed stay in its drafts. */
 bool window_encode_request(struct window_reading *reading, struct window_request *request);
 bool window_encode_resume(struct window_reading *reading, struct window_request *request);
-/* The rows that changed behind the change `from`: what can be told without the log. */
+/* The rows that changed behind the change `from`, as far as they are known without the log. */
 bool window_encode_changed(struct window_reading *reading, struct window_request *request);
-/* Rows that came in or changed, for who holds none. */
+/* Rows that came in or changed, for a client that holds none. */
 bool window_encode_from_now(struct window_reading *reading, struct window_request *request);
 /* Make its drafts its text; after the transaction. False when out of memory. */
 bool window_request_finish(struct window_request *request);
@@ -223,27 +223,27 @@ struct window_since {
     int64_t scanned;
     int64_t max_changed;
     bool too_many;
-    bool only_rows;        /* who is told holds nothing that could go */
-    bool only_removals;    /* of more than a snapshot would cost */
-    struct row_sink *sink; /* takes what goes and what comes */
+    bool only_rows;        /* the client holds no row that could go */
+    bool only_removals;    /* more than these would cost more than a snapshot */
+    struct row_sink *sink; /* takes rows that go and rows that come */
 };
-/* What changed, or that it is too many to tell. To be ended in any case. */
+/* Find the changes, or that they are too many. To be ended in any case. */
 bool window_since_find(struct window_since *since);
 void window_since_fini(struct window_since *since);
 /* The rows that may have gone, and those that may have come. */
 bool window_since_put(struct window_since *since);
-/* The log lacks something of the export that came behind this change / or of what the view showed
- * then; `current`: as in struct member. */
+/* The log lacks something of the export that came behind this change / or of the view's former
+ * content; `current`: as in struct member. */
 bool window_since_is_trimmed(const struct window_reading *reading, int64_t from);
 bool window_since_is_unknown(const struct window_reading *reading, int64_t from, bool current);
-/* What may have left the window behind the change `from`, into `lost`; *all false: that is too much
- * to tell, or not known any more, and nothing is there. */
+/* The rows that may have left the window behind the change `from`, into `lost`; *all false: they
+ * are too many, or not known any more, and `lost` is empty. */
 bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,
                       bool *all);
-/* recall.c: at a window's first refresh, what somebody may hold from before:
+/* recall.c: at a window's first refresh, the rows that a client may hold from before:
  * window->content.previous.rows. */
 bool window_recall(struct window_reading *reading);
-/* Tell the keys that a client may hold of another window, which had shown it nothing since the
+/* Give the keys that a client may hold of another window, which had shown it nothing since the
  * server was started; *all: and other rows of its view. */
 bool window_recall_other(const struct window_reading *reading, const struct window *other,
                          bool (*each)(void *argument, struct span key), void *argument, bool *all);
@@ -253,11 +253,11 @@ bool window_index_rows(const struct window *window, struct map *map);
 
 /* state.c */
 bool window_encode_state(struct window_reading *reading, struct window_request *request);
-/* Fill in what a refresh has to know for it. False when out of memory. */
+/* Fill in what a refresh needs for it. False when out of memory. */
 bool window_state_ask(struct subscription *subscription, struct window_request *request);
-/* What is to be sent of the answer. */
+/* The part of the answer to be sent. */
 struct text *window_state_answer(struct subscription *subscription, struct window_request *request);
-/* Of a member that states its row: whether there is something to state. */
+/* Whether a member that states its row has something to state. */
 bool window_state_due(struct subscription *subscription);
 
 /* tag.c */

@@ -1,38 +1,38 @@
 /*
- * Windows: what subscribers of a part of a view share (docs/views.md). Who does what:
- *   window.c      on the loop: finding, joining, leaving; share.c: whose windows are whose
- *   spec.c        what a subscribe message asks for
- *   topics.c      on the loop: which windows a commit is for
- *   due.c         on the loop: asking for a refresh, delivering
+ * Windows: shared by subscribers of a part of a view (docs/views.md). The files:
+ *   window.c      on the loop: finding, joining, leaving; share.c: owners of windows
+ *   spec.c        the window of a subscribe message
+ *   topics.c      on the loop: the windows that a commit touches
+ *   due.c         on the loop: starting a refresh, delivering its results
  *   member.c      on the loop: one subscription in a window, from snapshot to live
- *   requests.c    on the loop: what members ask a refresh for
- *   content.c     rows, and small questions about what a window is of
+ *   requests.c    on the loop: requests of members to a refresh
+ *   content.c     rows, and small questions about a window's spec
  *   refresh.c     on a reader: one refresh of several windows, in one short transaction
- *   rows.c        on a reader: the rows that are in a window now
- *   diff.c        on a reader: how they differ from those before
+ *   rows.c        on a reader: the present rows of a window
+ *   diff.c        on a reader: how they differ from the former ones
  *   keep.c        on the loop and the writer: windows in the database, for after a restart
- *   recall.c      on a reader: what was kept of a window there
+ *   recall.c      on a reader: reading such a window
  *   once.c        both sides: a window that is read once, for plain HTTP; pages.c: page by page
- *   tag.c         on a reader: what names the state of such a one
- *   filter.c      on a reader: which rows of a whole view pass a query
+ *   tag.c         on a reader: the name of the state of such a one
+ *   filter.c      on a reader: the rows of a whole view that pass a query
  *   time.c        both sides: when time alone changes that
- *   scope.c       on a reader: what row scopes add to these
- *   bounds.c      on a reader: the part of its stage that such a view gives on
- *   frames.c      on a reader: rows as frames; tombstones.c: deletes told with a snapshot
- *   events.c      on a reader: instead of the difference, what append views tell
- *   encode.c      on a reader: what a member's request is answered with, by
- *   resume.c      ... the log, by since.c: what may have gone and come;
- *   changed.c     ... what can be told without it;
+ *   scope.c       on a reader: row scopes in these
+ *   bounds.c      on a reader: the part of its stage that such a view passes on
+ *   frames.c      on a reader: rows as frames; tombstones.c: deletes with a snapshot
+ *   events.c      on a reader: the events of append views, instead of a diff
+ *   encode.c      on a reader: the answer to a member's request, by
+ *   resume.c      ... the log, by since.c: rows that may have gone and come;
+ *   changed.c     ... the content, without the log;
  *   previous.c    ... rows that the client has of other subscriptions;
  *   state.c       ... a row that two subscriptions of a client show
  *
  * Invariants:
- *  1. What a window holds is what a query of the database gives at its `position`; nothing is
- *     worked out from two states. (Commits that do not touch it move the position alone.)
- *  2. A refresh is the only one that touches the content of the windows in it, and one refresh at
- *     a time is on its way, so the content needs no lock.
- *  3. A window's version grows with every difference. A member is at a version: what it has is the
- *     content as of then. The channel leads from version to version.
+ *  1. The content of a window is the result of a query of the database at its `position`; nothing
+ * is derived from two states. (Commits that do not touch it move the position alone.)
+ *  2. Only a refresh uses the content of its windows, and one refresh at a time is under way, so
+ * the content needs no lock.
+ *  3. A window's version grows with every diff. A member is at a version: it has the content of
+ * that version. The channel leads from version to version.
  */
 #ifndef WINDOW_WINDOW_INTERNAL_H
 #define WINDOW_WINDOW_INTERNAL_H
@@ -48,75 +48,75 @@ struct window_request;
 struct window_result;
 
 enum {
-    WINDOW_REMOVALS = 4096,         /* keys that left lately, remembered for who fell behind */
+    WINDOW_REMOVALS = 4096,         /* keys that left lately, for members that fell behind */
     WINDOW_REMOVAL_BYTES = 1 << 18, /* and the bytes of their keys */
-    WINDOW_TOMBSTONES = 10000,      /* deletes of entities told with a snapshot, at most */
-    WINDOW_LINGER = 256,            /* windows without members that are kept for who comes back */
-    WINDOW_FILL = 20000,            /* rows that one part of filling looks at, at most */
-    WINDOW_SCAN = 20000,            /* rows that a scanning window passes over in one refresh */
-    WINDOW_SHORT = 10,              /* a cut to this part of the rows a window may have is short */
-    WINDOW_KEPT_ROWS = 200000,      /* rows of windows that are kept in the database */
-    WINDOW_REFRESH = 64,            /* windows in one refresh */
-    WINDOW_REQUESTS = 1024          /* and members that are served by it */
+    WINDOW_TOMBSTONES = 10000,      /* deletes of entities with a snapshot, at most */
+    WINDOW_LINGER = 256, /* windows without members that are kept for clients that come back */
+    WINDOW_FILL = 20000, /* rows that one part of filling reads, at most */
+    WINDOW_SCAN = 20000, /* rows that a scanning window skips in one refresh */
+    WINDOW_SHORT = 10,   /* a cut to this part of the rows a window may have is short */
+    WINDOW_KEPT_ROWS = 200000, /* rows of windows that are kept in the database */
+    WINDOW_REFRESH = 64,       /* windows in one refresh */
+    WINDOW_REQUESTS = 1024     /* and members that are served by it */
 };
 
 /* Whether the database has the rows of a window, for after a restart. */
 enum window_kept {
-    WINDOW_UNDECIDED, /* it was not looked at yet */
+    WINDOW_UNDECIDED, /* not decided yet */
     WINDOW_KEPT,
     WINDOW_NOT_KEPT /* there were too many of others */
 };
 
-/* Where commits find it: topics.c. */
+/* The places where commits find it: topics.c. */
 struct window_place {
     struct link in_list;        /* topic.list_windows, or stage_topic.windows */
     struct label_member labels; /* of a derived view: its places in stage_topic.by_label */
     struct stage_topic *stage;
 };
 
-/* Whose it is, when max_windows is used up: share.c. */
+/* Its owner, for when max_windows is used up: share.c. */
 struct window_share {
     struct subscriber *holder; /* counted as one of its windows; NULL: nobody's */
-    struct subscriber *first;  /* of the members; NULL: none, or it is to be found out: */
+    struct subscriber *first;  /* of the members; NULL: none, or not known yet: */
     struct link in_unsettled;  /* ... windows.unsettled. Of the members: */
     size_t others, strangers;  /* subscriptions of other subscribers, and other owners */
 };
 
-/* What the database has of it: keep.c. */
+/* The part of it in the database: keep.c. */
 struct window_keeping {
     enum window_kept state;
-    struct map moves;     /* struct window_row: what it is yet to be told of a key */
-    struct link in_moved; /* windows.moved, while there is something to tell */
+    struct map moves;     /* struct window_row: what is not written yet of a key */
+    struct link in_moved; /* windows.moved, while there is something to write */
     size_t rows;          /* that it counts for */
-    uint64_t us;          /* when it was last told, */
-    bool told;            /* ... which was at least once */
+    uint64_t us;          /* when it was last written, */
+    bool told;            /* ... at least once */
 };
 
-/* The newest one for members that begin. */
+/* The newest snapshot for members that begin. */
 struct window_snapshot {
     struct text *text; /* as of `version`; NULL: none */
     int64_t version, rows;
     uint64_t asof; /* no commit up to this number changed it: see hub->commits */
-    bool more;     /* what it says of rows behind it */
+    bool more;     /* whether it says that rows are behind it */
     bool wanted, unused;
 };
 
-/* What members were told. */
+/* What members have been sent. */
 struct window_published {
-    int64_t version; /* that the last refresh brought; 0: there was none */
+    int64_t version; /* of the last refresh; 0: there was none */
     int64_t change;  /* position of the state that members have been shown */
-    int64_t joined;  /* the newest version that somebody may have begun at, of a partial window */
-    bool joining;    /* the refresh on its way serves who may begin with it */
+    int64_t joined;  /* the newest version at which a member may have begun, of a partial window */
+    bool joining;    /* the refresh under way serves members that may begin with it */
 };
 
-/* Who has the content. */
+/* The user of the content. */
 enum window_busy { WINDOW_AT_REST, WINDOW_REFRESHED, WINDOW_FILLED_UP };
 
 struct window {
     struct hub *hub;
     struct topic *topic; /* counted by the window as by a subscription */
     struct window_spec spec;
-    char *name; /* all of the spec, as text; NULL: read once, for nobody in particular */
+    char *name; /* the whole spec, as text; NULL: read once, for nobody in particular */
     enum wire_mode mode;
     struct link in_windows;
     struct link in_active;    /* windows.active */
@@ -132,7 +132,7 @@ struct window {
     bool channel_on;
     struct window_snapshot snapshot;
     struct window_published published;
-    bool stale; /* something for it came since the last refresh */
+    bool stale; /* it was touched since the last refresh */
     enum window_busy busy;
     uint64_t refreshed_us; /* when the last refresh came back */
     struct window_keeping kept;
@@ -146,7 +146,7 @@ struct window {
 enum member_phase {
     MEMBER_NEW,      /* takes a snapshot */
     MEMBER_FROM_NOW, /* wants none: begins at the present */
-    MEMBER_RESUMING, /* has a cursor: is to ask a refresh what it lacks */
+    MEMBER_RESUMING, /* has a cursor: must ask a refresh for what it lacks */
     MEMBER_BEHIND,   /* fell off the channel: likewise */
     MEMBER_MOVED,    /* has rows of another window: likewise */
     MEMBER_WAITING,  /* a refresh finds what it lacks */
@@ -174,34 +174,34 @@ static inline struct subscription *window_member(const struct link *in_window)
 }
 
 void window_spec_fini(struct window_spec *spec);
-/* What the spec owns, for who sees another scope. False when out of memory. */
+/* Copy the members that the spec owns, for another row scope. False when out of memory. */
 bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
                       struct window_spec *copy);
-/* The part of its view that the window is: rows at most, and how many come before them. False: all
- * that there are, or the one of its key. */
+/* The part of its view that the window is: rows at most, and how many come before them. False:
+ * all rows, or the one of its key. */
 bool window_part(const struct window *window, int64_t *take, int64_t *skip);
 /* time.c: of queries that ask for the time. */
 struct span window_turn_map_key(const void *turn);
 void window_turns_clear(struct window *window);
-/* Of a row that is being judged as of time.now, keep its turn, if it has one; `data` absent: the
- * row is gone. `max_rows`: of the window. */
+/* Keep the turn of a row that is checked as of time.now, if it has one; `data` absent: the row
+ * is gone. `max_rows`: of the window. */
 bool window_note_turn(struct window *window, struct span key, struct span data, int64_t max_rows,
                       struct error *error);
-/* The same where matches are not kept. */
+/* The same if matches are not kept. */
 void window_expect_turn(struct window *window, struct span data);
-/* The window's rows are to be as of `now`: tell the keys of those whose turn has come. */
+/* Bring the window's rows to `now`: give the keys of those whose turn is due. */
 bool window_take_turns(struct window *window, int64_t now,
                        bool (*each)(void *argument, struct span key), void *argument);
 /* When time may next change the rows: unix seconds, INT64_MAX: never. */
 int64_t window_next_turn(const struct window *window);
-/* Whether the window is of a time so far ahead of `now` that it is to be filled anew. */
+/* Whether the window is of a time so far ahead of `now` that it must be filled again. */
 bool window_is_ahead(const struct window *window, int64_t now);
-/* The time on the loop, milliseconds; 0 while no window asks for it. And in how many of these it
- * may change a window that no reader has; INT64_MAX: it does not. */
+/* The time on the loop, milliseconds; 0 while no window uses it. And in how many of these it may
+ * change a window that no reader has; INT64_MAX: never. */
 int64_t windows_now_ms(const struct hub *hub);
 int64_t window_turns_in(const struct window *window, int64_t now_ms);
 
-/* What refreshes keep of a window; for all zeroes. */
+/* Set up the content that refreshes keep; for all zeroes. */
 void window_content_init(struct window *window);
 void window_content_fini(struct window *window);
 
@@ -229,17 +229,17 @@ struct span window_row_map_key(const void *row);
 bool window_is_sorted(const struct window *window);
 /* Whether its view is cut. */
 bool window_is_cut(const struct window *window);
-/* Whether the window is a query over all of a view, or over a cut that is not short, and whether
- * its matches are kept for that: one that is read only once tries without. */
+/* Whether the window is a query over a whole view, or over a cut that is not short, and whether
+ * its matches are kept for that: a window that is read only once tries without. */
 bool window_filters_all(const struct window *window);
 bool window_keeps_matches(const struct window *window);
 /* ... and they are still to be found. */
 bool window_lacks_matches(const struct window *window);
 /* Whether its view may have rows behind the last one that it takes. */
 bool window_may_have_more(const struct window *window);
-/* Say in a snapshot of the window whether it has. */
+/* Put into a snapshot of the window whether it has. */
 void window_say_more(const struct window *window, struct snapshot_drafts *drafts);
-/* The part of its view's order that the view itself gives on. */
+/* The part of its view's order that the view itself passes on. */
 struct view_cut window_view_cut(const struct window *window);
 /* Whether its members may see an entity (key, canonical text) at all, */
 bool window_sees(const struct window *window, struct span key, struct span data);
@@ -257,39 +257,39 @@ struct windows {
     struct link requests;    /* window_request.in_requests: for the next refresh */
     size_t count, lingering; /* all of them, and those without members */
     size_t extra;            /* with members, and made for heirs: see key_owner.c */
-    uint64_t ended_us;       /* when one was last forgotten, what it held included; 0: never */
+    uint64_t ended_us;       /* when one was last forgotten, with its removals; 0: never */
     size_t timed;            /* whose query asks for the time */
     size_t members;          /* of all */
-    bool refreshing;         /* a refresh is on its way */
+    bool refreshing;         /* a refresh is under way */
     struct link moved;       /* window.kept.in_moved */
     struct shares shares;    /* subscriber.windows, by owner: share.c */
     struct link unsettled;   /* window.share.in_unsettled */
     size_t kept_rows;        /* of windows that are kept */
     bool keeping;            /* the writer has a part of that */
     uint64_t kept_us;        /* when it got it, */
-    int64_t kept_change;     /* ... and up to which change nothing more is to be told, */
+    int64_t kept_change;     /* ... and up to which change everything is written, */
     int64_t kept_coalesced;  /* ... also of views that coalesce */
-    uint64_t forget_us;      /* when something that it has is old; UINT64_MAX: it has nothing */
+    uint64_t forget_us;      /* when something in it is old; UINT64_MAX: it has nothing */
     bool crowded;            /* it has more than it may */
-    unsigned forget_slices;  /* jobs that only forget, before more is told */
+    unsigned forget_slices;  /* jobs that only forget, before more is written */
 };
 
 /* window.c */
 struct windows *windows_new(void);
 void windows_free(struct windows *windows);
 void windows_count(const struct windows *windows, size_t *watched, size_t *members);
-/* What a subscription asks for becomes a window that it is a member of, a new one if need be; what
- * the spec owns is taken over in any case. */
+/* Make the subscription a member of the window of its spec, a new one if need be; members of the
+ * spec are taken over in any case. */
 bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);
 void window_leave(struct subscription *subscription);
-/* Whom the readers' time for a window belongs to: its first member's owner. */
+/* The owner of the readers' time for a window: its first member's. */
 uint64_t window_owner(const struct window *window);
 
-/* spec.c: what a subscribe message asks for, be it a window or not. */
+/* spec.c: read the query of a subscribe message, whether it is a window or not. */
 bool window_spec_make(const struct hub *hub, const struct view *view,
                       const struct wire_subscribe *message, struct window_spec *spec,
                       struct error *error);
-/* Whether it asks for a window. */
+/* Whether the query needs a window. */
 bool window_is_wanted(const struct view *view, const struct wire_subscribe *message);
 
 /* member.c */
@@ -298,8 +298,8 @@ void window_begin(struct subscription *subscription);
 void window_begin_moved(struct subscription *subscription);
 void window_resume(struct subscription *subscription, int64_t from, bool current);
 void window_inherit(struct subscription *subscription);
-/* What it has, or may still have. Beside others it may be more than what it was sent itself: an
- * owner states its row as of a refresh that is ahead of it (state.c). */
+/* The content that it has, or may still have. Beside others it may be more than it was sent
+ * itself: an owner states its row as of a refresh that is ahead of it (state.c). */
 struct window_shown window_shown(const struct subscription *subscription);
 
 /* due.c */
@@ -314,26 +314,26 @@ static inline struct window *window_of_previous(const struct previous *previous)
     return previous->source ? LINK_OWNER(struct window, source, previous->source) : NULL;
 }
 
-/* share.c: a member has come, has gone and is not counted any more / the window is freed. */
+/* share.c: a member has come, has gone and does not count any more / the window is freed. */
 void window_share_joined(struct window *window, struct subscriber *subscriber);
 void window_share_left(struct window *window, struct subscriber *subscriber);
 void window_share_end(struct window *window);
-/* The owner of the subscriber is about to be another. */
+/* The owner of the subscriber is about to change. */
 void windows_share_unsettle(struct subscriber *subscriber);
-/* A place for one more of the taker's, if need be by giving up another's. False with
+/* Make room for one more of the taker's, if need be by ending another's. False with
  * ERROR_SUBSCRIPTION_LIMIT: the taker is refused; nothing else refuses by max_windows. */
 bool windows_make_room(struct hub *hub, struct subscriber *taker, struct error *error);
 
 /* topics.c */
 void window_topics_init(struct windows *windows);
 void window_topics_fini(struct windows *windows);
-/* Where commits find the window. False when out of memory; it is nowhere then. */
+/* The places where commits find the window. False when out of memory; then it has none. */
 bool window_topic_join(struct window *window);
 void window_topic_leave(struct window *window);
-/* What it holds is right up to the hub's newest change, unless something for it came: it need not
- * look through what was not. */
+/* Its content is right up to the hub's newest change, unless it was touched: it need not read
+ * the changes before that. */
 void window_pass(struct window *window, int64_t change);
-/* It may need a refresh: the next windows_refresh sees whether. */
+/* It may need a refresh: the next windows_refresh decides. */
 static inline void window_activate(struct window *window)
 {
     if (link_alone(&window->in_active))
@@ -342,7 +342,7 @@ static inline void window_activate(struct window *window)
 /* Free what lingers beyond WINDOW_LINGER. */
 void windows_end_lingering(struct windows *windows);
 
-/* refresh.c: what a refresh, or a filling, does on a reader; the loop's side is due.c. */
+/* refresh.c: the work of a refresh, or of a filling, on a reader; due.c is the loop's side. */
 struct window_refresh {
     struct read_job read;
     struct hub *hub;
@@ -366,24 +366,24 @@ struct window_fill {
 };
 void window_fill_run(struct read_job *read, struct store_reader *reader);
 
-/* All members get the error and are gone; perhaps the window too. */
+/* All members get the error and are gone; possibly the window too. */
 void window_fail(struct window *window, const struct error *error);
-/* Mark what a commit touched; topics.c. The same, and refresh them; due.c. And what is kept at the
- * end; keep.c. */
+/* Mark the windows that a commit touched; topics.c. The same, and refresh them; due.c. And write
+ * the kept ones at the end; keep.c. */
 void windows_mark(struct hub *hub, const struct engine_commit *commit);
 void windows_commit(struct hub *hub, const struct engine_commit *commit);
 void windows_keep_last(struct hub *hub);
-/* keep.c: what a refresh found is to be kept. Takes the moves. */
+/* keep.c: note the result of a refresh to be written. Takes the moves. */
 void window_keep(struct window *window, struct window_result *result);
 /* The window is freed. */
 void window_keep_end(struct window *window);
-/* Hand what is to be kept to the writer, when it is time; and when that is: monotonic, or
+/* Hand the noted results to the writer, when it is time; and when that is: monotonic, or
  * UINT64_MAX. */
 void windows_keep(struct hub *hub);
 uint64_t windows_keep_due(const struct hub *hub);
 /* A member's turn to pull came. */
 void window_wake(struct link *members);
-/* The refresh is over: it was served, or goes into the next one. */
+/* The refresh is over: the request was served, or goes into the next one. */
 void window_request_done(struct window_request *request);
 void window_request_free(struct window_request *request);
 
