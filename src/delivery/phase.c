@@ -93,10 +93,6 @@ void phase_tape(struct subscription *subscription)
 
 void phase_refuse_cursor(struct subscription *subscription)
 {
-    if (subscription->tape.on) {
-        tape_expire(subscription);
-        return;
-    }
     counter_add(&subscription->topic->hub->metrics.resumes_refused, 1);
     subscription_announce(subscription, 0);
     phase_begin(subscription);

@@ -40,6 +40,17 @@ static void fail(struct subscription *subscription)
     subscription_fail(subscription, &error);
 }
 
+/* A tape has no other place to begin. */
+static void refuse(struct subscription *subscription)
+{
+    if (!subscription->tape.on) {
+        phase_refuse_cursor(subscription);
+        return;
+    }
+    tape_tell_refusal(subscription);
+    subscription_close(subscription);
+}
+
 static void follow(struct subscription *subscription, const struct reader_step *step)
 {
     switch (step->then) {
@@ -52,7 +63,7 @@ static void follow(struct subscription *subscription, const struct reader_step *
         phase_next(subscription, step);
         break;
     case STEP_REFUSED:
-        phase_refuse_cursor(subscription);
+        refuse(subscription);
         break;
     case STEP_IDLE: /* only these two are woken by what comes */
         INVARIANT(subscription->reading == READER_LIVE || subscription->reading == READER_WINDOW);

@@ -268,8 +268,8 @@ bool tape_open(struct subscription *subscription, const struct wire_subscribe *m
                struct error *error);
 /* Find out where it may begin. */
 bool tape_start(struct subscription *subscription);
-/* The log does not reach back to where it stands. */
-void tape_expire(struct subscription *subscription);
+/* Tell the client why it cannot begin or go on where it stands. */
+void tape_tell_refusal(struct subscription *subscription);
 
 /* The change of the state that its snapshot began with; 0: it has none. */
 int64_t snapshot_change(const struct subscription *subscription);

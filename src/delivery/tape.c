@@ -138,12 +138,12 @@ bool tape_start(struct subscription *subscription)
 
 /* ---- the reader ---- */
 
-/* The client is told why; the subscription ends. */
-static void refuse(struct subscription *subscription, enum wire_refusal refusal)
+void tape_tell_refusal(struct subscription *subscription)
 {
+    const struct tape_part *tape = &subscription->tape;
+    enum wire_refusal refusal = tape->wrong ? tape->wrong : WIRE_REFUSED_EXPIRED;
     struct error error;
     struct wire_problem problem = {.refusal = refusal, .error = &error, .retry_after = -1};
-    const struct wire_tape *window = &subscription->tape.window;
     const char *why = refusal == WIRE_REFUSED_CURSOR    ? "is no cursor"
                       : refusal == WIRE_REFUSED_EPOCH   ? "is of another database or another view"
                       : refusal == WIRE_REFUSED_EXPIRED ? "is older than what is kept of the log"
@@ -151,18 +151,11 @@ static void refuse(struct subscription *subscription, enum wire_refusal refusal)
     error_set(&error, ERROR_INVALID_PARAMETER,
               "the cursor of view '%.128s' %s; the log has the positions from %" PRId64
               " up to %" PRId64,
-              subscription->topic->view->id, why, window->earliest, window->next - 1);
+              subscription->topic->view->id, why, tape->window.earliest, tape->window.next - 1);
     if (refusal != WIRE_REFUSED_CURSOR)
-        problem.tape = window;
-    subscriber_problem(subscription->subscriber, &problem);
-    subscription_close(subscription);
-}
-
-void tape_expire(struct subscription *subscription)
-{
-    enum wire_refusal wrong = subscription->tape.wrong;
+        problem.tape = &tape->window;
     counter_add(&subscription->topic->hub->metrics.resumes_refused, 1);
-    refuse(subscription, wrong ? wrong : WIRE_REFUSED_EXPIRED);
+    subscriber_problem(subscription->subscriber, &problem);
 }
 
 static struct reader_step begin(struct subscription *subscription, const struct tape_task *it)
