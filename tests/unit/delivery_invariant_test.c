@@ -14,14 +14,8 @@
 #include "delivery/read_task.h"
 #include "delivery/snapshot_internal.h"
 #include "engine/engine_internal.h"
+#include "test.h"
 #include "window/window.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "invariant_fixture.h"
 
@@ -713,14 +707,7 @@ static const struct broken_case cases[] = {
     {break_previous, OWNS_NOTHING, "subscription_owns_key(subscription)"},
 };
 
-static void all_fire(void **state)
+TEST(all_fire)
 {
-    (void)state;
     assert_all_broken(cases, sizeof cases / sizeof *cases);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_fire)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,16 +3,10 @@
  * jobs of a refresh, or of filling, and says when they run and when they come back.
  */
 #include "delivery_fixture.h"
+#include "test.h"
 
 #include "engine/engine_internal.h"
 #include "window/reading.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "invariant_fixture.h"
 
@@ -658,20 +652,13 @@ static const struct broken_case cases[] = {
 };
 
 /* A file of its own for each, which this process removes. */
-static void all_fire(void **state)
+TEST(all_fire)
 {
     size_t failures = 0;
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fixture_init(&fixture.base);
         failures += !is_broken(&cases[i]);
         fixture_fini(&fixture.base);
     }
     assert_int_equal(failures, 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_fire)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }
