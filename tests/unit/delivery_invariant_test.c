@@ -14,6 +14,7 @@
 #include "delivery/read_task.h"
 #include "delivery/snapshot_internal.h"
 #include "engine/engine_internal.h"
+#include "planted_hub.h"
 #include "test.h"
 #include "window/window.h"
 
@@ -21,95 +22,9 @@
 
 /* ---- what is broken ---- */
 
-static struct hub *hub;
-static struct topic *topic;
-static struct subscriber *subscriber;
 static struct read_task task;
 static struct key_group group;
 static struct snapshot_batch batch;
-
-static void never(void *argument)
-{
-    (void)argument;
-}
-
-static struct topic *get_topic(void)
-{
-    struct topic *found = topic_get(subscriber, view_set_find(hub->views, span_of("Q/list")));
-    assert_non_null(found);
-    return found;
-}
-
-/* As subscription_new makes it, but that nothing is asked of an engine. */
-static struct subscription *add(const char *key)
-{
-    struct subscription *subscription = memory_new(sizeof *subscription);
-    struct link *links[] = {&subscription->in_subscriber, &subscription->in_ready,
-                            &subscription->in_rest,       &subscription->in_group,
-                            &subscription->in_waiting,    &subscription->snapshot.in_build,
-                            &subscription->previous.rows, &subscription->beside.in_owners};
-    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-        link_init(links[i]);
-    subscription->subscriber = subscriber;
-    topic = get_topic();
-    assert_true(topic_join(topic, subscription, key ? span_of(key) : span_make(NULL, 0)));
-    link_append(&subscriber->subscriptions, &subscription->in_subscriber);
-    subscriber->count++;
-    return subscription;
-}
-
-static void make_hub(void)
-{
-    const struct hub_options options = {
-        .ring_bytes = 1 << 20, .channel_bytes = 1 << 20, .max_subscriptions = 100};
-    const struct store_export export = {.id = 1, .name = {"Q", 1}};
-    struct view_set *views = view_set_new(false);
-    struct error error;
-    assert_true(view_set_add_export(views, span_of("Q"), &error));
-    hub = hub_new(&options, views, &window_ops);
-    assert_non_null(hub);
-    hub_add_export(hub, &export);
-    subscriber = subscriber_new(hub, never, NULL);
-    assert_non_null(subscriber);
-}
-
-/* A live one of the whole view, or of one key. */
-static struct subscription *make(const char *key)
-{
-    make_hub();
-    struct subscription *subscription = add(key);
-    subscription->asked.with_snapshot = false;
-    phase_begin(subscription);
-    link_remove(&subscription->in_ready);
-    return subscription;
-}
-
-static struct change *make_change(int64_t id)
-{
-    static struct change_slab *slab;
-    const struct change_texts texts = {.key = span_of("k"), .patch = span_of("{\"n\":1}")};
-    struct change *change = change_new(&slab, &texts);
-    change->id = id;
-    change->export_id = 1;
-    return change;
-}
-
-/* What the reader of the subscription brings. */
-static struct reader_step planted;
-
-static struct reader_step pull_planted(struct subscription *subscription)
-{
-    (void)subscription;
-    return planted;
-}
-
-static struct span pull(struct subscription *subscription, struct reader_step step)
-{
-    static const struct reader_ops reader = {.pull = pull_planted};
-    planted = step;
-    subscription->reader = &reader;
-    return subscription_pull(subscription);
-}
 
 /* ---- phases, and pulling ---- */
 
