@@ -62,6 +62,9 @@ const char *database_path(const struct database *database);
  * nothing was put over the database, and no connection has met damage. Else ERROR_DATABASE_GONE,
  * with what happened and the command that saves the data, or ERROR_DATABASE_DAMAGED. One thread. */
 bool database_check_files(struct database *database, struct error *error);
+/* Of these, whether nothing was put over the database, alone. Else ERROR_DATABASE_DAMAGED; told
+ * once. The same thread. */
+bool database_check_content(struct database *database, struct error *error);
 /* Whether this database is a copy of one of that epoch. Until *last_change the two have the same
  * log; cursors from behind that are of no use here. Without an epoch (NULL): whether there are any
  * such databases, and until when all of them agree. */

@@ -125,16 +125,21 @@ static bool is_overwritten(struct database *database)
            (status.st_size < before && status.st_size < size_told(header));
 }
 
-static bool check_content(struct database *database, struct error *error)
+bool database_check_content(struct database *database, struct error *error)
 {
-    if (is_overwritten(database)) {
-        atomic_store(&database->damaged, true);
-        return error_set(error, ERROR_DATABASE_DAMAGED,
-                         "%.120s was overwritten or cut by another program while the server has it "
-                         "open: stop the server, keep its files (the newest commits are in the "
-                         "-wal), and restore it from a backup",
-                         database->path);
+    if (!is_overwritten(database)) {
+        return true;
     }
+    atomic_store(&database->damaged, true);
+    return error_set(error, ERROR_DATABASE_DAMAGED,
+                     "%.120s was overwritten or cut by another program while the server has it "
+                     "open: stop the server, keep its files (the newest commits are in the "
+                     "-wal), and restore it from a backup",
+                     database->path);
+}
+
+static bool check_damage(struct database *database, struct error *error)
+{
     return !atomic_load(&database->damaged) ||
            error_set(error, ERROR_DATABASE_DAMAGED,
                      "%s is damaged: stop the server, keep its files, and restore it from a "
@@ -158,7 +163,7 @@ bool database_check_files(struct database *database, struct error *error)
             return tell(database, files[i].ending, presence, error);
         }
     }
-    return check_content(database, error);
+    return database_check_content(database, error) && check_damage(database, error);
 }
 
 void presence_before_close(struct database *database)

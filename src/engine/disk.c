@@ -109,7 +109,7 @@ void disk_committed(struct disk *disk)
 
 bool disk_stop_intake(struct disk *disk, const struct error *error)
 {
-    struct error schema = {.code = ERROR_NONE};
+    struct error schema = {.code = ERROR_NONE}, cause;
     switch (error->code) {
     case ERROR_OUTCOME_UNKNOWN:
         expect_more(disk);
@@ -121,8 +121,8 @@ bool disk_stop_intake(struct disk *disk, const struct error *error)
         expect_more(disk);
         stop(disk, error->code, error);
         return true;
-    case ERROR_DATABASE_DAMAGED:
-        stop(disk, error->code, error);
+    case ERROR_DATABASE_DAMAGED: /* what was done to the file says more than what SQLite met */
+        stop(disk, error->code, database_check_content(disk->database, &cause) ? error : &cause);
         return true;
     case ERROR_DATABASE:
         if (store_check_schema(disk->store, &schema) || schema.code != ERROR_DATABASE_UNUSABLE)

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { chmodSync, closeSync, copyFileSync, existsSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { http, post } from './lib/feed.js';
+import { http, post, tryPost } from './lib/feed.js';
 import { BINARY, Server, check, run, scratch, sql, sqlView, within } from './lib/server.js';
 
 const m = (key, patch) => ({ export: 'E', key, patch });
@@ -273,6 +273,8 @@ for (const [what, happen] of Object.entries(overwrites)) {
     await post(server, [m('later', { n: 1 })]);
     await walIsGivenBack(server);
     happen(server.db, backup);
+    /* SQLite itself may meet the damage first. */
+    await Promise.all(Array.from({ length: 20 }, (_, i) => tryPost(server, Array.from({ length: 50 }, (_, j) => m(`k${100 * i + 2 * j}`, { again: i })))));
     await server.logged(/intake-stopped[^\n]*stele\.db was overwritten or cut by another program/);
     const { status, json } = await add(server, 'another');
     assert.deepEqual([status, json.code, json.retryable], [500, 'database-damaged', false]);
