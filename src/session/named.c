@@ -193,6 +193,14 @@ static void subscribe(struct named_set *set, struct wire_message *message, size_
         refuse(set, message->id, WIRE_REFUSED_ID_TAKEN, &error);
         return;
     }
+    if (!named_heads_fit(message)) {
+        error_set(&error, ERROR_INVALID_PARAMETER,
+                  "the id, the query and the key of the subscription have more than %d bytes with "
+                  "what is escaped in them; shorten them",
+                  WIRE_HEAD);
+        refuse(set, message->id, WIRE_REFUSED_REJECTED, &error);
+        return;
+    }
     if (is_rejected(&message->subscribe, &facts, &error)) {
         refuse(set, message->id, WIRE_REFUSED_REJECTED, &error);
         return;

@@ -50,6 +50,20 @@ static bool complete(struct named *named)
     return done;
 }
 
+bool named_heads_fit(const struct wire_message *asked)
+{
+    static const char longest_id[] = "ffffffffffffffff-ffffffffffffffff"; /* of a snapshot */
+    const char *key = asked->subscribe.key;
+    struct buffer head;
+    buffer_init(&head, WIRE_HEAD);
+    bool fit = wire_head_accepted(&head, span_of(asked->id), span_of(asked->query), INT64_MAX);
+    buffer_clear(&head);
+    fit = fit && wire_head_batch(&head, span_of(asked->id), span_of(longest_id), false,
+                                 key ? span_of(key) : span_make(NULL, 0));
+    buffer_fini(&head);
+    return fit;
+}
+
 static bool join_accepted(struct named *named, struct span frame, bool resumed)
 {
     const struct wire_subscribe *asked = &named->asked.subscribe;
@@ -70,7 +84,7 @@ static bool join_accepted(struct named *named, struct span frame, bool resumed)
     return joined;
 }
 
-bool named_join(struct named *named, struct span frame)
+static bool join(struct named *named, struct span frame)
 {
     enum wire_part part = named->joint.inside ? WIRE_WHOLE : wire_part_of(frame);
     switch (part) {
@@ -86,6 +100,13 @@ bool named_join(struct named *named, struct span frame)
         break;
     }
     return join_frame(named, frame, buffer_span(&named->head));
+}
+
+bool named_join(struct named *named, struct span frame)
+{
+    bool done = join(named, frame);
+    named->set->broken |= !done;
+    return done;
 }
 
 bool named_join_live(struct named *named, struct span bytes, size_t *joined)

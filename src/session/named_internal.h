@@ -36,6 +36,9 @@ struct named_set {
     bool broken;
 };
 
+/* Whether the heads of all messages of a subscription have room (WIRE_HEAD): to be asked before it
+ * is made. */
+bool named_heads_fit(const struct wire_message *asked);
 /* Put a frame of a body behind its head, into frontend->joined; false when out of memory, and the
  * set is broken. */
 bool named_join(struct named *named, struct span frame);

@@ -266,3 +266,31 @@ function sortedText(value) {
   if (value === null || typeof value !== 'object') return value;
   return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sortedText(value[key])]));
 }
+
+test('the longest of queries and keys are served, or refused by name; none is lost in silence', async (t) => {
+  const server = await begin(t, { rows: [row('k', 1)], set: { max_key_bytes: 4096 } });
+  const client = await NamedClient.connect(t, server.port);
+  const controls = (length) => '\u0001'.repeat(length);
+  const queries = [
+    { filters: { text: 'x'.repeat(7000) } }, { filters: { text: 'x'.repeat(16_300) } }, { filters: { text: 'x'.repeat(16_384) } },
+    { key: controls(2000) }, { key: controls(2700) }, { key: controls(4000) }, { key: controls(2600), filters: { n: 1 } },
+    { where: { field: 'text', in: Array.from({ length: 60 }, (_, i) => String(i).repeat(60)) } },
+  ];
+  const ends = { subscribed: 0, refused: 0 };
+  for (const [i, query] of queries.entries()) {
+    const id = `${i}-${'i'.repeat(100)}`;
+    client.subscribe(id, { view: 'E/list', ...query });
+    await client.until(() => client.subscriptions.get(id).ack || client.subscriptions.get(id).errors.length, `an answer to ${JSON.stringify(query).slice(0, 60)}`);
+    const { ack, errors } = client.subscriptions.get(id);
+    if (ack) {
+      ends.subscribed++;
+      await client.until(() => client.subscriptions.get(id).snapshots > 0, 'the rows');
+      client.unsubscribe(id);
+      await client.until(() => client.subscriptions.get(id).live === false, 'unsubscribed');
+    } else {
+      ends.refused++;
+      assert.match(errors[0].message, /bytes/);
+    }
+  }
+  assert.ok(ends.subscribed >= 3 && ends.refused >= 2, JSON.stringify(ends));
+});
