@@ -214,7 +214,7 @@ bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct
     if (own >= HUB_WAITING_EACH)
         return error_set(error, ERROR_SUBSCRIPTION_LIMIT,
                          "export '%.128s' was never fed, and this connection waits for %zu such "
-                         "exports already, the most it may; unsubscribe from one, topic it first, "
+                         "exports already, the most it may; unsubscribe from one, feed it first, "
                          "or name the exports in the configuration",
                          view->export_name, own);
     if (!export)
@@ -222,7 +222,7 @@ bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct
     return export || hub->exports.waiting < hub->options.max_waiting ||
            error_set(error, ERROR_SUBSCRIPTION_LIMIT,
                      "export '%.128s' was never fed, and %zu such exports are waited for already, "
-                     "as many as max_waiting_exports allows; topic it first, or name the exports "
+                     "as many as max_waiting_exports allows; feed it first, or name the exports "
                      "in the configuration",
                      view->export_name, hub->exports.waiting);
 }

@@ -7,7 +7,8 @@
  *   views.c        GET /v1/views, views read once; query.c its query; live.c views as they change,
  *                   wait.c those who wait for that
  *   producers.c, revocations.c   what the commands ask for
- *   health.c       /health, /ready, /status, /metrics; facts.c what these ask the database
+ *   health.c       /health, /ready; status.c /status; metrics.c and metrics_table.c /metrics;
+ *                  facts.c what these ask the database
  *   admission.c    whether there is room for a request
  *
  * Invariants:

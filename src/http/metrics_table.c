@@ -1,5 +1,7 @@
 /*
- * Every figure of /metrics. docs/metrics.md has the same list; a test holds the two together.
+ * Every figure of /metrics. docs/metrics.md has the same list, in the same words, and
+ * docs/grafana-dashboard.json draws each figure: tests/clients/operations.test.js holds all three
+ * together, and lists what the dashboard leaves out.
  */
 #include "access/revocations.h"
 #include "auth/certificate.h"

@@ -16,6 +16,8 @@
  *   change.c   `subscribed`, and live frames
  *   batch.c    batches of snapshots
  *   head.c     the heads of version 2
+ *   auth.c     a first message that brings a token; gunzip.c the way back of compressed ones
+ *   event_stream.c  frames as server-sent events
  *   problem.c  errors; frame.c the frames of RFC 6455 themselves
  */
 #ifndef WIRE_WIRE_H
@@ -58,7 +60,8 @@ struct wire_subscribe {
     bool unlimited;   /* without `take` it is all of the view */
     bool by_position; /* events of an append view are: `after` is "<epoch>:<offset>" there */
     /* Canonical text of all parameters but view and key: equal iff the same. A new parameter goes
-     * into print_parameters (message.c), or a client that changes it gets no answer. */
+     * into print_parameters (message.c), or a client that changes it gets no answer; and into
+     * query_members (message2.c), behind view and key. */
     char *parameters;
 };
 
