@@ -1,7 +1,7 @@
 /*
  * Serving a subscription from the log in the database: after a cursor was presented, and for who
- * fell behind the ring. Here the loop's side: each page is asked for when the last one was taken,
- * and says where the next begins.
+ * fell behind the backlog. Here the loop's side: each page is asked for when the last one was
+ * taken, and says where the next begins.
  */
 #include "delivery/catch_up_internal.h"
 #include "delivery/read_task.h"
@@ -161,7 +161,7 @@ static bool ask(struct subscription *subscription)
  * client, and comes whole when it changes next. */
 static int64_t skip_to_present(struct subscription *subscription, int64_t reached)
 {
-    int64_t head = subscription->topic->hub->ring.last;
+    int64_t head = subscription->topic->hub->backlog.last;
     if (head < reached)
         head = reached; /* the reader was ahead of the loop */
     subscription_know(subscription, (struct knowledge){.resumed = true,

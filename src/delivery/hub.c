@@ -47,7 +47,7 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views,
         return NULL;
     }
     hub->views = views;
-    ring_init(&hub->ring, 0, options->ring_bytes);
+    backlog_init(&hub->backlog, 0, options->ring_bytes);
     exports_init(hub);
     map_init(&hub->topics.by_name, topic_key);
     map_init(&hub->row_scopes, row_scope_name);
@@ -75,7 +75,7 @@ void hub_free(struct hub *hub)
     exports_fini(hub);
     map_fini(&hub->topics.by_name);
     map_fini(&hub->row_scopes);
-    ring_fini(&hub->ring);
+    backlog_fini(&hub->backlog);
     buffer_fini(&hub->scratch.frame);
     buffer_fini(&hub->scratch.shown);
     buffer_fini(&hub->scratch.paths);
@@ -92,8 +92,8 @@ void hub_attach(struct hub *hub, struct engine *engine)
     hub->opened_change = engine_last_change(engine);
     hub->opened_us = clock_monotonic_us();
     hub->bodies = wire_encoding_of(span_of(engine_epoch(engine)));
-    ring_fini(&hub->ring);
-    ring_init(&hub->ring, engine_last_change(engine), hub->options.ring_bytes);
+    backlog_fini(&hub->backlog);
+    backlog_init(&hub->backlog, engine_last_change(engine), hub->options.ring_bytes);
 }
 
 void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions)
@@ -127,7 +127,7 @@ static void settle(struct hub *hub, int64_t first, int64_t head)
     topics_trim(hub);
 }
 
-/* Offering only notes who has something to pull; the ring then takes the change over. */
+/* Offering only notes who has something to pull; the backlog then takes the change over. */
 void hub_commit(void *argument, struct engine_commit *commit)
 {
     struct hub *hub = argument;
@@ -143,10 +143,10 @@ void hub_commit(void *argument, struct engine_commit *commit)
         if (change->received_us != received) /* once per request */
             histogram_add(&hub->metrics.publish_latency, now - change->received_us);
         received = change->received_us;
-        ring_add(&hub->ring, change);
+        backlog_add(&hub->backlog, change);
     }
     INVARIANT(seq_compare(hub->head, commit->head) <= 0);
-    INVARIANT(hub->ring.last == commit->last_change);
+    INVARIANT(hub->backlog.last == commit->last_change);
     hub->head = commit->head;
     if (commit->count)
         settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
@@ -207,7 +207,7 @@ int64_t hub_slowest_lag(const struct hub *hub)
             bool moving =
                 subscription->reading == READER_LOG ||
                 (subscription->reading == READER_LIVE && link_alone(&subscription->in_rest));
-            int64_t lag = hub->ring.last - subscription->cursor;
+            int64_t lag = hub->backlog.last - subscription->cursor;
             if (moving && lag > slowest)
                 slowest = lag;
         }
@@ -217,7 +217,7 @@ int64_t hub_slowest_lag(const struct hub *hub)
 
 int64_t hub_last_change(const struct hub *hub)
 {
-    return hub->ring.last;
+    return hub->backlog.last;
 }
 
 struct seq hub_head(const struct hub *hub)

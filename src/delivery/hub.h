@@ -1,5 +1,5 @@
 /*
- * hub: subscribers as cursors over the log. It knows views, channels, snapshots and catching up,
+ * hub: subscribers as cursors over the log. It knows views, frame logs, snapshots and catching up,
  * but no socket: a subscriber gets text messages, and gives ready WebSocket bytes when it is pulled
  * (by writability). Everything here belongs to the loop thread.
  */

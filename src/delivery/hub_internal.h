@@ -3,7 +3,7 @@
  * to the readers and come back.
  *
  *   subscriber (one per connection) --> subscriptions --> topic (one per view with subscribers)
- *                                                          |-- channel: ready frames for all
+ *                                                          |-- frame log: ready frames for all
  *                                                          |-- key groups: subscriptions to one key
  *
  * A subscription is served by one reader at a time (see reader.h); phase.c decides which.
@@ -25,7 +25,7 @@
 enum {
     HUB_PULL = WIRE_FRAGMENT, /* about this many bytes per pull */
     HUB_CONTROL = 64 * 1024,  /* unread answers beyond this pause the reading of messages */
-    HUB_RING_GAP = 1000,      /* a subscriber further behind than this is served from SQL */
+    HUB_BACKLOG_GAP = 1000,   /* a subscriber further behind than this is served from SQL */
     HUB_SCAN = 20000,         /* log rows that one job reads */
     HUB_SNAPSHOT_ROWS = 2000, /* rows, and deletes, that a snapshot job reads in one transaction */
     HUB_SNAPSHOT_BYTES = 4 << 20, /* and their JSON bytes */
@@ -188,7 +188,7 @@ struct export_registry {
 struct topic_registry {
     struct map by_name;        /* struct topic */
     struct link touched;       /* topic.in_touched: those that the present commit touched */
-    size_t channel_bytes;      /* of the channels of all */
+    size_t channel_bytes;      /* of the frame logs of all */
     struct link long_channels; /* topic.in_long: those that can drop their oldest block */
 };
 
@@ -205,7 +205,7 @@ struct hub {
     struct hub_options options;
     struct view_set *views;
     struct engine *engine;
-    struct ring ring;
+    struct change_backlog backlog;
     struct seq head;
     struct wire_encoding bodies;
     uint64_t commits;      /* commits so far, also those by time alone */

@@ -155,7 +155,7 @@ void key_owner_begins(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
     struct link *link;
-    subscription->beside.begun = subscription->topic->hub->ring.last;
+    subscription->beside.begun = subscription->topic->hub->backlog.last;
     subscription->beside.stated = KEY_STATED_UNKNOWN;
     subscription->beside.unstated &= subscription_owns_key(subscription);
     if (subscription_owns_key(subscription)) {
@@ -197,12 +197,12 @@ static int64_t newest_state(const struct subscription *other)
  * they reach back behind what its group knows of the row. */
 static bool is_settled(const struct subscription *owner, const struct subscription *other)
 {
-    const struct ring *ring = &owner->topic->hub->ring;
+    const struct change_backlog *backlog = &owner->topic->hub->backlog;
     const struct key_group *group = owner->group;
     int64_t oldest = oldest_state(other);
     int64_t last = group->count ? group->ids[group->first + group->count - 1] : 0;
     return !owner->knowledge.resumed && oldest >= owner->beside.begun &&
-           oldest + 1 >= ring->first && newest_state(other) <= ring->last && last <= oldest &&
+           oldest + 1 >= backlog->first && newest_state(other) <= backlog->last && last <= oldest &&
            owner->cursor >= last;
 }
 
@@ -216,7 +216,7 @@ static int64_t sent_state(const struct subscription *owner)
 static bool may_leave(const struct subscription *owner)
 {
     const struct subscription *other = find_other(owner);
-    int64_t last = owner->topic->hub->ring.last;
+    int64_t last = owner->topic->hub->backlog.last;
     bool has_told = owner->member ? !owner->beside.unstated && !link_alone(&owner->in_rest)
                                   : !link_alone(&owner->in_rest) || owner->cursor >= last;
     return is_live(owner) && !owner->beside.restates && has_told &&
@@ -282,7 +282,7 @@ bool key_owner_may_state(const struct subscription *subscription)
 bool key_owner_is_told(const struct subscription *subscription, int64_t change)
 {
     const struct subscription *other = find_other(subscription);
-    return !other || (has_all(other) && change <= subscription->topic->hub->ring.last);
+    return !other || (has_all(other) && change <= subscription->topic->hub->backlog.last);
 }
 
 int64_t key_owner_others_state(const struct subscription *subscription)

@@ -1,21 +1,21 @@
-/* A live subscription: frames from its topic's channel, or put together from the ring of changes.
+/* A live subscription: frames from its topic's frame log, or put together from the backlog.
  */
 #include "delivery/hub_internal.h"
 
-/* Try to go on from the channel: for those who know every key and want all of the view. */
+/* Try to go on from the frame log: for those who know every key and want all of the view. */
 static void enter_channel(struct subscription *subscription)
 {
     struct topic *topic = subscription->topic;
     struct hub *hub = topic->hub;
     if (subscription->group || !subscription->knowledge.full || subscription->tape.query ||
-        subscription->cursor > hub->ring.last)
+        subscription->cursor > hub->backlog.last)
         return;
-    if (!topic->channel_on) {
-        channel_init(&topic->channel, hub->ring.last);
-        topic->channel_on = true;
+    if (!topic->frame_log_on) {
+        frame_log_init(&topic->frame_log, hub->backlog.last);
+        topic->frame_log_on = true;
     }
-    subscription->live.in_channel =
-        channel_seek(&topic->channel, subscription->cursor, &subscription->live.place);
+    subscription->live.in_frame_log =
+        frame_log_seek(&topic->frame_log, subscription->cursor, &subscription->live.place);
 }
 
 static struct reader_step pull_channel(struct subscription *subscription)
@@ -23,11 +23,11 @@ static struct reader_step pull_channel(struct subscription *subscription)
     struct reader_step step = {.then = STEP_MORE};
     bool behind;
     struct text *whole;
-    INVARIANT(subscription->topic->channel_on);
+    INVARIANT(subscription->topic->frame_log_on);
     step.bytes =
-        channel_take(&subscription->topic->channel, &subscription->live.place, &behind, &whole);
+        frame_log_take(&subscription->topic->frame_log, &subscription->live.place, &behind, &whole);
     if (behind) {
-        subscription->live.in_channel = false;
+        subscription->live.in_frame_log = false;
         return step;
     }
     INVARIANT(subscription->cursor <= subscription->live.place.id);
@@ -52,7 +52,7 @@ static bool put_frame(struct subscription *subscription, const struct change *ch
     return frame_change(topic, change, state, &topic->hub->scratch.out);
 }
 
-/* The ring's changes of one key, by the group's list of them. */
+/* The backlog's changes of one key, by the group's list of them. */
 static bool gather_key(struct subscription *subscription)
 {
     struct hub *hub = subscription->topic->hub;
@@ -67,22 +67,22 @@ static bool gather_key(struct subscription *subscription)
     }
     for (; low < group->count; low++) {
         int64_t id = group->ids[group->first + low];
-        const struct change *change = ring_get(&hub->ring, id);
+        const struct change *change = backlog_get(&hub->backlog, id);
         if (hub->scratch.out.length >= HUB_PULL)
             return true;
         if (change && !put_frame(subscription, change))
             return false;
         subscription->cursor = id;
     }
-    subscription->cursor = hub->ring.last;
+    subscription->cursor = hub->backlog.last;
     return true;
 }
 
 static bool gather_all(struct subscription *subscription)
 {
     struct hub *hub = subscription->topic->hub;
-    while (subscription->cursor < hub->ring.last && hub->scratch.out.length < HUB_PULL) {
-        const struct change *change = ring_get(&hub->ring, subscription->cursor + 1);
+    while (subscription->cursor < hub->backlog.last && hub->scratch.out.length < HUB_PULL) {
+        const struct change *change = backlog_get(&hub->backlog, subscription->cursor + 1);
         if (!change || !put_frame(subscription, change))
             return false;
         subscription->cursor++;
@@ -122,24 +122,24 @@ void live_begin(struct subscription *subscription, int64_t from)
 
 static bool is_in_ring(const struct subscription *subscription)
 {
-    const struct ring *ring = &subscription->topic->hub->ring;
-    return subscription->cursor + 1 >= ring->first &&
+    const struct change_backlog *backlog = &subscription->topic->hub->backlog;
+    return subscription->cursor + 1 >= backlog->first &&
            (subscription->group || !subscription->knowledge.full ||
-            ring->last - subscription->cursor <= HUB_RING_GAP);
+            backlog->last - subscription->cursor <= HUB_BACKLOG_GAP);
 }
 
 static struct reader_step pull(struct subscription *subscription)
 {
     struct hub *hub = subscription->topic->hub;
     topic_pass(subscription->topic);
-    if (!subscription->live.in_channel)
+    if (!subscription->live.in_frame_log)
         enter_channel(subscription);
-    if (subscription->live.in_channel) {
+    if (subscription->live.in_frame_log) {
         struct reader_step step = pull_channel(subscription);
         if (step.bytes.length || step.text)
             return step;
     }
-    if (subscription->cursor >= hub->ring.last) {
+    if (subscription->cursor >= hub->backlog.last) {
         topic_rest(subscription);
         return (struct reader_step){.then = STEP_IDLE};
     }
@@ -165,7 +165,7 @@ static bool is_live(const struct subscription *subscription)
 static bool has_all(const struct subscription *subscription)
 {
     return !link_alone(&subscription->in_rest) ||
-           subscription->cursor >= subscription->topic->hub->ring.last;
+           subscription->cursor >= subscription->topic->hub->backlog.last;
 }
 
 const struct reader_ops live_reader = {

@@ -1,7 +1,7 @@
 /*
  * Which reader serves a subscription. Only this file assigns it:
  *
- *   begin --cursor--> RESUME --found--> LOG --all sent--> LIVE <--behind the ring-- --> LOG
+ *   begin --cursor--> RESUME --found--> LOG --all sent--> LIVE <--behind the backlog-- --> LOG
  *     |                  \--found--> WINDOW (a member of one)
  *     |---events by position--> TAPE --> LOG
  *     \--no cursor, or of no use--> SNAPSHOT --rows--> LIVE, or LOG where its rows overlap
@@ -38,7 +38,7 @@ static void enter(struct subscription *subscription, enum reader_kind kind)
     INVARIANT(link_alone(&subscription->snapshot.in_build) && !subscription->snapshot.batch);
     subscription->reading = kind;
     subscription->reader = kind == READER_WINDOW ? windows_of(subscription)->reader : readers[kind];
-    subscription->live.in_channel = false;
+    subscription->live.in_frame_log = false;
 }
 
 static void begin_snapshot(struct subscription *subscription)
@@ -82,7 +82,7 @@ void phase_begin(struct subscription *subscription)
         begin_snapshot(subscription);
     } else {
         subscription_know(subscription, (struct knowledge){.full = false});
-        begin_live(subscription, subscription->topic->hub->ring.last);
+        begin_live(subscription, subscription->topic->hub->backlog.last);
     }
 }
 

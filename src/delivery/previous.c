@@ -245,7 +245,7 @@ static void remember(struct subscriber *subscriber, const struct previous *previ
  * time. */
 static void part(const struct subscriber *subscriber, struct previous *previous)
 {
-    int64_t last = subscriber->hub->ring.last;
+    int64_t last = subscriber->hub->backlog.last;
     if (previous && !previous->until && previous->scope && previous->scope != subscriber->scope)
         previous->until = last > 0 ? last : -1;
 }

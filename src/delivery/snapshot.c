@@ -259,7 +259,7 @@ static bool build_start(struct snapshots *snapshots, struct subscription *subscr
         memory_free(build);
         return false;
     }
-    *build = (struct build){.name_length = name.length, .started_at = snapshots->hub->ring.last};
+    *build = (struct build){.name_length = name.length, .started_at = snapshots->hub->backlog.last};
     memcpy(build->name, name.data, name.length);
     link_init(&build->waiting);
     link_init(&build->late);

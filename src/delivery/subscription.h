@@ -16,8 +16,8 @@
 #ifndef DELIVERY_SUBSCRIPTION_H
 #define DELIVERY_SUBSCRIPTION_H
 
+#include "backlog/backlog.h"
 #include "base/link.h"
-#include "bus/bus.h"
 #include "delivery/reader.h"
 #include "delivery/view_epoch.h"
 #include "rows/batch.h"
@@ -63,9 +63,9 @@ enum key_state knowledge_of(const struct knowledge *knowledge, const struct chan
 /* ---- the parts of the readers ---- */
 
 struct live_part {
-    struct channel_cursor place;
-    bool in_channel; /* `place` is where the cursor stands */
-    bool missed;     /* memory lacks a change for it, which the database has */
+    struct frame_log_cursor place;
+    bool in_frame_log; /* `place` is where the cursor stands */
+    bool missed;       /* memory lacks a change for it, which the database has */
 };
 
 /* What is read from the log for. */

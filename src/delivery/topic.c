@@ -74,15 +74,15 @@ struct topic *topic_get(const struct subscriber *subscriber, const struct view *
     return topic ? topic : topic_new(subscriber, view, name);
 }
 
-/* ---- the channel ---- */
+/* ---- the frame log ---- */
 
-/* The channel had so many bytes before something was done to it. */
+/* The frame log had so many bytes before something was done to it. */
 static void count_channel(struct topic *topic, size_t before)
 {
     struct hub *hub = topic->hub;
-    bool is_long = topic->channel.next - topic->channel.first >= 2;
-    INVARIANT(hub->topics.channel_bytes + topic->channel.bytes >= before);
-    hub->topics.channel_bytes += topic->channel.bytes - before;
+    bool is_long = topic->frame_log.next - topic->frame_log.first >= 2;
+    INVARIANT(hub->topics.channel_bytes + topic->frame_log.bytes >= before);
+    hub->topics.channel_bytes += topic->frame_log.bytes - before;
     if (is_long != link_alone(&topic->in_long))
         return;
     if (is_long)
@@ -93,21 +93,21 @@ static void count_channel(struct topic *topic, size_t before)
 
 static void end_channel(struct topic *topic)
 {
-    size_t before = topic->channel.bytes;
-    if (!topic->channel_on)
+    size_t before = topic->frame_log.bytes;
+    if (!topic->frame_log_on)
         return;
-    channel_fini(&topic->channel);
-    topic->channel_on = false;
+    frame_log_fini(&topic->frame_log);
+    topic->frame_log_on = false;
     count_channel(topic, before);
 }
 
 void topic_pass(struct topic *topic)
 {
-    if (topic->channel_on && topic->channel.head < topic->hub->ring.last)
-        channel_pass(&topic->channel, topic->hub->ring.last);
+    if (topic->frame_log_on && topic->frame_log.head < topic->hub->backlog.last)
+        frame_log_pass(&topic->frame_log, topic->hub->backlog.last);
 }
 
-/* One cap for all views: the fullest channel gives its oldest block. */
+/* One cap for all views: the fullest frame log gives its oldest block. */
 void topics_trim(struct hub *hub)
 {
     while (hub->topics.channel_bytes > hub->options.channel_bytes &&
@@ -116,11 +116,11 @@ void topics_trim(struct hub *hub)
         struct topic *fullest = LINK_OWNER(struct topic, in_long, link);
         for (; link != &hub->topics.long_channels; link = link->next) {
             struct topic *topic = LINK_OWNER(struct topic, in_long, link);
-            if (topic->channel.bytes > fullest->channel.bytes)
+            if (topic->frame_log.bytes > fullest->frame_log.bytes)
                 fullest = topic;
         }
-        size_t before = fullest->channel.bytes;
-        channel_drop_oldest(&fullest->channel);
+        size_t before = fullest->frame_log.bytes;
+        frame_log_drop_oldest(&fullest->frame_log);
         count_channel(fullest, before);
     }
 }
@@ -170,7 +170,8 @@ static void group_free(struct key_group *group)
     memory_free(group);
 }
 
-/* Ids that the ring has dropped are of no use: whoever needs them is served from the database. */
+/* Ids that the backlog has dropped are of no use: whoever needs them is served from the database.
+ */
 static void group_trim(struct key_group *group, int64_t first)
 {
     INVARIANT(group->first + group->count <= group->capacity);
@@ -186,7 +187,7 @@ static void group_trim(struct key_group *group, int64_t first)
 
 static bool group_note(struct key_group *group, int64_t id)
 {
-    group_trim(group, group->topic->hub->ring.first);
+    group_trim(group, group->topic->hub->backlog.first);
     if (group->first + group->count == group->capacity) {
         size_t capacity = group->capacity ? group->capacity * 2 : 4;
         int64_t *ids = memory_resize(group->ids, capacity * sizeof *ids);
@@ -216,7 +217,7 @@ void topic_rest(struct subscription *subscription)
     struct link *resting =
         subscription->group ? &subscription->group->resting : &subscription->topic->resting;
     INVARIANT(subscription->reading == READER_LIVE);
-    INVARIANT(subscription->cursor >= subscription->topic->hub->ring.last);
+    INVARIANT(subscription->cursor >= subscription->topic->hub->backlog.last);
     link_remove(&subscription->in_rest);
     link_append(resting, &subscription->in_rest);
 }
@@ -297,16 +298,16 @@ void topic_leave(struct topic *topic, struct subscription *subscription)
 static void topic_offer_channel(struct topic *topic, const struct change *change)
 {
     struct hub *hub = topic->hub;
-    size_t before = topic->channel.bytes;
+    size_t before = topic->frame_log.bytes;
     if (!view_shows(topic->view, change_key(change)))
         return;
     buffer_clear(&hub->scratch.frame);
     if (!frame_change(topic, change, KEY_SENT_WHOLE, &hub->scratch.frame)) {
         /* Out of memory. Passed and emptied, all its cursors are behind: the database has it. */
-        channel_pass(&topic->channel, change->id);
-        channel_clear(&topic->channel);
+        frame_log_pass(&topic->frame_log, change->id);
+        frame_log_clear(&topic->frame_log);
     } else if (hub->scratch.frame.length) {
-        channel_add(&topic->channel, change->id, buffer_span(&hub->scratch.frame));
+        frame_log_add(&topic->frame_log, change->id, buffer_span(&hub->scratch.frame));
     }
     count_channel(topic, before);
 }
@@ -330,7 +331,7 @@ void topic_offer(struct topic *topic, const struct change *change)
         return;
     if (link_alone(&topic->in_touched))
         link_append(&topic->hub->topics.touched, &topic->in_touched);
-    if (topic->channel_on)
+    if (topic->frame_log_on)
         topic_offer_channel(topic, change);
     if (!topic->groups.count)
         return;
@@ -345,7 +346,7 @@ void topic_offer(struct topic *topic, const struct change *change)
 void topic_settle(struct topic *topic, int64_t first, int64_t head)
 {
     INVARIANT(topic->offered <= head); /* who rests is woken for what was offered */
-    if (topic->channel_on && topic->channel.head < head)
-        channel_pass(&topic->channel, head);
+    if (topic->frame_log_on && topic->frame_log.head < head)
+        frame_log_pass(&topic->frame_log, head);
     wake_all(&topic->resting, first);
 }

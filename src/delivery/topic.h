@@ -40,8 +40,8 @@ struct topic {
     size_t windows;           /* of this view, also those without members */
     struct link list_windows; /* window.place.in_list: of those the ones without a stage */
     size_t unkeyed;           /* subscriptions without a key, to the whole view */
-    bool channel_on;          /* while there are such */
-    struct channel channel;
+    bool frame_log_on;        /* while there are such */
+    struct frame_log frame_log;
     struct link in_long; /* hub.topics.long_channels */
     struct link resting; /* unkeyed subscriptions at the head */
     struct map groups;   /* struct key_group by key */
@@ -49,12 +49,12 @@ struct topic {
     char name[]; /* the view's id; where rows are scoped also for whom; and of bodies, a mark */
 };
 
-/* Everybody who wants one key of one view, and the ring's changes of it. */
+/* Everybody who wants one key of one view, and the backlog's changes of it. */
 struct key_group {
     struct topic *topic;
     struct link members; /* subscription.in_group */
     struct link resting; /* subscription.in_rest: those at the head */
-    int64_t *ids;        /* growing; older than the ring are dropped */
+    int64_t *ids;        /* growing; older than the backlog are dropped */
     size_t first, count, capacity;
     size_t key_length;
     char key[];
@@ -72,12 +72,12 @@ bool topic_join_window(struct topic *topic, struct subscription *subscription,
 void topic_leave(struct topic *topic, struct subscription *subscription);
 /* Free it if neither subscription nor window needs it. */
 void topic_drop_unused(struct topic *topic);
-/* A change of the topic's export: frames into the channel, wake who waits for the key. */
+/* A change of the topic's export: frames into the frame log, wake who waits for the key. */
 void topic_offer(struct topic *topic, const struct change *change);
 /* The end of a commit of the changes first … head, all offered, for a topic that it touched; wake
  * who rests. */
 void topic_settle(struct topic *topic, int64_t first, int64_t head);
-/* Bring the channel up to the head: what the topic was not offered is not for it. */
+/* Bring the frame log up to the head: what the topic was not offered is not for it. */
 void topic_pass(struct topic *topic);
 /* Keep the ready frames of all topics within their cap. */
 void topics_trim(struct hub *hub);

@@ -13,7 +13,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
-#include "bus/bus.h"
+#include "backlog/backlog.h"
 #include "database/database.h"
 #include "derive/derive.h"
 #include "engine/batch_order.h"

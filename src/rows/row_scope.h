@@ -10,8 +10,8 @@
 #define ROWS_ROW_SCOPE_H
 
 #include "auth/auth.h"
+#include "backlog/backlog.h"
 #include "base/map.h"
-#include "bus/bus.h"
 #include "store/store.h"
 #include "view/view.h"
 

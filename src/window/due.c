@@ -6,25 +6,25 @@ enum { RETRY_MS = 20 };
 /* ---- a refresh came back ---- */
 
 /* Each window's part of the memory for ready frames; a few blocks in any case. */
-static size_t channel_share(const struct hub *hub)
+static size_t frame_log_share(const struct hub *hub)
 {
     size_t share = hub->options.channel_bytes / (hub->windows->count + 1);
-    return share > 2 * CHANNEL_BLOCK ? share : 2 * CHANNEL_BLOCK;
+    return share > 2 * FRAME_LOG_BLOCK ? share : 2 * FRAME_LOG_BLOCK;
 }
 
 /* Who joined while the refresh was on its way is told the difference too. */
 static void publish(struct window *window, const struct window_result *result)
 {
-    if (!window->channel_on) {
-        channel_init(&window->channel, result->version - (result->differs ? 1 : 0));
-        window->channel_on = true;
+    if (!window->frame_log_on) {
+        frame_log_init(&window->frame_log, result->version - (result->differs ? 1 : 0));
+        window->frame_log_on = true;
     }
-    INVARIANT(window->channel.head + result->differs <= result->version);
+    INVARIANT(window->frame_log.head + result->differs <= result->version);
     if (result->differs) {
-        channel_add(&window->channel, result->version, text_span(result->frames));
+        frame_log_add(&window->frame_log, result->version, text_span(result->frames));
         counter_add(&window->hub->metrics.frames[window->mode], result->frame_count);
-        while (window->channel.bytes > channel_share(window->hub) &&
-               channel_drop_oldest(&window->channel))
+        while (window->frame_log.bytes > frame_log_share(window->hub) &&
+               frame_log_drop_oldest(&window->frame_log))
             continue;
     }
 }
@@ -192,7 +192,7 @@ static bool start_refresh(struct hub *hub, struct window **windows, size_t count
                                 .count = count};
     link_init(&refresh->requests);
     for (size_t i = 0; i < count; i++) {
-        window_pass(windows[i], hub->ring.last);
+        window_pass(windows[i], hub->backlog.last);
         results[i] = (struct window_result){.window = windows[i],
                                             .asof = hub->commits,
                                             .keeps = hub->options.tombstone_ms > 0 &&

@@ -179,7 +179,7 @@ void window_keep_end(struct window *window)
  * been told less; where it does not count, it does not hold up the others. */
 static int64_t shown_change(const struct hub *hub, bool coalesces)
 {
-    int64_t change = hub->ring.last;
+    int64_t change = hub->backlog.last;
     const struct link *link;
     for (link = hub->windows->active.next; link != &hub->windows->active; link = link->next) {
         const struct window *window = LINK_OWNER(struct window, in_active, link);
@@ -211,12 +211,12 @@ static void tell_watched(struct hub *hub, uint64_t now)
 static uint64_t settling_us(const struct hub *hub)
 {
     const struct windows *windows = hub->windows;
-    int64_t behind = hub->ring.last - windows->kept_change;
+    int64_t behind = hub->backlog.last - windows->kept_change;
     if (behind >= KEEP_CHANGES)
         return 0;
     if (behind > 0 && windows->members)
         return SETTLE_MS * 1000;
-    bool waits = behind > 0 || hub->ring.last > windows->kept_coalesced;
+    bool waits = behind > 0 || hub->backlog.last > windows->kept_coalesced;
     return waits ? IDLE_MS * 1000 : UINT64_MAX;
 }
 

@@ -26,12 +26,12 @@ static void go_live(struct subscription *subscription, int64_t version)
     previous_shows(subscription);
     member->phase = MEMBER_LIVE;
     member->version = version;
-    member->in_channel =
-        window->channel_on && channel_seek(&window->channel, version, &member->place);
+    member->in_frame_log =
+        window->frame_log_on && frame_log_seek(&window->frame_log, version, &member->place);
     subscriber_ready(subscription);
 }
 
-/* Without a snapshot it begins now: while others watch, the channel leads on from here. Else the
+/* Without a snapshot it begins now: while others watch, the frame log leads on from here. Else the
  * window is not up to date, and a refresh finds what came since. So it does where a refresh must
  * know who lacks which rows. */
 void window_begin(struct subscription *subscription)
@@ -44,12 +44,12 @@ void window_begin(struct subscription *subscription)
     member->phase = !subscription->asked.with_snapshot                   ? MEMBER_FROM_NOW
                     : holds_none && !subscription_owns_key(subscription) ? MEMBER_NEW
                                                                          : MEMBER_MOVED;
-    member->in_channel = false;
+    member->in_frame_log = false;
     member->asked = hub->commits;
-    member->from = hub->ring.last;
-    if (!subscription->asked.with_snapshot && window->channel_on && holds_none &&
+    member->from = hub->backlog.last;
+    if (!subscription->asked.with_snapshot && window->frame_log_on && holds_none &&
         !window->spec.is_partial)
-        go_live(subscription, window->channel.head);
+        go_live(subscription, window->frame_log.head);
     else
         subscriber_ready(subscription);
 }
@@ -216,14 +216,14 @@ static struct reader_step pull_answer(struct subscription *subscription)
 static bool is_fresh(const struct subscription *subscription)
 {
     const struct window *window = subscription->member->window;
-    if (!window->snapshot.text || !window->channel_on)
+    if (!window->snapshot.text || !window->frame_log_on)
         return false;
     bool untouched = window->busy != WINDOW_REFRESHED && !window->stale &&
-                     window->snapshot.version == window->channel.head;
+                     window->snapshot.version == window->frame_log.head;
     if (!untouched && window->snapshot.asof < subscription->member->asked)
         return false;
-    struct channel_cursor cursor;
-    return channel_seek(&window->channel, window->snapshot.version, &cursor);
+    struct frame_log_cursor cursor;
+    return frame_log_seek(&window->frame_log, window->snapshot.version, &cursor);
 }
 
 static struct reader_step pull_snapshot(struct subscription *subscription)
@@ -235,7 +235,7 @@ static struct reader_step pull_snapshot(struct subscription *subscription)
         wait_for_refresh(subscription);
         return (struct reader_step){.then = STEP_WAIT};
     }
-    INVARIANT(window->snapshot.version <= window->channel.head);
+    INVARIANT(window->snapshot.version <= window->frame_log.head);
     if (!window->snapshot.unused)
         counter_add(&subscription->topic->hub->metrics.snapshot_batches_shared, 1);
     window->snapshot.unused = false;
@@ -270,13 +270,13 @@ static struct reader_step pull_live(struct subscription *subscription)
     struct member *member = subscription->member;
     struct window *window = member->window;
     struct reader_step step = {.then = STEP_MORE};
-    bool behind = !member->in_channel;
+    bool behind = !member->in_frame_log;
     struct text *whole = NULL;
-    INVARIANT(behind || window->channel_on);
+    INVARIANT(behind || window->frame_log_on);
     if (!behind)
-        step.bytes = channel_take(&window->channel, &member->place, &behind, &whole);
+        step.bytes = frame_log_take(&window->frame_log, &member->place, &behind, &whole);
     if (behind) {
-        member->in_channel = false;
+        member->in_frame_log = false;
         member->phase = MEMBER_BEHIND;
         return ask(subscription, WINDOW_BEHIND);
     }

@@ -20,15 +20,15 @@ static void pass_over_frames(struct subscription *subscription)
     struct member *member = subscription->member;
     const struct window *window = member->window;
     struct text *whole;
-    bool behind = !member->in_channel;
-    INVARIANT(behind || window->channel_on);
-    while (!behind && channel_take(&window->channel, &member->place, &behind, &whole).length)
+    bool behind = !member->in_frame_log;
+    INVARIANT(behind || window->frame_log_on);
+    while (!behind && frame_log_take(&window->frame_log, &member->place, &behind, &whole).length)
         subscription->beside.unstated = true;
     if (behind)
         subscription->beside.unstated = true;
     else
         member->version = member->place.id;
-    member->in_channel = !behind;
+    member->in_frame_log = !behind;
 }
 
 bool window_state_due(struct subscription *subscription)

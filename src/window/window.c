@@ -111,8 +111,8 @@ static void window_free(struct window *window)
         windows->ended_us = clock_monotonic_us();
     window->topic->windows--;
     topic_drop_unused(window->topic);
-    if (window->channel_on)
-        channel_fini(&window->channel);
+    if (window->frame_log_on)
+        frame_log_fini(&window->frame_log);
     text_unref(window->snapshot.text);
     window_content_fini(window);
     window_spec_fini(&window->spec);
@@ -265,9 +265,9 @@ void window_leave(struct subscription *subscription)
     INVARIANT(!window->request_count); /* they were the members' */
     INVARIANT(windows->extra >= window->spec.is_extra);
     /* What it held stays known, so that who comes back learns what went meanwhile. */
-    if (window->channel_on)
-        channel_fini(&window->channel);
-    window->channel_on = false;
+    if (window->frame_log_on)
+        frame_log_fini(&window->frame_log);
+    window->frame_log_on = false;
     text_unref(window->snapshot.text);
     window->snapshot.text = NULL;
     windows->lingering++;

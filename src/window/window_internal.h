@@ -32,7 +32,7 @@
  *  2. Only a refresh uses the content of its windows, and one refresh at a time is under way, so
  * the content needs no lock.
  *  3. A window's version grows with every diff. A member is at a version: it has the content of
- * that version. The channel leads from version to version.
+ * that version. The frame log leads from version to version.
  */
 #ifndef WINDOW_WINDOW_INTERNAL_H
 #define WINDOW_WINDOW_INTERNAL_H
@@ -128,8 +128,8 @@ struct window {
     size_t request_count; /* of members, not yet in a refresh */
     struct window_share share;
     struct previous_source source; /* of what clients hold */
-    struct channel channel;        /* frames by version; its head is what members may have */
-    bool channel_on;
+    struct frame_log frame_log;    /* frames by version; its head is what members may have */
+    bool frame_log_on;
     struct window_snapshot snapshot;
     struct window_published published;
     bool stale; /* it was touched since the last refresh */
@@ -147,10 +147,10 @@ enum member_phase {
     MEMBER_NEW,      /* takes a snapshot */
     MEMBER_FROM_NOW, /* wants none: begins at the present */
     MEMBER_RESUMING, /* has a cursor: must ask a refresh for what it lacks */
-    MEMBER_BEHIND,   /* fell off the channel: likewise */
+    MEMBER_BEHIND,   /* fell off the frame log: likewise */
     MEMBER_MOVED,    /* has rows of another window: likewise */
     MEMBER_WAITING,  /* a refresh finds what it lacks */
-    MEMBER_LIVE      /* takes from the window's channel */
+    MEMBER_LIVE      /* takes from the window's frame log */
 };
 
 /* What a subscription is in its window: made when it joins, freed when it leaves. */
@@ -160,11 +160,11 @@ struct member {
     struct link in_window;
     enum member_phase phase;
     int64_t version; /* of the window, that it has */
-    struct channel_cursor place;
-    bool in_channel; /* `place` is behind that version */
-    int64_t from;    /* of one that begins without a version: it has all up to this change, */
-    bool current;    /* ... and its cursor is known to be of the view as it is now */
-    uint64_t asked;  /* hub->commits when it asked for a snapshot */
+    struct frame_log_cursor place;
+    bool in_frame_log; /* `place` is behind that version */
+    int64_t from;      /* of one that begins without a version: it has all up to this change, */
+    bool current;      /* ... and its cursor is known to be of the view as it is now */
+    uint64_t asked;    /* hub->commits when it asked for a snapshot */
     struct window_request *request;
 };
 

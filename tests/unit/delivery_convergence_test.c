@@ -3,8 +3,8 @@
  *
  * Random mutations (patches with append, replacements, deletes, late and shared seqs) go through a
  * real engine on a real file; clients of every kind pull from the hub, are cut off in the middle
- * of what they pulled, and come back. The ring, the channels, the snapshot cache and the kept log
- * are made so small that everything that can fall behind does.
+ * of what they pulled, and come back. The backlog, the frame logs, the snapshot cache and the kept
+ * log are made so small that everything that can fall behind does.
  *
  * What a client that asked for all rows holds when it is told that they are complete is one of the
  * states that were committed, and none older than the newest one when it asked.

@@ -248,7 +248,7 @@ enum {
     OFFERED_BEYOND,
     KEYS_BACK,
     KEYS_BEYOND,
-    CHANNEL_UNCOUNTED,
+    FRAME_LOG_UNCOUNTED,
     ENDS_WITH_GROUP,
     ENDS_WITH_WINDOW,
     GROUP_ENDS_RESTING
@@ -266,7 +266,7 @@ static void break_topic(int fault)
         topic_rest(subscription);
         break;
     case RESTS_BEHIND:
-        ring_add(&hub->ring, change);
+        backlog_add(&hub->backlog, change);
         topic_rest(subscription);
         break;
     case JOINS_TWICE:
@@ -310,7 +310,7 @@ static void break_topic(int fault)
         subscription->group->first = 100;
         topic_offer(topic, make_change(2));
         break;
-    case CHANNEL_UNCOUNTED:
+    case FRAME_LOG_UNCOUNTED:
         subscription->knowledge.full = true;
         subscription->reader->pull(subscription);
         topic_offer(topic, change);
@@ -454,13 +454,13 @@ static void break_reader(int fault)
         read_task_take(subscription);
         break;
     case NO_CHANNEL:
-        subscription->live.in_channel = true;
+        subscription->live.in_frame_log = true;
         subscription->reader->pull(subscription);
         break;
     case CURSOR_BACK:
-        topic->channel_on = true;
-        channel_init(&topic->channel, 0);
-        subscription->live.in_channel = true;
+        topic->frame_log_on = true;
+        frame_log_init(&topic->frame_log, 0);
+        subscription->live.in_frame_log = true;
         subscription->cursor = 5;
         subscription->reader->pull(subscription);
         break;
@@ -575,7 +575,7 @@ static const struct broken_case cases[] = {
     {break_end, DROPS_UNCOUNTED, "subscription->subscriber->count > 0"},
 
     {break_topic, RESTS_IN_LOG, "subscription->reading == READER_LIVE"},
-    {break_topic, RESTS_BEHIND, "subscription->cursor >= subscription->topic->hub->ring.last"},
+    {break_topic, RESTS_BEHIND, "subscription->cursor >= subscription->topic->hub->backlog.last"},
     {break_topic, JOINS_TWICE, "!subscription->group && !subscription->member"},
     {break_topic, LEAVES_ANOTHER, "subscription->topic == topic && topic->subscriptions > 0"},
     {break_topic, LEAVES_UNCOUNTED, "subscription->topic == topic && topic->subscriptions > 0"},
@@ -587,7 +587,8 @@ static const struct broken_case cases[] = {
     {break_topic, OFFERED_BEYOND, "topic->offered <= head"},
     {break_topic, KEYS_BACK, "!group->count || group->ids[group->first + group->count - 1] < id"},
     {break_topic, KEYS_BEYOND, "group->first + group->count <= group->capacity"},
-    {break_topic, CHANNEL_UNCOUNTED, "hub->topics.channel_bytes + topic->channel.bytes >= before"},
+    {break_topic, FRAME_LOG_UNCOUNTED,
+     "hub->topics.channel_bytes + topic->frame_log.bytes >= before"},
     {break_topic, ENDS_WITH_GROUP, "!topic->unkeyed && !topic->groups.count"},
     {break_topic, ENDS_WITH_WINDOW,
      "link_alone(&topic->resting) && link_alone(&topic->list_windows)"},
@@ -597,7 +598,7 @@ static const struct broken_case cases[] = {
     {break_hub, HUB_ENDS_WITH_CHANNEL, "!hub->topics.channel_bytes && !hub->grown_pages"},
     {break_hub, HUB_ENDS_WITH_PAGES, "!hub->topics.channel_bytes && !hub->grown_pages"},
     {break_hub, HEAD_BACK, "seq_compare(hub->head, commit->head) <= 0"},
-    {break_hub, HEAD_BEYOND, "hub->ring.last == commit->last_change"},
+    {break_hub, HEAD_BEYOND, "hub->backlog.last == commit->last_change"},
     {break_hub, WAITS_UNCOUNTED, "hub->exports.waiting >= waited_for"},
     {break_hub, STOPS_UNCOUNTED, "hub->exports.waiting > 0"},
 
@@ -606,7 +607,7 @@ static const struct broken_case cases[] = {
     {break_reader, TASK_BACK_TWICE, "subscription->task == task && !task->returned"},
     {break_reader, PAGE_BACK, "subscription->cursor <= page->to"},
     {break_reader, TASK_TAKEN_FROM_ANOTHER, "task->subscription == subscription"},
-    {break_reader, NO_CHANNEL, "subscription->topic->channel_on"},
+    {break_reader, NO_CHANNEL, "subscription->topic->frame_log_on"},
     {break_reader, CURSOR_BACK, "subscription->cursor <= subscription->live.place.id"},
     {break_reader, ROWS_BACK, "batch->end.rows >= subscription->snapshot.place.rows"},
     {break_reader, BATCH_FREED, "batch->references > 0"},

@@ -125,7 +125,7 @@ static struct read_job *begin_refresh(void)
 /* The member asks a refresh for what it lacks. */
 static void fall_behind(void)
 {
-    subscription->member->in_channel = false;
+    subscription->member->in_frame_log = false;
     subscriber_ready(subscription);
     pull_all();
     assert_non_null(subscription->member->request);
@@ -279,7 +279,7 @@ enum {
     FILLS_MEANWHILE,
     VERSION_BACK,
     VERSION_OF_ANOTHER,
-    CHANNEL_AHEAD,
+    FRAME_LOG_AHEAD,
     RETURNED_TWICE,
     SERVED_UNTAKEN,
     TAKEN_UNCOUNTED
@@ -320,8 +320,8 @@ static void break_refresh(int fault)
     if (fault == VERSION_BACK)
         window->published.version = 1000;
     window->content.version += fault == VERSION_OF_ANOTHER;
-    if (fault == CHANNEL_AHEAD)
-        window->channel.head = 1000;
+    if (fault == FRAME_LOG_AHEAD)
+        window->frame_log.head = 1000;
     bring_back(job);
 }
 
@@ -478,7 +478,7 @@ static void break_member(int fault)
         window_reader.pull(subscription);
         break;
     case NO_CHANNEL:
-        window->channel_on = false;
+        window->frame_log_on = false;
         window_reader.pull(subscription);
         break;
     case VERSION_AHEAD:
@@ -486,7 +486,7 @@ static void break_member(int fault)
         window_reader.pull(subscription);
         break;
     case STATES_WITHOUT_CHANNEL:
-        window->channel_on = false;
+        window->frame_log_on = false;
         window_state_due(subscription);
         break;
     case STATES_WITHOUT_KEY:
@@ -600,7 +600,7 @@ static const struct broken_case cases[] = {
     {break_refresh, FILLS_MEANWHILE, "result->window->busy == WINDOW_REFRESHED"},
     {break_refresh, VERSION_BACK, "window->published.version <= result->version"},
     {break_refresh, VERSION_OF_ANOTHER, "window->content.version == result->version"},
-    {break_refresh, CHANNEL_AHEAD, "window->channel.head + result->differs <= result->version"},
+    {break_refresh, FRAME_LOG_AHEAD, "window->frame_log.head + result->differs <= result->version"},
     {break_refresh, RETURNED_TWICE, "request->stage == REQUEST_TAKEN"},
     {break_refresh, SERVED_UNTAKEN, "request->stage == REQUEST_TAKEN"},
     {break_refresh, TAKEN_UNCOUNTED, "request->window->request_count > 0"},
@@ -632,10 +632,10 @@ static const struct broken_case cases[] = {
     {break_member, ASKS_TWICE, "!member->request && subscription->has_slot"},
     {break_member, NEGATIVE_ROWS, "request->rows >= 0"},
     {break_member, NO_REQUEST, "request && request->subscription == subscription"},
-    {break_member, SNAPSHOT_AHEAD, "window->snapshot.version <= window->channel.head"},
-    {break_member, NO_CHANNEL, "behind || window->channel_on"},
+    {break_member, SNAPSHOT_AHEAD, "window->snapshot.version <= window->frame_log.head"},
+    {break_member, NO_CHANNEL, "behind || window->frame_log_on"},
     {break_member, VERSION_AHEAD, "member->version <= member->place.id"},
-    {break_member, STATES_WITHOUT_CHANNEL, "behind || window->channel_on"},
+    {break_member, STATES_WITHOUT_CHANNEL, "behind || window->frame_log_on"},
     {break_member, STATES_WITHOUT_KEY, "subscription->member->window->spec.key.data"},
     {break_member, FREED_WHILE_TAKEN, "request->stage != REQUEST_TAKEN && !request->drafts"},
     {break_member, DONE_WHILE_TAKEN, "request->stage == REQUEST_RETURNED"},

@@ -1,14 +1,14 @@
 /*
- * bus: the newest changes in memory. A change is immutable and counted; the ring holds the last
- * ones by id; a channel holds what one view's subscribers get, as ready bytes in blocks. Nobody
- * queues anything per subscriber: a subscriber is a cursor into a channel or into the ring, and
- * one that falls off the tail is served from the database until it has caught up.
+ * backlog: the newest changes in memory. A change is immutable and counted; the backlog holds the
+ * last ones by id; a frame log holds what one view's subscribers get, as ready bytes in blocks.
+ * Nobody queues anything per subscriber: a subscriber is a cursor into a frame log or into the
+ * backlog, and one that falls off the tail is served from the database until it has caught up.
  *
- * Changes are made on the writer thread; ring, channels and cursors belong to the loop thread.
- * bus knows bytes and integers only; what the bytes mean is its users' business.
+ * Changes are made on the writer thread; backlog, frame logs and cursors belong to the loop thread.
+ * backlog knows bytes and integers only; what the bytes mean is its users' business.
  */
-#ifndef BUS_BUS_H
-#define BUS_BUS_H
+#ifndef BACKLOG_BACKLOG_H
+#define BACKLOG_BACKLOG_H
 
 #include "base/base.h"
 #include "base/row_operation.h"
@@ -102,10 +102,10 @@ static inline struct span change_scope_left(const struct change *change)
 /* Bytes that it takes in its slab. */
 size_t change_memory(const struct change *change);
 
-/* ---- the ring ---- */
+/* ---- the backlog ---- */
 
 /* The newest changes, ids without a gap from first to last. */
-struct ring {
+struct change_backlog {
     struct change **slots; /* by id, modulo capacity */
     size_t capacity;       /* a power of two, or 0 */
     int64_t first, last;   /* ids held; first == last + 1 when empty */
@@ -113,60 +113,60 @@ struct ring {
 };
 
 /* Empty; the next change to come has id `last` + 1. */
-void ring_init(struct ring *ring, int64_t last, size_t max_bytes);
-void ring_fini(struct ring *ring);
+void backlog_init(struct change_backlog *backlog, int64_t last, size_t max_bytes);
+void backlog_fini(struct change_backlog *backlog);
 /* Append, taking over the caller's reference; its id must be last + 1. Drops the oldest beyond
- * max_bytes, but always keeps the newest. When memory runs out the ring becomes empty behind this
- * change (subscribers then catch up from the database), so it never fails. */
-void ring_add(struct ring *ring, struct change *change);
+ * max_bytes, but always keeps the newest. When memory runs out the backlog becomes empty behind
+ * this change (subscribers then catch up from the database), so it never fails. */
+void backlog_add(struct change_backlog *backlog, struct change *change);
 /* The change with that id, borrowed, or NULL when it is not held. */
-struct change *ring_get(const struct ring *ring, int64_t id);
+struct change *backlog_get(const struct change_backlog *backlog, int64_t id);
 
-/* ---- channels ---- */
+/* ---- frame logs ---- */
 
 struct block;
 
 /* A run of ready bytes in commit order, one or more frames per change. */
-struct channel {
+struct frame_log {
     struct block **blocks; /* by number, modulo capacity */
     size_t capacity;       /* a power of two, or 0 */
     uint64_t first, next;  /* numbers held: first … next - 1 */
-    int64_t start;         /* every change with a greater id that this channel shows is in it */
+    int64_t start;         /* every change with a greater id that this frame log shows is in it */
     int64_t head;          /* the newest change that was offered to it, shown or not */
     size_t bytes;          /* held in blocks */
 };
 
-/* A place in a channel: everything up to change `id` was taken. */
-struct channel_cursor {
+/* A place in a frame log: everything up to change `id` was taken. */
+struct frame_log_cursor {
     uint64_t block; /* number */
     uint32_t offset;
     int64_t id;
 };
 
-enum { CHANNEL_BLOCK = 32 * 1024 };
+enum { FRAME_LOG_BLOCK = 32 * 1024 };
 
 /* Empty, as of change `head`: changes from head + 1 on will be offered. */
-void channel_init(struct channel *channel, int64_t head);
-void channel_fini(struct channel *channel);
+void frame_log_init(struct frame_log *frame_log, int64_t head);
+void frame_log_fini(struct frame_log *frame_log);
 /* The frames of change `id`, ready bytes that end at a frame boundary. false when out of memory;
- * then the channel is emptied, and its cursors fall behind. */
-bool channel_add(struct channel *channel, int64_t id, struct span frames);
-/* The change was offered and this channel shows nothing of it. */
-void channel_pass(struct channel *channel, int64_t id);
+ * then the frame log is emptied, and its cursors fall behind. */
+bool frame_log_add(struct frame_log *frame_log, int64_t id, struct span frames);
+/* The change was offered and this frame log shows nothing of it. */
+void frame_log_pass(struct frame_log *frame_log, int64_t id);
 /* Drop the oldest block; false when there is none but the newest. */
-bool channel_drop_oldest(struct channel *channel);
+bool frame_log_drop_oldest(struct frame_log *frame_log);
 /* Drop everything: cursors that are not at the head fall behind. */
-void channel_clear(struct channel *channel);
-/* Place the cursor just behind change `id`; false when the channel does not reach back so far. */
-bool channel_seek(const struct channel *channel, int64_t id, struct channel_cursor *cursor);
+void frame_log_clear(struct frame_log *frame_log);
+/* Place the cursor just behind change `id`; false when the frame log does not reach back so far. */
+bool frame_log_seek(const struct frame_log *frame_log, int64_t id, struct frame_log_cursor *cursor);
 /*
  * The bytes from the cursor to the end of its block, at a frame boundary at both ends; the cursor
  * moves behind them. Empty when it is at the head. *behind is set when what it stood at is gone.
- * The bytes are borrowed until the channel changes. The frames of a change larger than
- * CHANNEL_BLOCK come alone, and *whole (else NULL) is the text that holds them: with a reference
- * to it they can be sent in pieces while the channel goes on.
+ * The bytes are borrowed until the frame log changes. The frames of a change larger than
+ * FRAME_LOG_BLOCK come alone, and *whole (else NULL) is the text that holds them: with a reference
+ * to it they can be sent in pieces while the frame log goes on.
  */
-struct span channel_take(const struct channel *channel, struct channel_cursor *cursor, bool *behind,
-                         struct text **whole);
+struct span frame_log_take(const struct frame_log *frame_log, struct frame_log_cursor *cursor,
+                           bool *behind, struct text **whole);
 
 #endif

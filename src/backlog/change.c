@@ -4,7 +4,7 @@
  * Invariant: a slab's count is one for each change in it that is not given back yet, and one more
  * while its maker may put further changes into it.
  */
-#include "bus/bus.h"
+#include "backlog/backlog.h"
 
 #include "base/invariant.h"
 
