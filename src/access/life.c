@@ -127,7 +127,7 @@ bool access_apply(struct access *access, struct access_rules *rules, struct erro
     bool reachable = !rules->auth.jwks_url || access->context.outbound;
     if (!set_url(access, &rules->auth, reachable)) {
         access_rules_free(rules);
-        return error_set(error, ERROR_MEMORY, "out of memory for who may come in");
+        return error_set(error, ERROR_MEMORY, "out of memory for the rules of access");
     }
     access->rules = rules;
     if (!take_keys(access, error)) {

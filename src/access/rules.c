@@ -32,7 +32,7 @@ struct access_rules *access_rules_new(const struct config *config, struct error 
 {
     struct access_rules *rules = memory_new(sizeof *rules);
     if (!rules || !copy_texts(rules, config))
-        error_set(error, ERROR_MEMORY, "out of memory for who may come in");
+        error_set(error, ERROR_MEMORY, "out of memory for the rules of access");
     else if (credentials_read(&rules->credentials, config, error))
         return rules;
     access_rules_free(rules);

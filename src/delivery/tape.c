@@ -28,7 +28,7 @@ static bool check(const struct wire_subscribe *message, struct error *error)
                         : message->snapshot_limit >= 0 ? "snapshotLimit"
                                                        : NULL;
     return !wrong || error_set(error, ERROR_INVALID_PARAMETER,
-                               "'%s' is not for view '%.128s': its events are told one by one",
+                               "'%s' is not for view '%.128s': it sends each event by itself",
                                wrong, message->view);
 }
 
