@@ -29,6 +29,7 @@ static bool tell_frames(struct window_since *since, struct window_request *reque
                error_set(&since->reading->result->error, ERROR_MEMORY,
                          "out of memory while resuming a window");
     request->rows = frames.sink.rows;
+    since->sink = NULL;
     row_frames_fini(&frames);
     return done;
 }

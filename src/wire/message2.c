@@ -161,7 +161,7 @@ static const char *wrong_with_id(struct span id)
 /* An id that no answer can name is not kept. */
 static char *read_id(struct reading *reading, uint32_t object, const char **wrong)
 {
-    struct error ignored;
+    struct error ignored = {.code = ERROR_NONE};
     struct reading quiet = {.doc = reading->doc, .error = &ignored};
     uint32_t value = doc_member(reading->doc, object, "subscriptionId");
     char *id = value == DOC_NONE ? NULL : read_text(&quiet, value, "subscriptionId");
