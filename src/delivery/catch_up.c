@@ -282,6 +282,8 @@ void log_overlap(struct subscription *subscription, int64_t target, struct seq s
 void log_begin(struct subscription *subscription, int64_t from)
 {
     subscription->cursor = from;
+    /* All so far is in the database; what is missed from now on may come behind the last page. */
+    subscription->live.missed = false;
     subscription->log.page_growth = 0;
     subscription->log.true_from = 0;
 }

@@ -52,7 +52,7 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views,
     map_init(&hub->topics.by_name, topic_key);
     map_init(&hub->row_scopes, row_scope_name);
     link_init(&hub->topics.touched);
-    link_init(&hub->topics.long_channels);
+    link_init(&hub->topics.long_frame_logs);
     link_init(&hub->subscribers);
     buffer_init(&hub->scratch.frame, UINT32_MAX);
     buffer_init(&hub->scratch.shown, UINT32_MAX);

@@ -186,10 +186,10 @@ struct export_registry {
 };
 
 struct topic_registry {
-    struct map by_name;        /* struct topic */
-    struct link touched;       /* topic.in_touched: those that the present commit touched */
-    size_t channel_bytes;      /* of the frame logs of all */
-    struct link long_channels; /* topic.in_long: those that can drop their oldest block */
+    struct map by_name;          /* struct topic */
+    struct link touched;         /* topic.in_touched: those that the present commit touched */
+    size_t channel_bytes;        /* of the frame logs of all */
+    struct link long_frame_logs; /* topic.in_long: those that can drop their oldest block */
 };
 
 /* Room for bytes in the making, until the next time. */

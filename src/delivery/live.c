@@ -3,7 +3,7 @@
 #include "delivery/hub_internal.h"
 
 /* Try to go on from the frame log: for those who know every key and want all of the view. */
-static void enter_channel(struct subscription *subscription)
+static void enter_frame_log(struct subscription *subscription)
 {
     struct topic *topic = subscription->topic;
     struct hub *hub = topic->hub;
@@ -18,7 +18,7 @@ static void enter_channel(struct subscription *subscription)
         frame_log_seek(&topic->frame_log, subscription->cursor, &subscription->live.place);
 }
 
-static struct reader_step pull_channel(struct subscription *subscription)
+static struct reader_step pull_frame_log(struct subscription *subscription)
 {
     struct reader_step step = {.then = STEP_MORE};
     bool behind;
@@ -91,7 +91,7 @@ static bool gather_all(struct subscription *subscription)
 }
 
 /* Put together for this subscriber alone; large results are kept so that they go in pieces. */
-static struct reader_step pull_ring(struct subscription *subscription)
+static struct reader_step pull_backlog(struct subscription *subscription)
 {
     struct hub *hub = subscription->topic->hub;
     struct reader_step step = {.then = STEP_MORE}; /* also when nothing of it was for this view */
@@ -115,12 +115,11 @@ static struct reader_step pull_ring(struct subscription *subscription)
 void live_begin(struct subscription *subscription, int64_t from)
 {
     subscription->cursor = from;
-    subscription->live.missed = false;
     if (!subscription->knowledge.full && !subscription->knowledge.begun)
         subscription_know(subscription, (struct knowledge){.begun = true, .since = from});
 }
 
-static bool is_in_ring(const struct subscription *subscription)
+static bool is_in_backlog(const struct subscription *subscription)
 {
     const struct change_backlog *backlog = &subscription->topic->hub->backlog;
     return subscription->cursor + 1 >= backlog->first &&
@@ -133,9 +132,9 @@ static struct reader_step pull(struct subscription *subscription)
     struct hub *hub = subscription->topic->hub;
     topic_pass(subscription->topic);
     if (!subscription->live.in_frame_log)
-        enter_channel(subscription);
+        enter_frame_log(subscription);
     if (subscription->live.in_frame_log) {
-        struct reader_step step = pull_channel(subscription);
+        struct reader_step step = pull_frame_log(subscription);
         if (step.bytes.length || step.text)
             return step;
     }
@@ -143,8 +142,8 @@ static struct reader_step pull(struct subscription *subscription)
         topic_rest(subscription);
         return (struct reader_step){.then = STEP_IDLE};
     }
-    if (is_in_ring(subscription) && !subscription->live.missed)
-        return pull_ring(subscription);
+    if (is_in_backlog(subscription) && !subscription->live.missed)
+        return pull_backlog(subscription);
     counter_add(&hub->metrics.catch_ups, 1);
     return (struct reader_step){
         .then = STEP_NEXT, .next = READER_LOG, .from = subscription->cursor};

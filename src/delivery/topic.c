@@ -77,7 +77,7 @@ struct topic *topic_get(const struct subscriber *subscriber, const struct view *
 /* ---- the frame log ---- */
 
 /* The frame log had so many bytes before something was done to it. */
-static void count_channel(struct topic *topic, size_t before)
+static void count_frame_log(struct topic *topic, size_t before)
 {
     struct hub *hub = topic->hub;
     bool is_long = topic->frame_log.next - topic->frame_log.first >= 2;
@@ -86,19 +86,19 @@ static void count_channel(struct topic *topic, size_t before)
     if (is_long != link_alone(&topic->in_long))
         return;
     if (is_long)
-        link_append(&hub->topics.long_channels, &topic->in_long);
+        link_append(&hub->topics.long_frame_logs, &topic->in_long);
     else
         link_remove(&topic->in_long);
 }
 
-static void end_channel(struct topic *topic)
+static void end_frame_log(struct topic *topic)
 {
     size_t before = topic->frame_log.bytes;
     if (!topic->frame_log_on)
         return;
     frame_log_fini(&topic->frame_log);
     topic->frame_log_on = false;
-    count_channel(topic, before);
+    count_frame_log(topic, before);
 }
 
 void topic_pass(struct topic *topic)
@@ -111,17 +111,17 @@ void topic_pass(struct topic *topic)
 void topics_trim(struct hub *hub)
 {
     while (hub->topics.channel_bytes > hub->options.channel_bytes &&
-           !link_alone(&hub->topics.long_channels)) {
-        struct link *link = hub->topics.long_channels.next;
+           !link_alone(&hub->topics.long_frame_logs)) {
+        struct link *link = hub->topics.long_frame_logs.next;
         struct topic *fullest = LINK_OWNER(struct topic, in_long, link);
-        for (; link != &hub->topics.long_channels; link = link->next) {
+        for (; link != &hub->topics.long_frame_logs; link = link->next) {
             struct topic *topic = LINK_OWNER(struct topic, in_long, link);
             if (topic->frame_log.bytes > fullest->frame_log.bytes)
                 fullest = topic;
         }
         size_t before = fullest->frame_log.bytes;
         frame_log_drop_oldest(&fullest->frame_log);
-        count_channel(fullest, before);
+        count_frame_log(fullest, before);
     }
 }
 
@@ -133,7 +133,7 @@ static void topic_free(struct topic *topic)
     link_remove(&topic->in_export);
     link_remove(&topic->in_touched);
     label_index_remove(&topic->export->by_label, &topic->labels);
-    end_channel(topic);
+    end_frame_log(topic);
     map_fini(&topic->groups);
     row_scope_unref(topic->scope);
     view_unref(topic->view);
@@ -286,7 +286,7 @@ void topic_leave(struct topic *topic, struct subscription *subscription)
             group_free(subscription->group);
         subscription->group = NULL;
     } else if (--topic->unkeyed == 0) {
-        end_channel(topic);
+        end_frame_log(topic);
     }
     topic->hub->subscription_count--;
     topic->subscriptions--;
@@ -295,7 +295,7 @@ void topic_leave(struct topic *topic, struct subscription *subscription)
 
 /* ---- a commit ---- */
 
-static void topic_offer_channel(struct topic *topic, const struct change *change)
+static void topic_offer_frame_log(struct topic *topic, const struct change *change)
 {
     struct hub *hub = topic->hub;
     size_t before = topic->frame_log.bytes;
@@ -309,7 +309,7 @@ static void topic_offer_channel(struct topic *topic, const struct change *change
     } else if (hub->scratch.frame.length) {
         frame_log_add(&topic->frame_log, change->id, buffer_span(&hub->scratch.frame));
     }
-    count_channel(topic, before);
+    count_frame_log(topic, before);
 }
 
 /* Nothing at all happens for who must not see the row. */
@@ -332,7 +332,7 @@ void topic_offer(struct topic *topic, const struct change *change)
     if (link_alone(&topic->in_touched))
         link_append(&topic->hub->topics.touched, &topic->in_touched);
     if (topic->frame_log_on)
-        topic_offer_channel(topic, change);
+        topic_offer_frame_log(topic, change);
     if (!topic->groups.count)
         return;
     struct key_group *group = map_get(&topic->groups, change_key(change));

@@ -42,7 +42,7 @@ struct topic {
     size_t unkeyed;           /* subscriptions without a key, to the whole view */
     bool frame_log_on;        /* while there are such */
     struct frame_log frame_log;
-    struct link in_long; /* hub.topics.long_channels */
+    struct link in_long; /* hub.topics.long_frame_logs */
     struct link resting; /* unkeyed subscriptions at the head */
     struct map groups;   /* struct key_group by key */
     size_t name_length;
