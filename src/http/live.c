@@ -30,6 +30,16 @@ bool http_live_wants(const struct http *http, const struct net_connection *conne
            http_head_has_word(net_request(connection), "accept", STREAM_TYPE);
 }
 
+/* Only the head is asked for. */
+static bool may_read(struct http *http, struct net_connection *connection, struct error *error)
+{
+    struct principal principal;
+    bool may = access_enter(http->frontend->access, connection, PERMISSION_READ, &principal, error);
+    if (may)
+        principal_fini(&principal);
+    return may;
+}
+
 static bool start(struct http *http, struct net_connection *connection,
                   const struct wire_message *message, struct error *error)
 {
@@ -50,10 +60,11 @@ void http_live_request(struct http *http, struct net_connection *connection, str
     struct wire_message message;
     struct error error;
     struct span last_id = net_header(connection, "last-event-id");
-    bool begun = http_views_read_query(connection, view, last_id, &message, &error);
+    bool begun = http_views_read_query(connection, view, last_id, false, &message, &error);
     if (begun) {
-        begun = net_request(connection)->method == HTTP_HEAD ||
-                start(http, connection, &message, &error);
+        begun = net_request(connection)->method == HTTP_HEAD
+                    ? may_read(http, connection, &error)
+                    : start(http, connection, &message, &error);
         wire_message_fini(&message);
     }
     if (begun)

@@ -196,7 +196,7 @@ static bool read_argument(struct http_query *query, struct span argument, bool h
                          "allowed",
                          argument.length, ARGUMENT_BYTES - 1);
     return access_is_token(argument, &token) || (has_cursor && is_cursor(argument)) ||
-           is_wait(argument) || http_query_add(query, argument, error);
+           http_query_add(query, argument, error);
 }
 
 /* A browser would not come again after an error, so an id that is none of ours counts as a cursor
@@ -217,7 +217,8 @@ static bool add_last_id(struct http_query *query, struct span id, struct error *
 }
 
 bool http_views_read_query(const struct net_connection *connection, struct span view,
-                           struct span last_id, struct wire_message *message, struct error *error)
+                           struct span last_id, bool waits, struct wire_message *message,
+                           struct error *error)
 {
     char room[HTTP_TARGET_LIMIT];
     struct span query = net_request(connection)->query, argument;
@@ -226,7 +227,7 @@ bool http_views_read_query(const struct net_connection *connection, struct span 
     http_query_init(&read, view);
     bool good = !last_id.data || add_last_id(&read, last_id, error);
     while (good && (argument = http_next_argument(query, &at, room)).data)
-        good = read_argument(&read, argument, last_id.data, error);
+        good = (waits && is_wait(argument)) || read_argument(&read, argument, last_id.data, error);
     good = good && http_query_end(&read, message, error);
     http_query_fini(&read);
     return good;
@@ -265,12 +266,15 @@ static bool read_wait(const struct net_connection *connection, int *seconds, str
 {
     char room[HTTP_TARGET_LIMIT];
     struct span query = net_request(connection)->query, argument;
-    size_t at = 0;
+    size_t at = 0, name = strlen("wait=");
+    bool is_given = false;
     *seconds = 0;
     while ((argument = http_next_argument(query, &at, room)).data) {
-        size_t name = strlen("wait=");
         if (!is_wait(argument))
             continue;
+        if (is_given)
+            return error_set(error, ERROR_INVALID_PARAMETER, "'wait' is given twice");
+        is_given = true;
         for (size_t i = name; i < argument.length && *seconds <= HTTP_WAIT_SECONDS; i++)
             *seconds = isdigit((unsigned char)argument.data[i])
                            ? *seconds * 10 + (argument.data[i] - '0')
@@ -296,7 +300,10 @@ static struct http_request *begin(struct http *http, struct net_connection *conn
 static void read_again(struct http_request *request)
 {
     struct error error;
-    if (!start_read(request->http, request, http_wait_message(request), &error))
+    /* Its token may have run out, or been revoked, while it waited. */
+    if (!access_still_holds(request->http->frontend->access, &request->principal, PERMISSION_READ,
+                            &error) ||
+        !start_read(request->http, request, http_wait_message(request), &error))
         http_request_respond_error(request, &error);
 }
 
@@ -321,7 +328,7 @@ static void answer_view(struct http *http, struct net_connection *connection, st
         return;
     }
     if (!http_admit(http, &principal, HTTP_READ, &error) ||
-        !http_views_read_query(connection, view, span_make(NULL, 0), &message, &error)) {
+        !http_views_read_query(connection, view, span_make(NULL, 0), true, &message, &error)) {
         principal_fini(&principal);
         http_respond_error(connection, &error, NULL);
         return;

@@ -31,14 +31,24 @@ struct wire_events {
 
 /* ---- life ---- */
 
+/* Its buffers, which are empty then. */
+static void release(struct wire_events *events)
+{
+    buffer_fini(&events->frames);
+    buffer_fini(&events->plain);
+    buffer_fini(&events->out);
+    buffer_init(&events->frames, SIZE_MAX);
+    buffer_init(&events->plain, WIRE_FRAGMENT);
+    buffer_init(&events->out, SIZE_MAX);
+    events->at = 0;
+}
+
 struct wire_events *wire_events_new(void)
 {
     struct wire_events *events = memory_new(sizeof *events);
     if (!events)
         return NULL;
-    buffer_init(&events->frames, SIZE_MAX);
-    buffer_init(&events->plain, WIRE_FRAGMENT);
-    buffer_init(&events->out, SIZE_MAX);
+    release(events);
     return events;
 }
 
@@ -54,9 +64,7 @@ void wire_events_free(struct wire_events *events)
     if (!events)
         return;
     end_inflating(events);
-    buffer_fini(&events->frames);
-    buffer_fini(&events->plain);
-    buffer_fini(&events->out);
+    release(events);
     memory_free(events);
 }
 
@@ -68,6 +76,10 @@ bool wire_events_wait(const struct wire_events *events)
 bool wire_events_take(struct wire_events *events, struct span frames)
 {
     INVARIANT(!wire_events_wait(events));
+    if (!frames.length) { /* nothing is told for now: most streams are silent most of the time */
+        release(events);
+        return true;
+    }
     buffer_clear(&events->frames);
     events->at = 0;
     return buffer_add_span(&events->frames, frames);

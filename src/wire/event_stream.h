@@ -4,7 +4,8 @@
  * the message itself, and its id the cursor, where the message has one.
  *
  * Invariants:
- *   1. What a stream holds is bounded: the frames of one pull, and about twice WIRE_FRAGMENT.
+ *   1. What a stream holds is bounded: the frames of one pull, and about twice WIRE_FRAGMENT. A
+ *      silent one holds nothing of these.
  *   2. An event's data has no line break, because messages are canonical JSON.
  */
 #ifndef WIRE_EVENT_STREAM_H
@@ -17,7 +18,8 @@ struct wire_events; /* of one client */
 /* NULL when out of memory. */
 struct wire_events *wire_events_new(void);
 void wire_events_free(struct wire_events *events);
-/* Take ready bytes, whole frames, which are copied; what was taken before has been given. False
+/* Take ready bytes, whole frames, which are copied; what was taken before has been given. None: the
+ * stream is silent for now. False
  * when out of memory. */
 bool wire_events_take(struct wire_events *events, struct span frames);
 /* The next bytes of what was taken; empty: all was given. Borrowed until the next call. False when

@@ -115,7 +115,7 @@ test('what cannot be told is refused before the stream begins, so that a browser
   await post(server, m('k', { n: 9 }));
   for (const [path, status, code] of [
     ['E/nothing/live', 404, 'view-not-found'], ['E/state', 400, 'invalid-parameter'], ['E/list?take=x', 400, 'invalid-parameter'],
-    ['E/list?what=1', 400, 'invalid-parameter'], ['E/top?take=0', 400, 'invalid-parameter'],
+    ['E/list?what=1', 400, 'invalid-parameter'], ['E/list?wait=5', 400, 'invalid-parameter'], ['E/top?take=0', 400, 'invalid-parameter'],
   ]) {
     const answer = await live(t, server, path);
     assert.equal(answer.status, status, `${path}: ${answer.text}`);
@@ -150,6 +150,7 @@ test('a token is asked for, and its end ends the stream, with the reason', async
   const answer = await http(`${server.http}/v1/mutations`, { method: 'POST', body: JSON.stringify(m('k', { n: 9 })), headers: bearer(token) });
   assert.equal(answer.status, 200, answer.text);
   assert.equal((await live(t, server, 'E/list')).status, 401);
+  assert.equal((await http(`${server.http}/v1/views/E/list/live`, { method: 'HEAD' })).status, 401);
   assert.equal((await live(t, server, 'E/list', { headers: bearer(tokenOf(key, { scope: 'write' })) })).status, 403);
   const soon = await live(t, server, 'E/list', { headers: bearer(tokenOf(key, { exp: Math.floor(Date.now() / 1000) + 2 })) });
   await soon.complete();
@@ -215,6 +216,18 @@ test('a client that reads slowly gets all of a large view, and the server holds 
   const rows = (await streams[0].complete()).flatMap(({ json }) => json.data ?? []);
   assert.equal(rows.length, 60);
   for (const { key, data } of rows) assert.equal(data.text, key.slice(1).repeat(200_000), key);
+});
+
+test('a silent stream holds next to nothing, however much it told before', async (t) => {
+  const STREAMS = 300;
+  const server = await Server.forTest(t, { config: { ...CONFIG, max_connections: STREAMS + 10 } });
+  await postAll(server, range(60, (i) => m(`k${i}`, { n: i, text: String(i).repeat(5000) })), 10);
+  const before = server.memory();
+  /* One after the other, so that each uses what the one before it gave back. */
+  for (let i = 0; i < STREAMS; i++) await (await live(t, server, 'E/list')).complete();
+  await http(`${server.http}/v1/views/E/top`);
+  const each = (server.memory() - before) / STREAMS;
+  assert.ok(each < 30 * 1024, `${Math.round(each / 1024)} KiB for each of ${STREAMS} silent streams`);
 });
 
 test('hang-ups at any moment leave nothing behind', async (t) => {

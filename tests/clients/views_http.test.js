@@ -11,6 +11,7 @@ import { gunzipSync } from 'node:zlib';
 import { clientFor } from './lib/client.js';
 import { http, post, postAll } from './lib/feed.js';
 import { ROOT, Server, within } from './lib/server.js';
+import { bearer, newKey, tokenOf, unixNow } from './lib/token.js';
 
 const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
 const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
@@ -479,6 +480,7 @@ test('what is new already is answered at once; so is a cursor of no use, and a f
     assert.ok((await rows(server, path.split('?')[0], Object.fromEntries(new URLSearchParams(path.split('?')[1])))).json.rows.length > 0, path);
   for (const wait of ['61', '-1', '1.5', 'x', '', '99999999999999999999'])
     await refused(server, `/v1/views/E/list?wait=${wait}`, 400, 'invalid-parameter', /'wait'/);
+  await refused(server, '/v1/views/E/list?wait=1&wait=2', 400, 'invalid-parameter', /'wait' is given twice/);
 });
 
 test('without a change the answer comes when the time is over; with If-None-Match it is a 304', async (t) => {
@@ -516,4 +518,17 @@ test('those that wait are counted as connections, go when their client goes, and
   const answer = await asked.answer;
   assert.equal(answer.status, 503);
   assert.equal(answer.json.code, 'shutting-down');
+});
+
+test('a token that runs out while its request waits reads nothing more', async (t) => {
+  const key = newKey();
+  const server = await Server.forTest(t, { config: { ...STRONGEST, auth: { mode: 'signed', keys: [key.x] } } });
+  const feed = (mutation) => http(`${server.http}/v1/mutations`, { method: 'POST', body: JSON.stringify(mutation), headers: bearer(tokenOf(key)) });
+  const { seq } = (await feed(m('a', { n: 1 }))).json;
+  const asked = waiting(server, `/v1/views/E/list?wait=60&after=${seq}`, bearer(tokenOf(key, { exp: unixNow() + 2 })));
+  await new Promise((done) => setTimeout(done, 3000));
+  assert.equal(asked.done, false);
+  assert.equal((await feed(m('b', { n: 2 }))).status, 200);
+  const answer = await asked.answer;
+  assert.deepEqual([answer.status, answer.json.code, answer.json.rows], [401, 'token-expired', undefined]);
 });
