@@ -123,6 +123,9 @@ bool subscriber_sees_same(const struct subscriber *subscriber, struct auth_ident
 const struct wire_encoding *hub_bodies(const struct hub *hub);
 /* A message came that does not reach the hub. */
 void hub_count_message(struct hub *hub, bool refused);
+/* One that was counted is refused after all. `subscribes`: it would have made a subscription, and
+ * never reached the hub. */
+void hub_count_refusal(struct hub *hub, bool subscribes);
 /* A text message from the client. A fault of it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* The same for one that was read already; an error is returned and not answered. */

@@ -47,6 +47,7 @@ static void refuse(struct subscription *subscription)
         phase_refuse_cursor(subscription);
         return;
     }
+    counter_add(&subscription->subscriber->hub->metrics.subscriptions_refused, 1);
     tape_tell_refusal(subscription);
     subscription_close(subscription);
 }

@@ -312,6 +312,12 @@ void hub_count_message(struct hub *hub, bool refused)
     counter_add(&hub->metrics.messages_refused, refused);
 }
 
+void hub_count_refusal(struct hub *hub, bool subscribes)
+{
+    counter_add(&hub->metrics.messages_refused, 1);
+    counter_add(&hub->metrics.subscriptions_refused, subscribes);
+}
+
 size_t subscriber_subscriptions(const struct subscriber *subscriber)
 {
     return subscriber->count;

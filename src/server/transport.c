@@ -76,8 +76,9 @@ static bool may_upgrade(struct frontend *frontend, struct net_connection *connec
 static struct session *new_session(struct frontend *frontend, struct net_connection *connection,
                                    enum permission permission, struct principal *principal)
 {
-    return permission == PERMISSION_FEED ? session_ingest_new(frontend, connection, principal)
-                                         : session_subscriber_new(frontend, connection, principal);
+    return permission == PERMISSION_FEED
+               ? session_ingest_new(frontend, connection, principal)
+               : session_subscriber_new(frontend, connection, principal, 1);
 }
 
 /* Here a client is let in, or told why not while it still listens for HTTP; unless it wants to say

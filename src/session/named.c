@@ -74,36 +74,30 @@ static struct named *find(const struct named_set *set, const char *id)
 
 /* ---- answers ---- */
 
-static void tell(struct named_set *set, const char *id, const struct wire_problem *problem)
+static void refuse(struct named_set *set, const char *id, enum wire_refusal refusal,
+                   const struct error *error, bool fatal)
 {
-    struct buffer body, head;
-    struct wire_joint joint = {.inside = false};
-    buffer_init(&body, ANSWERS);
-    buffer_init(&head, ANSWERS);
-    bool told = wire_problem(&body, problem) &&
-                wire_head(&head, id ? span_of(id) : span_make(NULL, 0)) &&
-                wire_behind_head(&set->answers, buffer_span(&body), buffer_span(&head), &joint);
-    set->broken |= !told;
-    buffer_fini(&body);
-    buffer_fini(&head);
+    const struct wire_problem problem = {.refusal = refusal,
+                                         .error = error,
+                                         .fatal = fatal,
+                                         .retry_after = error_retry_after(error)};
+    set->broken |=
+        !wire_problem_message(&set->answers, id ? span_of(id) : span_make(NULL, 0), &problem);
     session_want_write(set->session);
 }
 
-static void refuse(struct named_set *set, const char *id, enum wire_refusal refusal,
-                   const struct error *error)
+/* A message that can be read. `is_new`: it would have made a subscription, and the hub, which
+ * counts those that it refuses, has not seen it. */
+static void refuse_message(struct named_set *set, const char *id, enum wire_refusal refusal,
+                           const struct error *error, bool is_new)
 {
-    const struct wire_problem problem = {
-        .refusal = refusal, .error = error, .retry_after = error_retry_after(error)};
-    tell(set, id, &problem);
+    hub_count_refusal(set->session->frontend->hub, is_new);
+    refuse(set, id, refusal, error, false);
 }
 
 void named_set_refuse(struct named_set *set, const struct error *error, bool fatal)
 {
-    const struct wire_problem problem = {.refusal = WIRE_REFUSED_MESSAGE,
-                                         .error = error,
-                                         .fatal = fatal,
-                                         .retry_after = error_retry_after(error)};
-    tell(set, NULL, &problem);
+    refuse(set, NULL, WIRE_REFUSED_MESSAGE, error, fatal);
 }
 
 /* ---- opening ---- */
@@ -184,13 +178,13 @@ static void subscribe(struct named_set *set, struct wire_message *message, size_
                                           span_of(message->subscribe.view));
     struct error error = {.code = ERROR_NONE};
     if (!allowance_subscription(&session->allowance, set->count + others, &error)) {
-        refuse(set, message->id, WIRE_REFUSED_SUBSCRIBE, &error);
+        refuse_message(set, message->id, WIRE_REFUSED_SUBSCRIBE, &error, true);
         return;
     }
     if (find(set, message->id)) {
         error_set(&error, ERROR_INVALID_PARAMETER,
                   "the connection has a subscription of this id already; unsubscribe first");
-        refuse(set, message->id, WIRE_REFUSED_ID_TAKEN, &error);
+        refuse_message(set, message->id, WIRE_REFUSED_ID_TAKEN, &error, true);
         return;
     }
     if (!named_heads_fit(message)) {
@@ -198,11 +192,11 @@ static void subscribe(struct named_set *set, struct wire_message *message, size_
                   "the id, the query and the key of the subscription have more than %d bytes with "
                   "what is escaped in them; shorten them",
                   WIRE_HEAD);
-        refuse(set, message->id, WIRE_REFUSED_REJECTED, &error);
+        refuse_message(set, message->id, WIRE_REFUSED_REJECTED, &error, true);
         return;
     }
     if (is_rejected(&message->subscribe, &facts, &error)) {
-        refuse(set, message->id, WIRE_REFUSED_REJECTED, &error);
+        refuse_message(set, message->id, WIRE_REFUSED_REJECTED, &error, true);
         return;
     }
     struct named *named = named_new(set, message);
@@ -213,7 +207,7 @@ static void subscribe(struct named_set *set, struct wire_message *message, size_
     named->facts = facts;
     if (subscriber_subscribe(named->subscriber, &named->asked.subscribe, &error))
         return;
-    refuse(set, named->asked.id, WIRE_REFUSED_SUBSCRIBE, &error);
+    refuse_message(set, named->asked.id, WIRE_REFUSED_SUBSCRIBE, &error, false);
     named_free(named);
 }
 
@@ -233,7 +227,7 @@ static void unsubscribe(struct named_set *set, const char *id)
     struct error error;
     if (!named) {
         error_set(&error, ERROR_INVALID_PARAMETER, "the connection has no subscription of this id");
-        refuse(set, id, WIRE_REFUSED_ID_UNKNOWN, &error);
+        refuse_message(set, id, WIRE_REFUSED_ID_UNKNOWN, &error, false);
     } else if (set->inside == named) {
         named->leaves = true;
     } else {
@@ -250,7 +244,7 @@ void named_set_message(struct named_set *set, struct wire_message *message,
                                     : message->type == WIRE_SUBSCRIBE   ? WIRE_REFUSED_SUBSCRIBE
                                     : message->type == WIRE_UNSUBSCRIBE ? WIRE_REFUSED_UNSUBSCRIBE
                                                                         : WIRE_REFUSED_MESSAGE;
-        refuse(set, message->id, refusal, wrong);
+        refuse(set, message->id, refusal, wrong, false);
     } else if (message->type == WIRE_SUBSCRIBE) {
         subscribe(set, message, others);
     } else if (message->type == WIRE_UNSUBSCRIBE) {
@@ -270,7 +264,7 @@ static void begin_anew(struct named *named)
     if (named->facts.has_tape) {
         error_set(&error, ERROR_INVALID_PARAMETER,
                   "the new token sees other rows of view '%.128s'; subscribe again", asked->view);
-        refuse(set, named->asked.id, WIRE_REFUSED_RESCOPED, &error);
+        refuse(set, named->asked.id, WIRE_REFUSED_RESCOPED, &error, false);
         named_free(named);
         return;
     }
@@ -281,7 +275,7 @@ static void begin_anew(struct named *named)
     if (!connect_hub(named)) {
         set->broken = true;
     } else if (!subscriber_subscribe(named->subscriber, asked, &error)) {
-        refuse(set, named->asked.id, WIRE_REFUSED_SUBSCRIBE, &error);
+        refuse(set, named->asked.id, WIRE_REFUSED_SUBSCRIBE, &error, false);
         named_free(named);
     }
 }

@@ -24,6 +24,7 @@ struct newcomer {
     enum permission permission;
     char *origin;
     struct buffer answer;
+    int version;               /* of its messages */
     bool pulled;               /* all of it was given to be sent */
     struct session *successor; /* that it became */
 };
@@ -48,18 +49,28 @@ static void stop_waiting(struct newcomer *newcomer)
 
 /* ---- refusing ---- */
 
-/* In the form that the kind has which it would have become. */
-static void print_refusal(struct newcomer *newcomer, const struct error *error)
+static void print_nack(struct newcomer *newcomer, const struct error *error)
 {
     struct buffer text;
-    if (newcomer->permission != PERMISSION_FEED) {
-        wire_error(&newcomer->answer, error, NULL, true, error_retry_after(error));
-        return;
-    }
     buffer_init(&text, 4096);
     if (source_reply_print(&text, SOURCE_MESSAGE, &(struct source_reply){.error = *error}))
         wire_text(&newcomer->answer, buffer_span(&text));
     buffer_fini(&text);
+}
+
+/* In the form that the kind has which it would have become. */
+static void print_refusal(struct newcomer *newcomer, const struct error *error)
+{
+    const struct wire_problem problem = {.refusal = WIRE_REFUSED_MESSAGE,
+                                         .error = error,
+                                         .fatal = true,
+                                         .retry_after = error_retry_after(error)};
+    if (newcomer->permission == PERMISSION_FEED)
+        print_nack(newcomer, error);
+    else if (newcomer->version == 2)
+        wire_problem_message(&newcomer->answer, span_make(NULL, 0), &problem);
+    else
+        wire_error(&newcomer->answer, error, NULL, true, problem.retry_after);
 }
 
 /* Who is refused does not wait any more, whatever becomes of the close frame. */
@@ -94,7 +105,7 @@ static struct session *make_successor(const struct newcomer *newcomer, struct pr
     bool feeds = newcomer->permission == PERMISSION_FEED;
     net_set_limit(connection, feeds ? frontend->max_request_bytes : frontend->max_message_bytes);
     return feeds ? session_ingest_new(frontend, connection, principal)
-                 : session_subscriber_new(frontend, connection, principal);
+                 : session_subscriber_new(frontend, connection, principal, newcomer->version);
 }
 
 static void let_in(struct newcomer *newcomer, struct principal *principal)
@@ -117,7 +128,7 @@ static void on_message(struct session *session, struct span text)
     struct frontend *frontend = session->frontend;
     struct principal principal;
     struct error error;
-    char *token = wire_auth_read(text, &error);
+    char *token = wire_auth_read(text, &newcomer->version, &error);
     if (!frontend->running) {
         error_set(&error, ERROR_SHUTTING_DOWN, "the server is stopping");
         on_refuse(session, &error, false);
@@ -222,6 +233,7 @@ struct session *session_newcomer_new(struct frontend *frontend, struct net_conne
     }
     newcomer->origin = copy;
     newcomer->permission = permission;
+    newcomer->version = 1;
     buffer_init(&newcomer->answer, 8192);
     session_init(&newcomer->session, frontend, connection, &session_newcomer, principal);
     session_expect(&newcomer->session, LONGEST_MESSAGE);

@@ -206,9 +206,10 @@ void session_closed(struct session *session);
 extern const struct session_carrier session_websocket;
 extern const struct session_kind session_subscriber, session_ingest, session_stream,
     session_newcomer;
-/* The principal is moved; or NULL when out of memory. */
+/* The principal is moved; or NULL when out of memory. `version`: of the protocol, that the client
+ * spoke so far; 1 if nothing. */
 struct session *session_subscriber_new(struct frontend *frontend, struct net_connection *connection,
-                                       struct principal *principal);
+                                       struct principal *principal, int version);
 struct session *session_ingest_new(struct frontend *frontend, struct net_connection *connection,
                                    struct principal *principal);
 /* One subscription, told as server-sent events behind the head of an answer. NULL with the error to

@@ -40,14 +40,21 @@ static void on_refresh(void *argument, const char *token)
         session_become(session, identity);
 }
 
+/* Of a client that speaks version 2; NULL when out of memory. */
+static struct named_set *named_of(struct subscriber_session *it)
+{
+    it->version = 2;
+    if (!it->named)
+        it->named = named_set_new(&it->session, it->usage);
+    return it->named;
+}
+
 /* A message of version 2, or one that cannot be read from who speaks it. */
 static void on_second(struct session *session, struct wire_message *message,
                       const struct error *wrong)
 {
     struct subscriber_session *it = it_of(session);
-    if (!it->named)
-        it->named = named_set_new(session, it->usage);
-    if (!it->named)
+    if (!named_of(it))
         session_give_up(session, "out-of-memory: connect again");
     else if (!wrong && message->type == WIRE_REFRESH_AUTH)
         on_refresh(session, message->token);
@@ -60,7 +67,7 @@ static void on_message(struct session *session, struct span text)
     struct wire_message message;
     struct error error = {.code = ERROR_NONE};
     const struct error *wrong = wire_message_read(text, &message, &error) ? NULL : &error;
-    if (message.version == 2 || (wrong && it_of(session)->named))
+    if (message.version == 2 || (wrong && it_of(session)->version == 2))
         on_second(session, &message, wrong);
     else
         subscriber_handle(subscriber_of(session), &message, wrong);
@@ -74,7 +81,7 @@ static void on_tell(struct session *session, struct span text)
 
 void subscriber_session_refuse(struct session *session, const struct error *error, bool fatal)
 {
-    if (it_of(session)->named)
+    if (it_of(session)->version == 2 && named_of(it_of(session)))
         named_set_refuse(it_of(session)->named, error, fatal);
     else
         subscriber_error(subscriber_of(session), error, fatal);
@@ -218,11 +225,12 @@ bool subscriber_session_init(struct subscriber_session *it, struct frontend *fro
 }
 
 struct session *session_subscriber_new(struct frontend *frontend, struct net_connection *connection,
-                                       struct principal *principal)
+                                       struct principal *principal, int version)
 {
     struct subscriber_session *it = memory_new(sizeof *it);
     if (!it)
         return NULL;
+    it->version = version;
     if (!subscriber_session_init(it, frontend, connection, principal, &session_subscriber)) {
         memory_free(it);
         return NULL;

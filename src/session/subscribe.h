@@ -10,8 +10,9 @@ struct usage_client;
 
 struct subscriber_session {
     struct session session;
+    int version;                   /* the newest that its client spoke */
     struct subscriber *subscriber; /* of version 1, */
-    struct named_set *named;       /* ... and of version 2, from its first message on; or NULL */
+    struct named_set *named;       /* ... and of version 2; NULL before there is need of it */
     bool from_named;               /* the last pull was of those */
     struct usage_client *usage;    /* NULL: usage is not told */
 };

@@ -29,20 +29,23 @@ static char *read_token(const struct doc *doc, uint32_t object, struct error *er
     return taken;
 }
 
-char *wire_auth_read(struct span text, struct error *error)
+char *wire_auth_read(struct span text, int *version, struct error *error)
 {
     struct doc doc;
     struct error cause;
     uint32_t object;
     char *token = NULL;
+    *version = 1;
     doc_init(&doc, SIZE_MAX, AUTH_VALUES);
-    if (!doc_parse(&doc, text, AUTH_DEPTH, &object, &cause))
+    if (!doc_parse(&doc, text, AUTH_DEPTH, &object, &cause)) {
         error_set(error, cause.code == ERROR_MEMORY ? ERROR_MEMORY : ERROR_INVALID_MESSAGE,
                   "the message is not usable JSON");
-    else if (doc.nodes[object].type != DOC_OBJECT)
+    } else if (doc.nodes[object].type != DOC_OBJECT) {
         error_set(error, ERROR_INVALID_MESSAGE, "a message must be a JSON object");
-    else
+    } else {
+        *version = wire_message_is_second(&doc, object) ? 2 : 1;
         token = read_token(&doc, object, error);
+    }
     doc_fini(&doc);
     return token;
 }

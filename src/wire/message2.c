@@ -244,6 +244,18 @@ static char *print_query(struct reading *reading, uint32_t query, size_t first)
     return taken;
 }
 
+/* An object's text without its last brace, which is given up; on the heap, NULL: there is none. */
+static char *take_object(struct reading *reading, struct buffer *text, const char *name)
+{
+    bool any = text->length > 0 || text->failed;
+    char *taken =
+        any && buffer_add_char(text, '}') && buffer_string(text) ? buffer_take(text, NULL) : NULL;
+    buffer_fini(text);
+    if (any && !taken)
+        refuse(reading, ERROR_MEMORY, name, "is too much for the memory that there is");
+    return taken;
+}
+
 static bool has_empty_segment(struct span path)
 {
     for (size_t at = 0, start = 0; at <= path.length; at++) {
@@ -279,14 +291,7 @@ static char *read_filters(struct reading *reading, uint32_t query)
         buffer_add_string(&text, text.length ? ",\"_partition\":" : "{\"_partition\":");
         buffer_add_span(&text, doc_text(doc, partition));
     }
-    bool any = text.length > 0 || text.failed;
-    char *taken = any && buffer_add_char(&text, '}') && buffer_string(&text)
-                      ? buffer_take(&text, NULL)
-                      : NULL;
-    buffer_fini(&text);
-    if (any && !taken)
-        refuse(reading, ERROR_MEMORY, "filters", "are too much for the memory that there is");
-    return taken;
+    return take_object(reading, &text, "filters");
 }
 
 /* What of the view is asked for, as wire_subscribe has it; on the heap, NULL: all. */
@@ -305,14 +310,7 @@ static char *read_choice(struct reading *reading, uint32_t query)
         buffer_printf(&text, "%s\"%s\":", text.length ? "," : "{", choices[i].name);
         buffer_add_span(&text, doc_text(reading->doc, value));
     }
-    bool any = text.length > 0 || text.failed;
-    char *taken = any && buffer_add_char(&text, '}') && buffer_string(&text)
-                      ? buffer_take(&text, NULL)
-                      : NULL;
-    buffer_fini(&text);
-    if (any && !taken)
-        refuse(reading, ERROR_MEMORY, "query", "is too much for the memory that there is");
-    return taken;
+    return take_object(reading, &text, "query");
 }
 
 static bool is_blank(const char *text)

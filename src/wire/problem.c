@@ -188,6 +188,19 @@ bool wire_problem(struct buffer *out, const struct wire_problem *problem)
     return frame_close(out, draft, frame_of_part(FRAME_TEXT, WIRE_PROBLEM));
 }
 
+bool wire_problem_message(struct buffer *out, struct span id, const struct wire_problem *problem)
+{
+    struct wire_joint joint = {.inside = false};
+    struct buffer body, head;
+    buffer_init(&body, WIRE_HEAD);
+    buffer_init(&head, WIRE_HEAD);
+    bool done = wire_problem(&body, problem) && wire_head(&head, id) &&
+                wire_behind_head(out, buffer_span(&body), buffer_span(&head), &joint);
+    buffer_fini(&body);
+    buffer_fini(&head);
+    return done;
+}
+
 /* ---- over HTTP, and in a close frame ---- */
 
 bool wire_error_body(struct buffer *out, const struct error *error, int retry_after)

@@ -41,8 +41,8 @@ const char *wire_mode_name(enum wire_mode mode);
 
 /* The first message of a client that says who it is, {"type":"auth","token":…}: its token on the
  * heap. NULL with ERROR_TOKEN_MISSING when it is another message, or an error that quotes nothing
- * of it. */
-char *wire_auth_read(struct span text, struct error *error);
+ * of it. *version is that of the message, 1 or 2, also of another one that can be read. */
+char *wire_auth_read(struct span text, int *version, struct error *error);
 
 enum wire_message_type { WIRE_SUBSCRIBE, WIRE_UNSUBSCRIBE, WIRE_PING, WIRE_REFRESH_AUTH };
 
@@ -272,6 +272,9 @@ struct wire_problem {
     int retry_after; /* seconds; negative: left out */
 };
 bool wire_problem(struct buffer *out, const struct wire_problem *problem);
+/* The whole message, ready: behind the head of that subscription (absent: of none). False when out
+ * of memory, or the buffer is full. */
+bool wire_problem_message(struct buffer *out, struct span id, const struct wire_problem *problem);
 
 /* {"type":"error",…} as a ready text frame. `about` NULL: no subscription. `retry_after` in
  * seconds, negative: left out. */

@@ -279,3 +279,36 @@ test('a page in a browser sees why it was refused', { skip: browserProgram() ? f
   const blind = await ask('/', tokenOf(key));
   assert.deepEqual([blind.seen, blind.code, blind.reason], [[], 1006, '']);
 });
+
+/* ---- clients of version 2 ---- */
+
+test('a client of version 2 is refused, and told of later errors, in the form of version 2', async (t) => {
+  const server = await serverFor(t);
+  const second = (error, code) => {
+    assert.deepEqual([error.type, error.protocolVersion, error.subscriptionId, error.code, error.isText], ['error', 2, null, code, true]);
+    assert.equal(typeof error.suggestedAction, 'string');
+    assert.ok(!('suggested_action' in error), 'a member of version 1');
+  };
+  for (const [message, code] of [
+    [{ ...auth(forged(key)), protocolVersion: 2 }, 'token-invalid-signature'],
+    [{ type: 'subscribe', protocolVersion: 2, subscriptionId: 's', query: { view: 'E/list' } }, 'token-missing'],
+  ]) {
+    const client = await stranger(t, server);
+    client.say(message);
+    const error = await client.next();
+    second(error, code);
+    assert.equal(error.fatal, true);
+    const end = await within(client.closed, 'the close frame');
+    assert.deepEqual([end.code, end.reason.split(':')[0]], [1008, code]);
+  }
+  const client = await stranger(t, server);
+  client.say({ ...auth(TOKEN), protocolVersion: 2 });
+  assert.equal((await client.next()).success, true);
+  client.say('no JSON');
+  second(await client.next(), 'malformed-message');
+  const other = await stranger(t, server);
+  other.say(auth(TOKEN));
+  assert.equal((await other.next()).success, true);
+  other.say('no JSON');
+  assert.equal((await other.next()).code, 'invalid-message');
+});

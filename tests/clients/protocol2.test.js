@@ -92,6 +92,38 @@ test('limits name themselves, and what is refused is not there', async (t) => {
   assert.deepEqual(Object.keys(await client.open('more', { view: 'E/state', key: 'k3' })), ['k3']);
 });
 
+test('each refused subscription is counted once, and so is each refused message', async (t) => {
+  const server = await begin(t, { rows: [row('a', 1)], set: { max_subscriptions: 2, max_window_rows: 10, max_snapshot_rows: 5 } });
+  await feed(server, Array.from({ length: 10 }, (_, i) => row(`k${i}`, i)));
+  const client = await NamedClient.connect(t, server.port);
+  const counts = async () => {
+    const { text } = await server.get('/metrics');
+    return ['stele_subscriptions_refused_total', 'stele_subscriber_messages_refused_total'].map((name) => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)[1]));
+  };
+  let [subscriptions, messages] = await counts();
+  const refused = async (code, query, isSubscription = 1) => {
+    const error = await client.refused(`s${messages}`, query);
+    assert.equal(error.code, code);
+    assert.deepEqual(await counts(), [subscriptions += isSubscription, messages += 1], code);
+  };
+  await refused('subscription-rejected', { view: 'E/sorted', take: 11 });
+  await refused('subscription-rejected', { view: 'E/state' });
+  await refused('subscription-rejected', { view: 'E/nothing' });
+  await refused('subscription-rejected', { view: 'E/list' });
+  await refused('invalid-subscription', { view: 'E/list', sort: [''] });
+  await refused('invalid-cursor', { view: 'E/append', after: 'x' });
+  await refused('malformed-message', { view: 'E/list', other: 1 }, 0);
+  await client.open('one', { view: 'E/state', key: 'k1' });
+  client.subscribe('one', { view: 'E/list' });
+  await client.until(() => client.subscriptions.get('one').errors[0]);
+  assert.deepEqual(await counts(), [subscriptions += 1, messages += 1], 'a duplicate');
+  await client.open('two', { view: 'E/state', key: 'k2' });
+  await refused('subscription-limit-exceeded', { view: 'E/state', key: 'k3' });
+  client.unsubscribe('unknown');
+  await client.until(() => client.frames.some((frame) => frame.code === 'unknown-subscription-id'));
+  assert.deepEqual(await counts(), [subscriptions, messages + 1], 'an unsubscribe');
+});
+
 test('a cursor on a list: rows, then what is gone; a refused one: all', async (t) => {
   const server = await begin(t, { rows: Array.from({ length: 20 }, (_, i) => row(`k${i}`, i)) });
   const client = await NamedClient.connect(t, server.port);

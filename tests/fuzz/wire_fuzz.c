@@ -151,7 +151,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_refused(&error);
     }
     error = (struct error){.code = ERROR_NONE};
-    char *token = wire_auth_read(span_make((const char *)data, size), &error);
+    int version = 0;
+    char *token = wire_auth_read(span_make((const char *)data, size), &version, &error);
+    require(version == 1 || version == 2);
     if (!token && error.code != ERROR_TOKEN_MISSING) /* it is another message */
         check_refused(&error);
     memory_free(token);

@@ -7,17 +7,21 @@ TEST(the_token_of_a_first_message)
 {
     static const struct {
         const char *text, *token;
+        int version;
     } table[] = {
-        {"{\"type\":\"auth\",\"token\":\"abc\"}", "abc"},
+        {"{\"type\":\"auth\",\"token\":\"abc\"}", "abc", 1},
         {" { \"token\" : \"a\\u0062\\/c\" , \"type\":\"auth\", \"more\": [1, {\"a\": 2}] } ",
-         "ab/c"},
-        {"{\"type\":\"auth\",\"protocolVersion\":2,\"token\":\"\"}", ""},
+         "ab/c", 1},
+        {"{\"type\":\"auth\",\"protocolVersion\":1,\"token\":\"\"}", "", 1},
+        {"{\"type\":\"auth\",\"protocolVersion\":2,\"token\":\"\"}", "", 2},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct error error = {.code = ERROR_NONE};
-        char *token = wire_auth_read(span_of(table[i].text), &error);
+        int version;
+        char *token = wire_auth_read(span_of(table[i].text), &version, &error);
         if (!token)
             fail_msg("%s: %s", table[i].text, error.message);
+        assert_int_equal(version, table[i].version);
         assert_string_equal(token, table[i].token);
         memory_free(token);
     }
@@ -48,11 +52,33 @@ TEST(what_is_no_first_message)
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct error error = {.code = ERROR_NONE};
-        if (wire_auth_read(span_of(table[i].text), &error))
+        int version;
+        if (wire_auth_read(span_of(table[i].text), &version, &error))
             fail_msg("%s was taken", table[i].text);
+        assert_int_equal(version, 1);
         if (error.code != table[i].code)
             fail_msg("%s: %s", table[i].text, error_wire_code(error.code));
         assert_null(strstr(error.message, "secret"));
+    }
+}
+
+/* The refusal has the form that the client knows. */
+TEST(the_version_of_what_is_no_first_message)
+{
+    static const struct {
+        const char *text;
+        int version;
+    } table[] = {
+        {"{\"type\":\"subscribe\",\"view\":\"a\"}", 1},
+        {"{\"type\":\"subscribe\",\"subscriptionId\":\"a\"}", 2},
+        {"{\"type\":\"auth\",\"protocolVersion\":2}", 2},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct error error = {.code = ERROR_NONE};
+        int version;
+        assert_null(wire_auth_read(span_of(table[i].text), &version, &error));
+        assert_int_equal(error.code, ERROR_TOKEN_MISSING);
+        assert_int_equal(version, table[i].version);
     }
 }
 
@@ -66,7 +92,8 @@ TEST(many_values_are_not_read)
     for (int i = 0; i < 1000; i++)
         buffer_add_string(&text, ",0");
     buffer_add_string(&text, "]}");
-    assert_null(wire_auth_read(buffer_span(&text), &error));
+    int version;
+    assert_null(wire_auth_read(buffer_span(&text), &version, &error));
     assert_int_equal(error.code, ERROR_INVALID_MESSAGE);
     buffer_fini(&text);
 }
@@ -77,7 +104,9 @@ TEST(running_out_of_memory_is_an_error)
     for (uint64_t nth = 1; hit; nth++) {
         struct error error = {.code = ERROR_NONE};
         memory_fail_at(nth, 0);
-        char *token = wire_auth_read(span_of("{\"type\":\"auth\",\"token\":\"a\\u0062\"}"), &error);
+        int version;
+        char *token =
+            wire_auth_read(span_of("{\"type\":\"auth\",\"token\":\"a\\u0062\"}"), &version, &error);
         hit = memory_fault_hit();
         memory_fail_at(0, 0);
         assert_true(token ? !hit : error.code == ERROR_MEMORY);
