@@ -144,7 +144,8 @@ static bool frame_batch(struct snapshot_drafts *drafts, struct wire_batch *rows,
                         struct wire_gzip *gzip, struct buffer *out)
 {
     char seq[SEQ_SIZE];
-    struct span cursor = complete ? frame_seq(seq, drafts->place.seq) : span_make(NULL, 0);
+    bool has_cursor = complete && !drafts->without_cursor;
+    struct span cursor = has_cursor ? frame_seq(seq, drafts->place.seq) : span_make(NULL, 0);
     rows->more = drafts->more;
     return wire_batch_end(rows, complete, cursor, gzip, out);
 }

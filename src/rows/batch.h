@@ -62,6 +62,7 @@ struct snapshot_drafts {
     struct snapshot_draft *list;
     size_t count, capacity;
     enum wire_more more;   /* rows of the view behind a window's */
+    bool without_cursor;   /* what is to come behind the batches belongs to their state */
     size_t full_bytes;     /* JSON bytes of all drafts but the last */
     struct buffer deletes; /* before the first row */
     struct buffer gone;    /* behind the last */

@@ -21,6 +21,8 @@ void catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_
     snapshot_drafts_init(&frames->rows, request->view, request->mode, &begin);
     frames->rows.is_one = frames->rows.amends = true;
     frames->frames.sink.encoding = frames->rows.sink.encoding = request->encoding;
+    /* Clients of bodies are told behind the rows what is gone, and a tape has its offsets. */
+    frames->rows.without_cursor = request->encoding != NULL;
     frames->frames.on_tape = request->style == CATCH_UP_EVENTS;
     buffer_init(&frames->shown, UINT32_MAX);
     buffer_init(&frames->paths, UINT32_MAX);

@@ -130,17 +130,16 @@ bool wire_batch_row(struct wire_batch *batch, struct span key, struct span data,
     return !json->failed;
 }
 
-/* Version 2's clients take no cursor from a batch. */
 static void put_end(struct wire_batch *batch, bool complete, struct span seq)
 {
     struct buffer *json = &batch->json;
     put_string(json, complete ? "],\"complete\":true" : "],\"complete\":false");
-    if (!batch->encoding && seq.data) {
+    if (seq.data) {
         put_string(json, ",\"seq\":\"");
         put_span(json, seq);
         put_string(json, "\"");
     }
-    if (!batch->encoding && complete && batch->more != WIRE_MORE_UNSAID)
+    if (complete && batch->more != WIRE_MORE_UNSAID)
         put_string(json, batch->more == WIRE_MORE ? ",\"more\":true" : ",\"more\":false");
     put_string(json, "}");
 }

@@ -182,6 +182,10 @@ static bool put_accepted(struct buffer *out, const struct wire_subscribed *subsc
         put_string(out, ",\"replayWindow\":");
         wire_put_tape(out, tape);
     }
+    if (subscribed->epoch.data) {
+        put_string(out, ",\"epoch\":");
+        doc_escape(out, subscribed->epoch);
+    }
     if (subscribed->resumed >= 0)
         put_string(out, subscribed->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
     put_string(out, ",\"wholeEntities\":true}");

@@ -201,9 +201,9 @@ static void check_values_of_both(struct reading *reading, uint32_t object, const
 
 /* ---- queries ---- */
 
-static const char *const query_members[] = {"view",  "key",           "partition", "filters",
-                                            "where", "sort",          "take",      "skip",
-                                            "after", "snapshotLimit", NULL};
+static const char *const query_members[] = {"view",  "key",   "partition",     "filters",
+                                            "where", "sort",  "take",          "skip",
+                                            "after", "epoch", "snapshotLimit", NULL};
 
 /* What else than filters chooses rows; who knows the view reads what is in them. */
 static const struct {
@@ -325,7 +325,7 @@ static bool is_blank(const char *text)
 /* Types come before values, so each member is looked at twice where it has both. */
 static void check_query_shape(struct reading *reading, uint32_t query)
 {
-    static const char *const texts[] = {"key", "partition", "after"};
+    static const char *const texts[] = {"key", "partition", "after", "epoch"};
     static const char *const counts[] = {"take", "skip", "snapshotLimit"};
     uint32_t view = doc_member(reading->doc, query, "view");
     uint32_t filters = doc_member(reading->doc, query, "filters");
@@ -356,6 +356,7 @@ static void read_query(struct reading *reading, uint32_t query, struct wire_mess
         refuse_value(reading, "view", "must not be empty");
     subscribe->key = read_text(reading, member(reading, query, "key"), "key");
     subscribe->after = read_text(reading, member(reading, query, "after"), "after");
+    subscribe->epoch = read_text(reading, member(reading, query, "epoch"), "epoch");
     subscribe->take = read_count(reading, query, "take", 1);
     subscribe->skip = read_count(reading, query, "skip", 0);
     subscribe->snapshot_limit = read_count(reading, query, "snapshotLimit", 1);

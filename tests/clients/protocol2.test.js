@@ -143,6 +143,46 @@ test('a cursor on a list: rows, then what is gone; a refused one: all', async (t
   assert.equal((await client.refused('bad', { view: 'E/list', after: 'garbage' })).code, 'invalid-subscription');
 });
 
+test('cursors: a snapshot has one, with the epoch; that of another database, or definition, is refused', async (t) => {
+  const server = await begin(t, { rows: Array.from({ length: 70 }, (_, i) => row(`k${i}`, i)), set: { ring_bytes: 65536 } });
+  const client = await NamedClient.connect(t, server.port);
+  const last = (id) => client.frames.filter((frame) => frame.subscriptionId === id && frame.op === 'snapshot').at(-1);
+  const queries = { list: { view: 'E/list' }, window: { view: 'E/sorted', take: 5 }, state: { view: 'E/state', key: 'k1' }, empty: { view: 'F/list' } };
+  for (const [id, query] of Object.entries(queries)) {
+    await client.open(id, query);
+    const { seq } = last(id), { epoch } = client.subscriptions.get(id).ack;
+    assert.deepEqual([seq, epoch.length >= 8], [id === 'empty' ? '0:000000000000' : '0:000000000070', true], id);
+    await client.open(`${id} again`, { ...query, after: seq, epoch });
+    assert.equal(client.subscriptions.get(`${id} again`).ack.resumed, true, id);
+    assert.deepEqual(client.subscriptions.get(`${id} again`).ack.query, { ...query, after: seq, epoch });
+    await client.open(`${id} of another`, { ...query, after: seq, epoch: epoch.replace(/[0-9a-f]/g, (digit) => (15 - parseInt(digit, 16)).toString(16)) });
+    assert.equal(client.subscriptions.get(`${id} of another`).ack.resumed, false, id);
+  }
+  assert.equal(client.frames.filter((frame) => frame.subscriptionId === 'list' && frame.op === 'snapshot')[0].seq, undefined, 'only the last batch has it');
+  assert.equal(last('list again').seq, undefined, 'what is gone is told behind the rows');
+  assert.deepEqual([last('window').more, last('list').more], [true, undefined]);
+  /* A large snapshot is read in steps: its cursor is that of the first. */
+  await feed(server, Array.from({ length: 3000 }, (_, i) => row(`k${i}`, i, { text: 'x'.repeat(300) })));
+  client.subscribe('large', { view: 'E/list' });
+  const feeding = (async () => {
+    for (let i = 0; i < 30; i++) await feed(server, [row(`k${i * 97}`, -1), { export: 'E', key: `k${i * 97 + 1}`, op: 'delete' }]);
+  })();
+  await client.until(() => client.subscriptions.get('large').snapshots, 'the snapshot');
+  const before = new Map(Object.entries(client.rows('large'))), { seq } = last('large');
+  await feeding;
+  await client.open('behind', { view: 'E/list', after: seq, epoch: client.subscriptions.get('large').ack.epoch });
+  const total = Object.keys(await shown(server, 'E/list')).length;
+  await client.until(() => {
+    for (const frame of client.frames.filter((each) => each.subscriptionId === 'behind')) {
+      if (frame.op === 'snapshot') for (const { key, data } of frame.data) before.set(key, data);
+      if (frame.op === 'upsert') before.set(frame.key, frame.data);
+      if (frame.op === 'delete') before.delete(frame.key);
+    }
+    return before.size === total;
+  }, 'the rows behind the cursor');
+  assert.deepEqual(bare(Object.fromEntries(before)), await shown(server, 'E/list'));
+});
+
 test('a tape: positions, keys, filters, hidden members; deletes are events; a cursor below the log is refused', async (t) => {
   const server = await begin(t, { rows: [row('a', 1), row('b', 2, { secret: 1 }), row('a', 3)], set: { retention_rows: 1000 } });
   const client = await NamedClient.connect(t, server.port);

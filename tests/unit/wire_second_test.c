@@ -295,6 +295,7 @@ TEST(acknowledgements_have_query_and_tape)
                                           .view = span_of("Q/list"),
                                           .mode = WIRE_LIST,
                                           .sorted_by_seq = true,
+                                          .epoch = span_of("e2"),
                                           .resumed = 1};
     assert_true(wire_subscribed(&out, &subscribed));
     assert_int_equal(wire_part_of(buffer_span(&out)), WIRE_RESUMED);
@@ -304,7 +305,7 @@ TEST(acknowledgements_have_query_and_tape)
                         "{\"protocolVersion\":2,\"subscriptionId\":\"s\","
                         "\"query\":{\"view\":\"Q/list\",\"take\":3},\"op\":\"subscribed\","
                         "\"mode\":\"list\",\"sort\":{\"field\":[\"_seq\"],\"order\":\"desc\"},"
-                        "\"resumed\":true,\"wholeEntities\":true}");
+                        "\"epoch\":\"e2\",\"resumed\":true,\"wholeEntities\":true}");
     buffer_fini(&out);
     buffer_fini(&head);
     buffer_fini(&message);

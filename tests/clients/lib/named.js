@@ -7,7 +7,7 @@ import WebSocket from 'ws';
 import { within } from './server.js';
 
 const OPERATIONS = ['subscribed', 'unsubscribed', 'snapshot', 'upsert', 'patch', 'remove', 'delete'];
-const QUERY = ['view', 'key', 'partition', 'filters', 'where', 'sort', 'take', 'skip', 'after', 'snapshotLimit'];
+const QUERY = ['view', 'key', 'partition', 'filters', 'where', 'sort', 'take', 'skip', 'after', 'epoch', 'snapshotLimit'];
 
 /** Whether a version was had already: the counters of one epoch compare. */
 function isStale(version, held) {
