@@ -229,8 +229,8 @@ static bool let_in(struct access *access, const struct visit *visit, struct prin
         return false;
     struct audit_client client = describe(principal, visit->origin.data, visit->permission);
     if (limits_handshake(access->limits, &client, error))
-        principal->place = limits_enter(access->limits, &client, error);
-    if (principal->place)
+        principal->entry = limits_enter(access->limits, &client, error);
+    if (principal->entry)
         return true;
     principal_fini(principal);
     return false;
@@ -260,10 +260,10 @@ bool access_meet(struct access *access, struct net_connection *connection,
     if (!check_origin(access->rules, visit.origin, error))
         deny(access, &client, permission, error);
     else
-        principal->place = limits_arrive(access->limits, &client, error);
-    if (principal->place)
+        principal->entry = limits_arrive(access->limits, &client, error);
+    if (principal->entry)
         principal->identity = auth_identity_retain(access->nobody);
-    return principal->place != NULL;
+    return principal->entry != NULL;
 }
 
 static struct span origin_of(const char *origin)

@@ -14,7 +14,7 @@
  *
  * Invariants:
  *   1. A principal has exactly one identity from access_enter until principal_fini.
- *   2. An accepted connection has one place in the limits, and leaves it once.
+ *   2. An accepted connection has one entry in the limits, and leaves it once.
  *   3. A revoked token is refused from the call of revocations_add on, also before it is on disk.
  */
 #ifndef ACCESS_ACCESS_H
@@ -28,7 +28,7 @@ struct audit;
 struct auth_static;
 struct config;
 struct engine;
-struct limit_place;
+struct limit_entry;
 struct limits;
 struct net_connection;
 struct outbound;
@@ -38,7 +38,7 @@ enum { ACCESS_ORIGIN_BYTES = 512 };
 /* The origin of a session or request. */
 struct principal {
     struct auth_identity *identity; /* counted; NULL only in a zeroed principal */
-    struct limit_place *place;      /* among the connections; NULL: it is not counted as one */
+    struct limit_entry *entry;      /* among the connections; NULL: it is not counted as one */
     char address[ADDRESS_TEXT];     /* of the client, numeric; "" if not known */
     bool is_anonymous;              /* there was no authentication when it came */
 };
@@ -120,7 +120,7 @@ bool access_let_in(struct access *access, struct net_connection *connection,
 /*
  * A client may say who it is in its first message (access_is_awaited): browsers cannot set a
  * header, and see nothing of a refused handshake. Whether it may come so far: the principal is
- * nobody's, and has a place among those who wait; `origin` gets the page's, or "". false with the
+ * nobody's, and has an entry among those who wait; `origin` gets the page's, or "". false with the
  * error to answer the handshake with.
  */
 bool access_meet(struct access *access, struct net_connection *connection,

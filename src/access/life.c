@@ -5,7 +5,7 @@
 
 void principal_fini(struct principal *principal)
 {
-    limits_leave(principal->place);
+    limits_leave(principal->entry);
     auth_identity_release(principal->identity);
     *principal = (struct principal){.identity = NULL};
 }

@@ -53,7 +53,7 @@ struct limits {
 
 /* NULL with an error. The audit must outlive it. */
 struct limits *limits_new(const struct config *config, struct audit *audit, struct error *error);
-/* After all places were left. */
+/* After all entries were left. */
 void limits_free(struct limits *limits);
 /* Apply another configuration from now on, also for present clients; the counts stay. On failure
  * nothing has changed. */
@@ -62,7 +62,7 @@ bool limits_apply(struct limits *limits, const struct config *config, struct err
 /* ---- connections ---- */
 
 /* The place of one connection in the counts. */
-struct limit_place;
+struct limit_entry;
 
 /* A handshake begins. false: too many from that address, or no room for any. */
 bool limits_handshake(struct limits *limits, const struct audit_client *client,
@@ -76,13 +76,13 @@ bool limits_may_try(struct limits *limits, const struct audit_client *client, st
 void limits_note_failure(struct limits *limits, const struct audit_client *client);
 /* An identified client connects. It takes a place until it leaves it; NULL with the error to
  * answer with. */
-struct limit_place *limits_enter(struct limits *limits, const struct audit_client *client,
+struct limit_entry *limits_enter(struct limits *limits, const struct audit_client *client,
                                  struct error *error);
-/* A place for one that has not said who it is: it is counted by its address alone. */
-struct limit_place *limits_arrive(struct limits *limits, const struct audit_client *client,
+/* An entry for a client that has not said who it is: it is counted by its address alone. */
+struct limit_entry *limits_arrive(struct limits *limits, const struct audit_client *client,
                                   struct error *error);
 /* NULL is fine. */
-void limits_leave(struct limit_place *place);
+void limits_leave(struct limit_entry *entry);
 
 /* ---- for allowance.c and who counts by other means ---- */
 

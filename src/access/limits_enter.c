@@ -68,7 +68,7 @@ void limits_note_failure(struct limits *limits, const struct audit_client *clien
 
 /* ---- places ---- */
 
-struct limit_place {
+struct limit_entry {
     struct limits *limits;
     struct tally_count *counts[LIMIT_COUNTS];
     struct tally_count *arriving; /* NULL: it has arrived */
@@ -152,19 +152,19 @@ static bool may_connect(struct limits *limits, const struct audit_client *client
     return true;
 }
 
-static bool take_place(struct limit_place *place, const struct counted list[LIMIT_COUNTS])
+static bool take_entry(struct limit_entry *entry, const struct counted list[LIMIT_COUNTS])
 {
     for (size_t i = 0; i < LIMIT_COUNTS; i++) {
         if (!list[i].key.data)
             continue;
-        place->counts[i] = tally_enter(&place->limits->counts[i], list[i].key);
-        if (!place->counts[i])
+        entry->counts[i] = tally_enter(&entry->limits->counts[i], list[i].key);
+        if (!entry->counts[i])
             return false;
     }
     return true;
 }
 
-struct limit_place *limits_enter(struct limits *limits, const struct audit_client *client,
+struct limit_entry *limits_enter(struct limits *limits, const struct audit_client *client,
                                  struct error *error)
 {
     struct address address;
@@ -175,19 +175,19 @@ struct limit_place *limits_enter(struct limits *limits, const struct audit_clien
             return NULL;
     if (!may_connect(limits, client, error))
         return NULL;
-    struct limit_place *place = memory_new(sizeof *place);
-    if (place) {
-        place->limits = limits;
+    struct limit_entry *entry = memory_new(sizeof *entry);
+    if (entry) {
+        entry->limits = limits;
         limits->connections++;
     }
-    if (place && take_place(place, list))
-        return place;
-    limits_leave(place);
+    if (entry && take_entry(entry, list))
+        return entry;
+    limits_leave(entry);
     error_set(error, ERROR_MEMORY, "out of memory for a connection");
     return NULL;
 }
 
-struct limit_place *limits_arrive(struct limits *limits, const struct audit_client *client,
+struct limit_entry *limits_arrive(struct limits *limits, const struct audit_client *client,
                                   struct error *error)
 {
     struct address address;
@@ -198,30 +198,30 @@ struct limit_place *limits_arrive(struct limits *limits, const struct audit_clie
         audit_limited(limits->audit, client, AUDIT_LIMIT_CONNECTIONS_PER_ADDRESS, true, error);
         return NULL;
     }
-    struct limit_place *place = memory_new(sizeof *place);
-    if (place) {
-        place->limits = limits;
-        place->arriving = tally_enter(&limits->arriving, site);
+    struct limit_entry *entry = memory_new(sizeof *entry);
+    if (entry) {
+        entry->limits = limits;
+        entry->arriving = tally_enter(&limits->arriving, site);
     }
-    if (place && place->arriving)
-        return place;
-    memory_free(place);
+    if (entry && entry->arriving)
+        return entry;
+    memory_free(entry);
     error_set(error, ERROR_MEMORY, "out of memory for a connection");
     return NULL;
 }
 
-void limits_leave(struct limit_place *place)
+void limits_leave(struct limit_entry *entry)
 {
-    if (!place)
+    if (!entry)
         return;
-    struct limits *limits = place->limits;
-    if (place->arriving) {
-        tally_leave(&limits->arriving, place->arriving);
-        memory_free(place);
+    struct limits *limits = entry->limits;
+    if (entry->arriving) {
+        tally_leave(&limits->arriving, entry->arriving);
+        memory_free(entry);
         return;
     }
     for (size_t i = 0; i < LIMIT_COUNTS; i++)
-        tally_leave(&limits->counts[i], place->counts[i]);
+        tally_leave(&limits->counts[i], entry->counts[i]);
     limits->connections--;
-    memory_free(place);
+    memory_free(entry);
 }

@@ -7,14 +7,14 @@
  * that does not fit is refused at once, on the caller's own thread.
  */
 #include "api/api_internal.h"
-#include "source/source.h"
+#include "ingest/ingest.h"
 
 #include <stdio.h>
 
 /* One request on its way. The waiting form has the asynchronous one answer into its own stack. */
 struct apply_call {
     struct api_call call;
-    char *lines; /* NULL once the source has them */
+    char *lines; /* NULL once the ingest has them */
     size_t length;
     size_t counted; /* of store->waiting_bytes */
     stele_applied done;
@@ -46,7 +46,7 @@ static void answer(struct apply_call *apply, const stele_result *result, const s
     apply_free(apply);
 }
 
-static void replied(void *context, const struct source_reply *reply)
+static void replied(void *context, const struct ingest_reply *reply)
 {
     stele_result result = {.applied = reply->applied,
                            .ignored = reply->ignored,
@@ -72,7 +72,7 @@ static void submit(struct api_call *call)
     struct error error = {0};
     char *lines = apply->lines;
     apply->lines = NULL;
-    if (source_submit_counted(server_source(call->store->server), SOURCE_LINES, lines,
+    if (ingest_submit_counted(server_ingest(call->store->server), INGEST_LINES, lines,
                               apply->length, replied, apply, &error))
         return;
     apply->lines = lines;
@@ -133,7 +133,7 @@ static bool reserve(struct stele *store, size_t bytes, struct error *error)
 static bool start(struct stele *store, const char *lines, size_t length, stele_applied done,
                   void *argument, struct error *error)
 {
-    size_t counted = sizeof(struct apply_call) + source_request_bytes(length);
+    size_t counted = sizeof(struct apply_call) + ingest_request_bytes(length);
     if (!reserve(store, counted, error))
         return false;
     struct apply_call *apply = apply_new(lines, length, done, argument, error);

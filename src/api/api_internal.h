@@ -2,7 +2,7 @@
  * Shared by the files of the public API.
  *
  * Invariants:
- *  1. The hub, subscribers and the source are used on the loop thread only. Other threads post a
+ *  1. The hub, subscribers and the ingest are used on the loop thread only. Other threads post a
  *     call to it.
  *  2. Every posted call is answered once: by its work, or by `abandon` when the loop ended before.
  *     So no thread waits for ever.

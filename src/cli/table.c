@@ -92,9 +92,9 @@ static bool make_place(const struct table *table, struct span key, struct span d
 {
     struct seq seq;
     if (table->order)
-        return view_query_place(table->order, key, data, place);
+        return view_query_sort_key(table->order, key, data, place);
     find_seq(data, &seq);
-    return view_seq_place(key, seq, place);
+    return view_seq_sort_key(key, seq, place);
 }
 
 static struct table_row *row_new(const struct table *table, struct span key, struct span data)

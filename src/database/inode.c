@@ -68,11 +68,11 @@ static struct inode *add(const struct stat *status)
 
 static void close_inode(struct inode *inode)
 {
-    struct inode **place = &inodes.first;
-    while (*place != inode) {
-        place = &(*place)->next;
+    struct inode **slot = &inodes.first;
+    while (*slot != inode) {
+        slot = &(*slot)->next;
     }
-    *place = inode->next;
+    *slot = inode->next;
     if (inode->readable >= 0)
         close(inode->readable);
     if (inode->writable >= 0)
@@ -194,11 +194,11 @@ static int open_descriptor(const struct database *database, struct inode *inode,
 
 static void keep(struct inode *inode, int descriptor, bool writes)
 {
-    int *place = writes ? &inode->writable : &inode->readable;
+    int *slot = writes ? &inode->writable : &inode->readable;
     /* Where the name was given to another known inode just now, the second descriptor stays open:
      * closing it is what must not be. */
-    if (*place < 0 && descriptor != inode->writable) {
-        *place = descriptor;
+    if (*slot < 0 && descriptor != inode->writable) {
+        *slot = descriptor;
     }
 }
 

@@ -30,10 +30,10 @@ void query_integer(struct query *query, int64_t value)
 
 void query_text(struct query *query, struct span text)
 {
-    int place = ++query->bound;
-    int result = text.data ? sqlite3_bind_text64(query->statement, place, text.data, text.length,
-                                                 SQLITE_STATIC, SQLITE_UTF8)
-                           : sqlite3_bind_null(query->statement, place);
+    int parameter = ++query->bound;
+    int result = text.data ? sqlite3_bind_text64(query->statement, parameter, text.data,
+                                                 text.length, SQLITE_STATIC, SQLITE_UTF8)
+                           : sqlite3_bind_null(query->statement, parameter);
     if (result != SQLITE_OK) {
         query->result = result;
     }
@@ -41,10 +41,10 @@ void query_text(struct query *query, struct span text)
 
 void query_bytes(struct query *query, struct span bytes)
 {
-    int place = ++query->bound;
-    int result = bytes.data ? sqlite3_bind_blob64(query->statement, place, bytes.data, bytes.length,
-                                                  SQLITE_STATIC)
-                            : sqlite3_bind_null(query->statement, place);
+    int parameter = ++query->bound;
+    int result = bytes.data ? sqlite3_bind_blob64(query->statement, parameter, bytes.data,
+                                                  bytes.length, SQLITE_STATIC)
+                            : sqlite3_bind_null(query->statement, parameter);
     if (result != SQLITE_OK) {
         query->result = result;
     }

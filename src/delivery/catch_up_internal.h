@@ -27,7 +27,7 @@ struct catch_up_page {
     int64_t target; /* request.resume_target, or a later one where that gave no state that was */
     int64_t resume_limit;
     struct seq resume_seq;
-    struct store_seq_place group; /* of the seq `group_seq`, once it was looked up */
+    struct store_seq_range group; /* of the seq `group_seq`, once it was looked up */
     struct seq group_seq;
     int64_t looks;     /* changes that it may still read; negative: those that it is given */
     uint64_t rows;     /* in snapshot batches */

@@ -108,7 +108,7 @@ static bool is_full(const struct catch_up_page *page)
 static bool may_end(struct catch_up_page *page, const struct store_change *change)
 {
     const struct catch_up_request *request = &page->request;
-    struct store_seq_place *group = &page->group;
+    struct store_seq_range *group = &page->group;
     bool known = group->first && seq_compare(page->group_seq, change->seq) == 0;
     page->group_seq = change->seq;
     if (!known && !store_find_seq(page->reader, page->export_id, change->seq, group, page->error))

@@ -107,7 +107,7 @@ static void offer_to(struct link *topics, const struct change *change)
 {
     struct link *link;
     for (link = topics ? topics->next : NULL; link != topics; link = link->next)
-        topic_offer(LINK_OWNER(struct label_place, in_list, link)->target, change);
+        topic_offer(LINK_OWNER(struct label_entry, in_list, link)->target, change);
 }
 
 /* To who sees the row now, and to who saw it. */

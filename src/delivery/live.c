@@ -15,7 +15,7 @@ static void enter_frame_log(struct subscription *subscription)
         topic->frame_log_on = true;
     }
     subscription->live.in_frame_log =
-        frame_log_seek(&topic->frame_log, subscription->cursor, &subscription->live.place);
+        frame_log_seek(&topic->frame_log, subscription->cursor, &subscription->live.at);
 }
 
 static struct reader_step pull_frame_log(struct subscription *subscription)
@@ -25,13 +25,13 @@ static struct reader_step pull_frame_log(struct subscription *subscription)
     struct text *whole;
     INVARIANT(subscription->topic->frame_log_on);
     step.bytes =
-        frame_log_take(&subscription->topic->frame_log, &subscription->live.place, &behind, &whole);
+        frame_log_take(&subscription->topic->frame_log, &subscription->live.at, &behind, &whole);
     if (behind) {
         subscription->live.in_frame_log = false;
         return step;
     }
-    INVARIANT(subscription->cursor <= subscription->live.place.id);
-    subscription->cursor = subscription->live.place.id;
+    INVARIANT(subscription->cursor <= subscription->live.at.id);
+    subscription->cursor = subscription->live.at.id;
     step.text = whole ? text_ref(whole) : NULL;
     return step;
 }

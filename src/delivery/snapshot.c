@@ -1,7 +1,7 @@
 /*
  * Snapshots, batch by batch. A batch is built once by a reader, compressed once, kept, and given
- * to every subscription that stands at the same place of the same snapshot. A subscription holds a
- * place, not a batch, so a stalled one pins no memory.
+ * to every subscription that stands at the same point of the same snapshot. A subscription holds a
+ * point, not a batch, so a stalled one pins no memory.
  *
  * A job reads up to HUB_SNAPSHOT_ROWS in one short transaction. A larger snapshot takes several,
  * each perhaps of a later state. Its rows are then not the end of it: what changed after the first
@@ -13,7 +13,7 @@
  */
 #include "delivery/snapshot_internal.h"
 
-/* A job on its way and the subscriptions that wait for the place it starts from. */
+/* A job on its way and the subscriptions that wait for the point it starts from. */
 struct build {
     struct link waiting; /* subscription.in_build */
     struct link late;    /* asked after the job was started; it may be too old for them */
@@ -33,7 +33,7 @@ struct snapshot_job {
     struct snapshots *snapshots;
     struct snapshot_query query;
     bool done;
-    char name[]; /* of the first place: the build */
+    char name[]; /* of the first point: the build */
 };
 
 static struct span build_key(const void *value)
@@ -67,12 +67,12 @@ void snapshots_free(struct snapshots *snapshots)
     memory_free(snapshots);
 }
 
-/* The name of a place: everything that decides what the batch there holds. */
-static bool print_place(struct buffer *out, const struct snapshot_query *of,
-                        const struct snapshot_place *place)
+/* The name of a point: everything that decides what the batch there holds. */
+static bool print_point(struct buffer *out, const struct snapshot_query *of,
+                        const struct snapshot_point *point)
 {
     struct span view = span_of(of->drafts.sink.view->id), key = of->key;
-    struct span at = text_span(place->at.key);
+    struct span at = text_span(point->at.key);
     const struct row_scope *scopes[] = {of->scope, of->was};
     buffer_clear(out);
     buffer_printf(out, "%zu:", view.length);
@@ -85,13 +85,13 @@ static bool print_place(struct buffer *out, const struct snapshot_query *of,
     }
     buffer_printf(out, "|%c%zu:", key.data ? 'k' : '-', key.length);
     buffer_add_span(out, key);
-    buffer_printf(out, "|%lld,%lld,%d%d", (long long)place->limit, (long long)place->rows,
-                  place->begun, place->rows_read);
-    buffer_printf(out, "|%lld:%lld,%c%zu:", (long long)place->at.seq.slot,
-                  (long long)place->at.seq.index, at.data ? 'k' : '-', at.length);
+    buffer_printf(out, "|%lld,%lld,%d%d", (long long)point->limit, (long long)point->rows,
+                  point->begun, point->rows_read);
+    buffer_printf(out, "|%lld:%lld,%c%zu:", (long long)point->at.seq.slot,
+                  (long long)point->at.seq.index, at.data ? 'k' : '-', at.length);
     buffer_add_span(out, at);
-    buffer_printf(out, "|%lld,%lld,%lld", (long long)place->change, (long long)place->latest,
-                  (long long)place->deletes);
+    buffer_printf(out, "|%lld,%lld,%lld", (long long)point->change, (long long)point->latest,
+                  (long long)point->deletes);
     return !out->failed;
 }
 
@@ -104,7 +104,7 @@ static struct snapshot_batch *batch_new(const struct snapshot_draft *draft, int6
         return NULL;
     *batch = (struct snapshot_batch){.references = 1,
                                      .frames = text_ref(draft->frames),
-                                     .end = snapshot_place_ref(&draft->end),
+                                     .end = snapshot_point_ref(&draft->end),
                                      .rows = rows,
                                      .last = draft->last,
                                      .complete = draft->complete};
@@ -122,11 +122,11 @@ static struct snapshot_batch *keep_batches(struct snapshots *snapshots,
     buffer_init(&name, SIZE_MAX / 2);
     for (size_t i = 0; i < drafts->count; i++) {
         const struct snapshot_draft *draft = &drafts->list[i];
-        struct snapshot_batch *batch = batch_new(draft, drafts->place.rows);
+        struct snapshot_batch *batch = batch_new(draft, drafts->point.rows);
         if (!batch)
             break;
         counter_add(&snapshots->hub->metrics.snapshot_batches_built, 1);
-        if (print_place(&name, &job->query, &draft->start))
+        if (print_point(&name, &job->query, &draft->start))
             snapshot_cache_put(snapshots->cache, i ? buffer_span(&name) : span_of(job->name),
                                batch);
         if (i == 0)
@@ -167,7 +167,7 @@ static void serve_waiting(struct link *waiting, struct snapshot_batch *batch, in
         struct subscription *subscription =
             LINK_OWNER(struct subscription, snapshot.in_build, link);
         link = link->next;
-        if (subscription->snapshot.place.latest == 0 && batch->end.latest < fresh)
+        if (subscription->snapshot.point.latest == 0 && batch->end.latest < fresh)
             continue;
         INVARIANT(!subscription->snapshot.batch && subscription->reading == READER_SNAPSHOT);
         link_remove(&subscription->snapshot.in_build);
@@ -236,7 +236,7 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     job->read.event.deliver = deliver;
     job->read.run = run;
     job->read.owner = subscription->subscriber->owner;
-    job->read.is_long = subscription->snapshot.place.latest != 0; /* it goes on */
+    job->read.is_long = subscription->snapshot.point.latest != 0; /* it goes on */
     job->snapshots = snapshots;
     job->query.deleted_since = engine_due_ms(snapshots->hub->engine) - options->tombstone_ms;
     buffer_init(&job->query.left, UINT32_MAX);
@@ -245,7 +245,7 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     job->query.was = row_scope_ref(subscription->moved.was);
     buffer_init(&job->query.seen_key, UINT32_MAX);
     snapshot_drafts_init(&job->query.drafts, view_ref(subscription->topic->view),
-                         subscription->topic->mode, &subscription->snapshot.place);
+                         subscription->topic->mode, &subscription->snapshot.point);
     job->query.drafts.sink.encoding = subscription->topic->encoding;
     return job;
 }
@@ -288,7 +288,7 @@ static bool join_or_start(struct snapshots *snapshots, struct subscription *subs
 static struct snapshot_batch *from_cache(struct snapshots *snapshots,
                                          const struct subscription *subscription, struct span name)
 {
-    bool first = subscription->snapshot.place.latest == 0;
+    bool first = subscription->snapshot.point.latest == 0;
     int64_t fresh = first ? subscription->topic->export->last_change : 0;
     struct snapshot_batch *batch = snapshot_cache_get(snapshots->cache, name, fresh);
     counter_add(&snapshots->hub->metrics.snapshot_batches_shared, batch != NULL);
@@ -311,10 +311,10 @@ void snapshot_begin(struct subscription *subscription)
 {
     /* Who wants none gets one without rows when it may hold some that it must lose. */
     int64_t limit = subscription->asked.with_snapshot ? subscription->asked.limit : 0;
-    snapshot_place_unref(&subscription->snapshot.place);
-    subscription->snapshot.place = (struct snapshot_place){.limit = limit};
+    snapshot_point_unref(&subscription->snapshot.point);
+    subscription->snapshot.point = (struct snapshot_point){.limit = limit};
     if (!subscription->asked.with_snapshot) {
-        subscription->snapshot.place.change = subscription->moved.from;
+        subscription->snapshot.point.change = subscription->moved.from;
         subscription->moved.from = 0;
     }
     /* With another token it goes on with what both show: what of that it is not sent, it may hold.
@@ -330,25 +330,25 @@ void snapshot_begin(struct subscription *subscription)
  */
 static enum reader_kind end(struct subscription *subscription, int64_t *from)
 {
-    struct snapshot_place *place = &subscription->snapshot.place;
+    struct snapshot_point *point = &subscription->snapshot.point;
     if (!subscription->knowledge.full) {
         struct knowledge knowledge = subscription->knowledge;
         knowledge.begun = true;
-        knowledge.since = place->change;
-        knowledge.bounded = place->rows > 0;
-        knowledge.bound = list_position_ref(&place->bound);
+        knowledge.since = point->change;
+        knowledge.bounded = point->rows > 0;
+        knowledge.bound = list_position_ref(&point->bound);
         subscription_know(subscription, knowledge);
     }
-    snapshot_place_unref(place);
-    *from = place->change;
-    if (place->latest == place->change) {
+    snapshot_point_unref(point);
+    *from = point->change;
+    if (point->latest == point->change) {
         subscription_lost_was(subscription);
         return READER_LIVE;
     }
     if (subscription->topic->encoding)
         log_reset(subscription);
     else
-        log_overlap(subscription, place->latest, place->seq);
+        log_overlap(subscription, point->latest, point->seq);
     return READER_LOG;
 }
 
@@ -359,13 +359,13 @@ static struct reader_step take(struct subscription *subscription, struct snapsho
         .then = batch->last ? STEP_NEXT : STEP_MORE, /* also when it was of hidden deletes only */
         .read_ended = true,
         .is_snapshot = true,
-        .rows = (uint64_t)(batch->end.rows - subscription->snapshot.place.rows),
+        .rows = (uint64_t)(batch->end.rows - subscription->snapshot.point.rows),
         .ends = batch->last && batch->complete,
         .is_answer = true,
         .answered = batch->rows};
-    INVARIANT(batch->end.rows >= subscription->snapshot.place.rows);
-    snapshot_place_unref(&subscription->snapshot.place);
-    subscription->snapshot.place = snapshot_place_ref(&batch->end);
+    INVARIANT(batch->end.rows >= subscription->snapshot.point.rows);
+    snapshot_point_unref(&subscription->snapshot.point);
+    subscription->snapshot.point = snapshot_point_ref(&batch->end);
     if (batch->last)
         step.next = end(subscription, &step.from);
     snapshot_batch_unref(batch);
@@ -387,7 +387,7 @@ static struct snapshot_batch *find_or_ask(struct subscription *subscription,
     struct snapshot_batch *batch = NULL;
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);
-    bool named = print_place(&name, &of, &subscription->snapshot.place);
+    bool named = print_point(&name, &of, &subscription->snapshot.point);
     if (named)
         batch = from_cache(snapshots, subscription, buffer_span(&name));
     if (named && !batch && !subscription->has_slot)
@@ -412,7 +412,7 @@ const struct reader_ops snapshot_reader = {.pull = pull};
 
 int64_t snapshot_change(const struct subscription *subscription)
 {
-    return subscription->snapshot.place.change;
+    return subscription->snapshot.point.change;
 }
 
 void snapshot_forget(struct subscription *subscription)

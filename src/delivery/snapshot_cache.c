@@ -100,7 +100,7 @@ void snapshot_batch_unref(struct snapshot_batch *batch)
     INVARIANT(batch->references > 0);
     if (--batch->references)
         return;
-    snapshot_place_unref(&batch->end);
+    snapshot_point_unref(&batch->end);
     text_unref(batch->frames);
     memory_free(batch);
 }

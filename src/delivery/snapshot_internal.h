@@ -13,11 +13,11 @@
 
 /* ---- a batch ---- */
 
-/* A finished batch: ready frames and the place where it ends. Counted, immutable. */
+/* A finished batch: ready frames and the point where it ends. Counted, immutable. */
 struct snapshot_batch {
     uint32_t references;
     struct text *frames;
-    struct snapshot_place end;
+    struct snapshot_point end;
     int64_t rows;  /* of the whole snapshot, as far as they were read when it was built */
     bool last;     /* there are no more rows */
     bool complete; /* and all were of one state, which the frames say */
@@ -42,12 +42,12 @@ struct snapshot_query {
     struct error error;
 };
 
-/* Read the rows behind drafts.place, and encode them. */
+/* Read the rows behind drafts.point, and encode them. */
 bool snapshot_query_run(struct snapshot_query *query, struct store_reader *reader);
 
 /* ---- cache ---- */
 
-/* Ready batches by the name of the place where they begin; one cap for all, the least used go. */
+/* Ready batches by the name of the point where they begin; one cap for all, the least used go. */
 struct snapshot_cache;
 struct snapshot_cache *snapshot_cache_new(size_t max_bytes);
 void snapshot_cache_free(struct snapshot_cache *cache);
@@ -55,7 +55,7 @@ void snapshot_cache_free(struct snapshot_cache *cache);
  * it is not kept. */
 void snapshot_cache_put(struct snapshot_cache *cache, struct span name,
                         struct snapshot_batch *batch);
-/* The batch at that place (one reference), or NULL. One of an older state than `fresh` is dropped.
+/* The batch at that point (one reference), or NULL. One of an older state than `fresh` is dropped.
  */
 struct snapshot_batch *snapshot_cache_get(struct snapshot_cache *cache, struct span name,
                                           int64_t fresh);

@@ -1,4 +1,4 @@
-/* Snapshots, the reading side: the rows behind a place, in one short transaction. */
+/* Snapshots, the reading side: the rows behind a point, in one short transaction. */
 #include "delivery/snapshot_internal.h"
 #include "rows/scoped_scan.h"
 #include "rows/view_state.h"
@@ -22,13 +22,13 @@ enum {
  */
 static int64_t most_looked_at(const struct snapshot_query *query)
 {
-    return query->max_rows * (query->drafts.place.limit >= 0 ? LIMITED_AT_ONCE : 1);
+    return query->max_rows * (query->drafts.point.limit >= 0 ? LIMITED_AT_ONCE : 1);
 }
 
 static bool has_enough(const struct snapshot_query *query)
 {
     const struct snapshot_drafts *drafts = &query->drafts;
-    if (drafts->place.limit >= 0)
+    if (drafts->point.limit >= 0)
         return drafts->full_bytes >= HUB_LIMITED_BYTES;
     return drafts->sink.rows >= query->max_rows || drafts->full_bytes >= HUB_SNAPSHOT_BYTES;
 }
@@ -38,7 +38,7 @@ static bool add_scoped(struct snapshot_query *query, const struct store_entity *
 {
     struct snapshot_drafts *drafts = &query->drafts;
     bool shown = row_scope_shows(query->scope, drafts->sink.view, row->data);
-    if (drafts->place.limit == 0 && !query->was)
+    if (drafts->point.limit == 0 && !query->was)
         return false;
     if (query->looked >= LOOKED_FOR_SHOWN * most_looked_at(query)) {
         query->stopped = true;
@@ -50,7 +50,7 @@ static bool add_scoped(struct snapshot_query *query, const struct store_entity *
     if (!buffer_add_span(&query->seen_key, row->key))
         return lacks_memory(query);
     if (shown)
-        return drafts->place.limit == 0 || row_sink_put(&drafts->sink, row) || lacks_memory(query);
+        return drafts->point.limit == 0 || row_sink_put(&drafts->sink, row) || lacks_memory(query);
     return !query->was || !row_scope_shows(query->was, drafts->sink.view, row->data) ||
            row_sink_remove(&drafts->sink, row->key) || lacks_memory(query);
 }
@@ -72,10 +72,10 @@ static bool add_row(void *argument, const struct store_entity *row)
 /* ---- deletes ---- */
 
 /* Whether an entity that is seen was among the rows: they are the newest ones, up to a limit. */
-static bool was_among_rows(const struct snapshot_place *place, struct seq seq, struct span key)
+static bool was_among_rows(const struct snapshot_point *point, struct seq seq, struct span key)
 {
-    return place->limit < 0 ||
-           (place->rows > 0 && list_position_compare(seq, key, &place->bound) <= 0);
+    return point->limit < 0 ||
+           (point->rows > 0 && list_position_compare(seq, key, &point->bound) <= 0);
 }
 
 static bool note_left(struct snapshot_query *query, struct span key)
@@ -90,9 +90,9 @@ static bool note_left(struct snapshot_query *query, struct span key)
 static bool add_delete(void *argument, const struct store_tombstone *tombstone)
 {
     struct snapshot_query *query = argument;
-    const struct snapshot_place *place = &query->drafts.place;
-    bool due = tombstone->at >= query->deleted_since && tombstone->change <= place->change;
-    query->drafts.place.deletes = tombstone->change;
+    const struct snapshot_point *point = &query->drafts.point;
+    bool due = tombstone->at >= query->deleted_since && tombstone->change <= point->change;
+    query->drafts.point.deletes = tombstone->change;
     query->deletes++;
     bool seen = row_scope_sees(query->scope, tombstone->scope) ||
                 (query->was && row_scope_sees(query->was, tombstone->scope));
@@ -117,22 +117,22 @@ static bool add_left(struct snapshot_query *query, struct store_reader *reader, 
         if (!store_read_entity(reader, export_id, key, &entity, &found, &query->error))
             return false;
         bool stays = found && row_scope_shows(query->scope, query->drafts.sink.view, entity.data) &&
-                     was_among_rows(&query->drafts.place, entity.seq, key);
+                     was_among_rows(&query->drafts.point, entity.seq, key);
         if (!stays && !row_sink_remove(&query->drafts.sink, key))
             return lacks_memory(query);
     }
     return true;
 }
 
-/* The next of them; place.deletes becomes 0 behind the last. */
+/* The next of them; point.deletes becomes 0 behind the last. */
 static bool read_deletes(struct snapshot_query *query, struct store_reader *reader,
                          uint32_t export_id)
 {
-    struct snapshot_place *place = &query->drafts.place;
+    struct snapshot_point *point = &query->drafts.point;
     struct store_tombstone tombstone;
     bool found;
     if (query->key.data && query->scope) {
-        place->deletes = 0; /* read_key tells it */
+        point->deletes = 0; /* read_key tells it */
         return true;
     }
     if (query->key.data) {
@@ -141,13 +141,13 @@ static bool read_deletes(struct snapshot_query *query, struct store_reader *read
             (found && !add_delete(query, &tombstone)))
             return false;
     } else if (!scoped_scan_tombstones((struct scoped){query->scope, query->was}, reader, export_id,
-                                       place->deletes, most_looked_at(query), add_delete, query,
+                                       point->deletes, most_looked_at(query), add_delete, query,
                                        &query->error) ||
                query->error.code != ERROR_NONE || !add_left(query, reader, export_id)) {
         return false;
     }
     if (query->deletes < most_looked_at(query) || query->key.data)
-        place->deletes = 0;
+        point->deletes = 0;
     else
         query->stopped = true;
     return true;
@@ -182,7 +182,7 @@ static bool read_named_keys(struct snapshot_query *query, struct store_reader *r
                             uint32_t export_id)
 {
     const struct view *view = query->drafts.sink.view;
-    const struct snapshot_place *from = &query->drafts.place;
+    const struct snapshot_point *from = &query->drafts.point;
     struct store_position *rows = memory_new(view->key_count * sizeof *rows);
     size_t count = 0;
     bool done = rows != NULL || lacks_memory(query);
@@ -190,7 +190,7 @@ static bool read_named_keys(struct snapshot_query *query, struct store_reader *r
         struct store_entity entity;
         bool found;
         done = store_read_entity(reader, export_id, view->keys[i], &entity, &found, &query->error);
-        /* Behind the place where the last job stopped. */
+        /* Behind the point where the last job stopped. */
         if (done && found &&
             (!from->begun || list_position_compare(entity.seq, view->keys[i], &from->at) > 0))
             rows[count++] = (struct store_position){entity.seq, view->keys[i]};
@@ -204,9 +204,9 @@ static bool read_named_keys(struct snapshot_query *query, struct store_reader *r
     return done;
 }
 
-static bool add_labelled(void *argument, struct span place, const struct store_entity *row)
+static bool add_labelled(void *argument, struct span point, const struct store_entity *row)
 {
-    (void)place;
+    (void)point;
     return add_row(argument, row);
 }
 
@@ -216,7 +216,7 @@ static bool read_labelled(struct snapshot_query *query, struct store_reader *rea
 {
     struct buffer behind;
     buffer_init(&behind, UINT32_MAX);
-    bool done = !at || view_seq_place(at->key, at->seq, &behind) || lacks_memory(query);
+    bool done = !at || view_seq_sort_key(at->key, at->seq, &behind) || lacks_memory(query);
     done = done &&
            scoped_scan_rows((struct scoped){query->scope, query->was}, reader, stage,
                             buffer_span(&behind), -1, add_labelled, query, &query->error) &&
@@ -227,12 +227,12 @@ static bool read_labelled(struct snapshot_query *query, struct store_reader *rea
 
 static bool read_rows(struct snapshot_query *query, struct store_reader *reader, uint32_t export_id)
 {
-    const struct snapshot_place *from = &query->drafts.place;
+    const struct snapshot_point *from = &query->drafts.point;
     if (query->key.data)
         return read_key(query, reader, export_id, query->key);
     if (query->drafts.sink.view->key_count)
         return read_named_keys(query, reader, export_id);
-    /* The place moves on with the rows: what it was is kept until the scan is over. */
+    /* The point moves on with the rows: what it was is kept until the scan is over. */
     struct list_position begin = list_position_ref(&from->at);
     struct store_position at = {begin.seq, text_span(begin.key)};
     int64_t limit = query->scope ? -1 : from->limit, stage;
@@ -254,21 +254,21 @@ static bool read_rows(struct snapshot_query *query, struct store_reader *reader,
 /* Everything from one state of the database. */
 static bool read_state(struct snapshot_query *query, struct store_reader *reader)
 {
-    struct snapshot_place *place = &query->drafts.place;
+    struct snapshot_point *point = &query->drafts.point;
     struct view_state state;
     if (!view_state_read(&state, query->drafts.sink.view, reader, &query->error))
         return false;
-    if (place->latest == 0) {
-        if (place->change == 0)
-            place->change = state.log.last_change;
-        place->seq = view_state_cursor(&state);
+    if (point->latest == 0) {
+        if (point->change == 0)
+            point->change = state.log.last_change;
+        point->seq = view_state_cursor(&state);
         /* Behind bodies nothing is to be told: a client forgets what is not among the rows. */
-        place->deletes = query->drafts.sink.encoding ? 0 : INT64_MAX;
+        point->deletes = query->drafts.sink.encoding ? 0 : INT64_MAX;
     }
-    place->latest = state.log.last_change;
+    point->latest = state.log.last_change;
     if (!state.found)
         return true;
-    if (!place->rows_read && !read_rows(query, reader, state.export.id))
+    if (!point->rows_read && !read_rows(query, reader, state.export.id))
         return false;
     if (query->stopped)
         return !query->looked ||
@@ -276,7 +276,7 @@ static bool read_state(struct snapshot_query *query, struct store_reader *reader
                lacks_memory(query);
     if (!snapshot_drafts_rows_read(&query->drafts))
         return lacks_memory(query);
-    return !place->deletes || read_deletes(query, reader, state.export.id);
+    return !point->deletes || read_deletes(query, reader, state.export.id);
 }
 
 /* Nothing is compressed while the transaction is open. */

@@ -323,7 +323,7 @@ void subscription_drop(struct subscription *subscription)
     usage_unsubscribed(subscription->meter);
     previous_free_all(&subscription->previous.rows);
     subscription_lost_was(subscription);
-    snapshot_place_unref(&subscription->snapshot.place);
+    snapshot_point_unref(&subscription->snapshot.point);
     list_position_unref(&subscription->knowledge.bound);
     view_query_unref(subscription->tape.query);
     memory_free(subscription->asked.parameters);

@@ -63,8 +63,8 @@ enum key_state knowledge_of(const struct knowledge *knowledge, const struct chan
 /* ---- the parts of the readers ---- */
 
 struct live_part {
-    struct frame_log_cursor place;
-    bool in_frame_log; /* `place` is where the cursor stands */
+    struct frame_log_cursor at;
+    bool in_frame_log; /* `at` is where the cursor stands */
     bool missed;       /* memory lacks a change for it, which the database has */
 };
 
@@ -106,7 +106,7 @@ struct tape_part {
 };
 
 struct snapshot_part {
-    struct snapshot_place place;
+    struct snapshot_point point;
     struct snapshot_batch *batch; /* the next one, when a job brought it; one reference */
     struct link in_build;         /* waits for a snapshot job */
 };

@@ -38,7 +38,7 @@ struct topic {
     const struct wire_encoding *encoding; /* of its frames */
     size_t subscriptions;
     size_t windows;           /* of this view, also those without members */
-    struct link list_windows; /* window.place.in_list: of those the ones without a stage */
+    struct link list_windows; /* window.listing.in_list: of those the ones without a stage */
     size_t unkeyed;           /* subscriptions without a key, to the whole view */
     bool frame_log_on;        /* while there are such */
     struct frame_log frame_log;

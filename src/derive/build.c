@@ -2,7 +2,7 @@
  * Building the rows of a stage that is new, before the server is ready: in chunks, each of them a
  * transaction that also notes how far it came, so that a build that was interrupted goes on.
  *
- * Progress is a byte and the key that came last; of a stage over a slice, the place there.
+ * Progress is a byte and the key that came last; of a stage over a slice, the sort key there.
  */
 #include "derive/derive_internal.h"
 
@@ -39,16 +39,16 @@ static bool add_entity(void *argument, const struct store_entity *entity)
     return !build->failed;
 }
 
-static bool add_place(void *argument, struct span place, int64_t id)
+static bool add_sort_key(void *argument, struct span sort_key, int64_t id)
 {
     struct build *build = argument;
     struct store_entity entity;
     bool found = false;
-    build->ended = !derive_slice_has(build->derived->source, place);
+    build->ended = !derive_slice_has(build->derived->source, sort_key);
     if (build->ended)
         return false;
     build->failed =
-        !note(build, place) ||
+        !note(build, sort_key) ||
         !store_entity_by_id(build->derive->context.store, id, &entity, &found, build->error) ||
         (found && !derive_build_row(build->derive, build->derived, &entity, build->error));
     return !build->failed;
@@ -75,9 +75,10 @@ static bool read_chunk(struct build *build)
     } else if (derived->source->low.end) {
         done = true;
     } else {
-        struct span first = begun ? buffer_span(&from) : buffer_span(&derived->source->low.place);
-        done = store_row_scan(store, derived->source->of->id, first, false, begun, CHUNK, add_place,
-                              build, build->error);
+        struct span first =
+            begun ? buffer_span(&from) : buffer_span(&derived->source->low.sort_key);
+        done = store_row_scan(store, derived->source->of->id, first, false, begun, CHUNK,
+                              add_sort_key, build, build->error);
     }
     buffer_fini(&from);
     return done && !build->failed;

@@ -1,7 +1,7 @@
 /*
  * The offline check of derived views: the rows of each stage against what its definition says of
- * the entities. First that each row is right: its entity has it, and at that place. Then that none
- * is missing: every entity of the source that must have a row has one, and there are no more.
+ * the entities. First that each row is right: its entity has it, and at that sort key. Then that
+ * none is missing: every entity of the source that must have a row has one, and there are no more.
  */
 #include "database/database.h"
 #include "derive/derive_internal.h"
@@ -20,7 +20,7 @@ struct view_check {
     int64_t now; /* as of when derived rows are right */
     int64_t rows, expected;
     int findings; /* of this stage */
-    struct buffer place;
+    struct buffer sort_key;
     struct error error;
 };
 
@@ -34,27 +34,28 @@ static void report(struct view_check *check, struct span key, const char *what)
     check->found(check->argument, line);
 }
 
-static bool make_place(struct view_check *check, const struct store_entity *entity)
+static bool make_sort_key(struct view_check *check, const struct store_entity *entity)
 {
-    buffer_clear(&check->place);
-    return view_stage_place(check->stage, entity->key, entity->data, entity->seq, &check->place) ||
+    buffer_clear(&check->sort_key);
+    return view_stage_sort_key(check->stage, entity->key, entity->data, entity->seq,
+                               &check->sort_key) ||
            error_set(&check->error, ERROR_MEMORY, "out of memory while checking");
 }
 
-/* A turn of the present second may not have been taken yet: then both are right. */
+/* A recheck of the present second may not have been taken yet: then both are right. */
 static bool may_be_behind(const struct view_check *check, struct span data)
 {
     return check->stage->timed &&
-           view_stage_turns(check->stage, data, check->now - 1) == check->now;
+           view_stage_rechecks(check->stage, data, check->now - 1) == check->now;
 }
 
-static bool check_row(void *argument, struct span place, const struct store_entity *entity)
+static bool check_row(void *argument, struct span sort_key, const struct store_entity *entity)
 {
     struct view_check *check = argument;
     check->rows++;
-    if (!make_place(check, entity))
+    if (!make_sort_key(check, entity))
         return false;
-    if (!span_equal(place, buffer_span(&check->place)))
+    if (!span_equal(sort_key, buffer_span(&check->sort_key)))
         report(check, entity->key, "has a row at a place that is not its own");
     else if (!view_stage_holds(check->stage, entity->data, check->now) &&
              !may_be_behind(check, entity->data))
@@ -69,9 +70,9 @@ static bool check_entity(void *argument, const struct store_entity *entity)
     bool holds = view_stage_holds(check->stage, entity->data, check->now);
     if (!holds && !behind)
         return true;
-    if (!make_place(check, entity) ||
-        !store_read_place(check->reader, check->id, buffer_span(&check->place), &found,
-                          &check->error))
+    if (!make_sort_key(check, entity) ||
+        !store_read_sort_key(check->reader, check->id, buffer_span(&check->sort_key), &found,
+                             &check->error))
         return false;
     if (!found && !behind)
         report(check, entity->key, "has no row, but the filter holds for it");
@@ -79,9 +80,10 @@ static bool check_entity(void *argument, const struct store_entity *entity)
     return true;
 }
 
-static bool check_source_row(void *argument, struct span place, const struct store_entity *entity)
+static bool check_source_row(void *argument, struct span sort_key,
+                             const struct store_entity *entity)
 {
-    (void)place;
+    (void)sort_key;
     return check_entity(argument, entity);
 }
 
@@ -193,10 +195,10 @@ bool derive_check(const char *path, const struct view_set *views,
     if (!database)
         return false;
     struct view_check check = {.found = found, .argument = argument};
-    buffer_init(&check.place, SIZE_MAX / 2);
+    buffer_init(&check.sort_key, SIZE_MAX / 2);
     check.reader = store_reader_open(database, &check.error);
     bool done = check.reader && check_reader(&check, views);
-    buffer_fini(&check.place);
+    buffer_fini(&check.sort_key);
     store_reader_close(check.reader);
     database_close(database);
     if (!done && error)

@@ -32,7 +32,7 @@ static void clear_stage(struct derive *derive, struct derived *derived)
     derive_touch_clear(derived);
     derived->due.count = 0;
     derived->move_count = 0;
-    buffer_clear(&derived->places);
+    buffer_clear(&derived->sort_keys);
 }
 
 static void clear(struct derive *derive)

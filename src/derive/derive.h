@@ -31,8 +31,8 @@ struct derive_context {
  * its export is scoped, there is one for each label (view.h) that such rows have, or had. */
 struct derive_touched {
     const struct view_stage *stage;
-    struct span place; /* the first place in its order with a changed row; owned */
-    struct span label; /* absent where rows are not scoped; owned */
+    struct span sort_key; /* the first sort key in its order with a changed row; owned */
+    struct span label;    /* absent where rows are not scoped; owned */
 };
 void derive_touched_free(struct derive_touched *touched, size_t count);
 

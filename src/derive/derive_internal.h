@@ -8,17 +8,18 @@
  *
  * Invariants, between transactions:
  *  1. A stage has a row for each entity of its source (export or slice) for which its predicate
- *     holds as of derive.now, at the place that its order gives.
- *  2. Except for entities with a turn at derive.now itself, which are still as of the second
- *     before; only when derive.pending. No turn is earlier.
- *  3. A stage with now() has a turn for each entity of its source whose truth can change by time:
- *     the next second at which it may.
- *  4. A slice's thresholds say which places are in it, or derive.loaded is false.
+ *     holds as of derive.now, at the sort key that its order gives.
+ *  2. Except for entities with a recheck at derive.now itself, which are still as of the second
+ *     before; only when derive.pending. No recheck is earlier.
+ *  3. A stage with now() has a recheck for each entity of its source whose truth can change by
+ * time: the next second at which it may.
+ *  4. A slice's thresholds say which sort keys are in it, or derive.loaded is false.
  *  5. No export is touched.
- *  6. derive.turns has each stage that has a turn, under a second that is not later than its first.
+ *  6. derive.rechecks has each stage that has a recheck, under a second that is not later than its
+ * first.
  *
  * A transaction visits the stages of the exports that it touched, and of the others only those with
- * a due turn.
+ * a due recheck.
  */
 #ifndef DERIVE_DERIVE_INTERNAL_H
 #define DERIVE_DERIVE_INTERNAL_H
@@ -65,7 +66,7 @@ struct derive_touch {
     char label[];
 };
 
-/* What happened to one row of a stage; its places lie in the stage's `places`. */
+/* What happened to one row of a stage; its sort keys lie in the stage's `sort keys`. */
 struct derive_move {
     struct derive_step step;
     size_t was_at, was_length; /* length 0: no row */
@@ -85,27 +86,27 @@ struct derived {
     bool feeds;                   /* there are slices of it */
     struct derived_slice *slices; /* those */
     bool touched;
-    struct buffer lowest;   /* place of the first row that was touched */
-    struct map touches;     /* struct derive_touch, by label; empty where rows are not scoped */
-    struct heap_entry turn; /* in derive.turns */
+    struct buffer lowest;      /* sort key of the first row that was touched */
+    struct map touches;        /* struct derive_touch, by label; empty where rows are not scoped */
+    struct heap_entry recheck; /* in derive.rechecks */
     struct derived *next_due;
-    struct id_set due; /* entities whose turn has come */
+    struct id_set due; /* entities whose recheck has come */
     struct derive_move *moves;
     size_t move_count, move_capacity;
-    struct buffer places;
+    struct buffer sort_keys;
 };
 
-/* The place that the first `rank` rows of a stage are below. */
+/* The sort key that the first `rank` rows of a stage are below. */
 struct threshold {
     bool end;       /* all rows are below it, and there are at most `rank` */
     bool unlimited; /* there is no such rank: it stays at the end */
-    struct buffer place;
+    struct buffer sort_key;
     int64_t rank, below; /* `below`: rows that are below it */
 };
 
 struct crossing {
     int64_t id;
-    size_t at, length; /* in the slice's places */
+    size_t at, length; /* in the slice's sort keys */
 };
 
 /* The slice of a stage for the stages over it. */
@@ -116,7 +117,7 @@ struct derived_slice {
     struct threshold was_low, was_high, low, high;
     struct crossing *crossings; /* rows that a threshold passed */
     size_t crossing_count, crossing_capacity;
-    struct buffer places;
+    struct buffer sort_keys;
     struct derive_steps steps; /* for the stages over it */
 };
 
@@ -144,10 +145,10 @@ struct derive {
     struct derived_export **exports;
     size_t export_count;
     struct derived_export *touched;
-    struct heap turns; /* the stages with now(), see above */
-    bool timed;        /* some stage asks for now() */
-    bool loaded;       /* the thresholds are loaded */
-    bool looked;       /* some entity of the transaction was checked with now() */
+    struct heap rechecks; /* the stages with now(), see above */
+    bool timed;           /* some stage asks for now() */
+    bool loaded;          /* the thresholds are loaded */
+    bool looked;          /* some entity of the transaction was checked with now() */
     bool stores_now;
     bool sweeping; /* there may be rows of retired stages */
     int64_t now, next,
@@ -188,8 +189,8 @@ bool derive_apply(struct derive *derive, struct derived *derived, const struct d
 bool derive_build_row(struct derive *derive, struct derived *derived,
                       const struct store_entity *entity, struct error *error);
 
-/* touch.c: note that rows at a place were touched, those of an entity of this text. */
-bool derive_touch(struct derived *derived, struct span entity, struct span place);
+/* touch.c: note that rows at a sort key were touched, those of an entity of this text. */
+bool derive_touch(struct derived *derived, struct span entity, struct span sort_key);
 void derive_touch_init(struct derived *derived);
 void derive_touch_clear(struct derived *derived);
 /* Make derive->touches of everything noted. */
@@ -204,17 +205,17 @@ bool derive_slice_load(struct derive *derive, struct derived_slice *slice, struc
 /* Move the thresholds after the stage's moves, and make the steps for the stages over it. */
 bool derive_slice_update(struct derive *derive, struct derived_slice *slice, struct error *error);
 void derive_slice_clear(struct derived_slice *slice);
-bool derive_slice_has(const struct derived_slice *slice, struct span place);
+bool derive_slice_has(const struct derived_slice *slice, struct span sort_key);
 
-/* steps.c: note that the stage may have a turn at that second. */
+/* steps.c: note that the stage may have a recheck at that second. */
 void derive_expect_turn(struct derive *derive, struct derived *derived, int64_t at);
-/* Choose derive.next and collect the turns that are due by then. Before the transaction changes
- * a turn. */
+/* Choose derive.next and collect the rechecks that are due by then. Before the transaction changes
+ * a recheck. */
 bool derive_advance(struct derive *derive, struct error *error);
 /* At start: as of when rows are right. */
 bool derive_read_now(struct derive *derive, struct error *error);
 bool derive_store_now(struct derive *derive, int64_t now, struct error *error);
-/* Let a stage check the entities whose turn is due and that no step covers. */
+/* Let a stage check the entities whose recheck is due and that no step covers. */
 bool derive_take_turns(struct derive *derive, struct derived *derived,
                        const struct derive_steps *told, struct error *error);
 

@@ -145,7 +145,7 @@ static struct derived *add_stage(struct derive *derive, const struct kept_stage 
     derived->id = row->id;
     derived->built = row->built;
     derive_touch_init(derived);
-    buffer_init(&derived->places, SIZE_MAX / 2);
+    buffer_init(&derived->sort_keys, SIZE_MAX / 2);
     derive->stages[derive->stage_count++] = derived;
     derived->export = ensure_export(derive, row->export_id);
     if (derived->export)
@@ -290,7 +290,7 @@ static void derived_free(struct derived *derived)
     derive_touch_clear(derived);
     map_fini(&derived->touches);
     buffer_fini(&derived->lowest);
-    buffer_fini(&derived->places);
+    buffer_fini(&derived->sort_keys);
     memory_free(derived->due.ids);
     memory_free(derived->moves);
     memory_free(derived);

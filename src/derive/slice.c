@@ -13,20 +13,20 @@ static bool out_of_memory(struct error *error)
 static void threshold_init(struct threshold *threshold, int64_t rank, bool unlimited)
 {
     *threshold = (struct threshold){.rank = rank, .unlimited = unlimited, .end = unlimited};
-    buffer_init(&threshold->place, SIZE_MAX / 2);
+    buffer_init(&threshold->sort_key, SIZE_MAX / 2);
 }
 
 static bool threshold_copy(struct threshold *to, const struct threshold *from)
 {
     to->end = from->end;
     to->below = from->below;
-    buffer_clear(&to->place);
-    return buffer_add_span(&to->place, buffer_span(&from->place));
+    buffer_clear(&to->sort_key);
+    return buffer_add_span(&to->sort_key, buffer_span(&from->sort_key));
 }
 
-static bool is_below(const struct threshold *threshold, struct span place)
+static bool is_below(const struct threshold *threshold, struct span sort_key)
 {
-    return threshold->end || span_compare(place, buffer_span(&threshold->place)) < 0;
+    return threshold->end || span_compare(sort_key, buffer_span(&threshold->sort_key)) < 0;
 }
 
 void derive_slice_init(struct derived_slice *slice, const struct view_stage *stage,
@@ -39,36 +39,37 @@ void derive_slice_init(struct derived_slice *slice, const struct view_stage *sta
     threshold_init(&slice->was_low, cut->skip, false);
     threshold_init(&slice->high, all ? INT64_MAX : cut->skip + cut->take, all);
     threshold_init(&slice->was_high, 0, all);
-    buffer_init(&slice->places, SIZE_MAX / 2);
+    buffer_init(&slice->sort_keys, SIZE_MAX / 2);
     of->feeds = true;
 }
 
 void derive_slice_fini(struct derived_slice *slice)
 {
-    buffer_fini(&slice->low.place);
-    buffer_fini(&slice->was_low.place);
-    buffer_fini(&slice->high.place);
-    buffer_fini(&slice->was_high.place);
-    buffer_fini(&slice->places);
+    buffer_fini(&slice->low.sort_key);
+    buffer_fini(&slice->was_low.sort_key);
+    buffer_fini(&slice->high.sort_key);
+    buffer_fini(&slice->was_high.sort_key);
+    buffer_fini(&slice->sort_keys);
     memory_free(slice->crossings);
     memory_free(slice->steps.items);
 }
 
-static bool in_range(const struct threshold *low, const struct threshold *high, struct span place)
+static bool in_range(const struct threshold *low, const struct threshold *high,
+                     struct span sort_key)
 {
-    return !is_below(low, place) && is_below(high, place);
+    return !is_below(low, sort_key) && is_below(high, sort_key);
 }
 
-bool derive_slice_has(const struct derived_slice *slice, struct span place)
+bool derive_slice_has(const struct derived_slice *slice, struct span sort_key)
 {
-    return in_range(&slice->low, &slice->high, place);
+    return in_range(&slice->low, &slice->high, sort_key);
 }
 
 void derive_slice_clear(struct derived_slice *slice)
 {
     slice->crossing_count = 0;
     slice->steps.count = 0;
-    buffer_clear(&slice->places);
+    buffer_clear(&slice->sort_keys);
 }
 
 /* ---- walking over rows ---- */
@@ -83,31 +84,31 @@ struct walk {
     bool failed;
 };
 
-static bool note_crossing(struct derived_slice *slice, struct span place, int64_t id)
+static bool note_crossing(struct derived_slice *slice, struct span sort_key, int64_t id)
 {
     if (!array_reserve((void **)&slice->crossings, slice->crossing_count, &slice->crossing_capacity,
                        sizeof *slice->crossings))
         return false;
     slice->crossings[slice->crossing_count++] =
-        (struct crossing){.id = id, .at = slice->places.length, .length = place.length};
-    return buffer_add_span(&slice->places, place);
+        (struct crossing){.id = id, .at = slice->sort_keys.length, .length = sort_key.length};
+    return buffer_add_span(&slice->sort_keys, sort_key);
 }
 
-static bool stand_at(struct threshold *threshold, struct span place)
+static bool stand_at(struct threshold *threshold, struct span sort_key)
 {
-    buffer_clear(&threshold->place);
-    return buffer_add_span(&threshold->place, place);
+    buffer_clear(&threshold->sort_key);
+    return buffer_add_span(&threshold->sort_key, sort_key);
 }
 
-static bool walk_over(void *argument, struct span place, int64_t id)
+static bool walk_over(void *argument, struct span sort_key, int64_t id)
 {
     struct walk *walk = argument;
     bool over = walk->count < walk->wanted;
     walk->count += over;
-    if (over && !walk->quiet && !note_crossing(walk->slice, place, id))
+    if (over && !walk->quiet && !note_crossing(walk->slice, sort_key, id))
         walk->failed = true;
     walk->stands = walk->backwards ? walk->count == walk->wanted : !over;
-    if (walk->stands && !stand_at(walk->threshold, place))
+    if (walk->stands && !stand_at(walk->threshold, sort_key))
         walk->failed = true;
     return !walk->failed;
 }
@@ -136,7 +137,7 @@ static bool settle(struct derive *derive, struct derived_slice *slice, struct th
                         .wanted = off > 0 ? off : -off,
                         .backwards = off > 0};
     buffer_init(&from, SIZE_MAX / 2);
-    bool done = threshold->end || buffer_add_span(&from, buffer_span(&threshold->place)) ||
+    bool done = threshold->end || buffer_add_span(&from, buffer_span(&threshold->sort_key)) ||
                 out_of_memory(error);
     done = done &&
            walk(derive, &over, threshold->end ? span_make(NULL, 0) : buffer_span(&from), error);
@@ -154,11 +155,11 @@ struct last_row {
     bool failed;
 };
 
-static bool see_last(void *argument, struct span place, int64_t id)
+static bool see_last(void *argument, struct span sort_key, int64_t id)
 {
     struct last_row *last = argument;
     last->id = id;
-    last->failed = !stand_at(last->threshold, place);
+    last->failed = !stand_at(last->threshold, sort_key);
     return false;
 }
 
@@ -178,13 +179,13 @@ static bool find_last(struct derive *derive, struct derived_slice *slice, int64_
 static bool move_last(struct derive *derive, struct derived_slice *slice, struct error *error)
 {
     int64_t was = 0, is;
-    struct span place = buffer_span(&slice->was_low.place);
+    struct span sort_key = buffer_span(&slice->was_low.sort_key);
     if (!find_last(derive, slice, &is, error) ||
         (!slice->was_low.end &&
-         !store_row_at(derive->context.store, slice->of->id, place, &was, error)))
+         !store_row_at(derive->context.store, slice->of->id, sort_key, &was, error)))
         return false;
-    return ((!was || note_crossing(slice, place, was)) &&
-            (!is || note_crossing(slice, buffer_span(&slice->low.place), is))) ||
+    return ((!was || note_crossing(slice, sort_key, was)) &&
+            (!is || note_crossing(slice, buffer_span(&slice->low.sort_key), is))) ||
            out_of_memory(error);
 }
 
@@ -195,7 +196,7 @@ static bool load(struct derive *derive, struct derived_slice *slice, struct thre
 {
     threshold->end = threshold->unlimited;
     threshold->below = 0;
-    buffer_clear(&threshold->place);
+    buffer_clear(&threshold->sort_key);
     if (threshold->unlimited || threshold->rank == 0)
         return true;
     struct walk over = {
@@ -216,22 +217,22 @@ bool derive_slice_load(struct derive *derive, struct derived_slice *slice, struc
 
 /* ---- after a transaction ---- */
 
-static struct span place_was(const struct derived *derived, const struct derive_move *move)
+static struct span sort_key_was(const struct derived *derived, const struct derive_move *move)
 {
-    return span_make(derived->places.data + move->was_at, move->was_length);
+    return span_make(derived->sort_keys.data + move->was_at, move->was_length);
 }
 
-static struct span place_is(const struct derived *derived, const struct derive_move *move)
+static struct span sort_key_is(const struct derived *derived, const struct derive_move *move)
 {
-    return span_make(derived->places.data + move->is_at, move->is_length);
+    return span_make(derived->sort_keys.data + move->is_at, move->is_length);
 }
 
 static void count_below(const struct derived *derived, struct threshold *threshold)
 {
     for (size_t i = 0; i < derived->move_count; i++) {
         const struct derive_move *move = &derived->moves[i];
-        threshold->below -= move->was_length && is_below(threshold, place_was(derived, move));
-        threshold->below += move->is_length && is_below(threshold, place_is(derived, move));
+        threshold->below -= move->was_length && is_below(threshold, sort_key_was(derived, move));
+        threshold->below += move->is_length && is_below(threshold, sort_key_is(derived, move));
     }
 }
 
@@ -277,8 +278,8 @@ static bool tell_moves(struct derive *derive, struct derived_slice *slice, struc
         const struct derive_move *move = &of->moves[i];
         struct derive_step step = move->step;
         bool was_in =
-            move->was_length && in_range(&slice->was_low, &slice->was_high, place_was(of, move));
-        bool is_in = move->is_length && derive_slice_has(slice, place_is(of, move));
+            move->was_length && in_range(&slice->was_low, &slice->was_high, sort_key_was(of, move));
+        bool is_in = move->is_length && derive_slice_has(slice, sort_key_is(of, move));
         if ((move->is_length && !id_set_add(&derive->ids, step.after_id)) ||
             (narrow(&step, was_in, is_in) && !add_step(slice, &step)))
             return out_of_memory(error);
@@ -289,9 +290,9 @@ static bool tell_moves(struct derive *derive, struct derived_slice *slice, struc
 static bool tell_crossing(struct derive *derive, struct derived_slice *slice,
                           const struct crossing *crossing, struct error *error)
 {
-    struct span place = span_make(slice->places.data + crossing->at, crossing->length);
-    bool was_in = in_range(&slice->was_low, &slice->was_high, place);
-    bool is_in = derive_slice_has(slice, place), found;
+    struct span sort_key = span_make(slice->sort_keys.data + crossing->at, crossing->length);
+    bool was_in = in_range(&slice->was_low, &slice->was_high, sort_key);
+    bool is_in = derive_slice_has(slice, sort_key), found;
     struct derive_step step;
     /* Both thresholds may have gone over it; it is told once. */
     if (was_in == is_in || id_set_has(&derive->ids, crossing->id))

@@ -84,8 +84,8 @@ void derive_touch_export(struct derive *derive, struct derived_export *export)
 
 void derive_expect_turn(struct derive *derive, struct derived *derived, int64_t at)
 {
-    if (heap_has(&derived->turn) && derived->turn.order <= at)
+    if (heap_has(&derived->recheck) && derived->recheck.order <= at)
         return;
-    heap_remove(&derive->turns, &derived->turn);
-    heap_add(&derive->turns, &derived->turn, at);
+    heap_remove(&derive->rechecks, &derived->recheck);
+    heap_add(&derive->rechecks, &derived->recheck, at);
 }

@@ -1,13 +1,13 @@
 /*
- * Time: derive.now goes along with the engine's clock, and never past turns that have not been
+ * Time: derive.now goes along with the engine's clock, and never past rechecks that have not been
  * taken. When that clock turns out to have been ahead by seconds, it is waited for; by more,
  * derived rows go back. At most TURNS of a stage are taken in one transaction;
- * what is left at the second where that stops keeps its turn (derive.pending) and comes next.
+ * what is left at the second where that stops keeps its recheck (derive.pending) and comes next.
  *
  * Rows go back to the right time by looking at the entities whose truth differs between the two,
- * which are those with a turn in between. Nothing is noted of turns that were taken, so each entity
- * of a stage with now() is asked for them. One transaction takes at most MOST_TURNS of them back,
- * those of the latest seconds; the next goes on from there.
+ * which are those with a recheck in between. Nothing is noted of rechecks that were taken, so each
+ * entity of a stage with now() is asked for them. One transaction takes at most MOST_TURNS of them
+ * back, those of the latest seconds; the next goes on from there.
  */
 #include "derive/derive_internal.h"
 
@@ -20,35 +20,35 @@
 enum { MOST_TURNS = 20000, BEARABLE_S = 10 };
 
 /* An entity whose truth may have changed between the right time and derive.now. */
-struct taken_turn {
+struct taken_recheck {
     int64_t at; /* when it did last */
     int64_t entity;
     struct derived *derived;
 };
 
-struct turn_search {
+struct recheck_search {
     struct derive *derive;
     struct derived *derived;
     int64_t target;
-    struct taken_turn *turns;
+    struct taken_recheck *rechecks;
     size_t count, capacity;
     struct error *error;
     bool failed;
 };
 
-static bool note_turn(struct turn_search *search, int64_t entity, struct span text)
+static bool note_recheck(struct recheck_search *search, int64_t entity, struct span text)
 {
     const struct view_stage *stage = search->derived->stage;
     int64_t last = 0, at = search->target;
-    while ((at = view_stage_turns(stage, text, at)) <= search->derive->now)
+    while ((at = view_stage_rechecks(stage, text, at)) <= search->derive->now)
         last = at;
     if (!last)
         return true;
-    search->failed = !array_reserve((void **)&search->turns, search->count, &search->capacity,
-                                    sizeof *search->turns);
+    search->failed = !array_reserve((void **)&search->rechecks, search->count, &search->capacity,
+                                    sizeof *search->rechecks);
     if (!search->failed)
-        search->turns[search->count++] =
-            (struct taken_turn){.at = last, .entity = entity, .derived = search->derived};
+        search->rechecks[search->count++] =
+            (struct taken_recheck){.at = last, .entity = entity, .derived = search->derived};
     else
         error_set(search->error, ERROR_MEMORY, "out of memory while keeping a view");
     return !search->failed;
@@ -56,23 +56,23 @@ static bool note_turn(struct turn_search *search, int64_t entity, struct span te
 
 static bool look_at_entity(void *argument, const struct store_entity *entity)
 {
-    return note_turn(argument, entity->id, entity->data);
+    return note_recheck(argument, entity->id, entity->data);
 }
 
-static bool look_at_row(void *argument, struct span place, int64_t id)
+static bool look_at_row(void *argument, struct span sort_key, int64_t id)
 {
-    struct turn_search *search = argument;
+    struct recheck_search *search = argument;
     struct store_entity entity;
     bool found = false;
-    if (!derive_slice_has(search->derived->source, place))
+    if (!derive_slice_has(search->derived->source, sort_key))
         return false;
     search->failed =
         !store_entity_by_id(search->derive->context.store, id, &entity, &found, search->error);
-    return !search->failed && (!found || note_turn(search, id, entity.data));
+    return !search->failed && (!found || note_recheck(search, id, entity.data));
 }
 
 /* Every entity of the stage's source, as derive_build reads them. */
-static bool search_stage(struct turn_search *search, struct derived *derived)
+static bool search_stage(struct recheck_search *search, struct derived *derived)
 {
     struct store_writer *store = search->derive->context.store;
     search->derived = derived;
@@ -81,36 +81,36 @@ static bool search_stage(struct turn_search *search, struct derived *derived)
         done = store_entity_walk(store, derived->export->id, span_make(NULL, 0), -1, look_at_entity,
                                  search, search->error);
     else if (!derived->source->low.end)
-        done =
-            store_row_scan(store, derived->source->of->id, buffer_span(&derived->source->low.place),
-                           false, 0, -1, look_at_row, search, search->error);
+        done = store_row_scan(store, derived->source->of->id,
+                              buffer_span(&derived->source->low.sort_key), false, 0, -1,
+                              look_at_row, search, search->error);
     return done && !search->failed;
 }
 
 static int latest_first(const void *a, const void *b)
 {
-    int64_t x = ((const struct taken_turn *)a)->at, y = ((const struct taken_turn *)b)->at;
+    int64_t x = ((const struct taken_recheck *)a)->at, y = ((const struct taken_recheck *)b)->at;
     return (x < y) - (x > y);
 }
 
 /* Take back those of the latest seconds, each second whole. */
-static bool take_back(struct turn_search *search)
+static bool take_back(struct recheck_search *search)
 {
     struct derive *derive = search->derive;
     size_t count = search->count;
     if (count)
-        qsort(search->turns, count, sizeof *search->turns, latest_first);
+        qsort(search->rechecks, count, sizeof *search->rechecks, latest_first);
     derive->next = search->target;
     if (count > MOST_TURNS) {
         size_t end = MOST_TURNS;
-        while (end < count && search->turns[end].at == search->turns[end - 1].at)
+        while (end < count && search->rechecks[end].at == search->rechecks[end - 1].at)
             end++;
-        derive->next = end < count ? search->turns[end].at : search->target;
+        derive->next = end < count ? search->rechecks[end].at : search->target;
         count = end;
     }
     for (size_t i = 0; i < count; i++) {
-        derive_touch_export(derive, search->turns[i].derived->export);
-        if (!id_set_add(&search->turns[i].derived->due, search->turns[i].entity))
+        derive_touch_export(derive, search->rechecks[i].derived->export);
+        if (!id_set_add(&search->rechecks[i].derived->due, search->rechecks[i].entity))
             return error_set(search->error, ERROR_MEMORY, "out of memory while keeping a view");
     }
     return true;
@@ -124,21 +124,21 @@ static bool is_ahead(const struct derive *derive, int64_t now)
 
 /* Choose derive.next in the direction of `target`, and the entities to look at again. Only while
  * nothing is pending. */
-static bool turn_back(struct derive *derive, int64_t target, struct error *error)
+static bool go_back(struct derive *derive, int64_t target, struct error *error)
 {
-    struct turn_search search = {.derive = derive, .target = target, .error = error};
+    struct recheck_search search = {.derive = derive, .target = target, .error = error};
     bool done = true;
     for (size_t i = 0; done && i < derive->stage_count; i++)
         done = !derive->stages[i]->stage->timed || search_stage(&search, derive->stages[i]);
     done = done && take_back(&search);
-    memory_free(search.turns);
+    memory_free(search.rechecks);
     derive->looked = true; /* also where nothing was to be taken back, the time is to be stored */
     return done;
 }
 
 /* ---- on ---- */
 
-enum { TURNS = 5000, REST_MS = 10 };
+enum { RECHECKS = 5000, REST_MS = 10 };
 
 static int64_t present_ms(const struct derive *derive)
 {
@@ -150,17 +150,17 @@ static int64_t present(const struct derive *derive)
     return present_ms(derive) / 1000;
 }
 
-/* ---- which turn comes first ---- */
+/* ---- which recheck comes first ---- */
 
 static struct derived *stage_of(struct heap_entry *entry)
 {
-    return (struct derived *)((char *)entry - offsetof(struct derived, turn));
+    return (struct derived *)((char *)entry - offsetof(struct derived, recheck));
 }
 
 /*
- * The stage with the first turn of all, and its second; NULL: there is none. What the heap says is
- * not later than that, and it is held against the database. Only while the open transaction, if
- * any, has changed no turn: else what is learnt here would not hold after a rollback.
+ * The stage with the first recheck of all, and its second; NULL: there is none. What the heap says
+ * is not later than that, and it is held against the database. Only while the open transaction, if
+ * any, has changed no recheck: else what is learnt here would not hold after a rollback.
  */
 static bool first_turn(struct derive *derive, struct derived **first, int64_t *at,
                        struct error *error)
@@ -168,20 +168,20 @@ static bool first_turn(struct derive *derive, struct derived **first, int64_t *a
     struct heap_entry *entry;
     *first = NULL;
     *at = INT64_MAX;
-    while ((entry = heap_first(&derive->turns))) {
+    while ((entry = heap_first(&derive->rechecks))) {
         struct derived *derived = stage_of(entry);
         int64_t found;
         derive_note_visit(derive);
-        if (!store_turn_at(derive->context.store, derived->id, 0, &found, error))
+        if (!store_recheck_at(derive->context.store, derived->id, 0, &found, error))
             return false;
         if (found == entry->order) {
             *first = derived;
             *at = found;
             return true;
         }
-        heap_remove(&derive->turns, entry);
+        heap_remove(&derive->rechecks, entry);
         if (found != INT64_MAX)
-            heap_add(&derive->turns, entry, found);
+            heap_add(&derive->rechecks, entry, found);
     }
     return true;
 }
@@ -192,9 +192,9 @@ static bool earliest_turn(struct derive *derive, int64_t *at, struct error *erro
     return first_turn(derive, &first, at, error);
 }
 
-/* ---- taking turns ---- */
+/* ---- taking rechecks ---- */
 
-/* Take those stages out of the heap that have a turn by `until`. */
+/* Take those stages out of the heap that have a recheck by `until`. */
 static bool take_due(struct derive *derive, int64_t until, struct derived **due,
                      struct error *error)
 {
@@ -202,28 +202,28 @@ static bool take_due(struct derive *derive, int64_t until, struct derived **due,
     int64_t at;
     bool done;
     while ((done = first_turn(derive, &first, &at, error)) && first && at <= until) {
-        heap_remove(&derive->turns, &first->turn);
+        heap_remove(&derive->rechecks, &first->recheck);
         first->next_due = *due;
         *due = first;
     }
     return done;
 }
 
-/* Their orders are kept: until the transaction is committed, they still have the turns. */
+/* Their orders are kept: until the transaction is committed, they still have the rechecks. */
 static void put_back(struct derive *derive, struct derived *due)
 {
     for (; due; due = due->next_due)
-        heap_add(&derive->turns, &due->turn, due->turn.order);
+        heap_add(&derive->rechecks, &due->recheck, due->recheck.order);
 }
 
-/* The earliest turn of those behind the first `skip` of each stage. */
+/* The earliest recheck of those behind the first `skip` of each stage. */
 static bool next_turn(struct derive *derive, const struct derived *due, int64_t skip,
                       int64_t *earliest, struct error *error)
 {
     *earliest = INT64_MAX;
     for (; due; due = due->next_due) {
         int64_t at;
-        if (!store_turn_at(derive->context.store, due->id, skip, &at, error))
+        if (!store_recheck_at(derive->context.store, due->id, skip, &at, error))
             return false;
         if (at < *earliest)
             *earliest = at;
@@ -248,8 +248,8 @@ static bool find_due(struct derive *derive, struct derived *derived, struct erro
 {
     struct due_scan scan = {.due = &derived->due};
     derive_touch_export(derive, derived->export);
-    if (!store_turn_scan(derive->context.store, derived->id, derive->next, TURNS, note_due, &scan,
-                         error))
+    if (!store_recheck_scan(derive->context.store, derived->id, derive->next, RECHECKS, note_due,
+                            &scan, error))
         return false;
     return !scan.failed || error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
 }
@@ -258,14 +258,14 @@ static bool find_due(struct derive *derive, struct derived *derived, struct erro
 static bool find_all_due(struct derive *derive, struct derived *due, struct error *error)
 {
     int64_t limit;
-    if (!next_turn(derive, due, TURNS - 1, &limit, error))
+    if (!next_turn(derive, due, RECHECKS - 1, &limit, error))
         return false;
     if (limit < derive->next)
         derive->next = limit;
     for (struct derived *derived = due; derived; derived = derived->next_due)
         if (!find_due(derive, derived, error))
             return false;
-    if (!next_turn(derive, due, TURNS, &limit, error))
+    if (!next_turn(derive, due, RECHECKS, &limit, error))
         return false;
     derive->next_pending = limit <= derive->next;
     return true;
@@ -278,7 +278,7 @@ bool derive_advance(struct derive *derive, struct error *error)
     derive->next = now > derive->now ? now : derive->now;
     derive->next_pending = derive->pending;
     if (!derive->pending && is_ahead(derive, now))
-        return turn_back(derive, now, error);
+        return go_back(derive, now, error);
     if (!derive->timed || (derive->next == derive->now && !derive->pending))
         return true;
     bool done = take_due(derive, derive->next, &due, error) && find_all_due(derive, due, error);
@@ -294,7 +294,7 @@ bool derive_take_turns(struct derive *derive, struct derived *derived,
         return true;
     bool done = true;
     derive->ids.count = 0;
-    /* Also what is new: a search for turns to take back meets it. */
+    /* Also what is new: a search for rechecks to take back meets it. */
     for (size_t i = 0; done && i < told->count; i++) {
         const struct derive_step *step = &told->items[i];
         done = (!step->before.data || id_set_add(&derive->ids, step->before_id)) &&

@@ -30,12 +30,12 @@ void derive_touch_clear(struct derived *derived)
 
 /* ---- noting ---- */
 
-static bool lower(struct buffer *lowest, struct span place)
+static bool lower(struct buffer *lowest, struct span sort_key)
 {
-    if (lowest->length && span_compare(place, buffer_span(lowest)) >= 0)
+    if (lowest->length && span_compare(sort_key, buffer_span(lowest)) >= 0)
         return true;
     buffer_clear(lowest);
-    return buffer_add_span(lowest, place);
+    return buffer_add_span(lowest, sort_key);
 }
 
 static struct derive_touch *get_touch(struct derived *derived, struct span label)
@@ -55,16 +55,16 @@ static struct derive_touch *get_touch(struct derived *derived, struct span label
     return NULL;
 }
 
-bool derive_touch(struct derived *derived, struct span entity, struct span place)
+bool derive_touch(struct derived *derived, struct span entity, struct span sort_key)
 {
     const struct view_scope *scope = derived->export->scope;
     if (!derived->touched)
         buffer_clear(&derived->lowest);
     derived->touched = true;
     if (!scope)
-        return lower(&derived->lowest, place);
+        return lower(&derived->lowest, sort_key);
     struct derive_touch *touch = get_touch(derived, view_scope_label(scope, entity));
-    return touch && lower(&touch->lowest, place);
+    return touch && lower(&touch->lowest, sort_key);
 }
 
 /* ---- telling ---- */
@@ -72,7 +72,7 @@ bool derive_touch(struct derived *derived, struct span entity, struct span place
 void derive_touched_free(struct derive_touched *touches, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        memory_free((void *)touches[i].place.data);
+        memory_free((void *)touches[i].sort_key.data);
         memory_free((void *)touches[i].label.data);
     }
     memory_free(touches);
@@ -86,11 +86,11 @@ static struct span copy(struct span bytes)
 static bool tell(struct derive *derive, const struct view_stage *stage, const struct buffer *lowest,
                  const struct derive_touch *touch)
 {
-    struct derive_touched told = {.stage = stage, .place = copy(buffer_span(lowest))};
+    struct derive_touched told = {.stage = stage, .sort_key = copy(buffer_span(lowest))};
     if (touch)
         told.label = copy(touch_label(touch));
     derive->touches[derive->touch_count++] = told;
-    return told.place.data && (!touch || told.label.data);
+    return told.sort_key.data && (!touch || told.label.data);
 }
 
 /* For each stage of the set that it is kept for. */

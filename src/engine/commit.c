@@ -38,7 +38,7 @@ static size_t commit_memory(const struct engine_commit *commit)
     for (size_t i = 0; i < commit->count; i++)
         bytes += change_memory(commit->changes[i]);
     for (size_t i = 0; i < commit->touch_count; i++)
-        bytes += sizeof commit->touches[i] + commit->touches[i].place.length +
+        bytes += sizeof commit->touches[i] + commit->touches[i].sort_key.length +
                  commit->touches[i].label.length;
     return bytes;
 }

@@ -93,7 +93,7 @@ static void begin(struct http *http, struct net_connection *connection)
     struct error error;
     if (!access_enter(http->frontend->access, connection, PERMISSION_FEED, &principal, &error)) {
         http_respond_error(connection, &error, NULL);
-    } else if (key.data && !source_key_check(key, &error)) {
+    } else if (key.data && !ingest_key_check(key, &error)) {
         access_note_refused(http->frontend->access, &principal, "http", &error);
         principal_fini(&principal);
         http_respond_error(connection, &error, NULL);
@@ -143,7 +143,7 @@ void http_ingest_body(struct http_request *request, struct span bytes)
 }
 
 /* The headers of an answer to a request that was decoded. */
-static void print_headers(const struct source_reply *reply, char headers[HEADERS])
+static void print_headers(const struct ingest_reply *reply, char headers[HEADERS])
 {
     const struct error *error = &reply->error;
     if (error->code != ERROR_NONE)
@@ -174,7 +174,7 @@ static bool is_form(const struct net_connection *connection)
     return type.length >= sizeof form - 1 && strncasecmp(type.data, form, sizeof form - 1) == 0;
 }
 
-static void on_done(void *context, const struct source_reply *reply)
+static void on_done(void *context, const struct ingest_reply *reply)
 {
     struct http_request *request = context;
     struct buffer body;
@@ -190,7 +190,7 @@ static void on_done(void *context, const struct source_reply *reply)
     }
     buffer_init(&body, SUBMISSION_ANSWER_BYTES);
     print_headers(reply, headers);
-    source_reply_print(&body, SOURCE_LINES, reply);
+    ingest_reply_print(&body, INGEST_LINES, reply);
     struct http_content content = {.status = error_http_status(reply->error.code),
                                    .type = "application/json; charset=utf-8",
                                    .headers = headers,
@@ -200,8 +200,8 @@ static void on_done(void *context, const struct source_reply *reply)
 }
 
 /* Into the queue, unless its owner has enough there. */
-static bool submit(struct http_request *request, const struct source_sender *sender,
-                   enum source_format format, struct error *error)
+static bool submit(struct http_request *request, const struct ingest_sender *sender,
+                   enum ingest_format format, struct error *error)
 {
     struct frontend *frontend = request->http->frontend;
     struct span body = buffer_span(&request->intake.bytes);
@@ -210,22 +210,22 @@ static bool submit(struct http_request *request, const struct source_sender *sen
                          "requests of %zu bytes of this client wait to be written already, and the "
                          "rest of the queue is for others; try again later",
                          shares_amount(&frontend->writes, request->owner));
-    if (!source_submit(frontend->source, sender, NULL, format, body, on_done, request, error))
+    if (!ingest_submit(frontend->ingest, sender, NULL, format, body, on_done, request, error))
         return false;
     share_set(&request->writing, &frontend->writes, request->owner,
-              source_request_bytes(body.length));
+              ingest_request_bytes(body.length));
     return true;
 }
 
 static void take_mutations(struct http_request *request)
 {
     struct error error;
-    struct source_sender sender = frontend_sender(&request->principal);
+    struct ingest_sender sender = frontend_sender(&request->principal);
     sender.key = key_of(request->connection);
     sender.number = net_number(request->connection);
     sender.share_owner = request->owner;
     request->form = is_form(request->connection);
-    enum source_format format = is_gzip(request->connection) ? SOURCE_LINES_GZIP : SOURCE_LINES;
+    enum ingest_format format = is_gzip(request->connection) ? INGEST_LINES_GZIP : INGEST_LINES;
     if (submit(request, &sender, format, &error))
         return;
     http_request_note_refused(request, &error);

@@ -3,7 +3,7 @@
 #define HTTP_INGEST_H
 
 #include "http/request.h"
-#include "source/source.h"
+#include "ingest/ingest.h"
 
 /* A request's head has come. */
 void http_ingest_request(struct http *http, struct net_connection *connection, struct span path);

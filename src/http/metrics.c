@@ -10,9 +10,9 @@ const struct usage_metrics *metrics_usage(struct http *http)
     return http->frontend->usage ? usage_metrics(http->frontend->usage) : &none;
 }
 
-static const char *place_of(struct http *http, enum metric_place place)
+static const char *owner_of(struct http *http, enum metric_owner owner)
 {
-    switch (place) {
+    switch (owner) {
     case METRIC_OF_SERVER:
         return (const char *)&http->frontend->counters;
     case METRIC_OF_ENGINE:
@@ -27,23 +27,23 @@ static const char *place_of(struct http *http, enum metric_place place)
     return NULL;
 }
 
-static double counter_at(const char *place, size_t offset)
+static double counter_at(const char *owner, size_t offset)
 {
-    return (double)counter_get((const struct counter *)(const void *)(place + offset));
+    return (double)counter_get((const struct counter *)(const void *)(owner + offset));
 }
 
-static void print_parts(const struct metric *metric, const char *place, struct buffer *out)
+static void print_parts(const struct metric *metric, const char *owner, struct buffer *out)
 {
     char label[128];
     for (const struct metric_part *part = metric->parts; part->value; part++) {
         snprintf(label, sizeof label, "%s=\"%s\"", metric->label, part->value);
-        metric_sample(out, metric->name, label, counter_at(place, part->offset));
+        metric_sample(out, metric->name, label, counter_at(owner, part->offset));
     }
 }
 
 static void print_metric(struct http *http, const struct metric *metric, struct buffer *out)
 {
-    const char *place = place_of(http, metric->place);
+    const char *owner = owner_of(http, metric->owner);
     double value = metric->value ? metric->value(http) : 0;
     if (isnan(value))
         return;
@@ -53,12 +53,12 @@ static void print_metric(struct http *http, const struct metric *metric, struct 
     else if (metric->value)
         metric_sample(out, metric->name, NULL, value);
     else if (metric->parts)
-        print_parts(metric, place, out);
+        print_parts(metric, owner, out);
     else if (strcmp(metric->type, "histogram") == 0)
         metric_histogram(out, metric->name, NULL,
-                         (const struct histogram *)(const void *)(place + metric->offset));
+                         (const struct histogram *)(const void *)(owner + metric->offset));
     else
-        metric_sample(out, metric->name, NULL, counter_at(place, metric->offset));
+        metric_sample(out, metric->name, NULL, counter_at(owner, metric->offset));
 }
 
 void metrics_print(struct http *http, struct http_request *request)

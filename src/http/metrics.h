@@ -6,7 +6,7 @@
 #include "usage/usage.h"
 
 /* The structs that have counters and histograms. */
-enum metric_place {
+enum metric_owner {
     METRIC_OF_SERVER,
     METRIC_OF_ENGINE,
     METRIC_OF_HUB,
@@ -23,7 +23,7 @@ struct metric_part {
 struct metric {
     const char *name, *type, *help;
     /* One of: a counter or histogram at an offset, */
-    enum metric_place place;
+    enum metric_owner owner;
     size_t offset;
     /* ... counters with a label, in the same struct, */
     const char *label;

@@ -8,7 +8,7 @@
 #include "delivery/hub.h"
 #include "http/http_internal.h"
 #include "http/metrics.h"
-#include "source/source.h"
+#include "ingest/ingest.h"
 
 #include <math.h>
 
@@ -17,11 +17,11 @@
 #define COUNTER(text, words) .name = (text), .type = "counter", .help = (words)
 #define GAUGE(text, words) .name = (text), .type = "gauge", .help = (words)
 #define HISTOGRAM(text, words) .name = (text), .type = "histogram", .help = (words)
-#define SERVER(field) .place = METRIC_OF_SERVER, .offset = offsetof(struct frontend_counters, field)
-#define ENGINE(field) .place = METRIC_OF_ENGINE, .offset = offsetof(struct engine_metrics, field)
-#define HUB(field) .place = METRIC_OF_HUB, .offset = offsetof(struct hub_metrics, field)
-#define USAGE(field) .place = METRIC_OF_USAGE, .offset = offsetof(struct usage_metrics, field)
-#define LABELLED(from, name, list) .place = (from), .label = (name), .parts = (list)
+#define SERVER(field) .owner = METRIC_OF_SERVER, .offset = offsetof(struct frontend_counters, field)
+#define ENGINE(field) .owner = METRIC_OF_ENGINE, .offset = offsetof(struct engine_metrics, field)
+#define HUB(field) .owner = METRIC_OF_HUB, .offset = offsetof(struct hub_metrics, field)
+#define USAGE(field) .owner = METRIC_OF_USAGE, .offset = offsetof(struct usage_metrics, field)
+#define LABELLED(from, name, list) .owner = (from), .label = (name), .parts = (list)
 
 /* ---- samples with labels ---- */
 
@@ -227,7 +227,7 @@ static bool is_database_whole(const struct http *http)
 
 VALUE(queue_requests, queue_waiting(http, false))
 VALUE(queue_bytes, queue_waiting(http, true))
-VALUE(intake_pressure, source_pressure(http->frontend->source))
+VALUE(intake_pressure, ingest_pressure(http->frontend->ingest))
 VALUE(subscribers, hub_subscribers(http->frontend->hub))
 VALUE(subscriptions, hub_subscriptions(http->frontend->hub))
 VALUE(slowest_lag, hub_slowest_lag(http->frontend->hub))

@@ -243,7 +243,7 @@ static struct question *question_new(const struct principal *principal,
                                      struct error *error)
 {
     struct question *question = memory_new(sizeof *question);
-    struct source_sender sender = frontend_sender(principal);
+    struct ingest_sender sender = frontend_sender(principal);
     size_t prefix = sizeof name_prefix - 1;
     if (!question) {
         error_set(error, ERROR_MEMORY, "out of memory while taking a request");

@@ -9,29 +9,29 @@ enum { MANY_GONE_BYTES = 8 * 1024 }; /* some hundred deletes */
 void snapshot_drafts_fini(struct snapshot_drafts *drafts)
 {
     for (size_t i = 0; i < drafts->count; i++) {
-        snapshot_place_unref(&drafts->list[i].start);
-        snapshot_place_unref(&drafts->list[i].end);
+        snapshot_point_unref(&drafts->list[i].start);
+        snapshot_point_unref(&drafts->list[i].end);
         wire_batch_fini(&drafts->list[i].rows);
         text_unref(drafts->list[i].frames);
     }
     memory_free(drafts->list);
-    snapshot_place_unref(&drafts->place);
+    snapshot_point_unref(&drafts->point);
     buffer_fini(&drafts->deletes);
     buffer_fini(&drafts->row_key);
     buffer_fini(&drafts->gone);
     row_sink_fini(&drafts->sink);
 }
 
-/* The position of the last row, which `place` did not get with each of them. */
+/* The position of the last row, which `point` did not get with each of them. */
 static bool note_row(struct snapshot_drafts *drafts)
 {
-    struct snapshot_place *place = &drafts->place;
+    struct snapshot_point *point = &drafts->point;
     if (drafts->row_noted)
         return true;
-    snapshot_place_unref(place);
-    if (!list_position_make(&place->at, drafts->row_seq, buffer_span(&drafts->row_key)))
+    snapshot_point_unref(point);
+    if (!list_position_make(&point->at, drafts->row_seq, buffer_span(&drafts->row_key)))
         return false;
-    place->bound = list_position_ref(&place->at);
+    point->bound = list_position_ref(&point->at);
     return drafts->row_noted = true;
 }
 
@@ -42,9 +42,9 @@ static bool end_draft(struct snapshot_drafts *drafts)
         return false;
     if (drafts->count) {
         INVARIANT(drafts->list);
-        struct snapshot_place *end = &drafts->list[drafts->count - 1].end;
-        snapshot_place_unref(end);
-        *end = snapshot_place_ref(&drafts->place);
+        struct snapshot_point *end = &drafts->list[drafts->count - 1].end;
+        snapshot_point_unref(end);
+        *end = snapshot_point_ref(&drafts->point);
     }
     return true;
 }
@@ -63,13 +63,13 @@ static struct snapshot_draft *new_draft(struct snapshot_drafts *drafts)
     }
     struct snapshot_draft *draft = &drafts->list[drafts->count++];
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there is room, or it was made */
-    *draft = (struct snapshot_draft){.start = snapshot_place_ref(&drafts->place)};
+    *draft = (struct snapshot_draft){.start = snapshot_point_ref(&drafts->point)};
     wire_batch_init(&draft->rows, drafts->sink.encoding, UINT32_MAX);
     return wire_batch_start(&draft->rows, drafts->sink.mode, span_of(drafts->sink.view->id)) ? draft
                                                                                              : NULL;
 }
 
-static size_t batch_rows(const struct snapshot_place *start)
+static size_t batch_rows(const struct snapshot_point *start)
 {
     return start->rows == 0 ? WIRE_FIRST_BATCH : WIRE_NEXT_BATCH;
 }
@@ -89,17 +89,17 @@ static struct snapshot_draft *open_draft(struct snapshot_drafts *drafts)
 static bool put(struct row_sink *sink, const struct store_entity *row)
 {
     struct snapshot_drafts *drafts = (struct snapshot_drafts *)sink;
-    struct snapshot_place *place = &drafts->place;
-    if (drafts->ends_at_limit && place->limit == 0)
+    struct snapshot_point *point = &drafts->point;
+    if (drafts->ends_at_limit && point->limit == 0)
         return true;
     struct snapshot_draft *draft = open_draft(drafts);
     if (!draft || !wire_batch_row(&draft->rows, row->key, row->data, row->change))
         return false;
     drafts->sink.rows++;
-    place->rows++;
-    if (place->limit > 0)
-        place->limit--;
-    place->begun = true;
+    point->rows++;
+    if (point->limit > 0)
+        point->limit--;
+    point->begun = true;
     drafts->row_seq = row->seq;
     drafts->row_noted = false;
     buffer_clear(&drafts->row_key);
@@ -108,12 +108,12 @@ static bool put(struct row_sink *sink, const struct store_entity *row)
 
 bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct span key)
 {
-    struct snapshot_place *place = &drafts->place;
+    struct snapshot_point *point = &drafts->point;
     if (!note_row(drafts))
         return false;
-    list_position_unref(&place->at);
-    place->begun = true;
-    return list_position_make(&place->at, seq, key);
+    list_position_unref(&point->at);
+    point->begun = true;
+    return list_position_make(&point->at, seq, key);
 }
 
 /* Before the rows, or behind the last. */
@@ -125,7 +125,7 @@ static bool remove_key(struct row_sink *sink, struct span key)
         return true;
     if (!row_sink_leaving(sink, key, &operation))
         return false;
-    struct buffer *out = drafts->place.rows_read ? &drafts->gone : &drafts->deletes;
+    struct buffer *out = drafts->point.rows_read ? &drafts->gone : &drafts->deletes;
     struct wire_change frame = {.encoding = drafts->sink.encoding,
                                 .mode = drafts->sink.mode,
                                 .view = span_of(drafts->sink.view->id),
@@ -136,7 +136,7 @@ static bool remove_key(struct row_sink *sink, struct span key)
 
 bool snapshot_drafts_rows_read(struct snapshot_drafts *drafts)
 {
-    drafts->place.rows_read = true;
+    drafts->point.rows_read = true;
     return note_row(drafts);
 }
 
@@ -145,7 +145,7 @@ static bool frame_batch(struct snapshot_drafts *drafts, struct wire_batch *rows,
 {
     char seq[SEQ_SIZE];
     bool has_cursor = complete && !drafts->without_cursor;
-    struct span cursor = has_cursor ? frame_seq(seq, drafts->place.seq) : span_make(NULL, 0);
+    struct span cursor = has_cursor ? frame_seq(seq, drafts->point.seq) : span_make(NULL, 0);
     rows->more = drafts->more;
     return wire_batch_end(rows, complete, cursor, gzip, out);
 }
@@ -199,7 +199,7 @@ bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last)
     struct snapshot_draft *final = &drafts->list[drafts->count - 1];
     final->last = last;
     final->complete =
-        last && (drafts->sink.encoding || drafts->place.latest == drafts->place.change);
+        last && (drafts->sink.encoding || drafts->point.latest == drafts->point.change);
     struct wire_gzip *gzip = NULL;
     struct buffer out;
     bool done = true;
@@ -235,27 +235,27 @@ static bool end(struct row_sink *sink, struct text **text)
 }
 
 void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
-                          enum wire_mode mode, const struct snapshot_place *place)
+                          enum wire_mode mode, const struct snapshot_point *point)
 {
     static const struct row_sink_ops ops = {.put = put, .remove = remove_key, .end = end};
-    *drafts = (struct snapshot_drafts){.place = snapshot_place_ref(place), .row_noted = true};
+    *drafts = (struct snapshot_drafts){.point = snapshot_point_ref(point), .row_noted = true};
     row_sink_init(&drafts->sink, &ops, view, mode);
     buffer_init(&drafts->deletes, UINT32_MAX);
     buffer_init(&drafts->row_key, UINT32_MAX);
     buffer_init(&drafts->gone, UINT32_MAX);
 }
 
-/* ---- places ---- */
+/* ---- points ---- */
 
-struct snapshot_place snapshot_place_ref(const struct snapshot_place *place)
+struct snapshot_point snapshot_point_ref(const struct snapshot_point *point)
 {
-    list_position_ref(&place->at);
-    list_position_ref(&place->bound);
-    return *place;
+    list_position_ref(&point->at);
+    list_position_ref(&point->bound);
+    return *point;
 }
 
-void snapshot_place_unref(struct snapshot_place *place)
+void snapshot_point_unref(struct snapshot_point *point)
 {
-    list_position_unref(&place->at);
-    list_position_unref(&place->bound);
+    list_position_unref(&point->at);
+    list_position_unref(&point->bound);
 }

@@ -14,8 +14,8 @@
 /* ---- where a snapshot stands ---- */
 
 /* The progress of a snapshot: first the rows, then the deletes, newest first, so that the first
- * row waits for no delete. Equal places get equal batches, so batches can be shared. */
-struct snapshot_place {
+ * row waits for no delete. Equal points get equal batches, so batches can be shared. */
+struct snapshot_point {
     int64_t limit;              /* rows still wanted; -1: all */
     int64_t rows;               /* sent so far */
     bool begun;                 /* rows were read: `at` counts */
@@ -30,15 +30,15 @@ struct snapshot_place {
 };
 
 /* A copy with references of its own. */
-struct snapshot_place snapshot_place_ref(const struct snapshot_place *place);
-void snapshot_place_unref(struct snapshot_place *place);
+struct snapshot_point snapshot_point_ref(const struct snapshot_point *point);
+void snapshot_point_unref(struct snapshot_point *point);
 
 /* ---- batches ---- */
 
 /* A batch in the making: rows now, frames when the transaction is over. */
 struct snapshot_draft {
     struct wire_batch rows;
-    struct snapshot_place start, end;
+    struct snapshot_point start, end;
     bool last, complete; /* as in struct snapshot_batch */
     struct text *frames;
 };
@@ -52,13 +52,13 @@ struct snapshot_draft {
  */
 struct snapshot_drafts {
     struct row_sink sink;
-    struct snapshot_place place; /* behind the last row */
+    struct snapshot_point point; /* behind the last row */
     bool amends;                 /* clients of bodies keep rows that are not among these */
     bool is_one;                 /* one batch, however long */
     bool ends_at_limit;          /* else the reader of the rows ends there */
     struct seq row_seq;          /* of the last row, */
     struct buffer row_key;       /* ... and its key */
-    bool row_noted;              /* `place` has its position, or there was none */
+    bool row_noted;              /* `point` has its position, or there was none */
     struct snapshot_draft *list;
     size_t count, capacity;
     enum wire_more more;   /* rows of the view behind a window's */
@@ -69,12 +69,12 @@ struct snapshot_drafts {
 };
 
 void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
-                          enum wire_mode mode, const struct snapshot_place *place);
+                          enum wire_mode mode, const struct snapshot_point *point);
 void snapshot_drafts_fini(struct snapshot_drafts *drafts);
 /* These are false when out of memory. */
-/* A row that is not shown, behind the last one: the place is behind it from now on. */
+/* A row that is not shown, behind the last one: the point is behind it from now on. */
 bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct span key);
-/* There are no more rows: place.bound is the last of them from now on. */
+/* There are no more rows: point.bound is the last of them from now on. */
 bool snapshot_drafts_rows_read(struct snapshot_drafts *drafts);
 /* Frame and compress; there is one batch at least, even if only of deletes. `last`: the snapshot
  * has neither more rows nor more deletes. */

@@ -1,7 +1,7 @@
 #include "rows/label_index.h"
 
 struct label_list {
-    struct link places;
+    struct link entries;
     size_t length;
     char label[];
 };
@@ -34,7 +34,7 @@ static struct label_list *get_list(struct label_index *index, struct span label)
         return NULL;
     *list = (struct label_list){.length = label.length};
     memcpy(list->label, label.data, label.length);
-    link_init(&list->places);
+    link_init(&list->entries);
     if (map_add(&index->labels, list))
         return list;
     memory_free(list);
@@ -45,12 +45,12 @@ static bool add_place(struct label_index *index, struct label_member *member, vo
                       struct span label)
 {
     struct label_list *list = label.data ? get_list(index, label) : NULL;
-    struct label_place *place = &member->places[member->count];
+    struct label_entry *entry = &member->entries[member->count];
     if (label.data && !list)
         return false;
-    place->list = list;
-    place->target = target;
-    link_append(list ? &list->places : &index->everything, &place->in_list);
+    entry->list = list;
+    entry->target = target;
+    link_append(list ? &list->entries : &index->everything, &entry->in_list);
     member->count++;
     return true;
 }
@@ -59,8 +59,8 @@ bool label_index_add(struct label_index *index, struct label_member *member, voi
                      const struct row_scope *scope)
 {
     size_t labels = scope ? row_scope_label_count(scope) : 0;
-    *member = (struct label_member){.places = memory_new((labels + 1) * sizeof *member->places)};
-    bool done = member->places != NULL;
+    *member = (struct label_member){.entries = memory_new((labels + 1) * sizeof *member->entries)};
+    bool done = member->entries != NULL;
     if (done && !labels)
         return add_place(index, member, target, span_make(NULL, 0));
     for (size_t i = 0; done && i < labels; i++)
@@ -73,20 +73,20 @@ bool label_index_add(struct label_index *index, struct label_member *member, voi
 void label_index_remove(struct label_index *index, struct label_member *member)
 {
     for (size_t i = 0; i < member->count; i++) {
-        struct label_list *list = member->places[i].list;
-        link_remove(&member->places[i].in_list);
-        if (!list || !link_alone(&list->places))
+        struct label_list *list = member->entries[i].list;
+        link_remove(&member->entries[i].in_list);
+        if (!list || !link_alone(&list->entries))
             continue;
         map_remove(&index->labels, list_label(list));
         memory_free(list);
     }
-    memory_free(member->places);
-    *member = (struct label_member){.places = NULL};
+    memory_free(member->entries);
+    *member = (struct label_member){.entries = NULL};
 }
 
 struct link *label_index_find(const struct label_index *index, struct span label)
 {
     struct label_list *list =
         label.length && index->labels.count ? map_get(&index->labels, label) : NULL;
-    return list ? &list->places : NULL;
+    return list ? &list->entries : NULL;
 }

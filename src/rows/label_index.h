@@ -20,15 +20,15 @@ struct label_index {
 struct label_list;
 
 /* Where a target stands in one list. */
-struct label_place {
+struct label_entry {
     struct link in_list;
     struct label_list *list; /* NULL: of those that see every row */
     void *target;
 };
 
-/* All of a target's places. Embedded in it; all zeroes: in no index. */
+/* All of a target's entries. Embedded in it; all zeroes: in no index. */
 struct label_member {
-    struct label_place *places;
+    struct label_entry *entries;
     size_t count;
 };
 
@@ -39,7 +39,7 @@ void label_index_fini(struct label_index *index);
 bool label_index_add(struct label_index *index, struct label_member *member, void *target,
                      const struct row_scope *scope);
 void label_index_remove(struct label_index *index, struct label_member *member);
-/* The places of those that see rows with this label, but of those that see all; NULL: nobody does,
+/* The entries of those that see rows with this label, but of those that see all; NULL: nobody does,
  * or the label is absent. */
 struct link *label_index_find(const struct label_index *index, struct span label);
 

@@ -15,7 +15,7 @@ void catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_
     frames->request = request;
     frames->error = error;
     frames->true_from = request->true_from;
-    const struct snapshot_place begin = {.limit = -1};
+    const struct snapshot_point begin = {.limit = -1};
     row_frames_init(&frames->frames, request->view, request->mode,
                     request->mode == WIRE_APPEND ? FRAMES_NONE : FRAMES_EACH);
     snapshot_drafts_init(&frames->rows, request->view, request->mode, &begin);
@@ -228,7 +228,7 @@ static bool add_batch(struct catch_up_frames *frames, bool ended, struct seq cur
 {
     struct snapshot_drafts *rows = &frames->rows;
     struct buffer *out = &frames->frames.out;
-    rows->place.seq = cursor;
+    rows->point.seq = cursor;
     if (!snapshot_drafts_end(rows, ended))
         return false;
     struct text *batch = rows->list[0].frames;

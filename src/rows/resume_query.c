@@ -46,12 +46,12 @@ static bool find_late(struct resume_query *query, struct store_reader *reader,
 /* The seq stands in the log: what follows in commit order. If several changes have it, the client
  * may have had only some of them, so they come again, and may be had already. */
 static void accept_found(struct resume_query *query, const struct store_log_state *log,
-                         const struct store_seq_place *place)
+                         const struct store_seq_range *range)
 {
-    bool shared = place->last > place->first;
-    query->from = shared ? place->first - 1 : place->first;
-    query->ambiguous_until = shared ? place->last : 0;
-    query->accepted = !place->torn && query->from >= log->cursor_floor;
+    bool shared = range->last > range->first;
+    query->from = shared ? range->first - 1 : range->first;
+    query->ambiguous_until = shared ? range->last : 0;
+    query->accepted = !range->torn && query->from >= log->cursor_floor;
 }
 
 /*
@@ -59,11 +59,11 @@ static void accept_found(struct resume_query *query, const struct store_log_stat
  * seq as well: what it may have had of that comes again.
  */
 static void accept_first(struct resume_query *query, const struct view_state *state,
-                         const struct store_seq_place *place)
+                         const struct store_seq_range *range)
 {
     const struct store_export *export = &state->export;
     query->from = export->first_change > 0 ? export->first_change - 1 : state->log.floor_change;
-    query->ambiguous_until = place->last;
+    query->ambiguous_until = range->last;
     query->accepted = export->floor_change == 0 && query->from >= state->log.cursor_floor;
 }
 
@@ -114,9 +114,9 @@ static bool walk_greater(struct resume_query *query, struct store_reader *reader
  * any seq.
  */
 static bool has_parted(const struct resume_query *query, const struct view_state *state,
-                       const struct store_seq_place *place)
+                       const struct store_seq_range *range)
 {
-    int64_t change = place->last;
+    int64_t change = range->last;
     bool shared;
     if (!change)
         change = trimmed_change(query, &state->export, &shared);
@@ -126,7 +126,7 @@ static bool has_parted(const struct resume_query *query, const struct view_state
 static bool look_up(struct resume_query *query, struct store_reader *reader,
                     const struct view_state *state, struct error *error)
 {
-    struct store_seq_place place;
+    struct store_seq_range range;
     bool shared;
     query->begun = true;
     query->walk = (struct store_seq_walk){.seq = query->after, .export_id = UINT32_MAX};
@@ -139,14 +139,14 @@ static bool look_up(struct resume_query *query, struct store_reader *reader,
     }
     if (seq_compare(query->after, state->log.head) > 0)
         return true;
-    if (!store_find_seq(reader, state->export.id, query->after, &place, error))
+    if (!store_find_seq(reader, state->export.id, query->after, &range, error))
         return false;
-    if (has_parted(query, state, &place))
+    if (has_parted(query, state, &range))
         return true;
     if (zero)
-        accept_first(query, state, &place);
-    else if (place.first)
-        accept_found(query, &state->log, &place);
+        accept_first(query, state, &range);
+    else if (range.first)
+        accept_found(query, &state->log, &range);
     else if (trimmed_change(query, &state->export, &shared))
         accept_trimmed(query, state);
     else

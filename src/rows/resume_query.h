@@ -1,5 +1,5 @@
 /*
- * The place of a client's cursor in the log: the reading side of resume.c. Long searches go in
+ * The range of a client's cursor in the log: the reading side of resume.c. Long searches go in
  * steps, each a short transaction and a job of its own, so that other work is served between them.
  */
 #ifndef ROWS_RESUME_QUERY_H

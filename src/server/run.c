@@ -12,10 +12,10 @@
 #include "access/revocations.h"
 #include "database/database.h"
 #include "delivery/hub.h"
+#include "ingest/ingest.h"
 #include "outbound/outbound.h"
 #include "server/tls.h"
 #include "server/transport.h"
-#include "source/source.h"
 #include "usage/usage.h"
 
 #include <assert.h>
@@ -71,7 +71,7 @@ static void begin_drain(struct server *server)
     listener_close(&server->health);
     sessions_pause_all(&server->frontend.sessions, &session_ingest);
     http_stop(&server->http);
-    source_drain(server->frontend.source);
+    ingest_drain(server->frontend.ingest);
 }
 
 void server_on_drained(void *argument)

@@ -2,10 +2,10 @@
 #include "access/revocations.h"
 #include "database/database.h"
 #include "delivery/hub.h"
+#include "ingest/ingest.h"
 #include "outbound/outbound.h"
 #include "server/tls.h"
 #include "server/transport.h"
-#include "source/source.h"
 #include "usage/usage.h"
 #include "window/window.h"
 
@@ -161,9 +161,9 @@ static bool open_engine(struct server *server, const struct config *config, stru
     return engine_each_export(server->frontend.engine, tell_export, server->frontend.hub, error);
 }
 
-static bool open_source(struct server *server, const struct config *config, struct error *error)
+static bool open_ingest(struct server *server, const struct config *config, struct error *error)
 {
-    struct source_options options = {
+    struct ingest_options options = {
         .max_request_bytes = (size_t)config->max_request_bytes,
         .max_depth = (uint32_t)config->max_depth,
         .max_key_bytes = (size_t)config->max_key_bytes,
@@ -171,8 +171,8 @@ static bool open_source(struct server *server, const struct config *config, stru
         .queue_count = DECODE_COUNT,
         .digest = auth_digest,
     };
-    server->frontend.source = source_open(server->frontend.engine, &options, error);
-    return server->frontend.source != NULL;
+    server->frontend.ingest = ingest_open(server->frontend.engine, &options, error);
+    return server->frontend.ingest != NULL;
 }
 
 /* A thread of their own serves outgoing requests: only where something needs it. */
@@ -317,7 +317,7 @@ void server_set_limit_clock(struct server *server, int64_t (*now_ms)(void *argum
 static bool open_parts(struct server *server, const struct config *config, struct error *error)
 {
     if (!open_loop(server, error) || !open_hub(server, config, error) ||
-        !open_engine(server, config, error) || !open_source(server, config, error))
+        !open_engine(server, config, error) || !open_ingest(server, config, error))
         return false;
     if (!http_open(&server->http, &server->frontend))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
@@ -396,7 +396,7 @@ void server_close(struct server *server)
     if (server->loop_open)
         server_leave(server);
     outbound_close(server->outbound);
-    source_close(server->frontend.source);
+    ingest_close(server->frontend.ingest);
     if (server->frontend.usage)
         usage_flush(server->frontend.usage);
     if (server->frontend.hub && server->frontend.engine)
@@ -430,9 +430,9 @@ struct engine *server_engine(struct server *server)
     return server->frontend.engine;
 }
 
-struct source *server_source(struct server *server)
+struct ingest *server_ingest(struct server *server)
 {
-    return server->frontend.source;
+    return server->frontend.ingest;
 }
 
 struct hub *server_hub(struct server *server)

@@ -74,9 +74,9 @@ struct server_work {
  * then on it may be posted again or freed. Posting takes no memory and no bounded place, so it is
  * false only once the server has stopped. Who embeds works bounds their number. */
 bool server_post(struct server *server, struct server_work *work);
-/* The parts; on the loop thread only (engine and source may be asked as their headers say). */
+/* The parts; on the loop thread only (engine and ingest may be asked as their headers say). */
 struct engine *server_engine(struct server *server);
-struct source *server_source(struct server *server);
+struct ingest *server_ingest(struct server *server);
 struct hub *server_hub(struct server *server);
 
 #endif

@@ -2,8 +2,8 @@
  * What the files of the server share: its parts and its state. All of it belongs to the loop
  * thread, but for what says otherwise.
  *
- *   listener --fd--> net, transport --> session (WebSocket)  --> hub, source
- *                                   --> http (requests)      --> source, hub, facts
+ *   listener --fd--> net, transport --> session (WebSocket)  --> hub, ingest
+ *                                   --> http (requests)      --> ingest, hub, facts
  */
 #ifndef SERVER_INTERNAL_H
 #define SERVER_INTERNAL_H
@@ -42,7 +42,7 @@ struct server {
     uint64_t deadline_ms;       /* in PARTING: when clients that do not read are left behind */
     const atomic_bool *give_up; /* while it opens; see server_open_unless */
 
-    struct frontend frontend; /* with the engine, the hub, the source, access and usage, owned */
+    struct frontend frontend; /* with the engine, the hub, the ingest, access and usage, owned */
     struct http http;
     struct outbound *outbound; /* outgoing requests; NULL: no setting needs any */
 

@@ -39,13 +39,13 @@ bool frontend_has_less(const struct frontend *frontend, uint64_t owner)
 
 bool frontend_may_write(const struct frontend *frontend, uint64_t owner)
 {
-    return source_pressure(frontend->source) <= common_pressure ||
+    return ingest_pressure(frontend->ingest) <= common_pressure ||
            frontend_has_less(frontend, owner);
 }
 
-struct source_sender frontend_sender(const struct principal *principal)
+struct ingest_sender frontend_sender(const struct principal *principal)
 {
-    return (struct source_sender){.subject = principal->is_anonymous
+    return (struct ingest_sender){.subject = principal->is_anonymous
                                                  ? span_make(NULL, 0)
                                                  : span_of(principal->identity->subject)};
 }

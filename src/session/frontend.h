@@ -7,9 +7,9 @@
 
 #include "access/access.h"
 #include "base/base.h"
+#include "ingest/ingest.h"
 #include "session/incoming.h"
 #include "session/session.h"
-#include "source/source.h"
 
 #include <uv.h>
 
@@ -31,7 +31,7 @@ struct frontend {
     uv_loop_t *loop;
     struct engine *engine;
     struct hub *hub;
-    struct source *source;
+    struct ingest *ingest;
     struct access *access;
     struct usage *usage; /* NULL: usage is not metered */
     struct http *http;   /* answers requests; sessions do not use it */
@@ -65,6 +65,6 @@ uint64_t frontend_now(const struct frontend *frontend);
 bool frontend_has_less(const struct frontend *frontend, uint64_t owner);
 bool frontend_may_write(const struct frontend *frontend, uint64_t owner);
 /* The subject whose producers a principal may move. Borrowed from it. */
-struct source_sender frontend_sender(const struct principal *principal);
+struct ingest_sender frontend_sender(const struct principal *principal);
 
 #endif

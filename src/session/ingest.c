@@ -21,7 +21,7 @@ static const double resume_pressure = 0.25;
 
 struct ingest_session {
     struct session session;
-    struct source_lane *lane;
+    struct ingest_stream *stream;
     uint64_t number;       /* of the connection */
     struct buffer answers; /* ready frames */
     bool pulled;           /* all of them were given to be sent */
@@ -39,7 +39,7 @@ static void ingest_free(struct ingest_session *ingest)
 {
     intake_end(&ingest->held);
     buffer_fini(&ingest->answers);
-    source_lane_free(ingest->lane);
+    ingest_stream_free(ingest->stream);
     share_end(&ingest->writing, &ingest->session.frontend->writes);
     memory_free(ingest);
 }
@@ -62,7 +62,7 @@ static void tell(struct ingest_session *ingest, struct span json, bool printed)
         session_give_up(&ingest->session, "out-of-memory: an answer was lost; connect again");
 }
 
-static void answer(struct ingest_session *ingest, const struct source_reply *reply)
+static void answer(struct ingest_session *ingest, const struct ingest_reply *reply)
 {
     struct session *session = &ingest->session;
     struct buffer text;
@@ -70,7 +70,7 @@ static void answer(struct ingest_session *ingest, const struct source_reply *rep
         access_note_refused(session->frontend->access, &session->principal, session->kind->name,
                             &reply->error);
     buffer_init(&text, 16 * 1024);
-    bool printed = source_reply_print(&text, SOURCE_MESSAGE, reply);
+    bool printed = ingest_reply_print(&text, INGEST_MESSAGE, reply);
     tell(ingest, buffer_span(&text), printed);
     buffer_fini(&text);
 }
@@ -80,7 +80,7 @@ static void answer(struct ingest_session *ingest, const struct source_reply *rep
 static void note_sent(struct ingest_session *ingest, size_t bytes)
 {
     share_set(&ingest->writing, &ingest->session.frontend->writes, ingest->session.owner,
-              ingest->writing.amount + source_request_bytes(bytes));
+              ingest->writing.amount + ingest_request_bytes(bytes));
     ingest->unanswered++;
 }
 
@@ -93,7 +93,7 @@ static void note_done(struct ingest_session *ingest)
     ingest->unanswered--;
 }
 
-static void on_done(void *context, const struct source_reply *reply)
+static void on_done(void *context, const struct ingest_reply *reply)
 {
     struct ingest_session *ingest = context;
     note_done(ingest);
@@ -116,7 +116,7 @@ static void refuse_and_part(struct ingest_session *ingest, const struct error *e
 {
     char reason[WIRE_CLOSE_REASON + 1];
     wire_close_reason(reason, error);
-    answer(ingest, &(struct source_reply){.error = *error});
+    answer(ingest, &(struct ingest_reply){.error = *error});
     session_give_up(&ingest->session, reason);
 }
 
@@ -126,9 +126,9 @@ static void on_refuse(struct session *session, const struct error *error, bool f
     struct ingest_session *ingest = ingest_of(session);
     struct error problem;
     if (fatal)
-        answer(ingest, &(struct source_reply){.error = *error});
-    else if (source_submit_refused(session->frontend->source, ingest->lane, error, on_done, ingest,
-                                   &problem))
+        answer(ingest, &(struct ingest_reply){.error = *error});
+    else if (ingest_submit_refused(session->frontend->ingest, ingest->stream, error, on_done,
+                                   ingest, &problem))
         note_sent(ingest, 0);
     else if (problem.code != ERROR_SHUTTING_DOWN)
         refuse_and_part(ingest, error);
@@ -139,10 +139,10 @@ static bool submit(struct ingest_session *ingest, struct span text)
 {
     struct session *session = &ingest->session;
     struct error error;
-    struct source_sender sender = frontend_sender(&session->principal);
+    struct ingest_sender sender = frontend_sender(&session->principal);
     sender.number = ingest->number;
     sender.share_owner = session->owner;
-    if (source_submit(session->frontend->source, &sender, ingest->lane, SOURCE_MESSAGE, text,
+    if (ingest_submit(session->frontend->ingest, &sender, ingest->stream, INGEST_MESSAGE, text,
                       on_done, ingest, &error)) {
         note_sent(ingest, text.length);
         return true;
@@ -211,7 +211,7 @@ static bool may_resume(struct session *session)
     if (ingest->held.bytes.data && submit(ingest, buffer_span(&ingest->held.bytes)))
         intake_end(&ingest->held);
     return session->state == SESSION_OPEN && !has_enough(ingest) &&
-           (source_pressure(session->frontend->source) < resume_pressure ||
+           (ingest_pressure(session->frontend->ingest) < resume_pressure ||
             frontend_has_less(session->frontend, session->owner));
 }
 
@@ -284,8 +284,8 @@ struct session *session_ingest_new(struct frontend *frontend, struct net_connect
     buffer_init(&ingest->answers, ANSWERS_LIMIT);
     intake_init(&ingest->held, &frontend->incoming, frontend->max_request_bytes, NULL);
     ingest->number = net_number(connection);
-    ingest->lane = source_lane_new();
-    if (!ingest->lane) {
+    ingest->stream = ingest_stream_new();
+    if (!ingest->stream) {
         ingest_free(ingest);
         return NULL;
     }

@@ -53,7 +53,7 @@ static void print_nack(struct newcomer *newcomer, const struct error *error)
 {
     struct buffer text;
     buffer_init(&text, 4096);
-    if (source_reply_print(&text, SOURCE_MESSAGE, &(struct source_reply){.error = *error}))
+    if (ingest_reply_print(&text, INGEST_MESSAGE, &(struct ingest_reply){.error = *error}))
         wire_text(&newcomer->answer, buffer_span(&text));
     buffer_fini(&text);
 }

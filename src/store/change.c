@@ -277,10 +277,10 @@ bool change_tell(struct store_reader *reader, int64_t id, bool with_entities,
 /* ---- finding ---- */
 
 bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
-                    struct store_seq_place *place, struct error *error)
+                    struct store_seq_range *range, struct error *error)
 {
     struct query query;
-    *place = (struct store_seq_place){0};
+    *range = (struct store_seq_range){0};
     if (!query_start(&query, &reader->connection, STATEMENT_CHANGE_FIND_SEQ, find_seq_sql, error)) {
         return false;
     }
@@ -289,7 +289,7 @@ bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq 
     query_integer(&query, export_id);
     enum query_step step = query_row(&query, error);
     if (step == QUERY_ROW) {
-        *place = (struct store_seq_place){
+        *range = (struct store_seq_range){
             .first = query_column(&query, 0),
             .last = query_column(&query, 2),
             .torn = query_column(&query, 1) != 0,

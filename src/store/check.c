@@ -68,7 +68,7 @@ static const char *const checks[] = {
     "(change.id IS NULL OR change.key <> tombstone.key OR change.export <> tombstone.export OR "
     "CASE WHEN change.op < 3 THEN change.scope_left ELSE coalesce(change.scope, '') END "
     "IS NOT tombstone.scope)) LIMIT 20",
-    /* the flips */
+    /* the membership changes */
     "SELECT 'flip ' || number || ' of change ' || change || ' is beyond the last, which is ' || "
     "last_flip || ' of change ' || last_change FROM log_state, derived_flip "
     "WHERE number > last_flip OR change > last_change LIMIT 20",

@@ -13,36 +13,36 @@ static const char *const scan_sql[] = {
     SCAN "ORDER BY place DESC" PAGE,
 };
 
-/* A statement about the row at a place. */
+/* A statement about the row at a sort key. */
 static bool start(struct query *query, struct connection *connection, enum statement which,
-                  const char *sql, int64_t stage, struct span place, struct error *error)
+                  const char *sql, int64_t stage, struct span sort_key, struct error *error)
 {
     if (!query_start(query, connection, which, sql, error)) {
         return false;
     }
     query_integer(query, stage);
-    query_bytes(query, place);
+    query_bytes(query, sort_key);
     return true;
 }
 
-bool store_row_put(struct store_writer *writer, int64_t stage, struct span place, int64_t entity,
+bool store_row_put(struct store_writer *writer, int64_t stage, struct span sort_key, int64_t entity,
                    struct error *error)
 {
     struct query query;
     if (!writer_ready(writer, error) ||
-        !start(&query, &writer->connection, STATEMENT_ROW_PUT, put_sql, stage, place, error)) {
+        !start(&query, &writer->connection, STATEMENT_ROW_PUT, put_sql, stage, sort_key, error)) {
         return false;
     }
     query_integer(&query, entity);
     return query_run(&query, error) && stage_count_add(writer, stage, 1, error);
 }
 
-bool store_row_remove(struct store_writer *writer, int64_t stage, struct span place,
+bool store_row_remove(struct store_writer *writer, int64_t stage, struct span sort_key,
                       struct error *error)
 {
     struct query query;
     if (!writer_ready(writer, error) ||
-        !start(&query, &writer->connection, STATEMENT_ROW_REMOVE, remove_sql, stage, place,
+        !start(&query, &writer->connection, STATEMENT_ROW_REMOVE, remove_sql, stage, sort_key,
                error) ||
         !query_run(&query, error)) {
         return false;
@@ -64,7 +64,7 @@ static bool start_scan(struct query *query, struct connection *connection, int64
         return false;
     }
     query_integer(query, stage);
-    /* The least place: an empty one. The third statement has no ?2; binding it is harmless. */
+    /* The least sort key: an empty one. The third statement has no ?2; binding it is harmless. */
     query_bytes(query, from.data ? from : span_make("", 0));
     query_integer(query, limit);
     query_integer(query, skip);
@@ -72,7 +72,7 @@ static bool start_scan(struct query *query, struct connection *connection, int64
 }
 
 bool store_row_scan(struct store_writer *writer, int64_t stage, struct span from, bool backwards,
-                    int64_t skip, int64_t limit, store_each_place each, void *argument,
+                    int64_t skip, int64_t limit, store_each_sort_key each, void *argument,
                     struct error *error)
 {
     struct query query;
@@ -89,12 +89,12 @@ bool store_row_scan(struct store_writer *writer, int64_t stage, struct span from
     return step == QUERY_DONE;
 }
 
-static bool row_at(struct connection *connection, int64_t stage, struct span place, int64_t *entity,
-                   struct error *error)
+static bool row_at(struct connection *connection, int64_t stage, struct span sort_key,
+                   int64_t *entity, struct error *error)
 {
     struct query query;
     *entity = 0;
-    if (!start(&query, connection, STATEMENT_ROW_AT, at_sql, stage, place, error)) {
+    if (!start(&query, connection, STATEMENT_ROW_AT, at_sql, stage, sort_key, error)) {
         return false;
     }
     enum query_step step = query_row(&query, error);
@@ -105,23 +105,23 @@ static bool row_at(struct connection *connection, int64_t stage, struct span pla
     return step != QUERY_FAILED;
 }
 
-bool store_row_at(struct store_writer *writer, int64_t stage, struct span place, int64_t *entity,
+bool store_row_at(struct store_writer *writer, int64_t stage, struct span sort_key, int64_t *entity,
                   struct error *error)
 {
-    return row_at(&writer->connection, stage, place, entity, error);
+    return row_at(&writer->connection, stage, sort_key, entity, error);
 }
 
-bool store_read_place(struct store_reader *reader, int64_t stage, struct span place, bool *found,
-                      struct error *error)
+bool store_read_sort_key(struct store_reader *reader, int64_t stage, struct span sort_key,
+                         bool *found, struct error *error)
 {
     int64_t entity;
-    bool done = row_at(&reader->connection, stage, place, &entity, error);
+    bool done = row_at(&reader->connection, stage, sort_key, &entity, error);
     *found = done && entity != 0;
     return done;
 }
 
 bool row_place_at(struct connection *connection, int64_t stage, struct span from, bool backwards,
-                  int64_t skip, struct buffer *place, bool *found, struct error *error)
+                  int64_t skip, struct buffer *sort_key, bool *found, struct error *error)
 {
     struct query query;
     *found = false;
@@ -132,13 +132,13 @@ bool row_place_at(struct connection *connection, int64_t stage, struct span from
     if (step != QUERY_ROW) {
         return step == QUERY_DONE;
     }
-    *found = buffer_add_span(place, query_column_bytes(&query, 0));
+    *found = buffer_add_span(sort_key, query_column_bytes(&query, 0));
     query_end(&query);
     return *found || error_set(error, ERROR_MEMORY, "out of memory while reading a view");
 }
 
 bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, int64_t rank,
-                     struct buffer *place, bool *found, struct error *error)
+                     struct buffer *sort_key, bool *found, struct error *error)
 {
-    return row_place_at(&reader->connection, stage, from, false, rank, place, found, error);
+    return row_place_at(&reader->connection, stage, from, false, rank, sort_key, found, error);
 }

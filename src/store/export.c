@@ -35,7 +35,7 @@ static struct export_counters read_counters(const struct query *query)
         .first_change = query_column(query, 13),
         .trimmed_seq = {query_column(query, 14), query_column(query, 15)},
         .trimmed_shared = query_column(query, 16) != 0,
-        .flip_floor = query_column(query, 17),
+        .membership_floor = query_column(query, 17),
     };
 }
 
@@ -55,7 +55,7 @@ static struct store_export read_export(const struct query *query)
         .floor_seq = counters.floor_seq,
         .trimmed_seq = counters.trimmed_seq,
         .trimmed_seq_shared = counters.trimmed_shared,
-        .flip_floor = counters.flip_floor,
+        .membership_floor = counters.membership_floor,
         .max_entities = counters.max_entities,
     };
 }
@@ -82,7 +82,7 @@ static bool write_counters(struct store_writer *writer, size_t place, struct err
     query_integer(&query, counters->trimmed_seq.slot);
     query_integer(&query, counters->trimmed_seq.index);
     query_integer(&query, counters->trimmed_shared);
-    query_integer(&query, counters->flip_floor);
+    query_integer(&query, counters->membership_floor);
     query_integer(&query, (int64_t)place + 1);
     return query_run(&query, error);
 }
@@ -283,7 +283,7 @@ bool store_export_add(struct store_writer *writer, struct span name, uint32_t *e
     if (!query_run(&query, error)) {
         return false;
     }
-    return add_record(writer, name, &(struct export_counters){.flip_floor = -1}, error) ||
+    return add_record(writer, name, &(struct export_counters){.membership_floor = -1}, error) ||
            writer_break(writer, error);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Rows of some labels among many (see view.h), in one order: places of a stage whose places begin
- * with the label, changes, tombstones. What it costs is what those labels have.
+ * Rows of some labels among many (see view.h), in one order: sort keys of a stage whose sort keys
+ * begin with the label, changes, tombstones. What it costs is what those labels have.
  *
  * Each label has an index of its rows in that order. They are merged in rounds: of each label the
  * next few are read, and told up to the horizon, which is the nearest of the last ones of those
@@ -27,7 +27,7 @@ static const char tombstones_sql[] = "SELECT change FROM tombstone INDEXED BY to
                                      "WHERE export = ?1 AND scope = ?2 AND scope <> '' AND change "
                                      "< ?3 ORDER BY change DESC LIMIT ?4";
 
-/* One row to tell: its place in the order, as bytes, and what it is found by. */
+/* One row to tell: its sort key in the order, as bytes, and what it is found by. */
 struct item {
     size_t source;
     int64_t id;
@@ -44,7 +44,7 @@ struct labelled {
     struct item *items;
     size_t count, capacity;
     struct buffer bytes;
-    struct buffer behind; /* go on behind this place; empty: from the first */
+    struct buffer behind; /* go on behind this sort key; empty: from the first */
     struct buffer horizon;
     bool bounded; /* there is a horizon */
     int64_t left; /* rows that may still be told; negative: all */
@@ -228,10 +228,10 @@ static bool load_rows(struct labelled *labelled, size_t source, int64_t limit, s
     query_integer(&query, limit);
     enum query_step step;
     while ((step = query_row(&query, error)) == QUERY_ROW) {
-        struct span place = query_column_bytes(&query, 0);
-        place.data += label.length + 1;
-        place.length -= label.length + 1;
-        if (!add_item(labelled, source, query_column(&query, 1), place, error)) {
+        struct span sort_key = query_column_bytes(&query, 0);
+        sort_key.data += label.length + 1;
+        sort_key.length -= label.length + 1;
+        if (!add_item(labelled, source, query_column(&query, 1), sort_key, error)) {
             query_end(&query);
             return false;
         }

@@ -70,19 +70,20 @@ bool store_scan_stage(struct store_reader *reader, int64_t stage, struct span af
         return scan_rows(reader, stage, after, limit, backwards, with_data, each, argument, error);
     }
     /* The skipped rows cost less when their entities are not joined: go on behind the last one. */
-    struct buffer place;
+    struct buffer sort_key;
     bool found;
-    buffer_init(&place, SIZE_MAX / 2);
+    buffer_init(&sort_key, SIZE_MAX / 2);
     /* A forward scan begins at `after` itself, if that has a row. */
     bool there = false;
-    bool done = backwards || !after.data || store_read_place(reader, stage, after, &there, error);
+    bool done =
+        backwards || !after.data || store_read_sort_key(reader, stage, after, &there, error);
     done = done && row_place_at(&reader->connection, stage, after, backwards, skip - 1 + there,
-                                &place, &found, error);
+                                &sort_key, &found, error);
     if (done && found) {
-        done = scan_rows(reader, stage, buffer_span(&place), limit, backwards, with_data, each,
+        done = scan_rows(reader, stage, buffer_span(&sort_key), limit, backwards, with_data, each,
                          argument, error);
     }
-    buffer_fini(&place);
+    buffer_fini(&sort_key);
     return done;
 }
 

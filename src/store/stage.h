@@ -2,7 +2,7 @@
  * The stages of derived views: how their rows are kept, and read.
  *
  * A stage is one filtered and ordered set of rows that a derived view needs. Each row of it is an
- * entity at a place: bytes that compare as the order requires. The meaning of a stage is the
+ * entity at a sort key: bytes that compare as the order requires. The meaning of a stage is the
  * engine's; the store identifies it by a text, its definition.
  *
  * Invariants (checked by store_check):
@@ -40,46 +40,49 @@ bool store_stage_note_built(struct store_writer *writer, int64_t stage, uint32_t
 /* Retire all stages but these: nothing finds them any more. */
 bool store_stage_retire_others(struct store_writer *writer, const int64_t *stages, size_t count,
                                struct error *error);
-/* Delete up to `step` rows and turns of retired stages; *more says whether there are any left. */
+/* Delete up to `step` rows and rechecks of retired stages; *more says whether there are any left.
+ */
 bool store_stage_sweep(struct store_writer *writer, int64_t step, bool *more, struct error *error);
 
-/* Add / remove the row at a place. Adding an existing row, or removing a missing one, is an
+/* Add / remove the row at a sort key. Adding an existing row, or removing a missing one, is an
  * error: then the caller's picture of the stage is wrong. */
-bool store_row_put(struct store_writer *writer, int64_t stage, struct span place, int64_t entity,
+bool store_row_put(struct store_writer *writer, int64_t stage, struct span sort_key, int64_t entity,
                    struct error *error);
-bool store_row_remove(struct store_writer *writer, int64_t stage, struct span place,
+bool store_row_remove(struct store_writer *writer, int64_t stage, struct span sort_key,
                       struct error *error);
-/* Rows of a stage as (place, entity id), at most `limit` (negative: all). Forward: from `from` on,
- * inclusive, absent: from the first. Backwards: those before `from`, exclusive, absent: from the
- * last. The callback may use the writer, but not this function; false stops early (no error). */
-typedef bool (*store_each_place)(void *argument, struct span place, int64_t entity);
+/* Rows of a stage as (sort key, entity id), at most `limit` (negative: all). Forward: from `from`
+ * on, inclusive, absent: from the first. Backwards: those before `from`, exclusive, absent: from
+ * the last. The callback may use the writer, but not this function; false stops early (no error).
+ */
+typedef bool (*store_each_sort_key)(void *argument, struct span sort_key, int64_t entity);
 bool store_row_scan(struct store_writer *writer, int64_t stage, struct span from, bool backwards,
-                    int64_t skip, int64_t limit, store_each_place each, void *argument,
+                    int64_t skip, int64_t limit, store_each_sort_key each, void *argument,
                     struct error *error);
-/* The entity at a place; *entity = 0 when there is no row. */
-bool store_row_at(struct store_writer *writer, int64_t stage, struct span place, int64_t *entity,
+/* The entity at a sort key; *entity = 0 when there is no row. */
+bool store_row_at(struct store_writer *writer, int64_t stage, struct span sort_key, int64_t *entity,
                   struct error *error);
 
 /* Note / forget that a stage must check an entity again at a second. */
-bool store_turn_put(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
-                    struct error *error);
-bool store_turn_remove(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
-                       bool *found, struct error *error);
-bool store_turn_exists(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
-                       bool *found, struct error *error);
-/* The second of the stage's turn number `skip` from the earliest; INT64_MAX when there is none. */
-bool store_turn_at(struct store_writer *writer, int64_t stage, int64_t skip, int64_t *at,
-                   struct error *error);
+bool store_recheck_put(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                       struct error *error);
+bool store_recheck_remove(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                          bool *found, struct error *error);
+bool store_recheck_exists(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                          bool *found, struct error *error);
+/* The second of the stage's recheck number `skip` from the earliest; INT64_MAX when there is none.
+ */
+bool store_recheck_at(struct store_writer *writer, int64_t stage, int64_t skip, int64_t *at,
+                      struct error *error);
 /* Turns at or before `until`, earliest first, at most `limit`. The callback must not use the
  * writer. */
-bool store_turn_scan(struct store_writer *writer, int64_t stage, int64_t until, int64_t limit,
-                     bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
-                     struct error *error);
+bool store_recheck_scan(struct store_writer *writer, int64_t stage, int64_t until, int64_t limit,
+                        bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
+                        struct error *error);
 /* Note that an entity entered or left a stage without a change of its own (by time, or because
  * of another row) when `change` was the newest one; it gets the next number. Of one entity at one
  * change the last note is kept. Trimmed along with the log. */
-bool store_flip_put(struct store_writer *writer, int64_t change, uint32_t export_id,
-                    struct span key, struct error *error);
+bool store_membership_put(struct store_writer *writer, int64_t change, uint32_t export_id,
+                          struct span key, struct error *error);
 
 /* ---- reading ---- */
 
@@ -96,31 +99,33 @@ bool store_read_stage_rows(struct store_reader *reader, struct span definition, 
  * Costs a step of the index for a skipped row, a look into the entities for the others. A callback
  * that returns false stops the scan early (no error).
  */
-typedef bool (*store_each_row)(void *argument, struct span place,
+typedef bool (*store_each_row)(void *argument, struct span sort_key,
                                const struct store_entity *entity);
 bool store_scan_stage(struct store_reader *reader, int64_t stage, struct span after, int64_t skip,
                       int64_t limit, bool backwards, bool with_data, store_each_row each,
                       void *argument, struct error *error);
-/* Whether the stage has a row at that place. */
-bool store_read_place(struct store_reader *reader, int64_t stage, struct span place, bool *found,
-                      struct error *error);
-/* Append the place of the row number `rank`, counted from 0 at `from` (inclusive; absent: the first
- * row). *found false: there are fewer. Costs a step of the index for each row before it. */
+/* Whether the stage has a row at that sort key. */
+bool store_read_sort_key(struct store_reader *reader, int64_t stage, struct span sort_key,
+                         bool *found, struct error *error);
+/* Append the sort key of the row number `rank`, counted from 0 at `from` (inclusive; absent: the
+ * first row). *found false: there are fewer. Costs a step of the index for each row before it. */
 bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, int64_t rank,
-                     struct buffer *place, bool *found, struct error *error);
+                     struct buffer *sort_key, bool *found, struct error *error);
 /* Entities of an export that entered or left some stage without a change of their own, at most
  * `limit` (negative: all), each perhaps several times. A callback that returns false stops the scan
  * early (no error). Either from the newest change `from` on, in order of that: a cursor at c may
  * not have seen those from c on. Or with a greater number than `after`: a reader that has read up
- * to store_log_state.last_flip goes on there. */
-typedef bool (*store_each_flip)(void *argument, struct span key);
-bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
-                      store_each_flip each, void *argument, struct error *error);
-bool store_scan_new_flips(struct store_reader *reader, uint32_t export_id, int64_t after,
-                          int64_t limit, store_each_flip each, void *argument, struct error *error);
-/* Rows of a stage whose places begin with the label and a byte 0. `each` gets the place without
- * these, and the order of that is the order of the rows. Behind the place `after` (absent: from the
- * first); at most `limit` rows (negative: all). */
+ * to store_log_state.last_membership goes on there. */
+typedef bool (*store_each_membership)(void *argument, struct span key);
+bool store_scan_memberships(struct store_reader *reader, uint32_t export_id, int64_t from,
+                            int64_t limit, store_each_membership each, void *argument,
+                            struct error *error);
+bool store_scan_new_memberships(struct store_reader *reader, uint32_t export_id, int64_t after,
+                                int64_t limit, store_each_membership each, void *argument,
+                                struct error *error);
+/* Rows of a stage whose sort keys begin with the label and a byte 0. `each` gets the sort key
+ * without these, and the order of that is the order of the rows. Behind the sort key `after`
+ * (absent: from the first); at most `limit` rows (negative: all). */
 bool store_scan_labelled(struct store_reader *reader, int64_t stage,
                          const struct store_labels *labels, struct span after, int64_t limit,
                          store_each_row each, void *argument, struct error *error);

@@ -51,18 +51,19 @@ struct store_change {
 struct store_export {
     uint32_t id;
     struct span name;
-    int64_t entities;        /* rows now */
-    int64_t last_change;     /* id of its last change, 0 when none */
-    struct seq last_seq;     /* and that change's seq */
-    bool last_seq_shared;    /* another change of this export had that seq too */
-    struct seq head;         /* the greatest seq of all its changes */
-    int64_t first_change;    /* id of its first change; 0 if none, or not known */
-    int64_t floor_change;    /* its newest change that was trimmed; 0 when none. Then: */
-    struct seq floor_seq;    /* the greatest seq among its trimmed changes */
-    struct seq trimmed_seq;  /* the seq of floor_change, */
-    bool trimmed_seq_shared; /* ... which another of the trimmed may have had too */
-    int64_t flip_floor;   /* the newest change that a trimmed flip was noted with; -1 when none */
-    int64_t max_entities; /* 0: unlimited */
+    int64_t entities;         /* rows now */
+    int64_t last_change;      /* id of its last change, 0 when none */
+    struct seq last_seq;      /* and that change's seq */
+    bool last_seq_shared;     /* another change of this export had that seq too */
+    struct seq head;          /* the greatest seq of all its changes */
+    int64_t first_change;     /* id of its first change; 0 if none, or not known */
+    int64_t floor_change;     /* its newest change that was trimmed; 0 when none. Then: */
+    struct seq floor_seq;     /* the greatest seq among its trimmed changes */
+    struct seq trimmed_seq;   /* the seq of floor_change, */
+    bool trimmed_seq_shared;  /* ... which another of the trimmed may have had too */
+    int64_t membership_floor; /* the newest change that a trimmed membership change was noted with;
+                                 -1 when none */
+    int64_t max_entities;     /* 0: unlimited */
 };
 
 struct store_log_state {
@@ -75,7 +76,7 @@ struct store_log_state {
                                 store_writer_refuse_cursors) */
     int64_t tombstone_floor; /* deletes up to this change id may be missing from the tombstones */
     int64_t rows, bytes;     /* of the log as kept */
-    int64_t last_flip;       /* number of the newest flip ever; 0 when none */
+    int64_t last_membership; /* number of the newest membership change ever; 0 when none */
 };
 
 /* ---- writing ---- */
@@ -265,11 +266,11 @@ struct store_retention {
     int64_t tombstone_rows;   /* and beyond this many, the oldest */
 };
 /* One small step of trimming (at most `step` changes and tombstones, and a bounded number of
- * flips, in the open transaction). *more says whether there is more to do. Records the floors. If
- * some changes of a seq are trimmed and some kept, the kept ones are marked, so that store_find_seq
- * knows. A row stamped later than `now`, by a clock that was wrong, is as old as the row behind it.
- * Entities that changed behind the change `watched` (INT64_MAX: nobody will ask) are kept in
- * watched_key. */
+ * membership changes, in the open transaction). *more says whether there is more to do. Records the
+ * floors. If some changes of a seq are trimmed and some kept, the kept ones are marked, so that
+ * store_find_seq knows. A row stamped later than `now`, by a clock that was wrong, is as old as the
+ * row behind it. Entities that changed behind the change `watched` (INT64_MAX: nobody will ask) are
+ * kept in watched_key. */
 bool store_trim(struct store_writer *writer, const struct store_retention *retention, int64_t now,
                 int64_t step, int64_t watched, bool *more, struct error *error);
 
@@ -327,12 +328,12 @@ bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct 
                         store_each_change each, void *argument, struct error *error);
 
 /* The place of a seq in the log, among one export's changes. */
-struct store_seq_place {
+struct store_seq_range {
     int64_t first, last; /* ids of the first and last change with it; 0 when there is none */
     bool torn;           /* changes with this seq were trimmed already */
 };
 bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
-                    struct store_seq_place *place, struct error *error);
+                    struct store_seq_range *range, struct error *error);
 /*
  * A search for the first change (lowest id) of an export whose seq is greater than a given one, in
  * steps of at most `limit` rows, each of which may have a transaction of its own. Begin with that

@@ -69,7 +69,7 @@ enum statement {
     STATEMENT_TRIM_TOMBSTONES_WALK,
     STATEMENT_TRIM_TOMBSTONES_AHEAD,
     STATEMENT_TRIM_TOMBSTONES_DELETE,
-    STATEMENT_TRIM_FLIPS,
+    STATEMENT_TRIM_MEMBERSHIPS,
     STATEMENT_STAGE_FIND,
     STATEMENT_STAGE_INSERT,
     STATEMENT_STAGE_PROGRESS,
@@ -89,14 +89,14 @@ enum statement {
     STATEMENT_ROW_AT,
     STATEMENT_ROW_SCAN, /* three: forward, backwards, backwards from the last */
     STATEMENT_ROW_SCAN_END = STATEMENT_ROW_SCAN + 2,
-    STATEMENT_TURN_PUT,
-    STATEMENT_TURN_REMOVE,
-    STATEMENT_TURN_EXISTS,
-    STATEMENT_TURN_AT,
-    STATEMENT_TURN_SCAN,
-    STATEMENT_FLIP_PUT,
-    STATEMENT_FLIP_SCAN, /* two: by change, by number */
-    STATEMENT_FLIP_SCAN_END = STATEMENT_FLIP_SCAN + 1,
+    STATEMENT_RECHECK_PUT,
+    STATEMENT_RECHECK_REMOVE,
+    STATEMENT_RECHECK_EXISTS,
+    STATEMENT_RECHECK_AT,
+    STATEMENT_RECHECK_SCAN,
+    STATEMENT_MEMBERSHIP_PUT,
+    STATEMENT_MEMBERSHIP_SCAN, /* two: by change, by number */
+    STATEMENT_MEMBERSHIP_SCAN_END = STATEMENT_MEMBERSHIP_SCAN + 1,
     STATEMENT_ENTITY_BY_ID,
     STATEMENT_ENTITY_WALK, /* two: from the first, or behind a key */
     STATEMENT_ENTITY_WALK_END = STATEMENT_ENTITY_WALK + 1,
@@ -162,7 +162,7 @@ struct log_record {
 /* The pending work on the eviction order of an export's rows. */
 enum order_work {
     ORDER_NONE,
-    ORDER_MAKE, /* a limit waits for it; rows that are written get their place at once */
+    ORDER_MAKE, /* a limit waits for it; rows that are written get their sort key at once */
     ORDER_CLEAR /* there is no limit any more */
 };
 
@@ -181,7 +181,7 @@ struct export_counters {
     struct seq floor_seq; /* means nothing while floor_change is 0 */
     struct seq trimmed_seq;
     bool trimmed_shared;
-    int64_t flip_floor;
+    int64_t membership_floor;
 };
 
 struct export_record {
@@ -212,7 +212,7 @@ struct store_writer {
     bool usage_dirty;
     struct log_record now, committed;
     struct store_usage_state usage_now, usage_committed;
-    struct export_record **exports; /* export id - 1 is the place */
+    struct export_record **exports; /* export id - 1 is the sort key */
     size_t export_count, export_committed, export_capacity;
     struct map exports_by_name;
     struct export_record *dirty_exports; /* those that the transaction changed */
@@ -250,7 +250,7 @@ void exports_free(struct store_writer *writer);
 struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
                                       struct error *error);
 
-/* Whether a written row gets a place in the eviction order. */
+/* Whether a written row gets a sort key in the eviction order. */
 static inline bool export_is_ordered(const struct export_counters *counters)
 {
     return counters->max_entities > 0 || counters->work == ORDER_MAKE;
@@ -262,11 +262,11 @@ bool stage_counts_write(struct store_writer *writer, struct error *error);
 
 /* watched_key.c: read its part of struct log_record. */
 bool watched_keys_read(struct store_writer *writer, struct error *error);
-/* Note the entities of changes that are about to be trimmed, from < id <= to, and of the flips
- * with a change from `from` on that go with the next `limit` of those before `to`. */
+/* Note the entities of changes that are about to be trimmed, from < id <= to, and of the membership
+ * changes with a change from `from` on that go with the next `limit` of those before `to`. */
 bool watched_keys_note(struct store_writer *writer, int64_t from, int64_t to, struct error *error);
-bool watched_keys_note_flips(struct store_writer *writer, int64_t from, int64_t to, int64_t limit,
-                             struct error *error);
+bool watched_keys_note_memberships(struct store_writer *writer, int64_t from, int64_t to,
+                                   int64_t limit, struct error *error);
 /* Those of changes before this one go, a few at a time. */
 bool watched_keys_forget(struct store_writer *writer, int64_t before, int64_t step,
                          struct error *error);
@@ -285,10 +285,10 @@ bool entity_read_row(const struct query *query, int column, bool with_data,
 bool entity_walk(struct connection *connection, uint32_t export_id, struct span after,
                  int64_t limit, store_each_entity each, void *argument, struct error *error);
 
-/* derived_row.c: the place of the row number `skip` (from 0) behind where a scan begins; absent in
- * *place when there are fewer. It is copied. */
+/* derived_row.c: the sort key of the row number `skip` (from 0) behind where a scan begins; absent
+ * in *sort key when there are fewer. It is copied. */
 bool row_place_at(struct connection *connection, int64_t stage, struct span from, bool backwards,
-                  int64_t skip, struct buffer *place, bool *found, struct error *error);
+                  int64_t skip, struct buffer *sort_key, bool *found, struct error *error);
 
 /* usage_event.c */
 bool usage_state_read(struct connection *connection, struct store_usage_state *state,

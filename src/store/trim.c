@@ -1,5 +1,6 @@
 /*
- * Trimming: the oldest changes, flips and tombstones go, a bounded number of each at a time.
+ * Trimming: the oldest changes, membership changes and tombstones go, a bounded number of each at a
+ * time.
  *
  * A seq may be shared by several changes. Where some of them are trimmed and some are kept, a
  * cursor at that seq cannot be resumed: the first kept one is marked torn. Marking just that one
@@ -29,9 +30,9 @@ static const char ahead_sql[] =
 static const char delete_sql[] = "DELETE FROM change WHERE id > ? AND id <= ?";
 /* A change may move several rows in several stages. */
 enum { FLIPS_FOR_STEP = 16 };
-/* Only cursors from the floor on are resumed. While nothing is fed, time can note very many flips
- * with one change. */
-static const char flips_sql[] =
+/* Only cursors from the floor on are resumed. While nothing is fed, time can note very many
+ * membership changes with one change. */
+static const char memberships_sql[] =
     "DELETE FROM derived_flip WHERE (export, change, key) IN (SELECT export, change, key "
     "FROM derived_flip INDEXED BY derived_flip_change WHERE change < ? ORDER BY change LIMIT ?) "
     "RETURNING export, change";
@@ -222,23 +223,25 @@ static bool tear_kept(struct store_writer *writer, const struct outgoing *outgoi
 }
 
 /* The export no longer knows all that time moved since that change. */
-static bool forget_flip(struct store_writer *writer, const struct query *query, struct error *error)
+static bool forget_membership(struct store_writer *writer, const struct query *query,
+                              struct error *error)
 {
     struct export_counters *counters =
         export_change(writer, (uint32_t)query_column(query, 0), error);
-    if (counters && query_column(query, 1) > counters->flip_floor) {
-        counters->flip_floor = query_column(query, 1);
+    if (counters && query_column(query, 1) > counters->membership_floor) {
+        counters->membership_floor = query_column(query, 1);
     }
     return counters != NULL;
 }
 
-static bool trim_flips(struct store_writer *writer, int64_t step, int64_t watched, bool *more,
-                       struct error *error)
+static bool trim_memberships(struct store_writer *writer, int64_t step, int64_t watched, bool *more,
+                             struct error *error)
 {
     struct query query;
-    if (!watched_keys_note_flips(writer, watched, writer->now.state.floor_change,
-                                 step * FLIPS_FOR_STEP, error) ||
-        !query_start(&query, &writer->connection, STATEMENT_TRIM_FLIPS, flips_sql, error)) {
+    if (!watched_keys_note_memberships(writer, watched, writer->now.state.floor_change,
+                                       step * FLIPS_FOR_STEP, error) ||
+        !query_start(&query, &writer->connection, STATEMENT_TRIM_MEMBERSHIPS, memberships_sql,
+                     error)) {
         return false;
     }
     query_integer(&query, writer->now.state.floor_change);
@@ -246,7 +249,7 @@ static bool trim_flips(struct store_writer *writer, int64_t step, int64_t watche
     int64_t trimmed = 0;
     enum query_step result;
     while ((result = query_row(&query, error)) == QUERY_ROW) {
-        if (!forget_flip(writer, &query, error)) {
+        if (!forget_membership(writer, &query, error)) {
             query_end(&query);
             return writer_break(writer, error);
         }
@@ -362,7 +365,7 @@ bool store_trim(struct store_writer *writer, const struct store_retention *reten
     watch_now(writer, now);
     return writer_ready(writer, error) &&
            trim_changes(writer, retention, now, step, watched, more, error) &&
-           trim_flips(writer, step, watched, more, error) &&
+           trim_memberships(writer, step, watched, more, error) &&
            watched_keys_forget(writer, watched, step, error) &&
            trim_tombstones(writer, retention, now, step, more, error);
 }

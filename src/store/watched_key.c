@@ -192,8 +192,8 @@ bool watched_keys_note(struct store_writer *writer, int64_t from, int64_t to, st
     return from >= to || note(writer, OF_CHANGES, (int64_t[]){from, to}, 2, error);
 }
 
-bool watched_keys_note_flips(struct store_writer *writer, int64_t from, int64_t to, int64_t limit,
-                             struct error *error)
+bool watched_keys_note_memberships(struct store_writer *writer, int64_t from, int64_t to,
+                                   int64_t limit, struct error *error)
 {
     return from >= to || note(writer, OF_FLIPS, (int64_t[]){from, to, limit}, 3, error);
 }

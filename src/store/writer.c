@@ -36,7 +36,7 @@ static bool read_log(struct connection *connection, struct log_record *record, s
         .tombstone_floor = query_column(&query, 7),
         .rows = query_column(&query, 8),
         .bytes = query_column(&query, 9),
-        .last_flip = query_column(&query, 11),
+        .last_membership = query_column(&query, 11),
     };
     record->tombstones = query_column(&query, 10);
     query_end(&query);
@@ -62,7 +62,7 @@ static bool write_log(struct connection *connection, const struct log_record *re
     query_integer(&query, state->rows);
     query_integer(&query, state->bytes);
     query_integer(&query, record->tombstones);
-    query_integer(&query, state->last_flip);
+    query_integer(&query, state->last_membership);
     return query_run(&query, error);
 }
 

@@ -209,7 +209,7 @@ static int64_t compare_turns(const struct view_predicate *predicate, struct span
     }
 }
 
-int64_t predicate_turns(const struct view_predicate *predicate, struct span entity, int64_t now)
+int64_t predicate_rechecks(const struct view_predicate *predicate, struct span entity, int64_t now)
 {
     if (!predicate->timed)
         return INT64_MAX;
@@ -219,7 +219,7 @@ int64_t predicate_turns(const struct view_predicate *predicate, struct span enti
     }
     int64_t first = INT64_MAX;
     for (size_t i = 0; i < predicate->child_count; i++) {
-        int64_t turns = predicate_turns(predicate->children[i], entity, now);
+        int64_t turns = predicate_rechecks(predicate->children[i], entity, now);
         first = turns < first ? turns : first;
     }
     return first;
@@ -230,7 +230,7 @@ bool view_stage_holds(const struct view_stage *stage, struct span entity, int64_
     return !stage->predicate || predicate_holds(stage->predicate, entity, now);
 }
 
-int64_t view_stage_turns(const struct view_stage *stage, struct span entity, int64_t now)
+int64_t view_stage_rechecks(const struct view_stage *stage, struct span entity, int64_t now)
 {
-    return stage->timed ? predicate_turns(stage->predicate, entity, now) : INT64_MAX;
+    return stage->timed ? predicate_rechecks(stage->predicate, entity, now) : INT64_MAX;
 }

@@ -5,7 +5,7 @@
  */
 #include "view/view_internal.h"
 
-struct sort_key {
+struct query_sort {
     struct view_path path;
     bool descending;
 };
@@ -13,7 +13,7 @@ struct sort_key {
 struct view_query {
     size_t references;
     struct view_predicate *predicate; /* NULL: every row */
-    struct sort_key sorts[VIEW_QUERY_SORTS];
+    struct query_sort sorts[VIEW_QUERY_SORTS];
     size_t sort_count;
     char *text;
     size_t text_length;
@@ -134,7 +134,7 @@ static bool read_where(struct query_reading *reading, uint32_t value)
 
 /* ---- sort ---- */
 
-static bool read_order(const struct query_reading *reading, struct sort_key *key, uint32_t value)
+static bool read_order(const struct query_reading *reading, struct query_sort *key, uint32_t value)
 {
     static const char *const orders[] = {"\"asc\"", "\"desc\"", NULL};
     int order = view_word(orders, doc_text(reading->doc, value));
@@ -144,7 +144,7 @@ static bool read_order(const struct query_reading *reading, struct sort_key *key
 }
 
 /* {"by": path, "order": "asc" or "desc"} */
-static bool read_key_object(const struct query_reading *reading, struct sort_key *key,
+static bool read_key_object(const struct query_reading *reading, struct query_sort *key,
                             uint32_t object, uint32_t *path)
 {
     const struct doc_node *nodes = reading->doc->nodes;
@@ -164,7 +164,7 @@ static bool read_key_object(const struct query_reading *reading, struct sort_key
 
 static bool read_key(const struct query_reading *reading, uint32_t value)
 {
-    struct sort_key *key = &reading->query->sorts[reading->query->sort_count];
+    struct query_sort *key = &reading->query->sorts[reading->query->sort_count];
     bool object = reading->doc->nodes[value].type == DOC_OBJECT;
     uint32_t path = object ? DOC_NONE : value;
     if (object && !read_key_object(reading, key, value, &path))
@@ -291,9 +291,10 @@ bool view_query_holds(const struct view_query *query, struct span entity, int64_
     return !query || !query->predicate || predicate_holds(query->predicate, entity, now);
 }
 
-int64_t view_query_turns(const struct view_query *query, struct span entity, int64_t now)
+int64_t view_query_rechecks(const struct view_query *query, struct span entity, int64_t now)
 {
-    return view_query_is_timed(query) ? predicate_turns(query->predicate, entity, now) : INT64_MAX;
+    return view_query_is_timed(query) ? predicate_rechecks(query->predicate, entity, now)
+                                      : INT64_MAX;
 }
 
 size_t view_query_sorts(const struct view_query *query)
@@ -304,17 +305,17 @@ size_t view_query_sorts(const struct view_query *query)
 const struct span *view_query_sort_path(const struct view_query *query, size_t index, size_t *count,
                                         bool *descending)
 {
-    const struct sort_key *key = &query->sorts[index];
+    const struct query_sort *key = &query->sorts[index];
     *count = key->path.count;
     *descending = key->descending;
     return key->path.raw;
 }
 
-bool view_query_place(const struct view_query *query, struct span key, struct span entity,
-                      struct buffer *place)
+bool view_query_sort_key(const struct view_query *query, struct span key, struct span entity,
+                         struct buffer *sort_key)
 {
     for (size_t i = 0; i < query->sort_count; i++)
-        place_value(place, view_path_value(&query->sorts[i].path, entity),
-                    query->sorts[i].descending);
-    return buffer_add_span(place, key);
+        sort_key_value(sort_key, view_path_value(&query->sorts[i].path, entity),
+                       query->sorts[i].descending);
+    return buffer_add_span(sort_key, key);
 }

@@ -14,9 +14,9 @@ static bool out_of_memory(struct error *error)
 /* ---- stages ---- */
 
 /*
- * The edition of the rules by which values are ordered, and bytes of places made. It is part of a
- * definition, so that stages from before the rules were changed are built anew.
- * 2: integers in texts count as numbers.
+ * The edition of the rules by which values are ordered, and bytes of sort keys made. It is part of
+ * a definition, so that stages from before the rules were changed are built anew. 2: integers in
+ * texts count as numbers.
  */
 enum { ORDER_RULES = 2 };
 

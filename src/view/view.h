@@ -91,7 +91,7 @@ struct view_stage {
     bool has_cut; /* it passes on less than all its rows */
     bool timed;   /* its predicate asks for now() */
     const struct view_scope
-        *scope; /* its places begin with the label of the row, and a byte 0; NULL: they do not */
+        *scope; /* its sort keys begin with the label of the row, and a byte 0; NULL: they do not */
     const struct view_stage *by_label; /* if its export's rows are scoped: the same rows (without
                                           its own cut) by label; else NULL */
     /* The sort as subscribers see it: raw path and direction. No segments: by seq, newest first. */
@@ -108,16 +108,17 @@ struct view_stage {
 /* Whether the predicate holds for an entity (canonical text) at a time (unix seconds). */
 bool view_stage_holds(const struct view_stage *stage, struct span entity, int64_t now);
 /* The first second after `now` at which its truth may change; INT64_MAX if time changes nothing. */
-int64_t view_stage_turns(const struct view_stage *stage, struct span entity, int64_t now);
-/* Append the place of an entity in the stage's order: bytes that compare as the order requires.
- * They include the key, so no two entities of an export have the same place. False when out of
+int64_t view_stage_rechecks(const struct view_stage *stage, struct span entity, int64_t now);
+/* Append the sort key of an entity in the stage's order: bytes that compare as the order requires.
+ * They include the key, so no two entities of an export have the same sort key. False when out of
  * memory. */
-bool view_stage_place(const struct view_stage *stage, struct span key, struct span entity,
-                      struct seq seq, struct buffer *place);
+bool view_stage_sort_key(const struct view_stage *stage, struct span key, struct span entity,
+                         struct seq seq, struct buffer *sort_key);
 /* The same in the order of one value, absent or canonical text. */
-bool view_value_place(struct span value, struct span key, bool descending, struct buffer *place);
+bool view_value_sort_key(struct span value, struct span key, bool descending,
+                         struct buffer *sort_key);
 /* The same for an export's own order (seq, newest first, then key). */
-bool view_seq_place(struct span key, struct seq seq, struct buffer *place);
+bool view_seq_sort_key(struct span key, struct seq seq, struct buffer *sort_key);
 
 /* ---- queries: what of a view a subscription wants, and in which order ---- */
 
@@ -155,16 +156,16 @@ bool view_query_is_timed(const struct view_query *query);
  * second behind that at which it may be otherwise; INT64_MAX: time changes nothing. NULL is fine:
  * all are. */
 bool view_query_holds(const struct view_query *query, struct span entity, int64_t now);
-int64_t view_query_turns(const struct view_query *query, struct span entity, int64_t now);
+int64_t view_query_rechecks(const struct view_query *query, struct span entity, int64_t now);
 
 /* Keys of its order; 0: the view's order. NULL is fine. */
 size_t view_query_sorts(const struct view_query *query);
 /* Raw names of the path of a key, and its direction. */
 const struct span *view_query_sort_path(const struct view_query *query, size_t index, size_t *count,
                                         bool *descending);
-/* Append the place of an entity in its order, which has keys: as view_stage_place. */
-bool view_query_place(const struct view_query *query, struct span key, struct span entity,
-                      struct buffer *place);
+/* Append the sort key of an entity in its order, which has keys: as view_stage_place. */
+bool view_query_sort_key(const struct view_query *query, struct span key, struct span entity,
+                         struct buffer *sort_key);
 
 /* The value of a keyed view's key field in an entity (canonical text); absent when it is not there.
  */

@@ -136,7 +136,7 @@ bool predicate_normalize(struct view_predicate **predicate);
 /* Whether it holds for an entity (canonical text) at a time, and the first second after that at
  * which it may not hold, or hold, any more. */
 bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now);
-int64_t predicate_turns(const struct view_predicate *predicate, struct span entity, int64_t now);
+int64_t predicate_rechecks(const struct view_predicate *predicate, struct span entity, int64_t now);
 
 /* Reading one from a document, as the configuration and clients spell it. */
 struct predicate_reading {
@@ -288,6 +288,6 @@ bool view_set_put(struct view_set *set, const struct view_source *source, struct
                   struct pipeline *pipeline, struct error *error);
 
 /* Append the bytes of a value that compare as the order of values requires. */
-bool place_value(struct buffer *place, struct span value, bool descending);
+bool sort_key_value(struct buffer *sort_key, struct span value, bool descending);
 
 #endif

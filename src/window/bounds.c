@@ -1,7 +1,8 @@
 /*
- * Windows with a filter over a view that is cut, but not short: between which places of the stage
- * the cut lies. Its ends are found by stepping over the index, not by reading rows; what they went
- * over since is looked at by the filter, which is as much as changed and not as much as there is.
+ * Windows with a filter over a view that is cut, but not short: between which sort keys of the
+ * stage the cut lies. Its ends are found by stepping over the index, not by reading rows; what they
+ * went over since is looked at by the filter, which is as much as changed and not as much as there
+ * is.
  */
 #include "window/reading.h"
 
@@ -53,24 +54,24 @@ bool window_bounds_read(struct window_bounds *bounds, struct store_reader *reade
            find_high(bounds, reader, stage, cut, error);
 }
 
-static bool is_behind(const struct window_bounds *bounds, struct span place)
+static bool is_behind(const struct window_bounds *bounds, struct span sort_key)
 {
-    return !bounds->open && span_compare(place, buffer_span(&bounds->high)) > 0;
+    return !bounds->open && span_compare(sort_key, buffer_span(&bounds->high)) > 0;
 }
 
-static bool is_before(const struct window_bounds *bounds, struct span place)
+static bool is_before(const struct window_bounds *bounds, struct span sort_key)
 {
-    return bounds->low.length && span_compare(place, buffer_span(&bounds->low)) <= 0;
+    return bounds->low.length && span_compare(sort_key, buffer_span(&bounds->low)) <= 0;
 }
 
-bool window_bounds_have(const struct window_bounds *bounds, struct span place)
+bool window_bounds_have(const struct window_bounds *bounds, struct span sort_key)
 {
-    return !bounds->nothing && !is_before(bounds, place) && !is_behind(bounds, place);
+    return !bounds->nothing && !is_before(bounds, sort_key) && !is_behind(bounds, sort_key);
 }
 
-bool window_bounds_end(const struct window_bounds *bounds, struct span place)
+bool window_bounds_end(const struct window_bounds *bounds, struct span sort_key)
 {
-    return bounds->nothing || is_behind(bounds, place);
+    return bounds->nothing || is_behind(bounds, sort_key);
 }
 
 /* ---- what came in ---- */
@@ -81,12 +82,12 @@ struct newcomers {
     void *argument;
 };
 
-static bool see(void *argument, struct span place, const struct store_entity *entity)
+static bool see(void *argument, struct span sort_key, const struct store_entity *entity)
 {
     struct newcomers *newcomers = argument;
-    if (window_bounds_end(newcomers->is, place) || window_bounds_have(newcomers->was, place))
+    if (window_bounds_end(newcomers->is, sort_key) || window_bounds_have(newcomers->was, sort_key))
         return false;
-    return newcomers->each(newcomers->argument, place, entity);
+    return newcomers->each(newcomers->argument, sort_key, entity);
 }
 
 static bool scan_from(struct newcomers *newcomers, struct store_reader *reader, int64_t stage,

@@ -1,17 +1,17 @@
 /* What a window holds and what it is of: rows, and small questions. */
 #include "window/reading.h"
 
-struct window_row *window_row_new(struct span key, struct span place, int64_t change)
+struct window_row *window_row_new(struct span key, struct span sort_key, int64_t change)
 {
-    struct window_row *row = memory_alloc(sizeof *row + key.length + place.length);
+    struct window_row *row = memory_alloc(sizeof *row + key.length + sort_key.length);
     if (!row)
         return NULL;
     *row = (struct window_row){.change = change,
                                .key_length = (uint32_t)key.length,
-                               .place_length = (uint32_t)place.length};
+                               .sort_key_length = (uint32_t)sort_key.length};
     memcpy(row->bytes, key.data, key.length);
-    if (place.length)
-        memcpy(row->bytes + key.length, place.data, place.length);
+    if (sort_key.length)
+        memcpy(row->bytes + key.length, sort_key.data, sort_key.length);
     return row;
 }
 

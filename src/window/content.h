@@ -26,7 +26,7 @@ struct window_spec {
 enum window_fate {
     FATE_LEFT,     /* the start value: nothing has found it again. The reason is not kept */
     FATE_REPLACED, /* its entity changed: another object stands for it now */
-    FATE_CARRIED   /* the same, possibly at another place */
+    FATE_CARRIED   /* the same, possibly at another sort key */
 };
 
 /* A row as members were sent it, or as a filter found it. */
@@ -35,8 +35,8 @@ struct window_row {
     int64_t version; /* of the window, when the row came in or changed */
     int64_t entered; /* and when it came in */
     enum window_fate fate;
-    uint32_t key_length, place_length;
-    char bytes[]; /* key, place */
+    uint32_t key_length, sort_key_length;
+    char bytes[]; /* key, sort key */
 };
 
 struct window_rows {
@@ -52,10 +52,10 @@ struct window_removal {
     char *key;
 };
 
-/* The places that mark the ends of a cut: behind `low` (empty: from the first), up to and with
+/* The sort keys that mark the ends of a cut: behind `low` (empty: from the first), up to and with
  * `high`. */
 struct window_bounds {
-    bool nothing; /* no place at all */
+    bool nothing; /* no sort key at all */
     bool open;    /* no end: `high` means nothing */
     struct buffer low, high;
 };
@@ -68,21 +68,21 @@ enum window_matching {
 };
 
 /* The progress of finding them. */
-struct window_fill_place {
+struct window_fill_sort_key {
     int64_t position;    /* log position when it began; 0: it did not */
     int64_t looked;      /* rows, when it goes by label */
     int64_t id;          /* by file: behind this entity, */
-    struct buffer after; /* or behind this key or place */
+    struct buffer after; /* or behind this key or sort key */
     bool by_file;        /* it goes in the order of the file */
 };
 
 /* Of a filter over a whole view: filter.c. */
 struct window_matches {
     enum window_matching state;
-    struct window_rows rows; /* in order of place */
+    struct window_rows rows; /* in order of sort key */
     struct map by_key;
     struct window_bounds bounds; /* that they are within, of a cut view */
-    struct window_fill_place fill;
+    struct window_fill_sort_key fill;
 };
 
 /* Of a query that asks for the time: time.c. */
@@ -114,11 +114,11 @@ struct window_content {
     bool gap;   /* it was filled again: the changes of the meantime are not known one by one */
     int64_t version;
     int64_t position;       /* the newest change at that time */
-    int64_t flip;           /* and the number of the newest flip */
+    int64_t membership;     /* and the number of the newest membership change */
     int64_t first_position; /* the first refresh's: before it nothing was in this window */
     struct seq cursor;
     struct window_rows rows;
-    struct buffer next; /* the place of the first row behind these; empty: not known */
+    struct buffer next; /* the sort key of the first row behind these; empty: not known */
     struct window_removals removals;
     struct window_previous previous;
 };

@@ -169,7 +169,7 @@ bool window_diff(struct window_reading *reading)
     if (!window->content.known)
         window->content.first_position = reading->state->log.last_change;
     window->content.position = reading->state->log.last_change;
-    window->content.flip = reading->state->log.last_flip;
+    window->content.membership = reading->state->log.last_membership;
     window->content.cursor = window_cursor(reading->state);
     window->content.known = true;
     window->content.gap = false;

@@ -17,13 +17,13 @@ static bool lacks_memory(struct error *error)
 
 /* ---- the matches ---- */
 
-/* Where a place stands or belongs. */
-static size_t find_place(const struct window_rows *matches, struct span place)
+/* Where a sort key stands or belongs. */
+static size_t find_sort_key(const struct window_rows *matches, struct span sort_key)
 {
     size_t low = 0, high = matches->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (span_compare(window_row_place(matches->list[middle]), place) < 0)
+        if (span_compare(window_row_sort_key(matches->list[middle]), sort_key) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -37,7 +37,7 @@ static void take_out(struct window *window, struct span key)
     if (!row)
         return;
     struct window_rows *matches = &window->matches.rows;
-    size_t at = find_place(matches, window_row_place(row));
+    size_t at = find_sort_key(matches, window_row_sort_key(row));
     INVARIANT(at < matches->count && matches->list[at] == row);
     matches->count--;
     memmove(matches->list + at, matches->list + at + 1,
@@ -69,7 +69,7 @@ static bool put_in(struct window *window, struct window_row *row, int64_t max_ro
                          "max_window_rows",
                          (long long)max_rows);
     }
-    size_t at = find_place(matches, window_row_place(row));
+    size_t at = find_sort_key(matches, window_row_sort_key(row));
     if (!window_rows_add(matches, row)) {
         memory_free(row);
         return lacks_memory(error);
@@ -103,39 +103,40 @@ static bool make_match(struct window *window, const struct store_entity *entity,
                        struct window_row **row, struct error *error)
 {
     const struct view_stage *stage = window->spec.view->stage;
-    struct buffer place;
+    struct buffer sort_key;
     *row = NULL;
     if (!window_note_turn(window, entity->key, entity->data, max_rows, error))
         return false;
     if (!window_passes(window, entity->key, entity->data))
         return true;
-    buffer_init(&place, UINT32_MAX);
+    buffer_init(&sort_key, UINT32_MAX);
     bool done = window_is_sorted(window)
-                    ? view_query_place(window->spec.query, entity->key, entity->data, &place)
-                : stage ? view_stage_place(stage, entity->key, entity->data, entity->seq, &place)
-                        : view_seq_place(entity->key, entity->seq, &place);
+                    ? view_query_sort_key(window->spec.query, entity->key, entity->data, &sort_key)
+                : stage
+                    ? view_stage_sort_key(stage, entity->key, entity->data, entity->seq, &sort_key)
+                    : view_seq_sort_key(entity->key, entity->seq, &sort_key);
     if (done)
-        *row = window_row_new(entity->key, buffer_span(&place), entity->change);
-    buffer_fini(&place);
+        *row = window_row_new(entity->key, buffer_span(&sort_key), entity->change);
+    buffer_fini(&sort_key);
     return *row || lacks_memory(error);
 }
 
 /* Whether the view has a match that stands elsewhere in its order than in the query's. */
-static bool read_stage_place(const struct window *window, struct store_reader *reader,
-                             uint32_t export_id, int64_t stage, const struct window_row *row,
-                             bool *found, struct error *error)
+static bool read_stage_sort_key(const struct window *window, struct store_reader *reader,
+                                uint32_t export_id, int64_t stage, const struct window_row *row,
+                                bool *found, struct error *error)
 {
     struct store_entity entity;
-    struct buffer place;
+    struct buffer sort_key;
     if (!store_read_entity(reader, export_id, window_row_key(row), &entity, found, error) ||
         !*found)
         return error->code == ERROR_NONE;
-    buffer_init(&place, UINT32_MAX);
-    bool done =
-        view_stage_place(window->spec.view->stage, entity.key, entity.data, entity.seq, &place)
-            ? store_read_place(reader, stage, buffer_span(&place), found, error)
-            : lacks_memory(error);
-    buffer_fini(&place);
+    buffer_init(&sort_key, UINT32_MAX);
+    bool done = view_stage_sort_key(window->spec.view->stage, entity.key, entity.data, entity.seq,
+                                    &sort_key)
+                    ? store_read_sort_key(reader, stage, buffer_span(&sort_key), found, error)
+                    : lacks_memory(error);
+    buffer_fini(&sort_key);
     return done;
 }
 
@@ -145,8 +146,8 @@ static bool find_in_stage(const struct window *window, struct store_reader *read
                           bool *found, struct error *error)
 {
     if (window_is_sorted(window))
-        return read_stage_place(window, reader, export_id, stage, row, found, error);
-    return store_read_place(reader, stage, window_row_place(row), found, error);
+        return read_stage_sort_key(window, reader, export_id, stage, row, found, error);
+    return store_read_sort_key(reader, stage, window_row_sort_key(row), found, error);
 }
 
 /* ---- filling ---- */
@@ -204,12 +205,12 @@ static bool fill_in_order(struct filling *filling, struct span after,
            fill_row(filling, entity, &row) && put_found(filling, row);
 }
 
-static bool fill_from_stage(void *argument, struct span place, const struct store_entity *entity)
+static bool fill_from_stage(void *argument, struct span sort_key, const struct store_entity *entity)
 {
     const struct window *window = ((struct filling *)argument)->window;
-    if (window_is_cut(window) && window_bounds_end(&window->matches.bounds, place))
+    if (window_is_cut(window) && window_bounds_end(&window->matches.bounds, sort_key))
         return false;
-    return fill_in_order(argument, place, entity);
+    return fill_in_order(argument, sort_key, entity);
 }
 
 static bool fill_from_export(void *argument, const struct store_entity *entity)
@@ -231,7 +232,7 @@ static bool fill_from_file(void *argument, const struct store_entity *entity)
     bool done = find_in_stage(window, filling->reader, filling->export_id, filling->stage, row,
                               &found, filling->error);
     found = found && (!window_is_cut(window) ||
-                      window_bounds_have(&window->matches.bounds, window_row_place(row)));
+                      window_bounds_have(&window->matches.bounds, window_row_sort_key(row)));
     if (done && found)
         return put_in(filling->window, row, filling->limits->matches, filling->error);
     memory_free(row);
@@ -273,7 +274,7 @@ static bool begin_filling(struct filling *filling, const struct view_state *stat
     if (window->matches.fill.position)
         return true;
     window->matches.fill.position = window->content.position = state->log.last_change;
-    window->content.flip = state->log.last_flip;
+    window->content.membership = state->log.last_membership;
     window->matches.fill.id = window->matches.fill.looked = 0;
     window->time.now = filling->limits->now;
     return (filling->by_label || choose_order(filling, state)) &&
@@ -406,7 +407,7 @@ static bool each_change(void *argument, const struct store_change *change,
     return note(argument, change->key, entity);
 }
 
-static bool each_flip(void *argument, struct span key)
+static bool each_membership(void *argument, struct span key)
 {
     struct catching *catching = argument;
     struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
@@ -419,12 +420,12 @@ static bool each_flip(void *argument, struct span key)
     return lacks_memory(&catching->reading->result->error);
 }
 
-/* A flip names an entity; what it is now is not at hand. */
-static bool look_up(struct catching *catching, struct window_row **place)
+/* A membership change names an entity; what it is now is not at hand. */
+static bool look_up(struct catching *catching, struct window_row **sort_key)
 {
     struct window_reading *reading = catching->reading;
     struct error *error = &reading->result->error;
-    struct window_row *row = *place, *match = NULL;
+    struct window_row *row = *sort_key, *match = NULL;
     struct store_entity entity;
     bool found;
     if (!store_read_entity(reading->reader, reading->state->export.id, window_row_key(row), &entity,
@@ -436,7 +437,7 @@ static bool look_up(struct catching *catching, struct window_row **place)
     if (match) {
         match->fate = FATE_CARRIED;
         memory_free(row);
-        *place = match;
+        *sort_key = match;
     }
     return true;
 }
@@ -446,7 +447,7 @@ static bool is_in_view(struct window_reading *reading, const struct window_row *
 {
     const struct window *window = reading->window;
     *found = !window_is_cut(window) ||
-             window_bounds_have(&window->matches.bounds, window_row_place(row));
+             window_bounds_have(&window->matches.bounds, window_row_sort_key(row));
     if (!window->spec.view->stage || !*found)
         return true;
     return find_in_stage(window, reading->reader, reading->state->export.id, reading->stage, row,
@@ -482,11 +483,11 @@ static void drop_outside(struct window *window)
 {
     struct window_rows *matches = &window->matches.rows;
     size_t first = 0, end = matches->count;
-    while (end &&
-           !window_bounds_have(&window->matches.bounds, window_row_place(matches->list[end - 1])))
+    while (end && !window_bounds_have(&window->matches.bounds,
+                                      window_row_sort_key(matches->list[end - 1])))
         end--;
     while (first < end &&
-           !window_bounds_have(&window->matches.bounds, window_row_place(matches->list[first])))
+           !window_bounds_have(&window->matches.bounds, window_row_sort_key(matches->list[first])))
         first++;
     for (size_t i = 0; i < matches->count; i++)
         if (i < first || i >= end)
@@ -496,12 +497,12 @@ static void drop_outside(struct window *window)
     matches->count = end - first;
 }
 
-static bool each_newcomer(void *argument, struct span place, const struct store_entity *entity)
+static bool each_newcomer(void *argument, struct span sort_key, const struct store_entity *entity)
 {
     struct window_reading *reading = argument;
     struct error *error = &reading->result->error;
     struct window_row *row;
-    (void)place;
+    (void)sort_key;
     if (!make_match(reading->window, entity, reading->max_rows, &row, error))
         return false;
     return !row || put_in(reading->window, row, reading->max_rows, error);
@@ -531,7 +532,8 @@ static bool move_bounds(struct window_reading *reading)
 static int64_t count_news(const struct window *window, const struct view_state *state)
 {
     int64_t changes = state->export.last_change - window->content.position;
-    int64_t news = (changes > 0 ? changes : 0) + state->log.last_flip - window->content.flip;
+    int64_t news =
+        (changes > 0 ? changes : 0) + state->log.last_membership - window->content.membership;
     return news && window->content.position < state->log.floor_change ? -1 : news;
 }
 
@@ -547,8 +549,8 @@ static bool find_news(struct catching *catching)
                              true, each_change, catching, error))
         return false;
     if (error->code == ERROR_NONE && window->spec.view->stage &&
-        !store_scan_new_flips(reading->reader, export->id, window->content.flip, -1, each_flip,
-                              catching, error))
+        !store_scan_new_memberships(reading->reader, export->id, window->content.membership, -1,
+                                    each_membership, catching, error))
         return false;
     return error->code == ERROR_NONE;
 }
@@ -560,7 +562,7 @@ bool window_matches_update(struct window_reading *reading)
     if (news < 0 || news > CATCHING_UP * reading->max_rows ||
         window_is_ahead(reading->window, reading->now))
         return !(reading->result->refill = true);
-    bool done = window_take_turns(reading->window, reading->now, each_flip, &catching) &&
+    bool done = window_take_rechecks(reading->window, reading->now, each_membership, &catching) &&
                 find_news(&catching) && move_bounds(reading) && apply(&catching);
     window_rows_fini(&catching.found);
     return done;

@@ -73,9 +73,9 @@ void window_drafts_init(struct snapshot_drafts *drafts, const struct window_read
 {
     const struct window *window = reading->window;
     int64_t change = reading->state->log.last_change;
-    const struct snapshot_place place = {
+    const struct snapshot_point point = {
         .limit = limit, .change = change, .latest = change, .seq = window_cursor(reading->state)};
-    snapshot_drafts_init(drafts, window->spec.view, window->mode, &place);
+    snapshot_drafts_init(drafts, window->spec.view, window->mode, &point);
     init_sink(&drafts->sink, reading);
     drafts->ends_at_limit = true;
 }

@@ -27,7 +27,7 @@ static void go_live(struct subscription *subscription, int64_t version)
     member->phase = MEMBER_LIVE;
     member->version = version;
     member->in_frame_log =
-        window->frame_log_on && frame_log_seek(&window->frame_log, version, &member->place);
+        window->frame_log_on && frame_log_seek(&window->frame_log, version, &member->at);
     subscriber_ready(subscription);
 }
 
@@ -274,14 +274,14 @@ static struct reader_step pull_live(struct subscription *subscription)
     struct text *whole = NULL;
     INVARIANT(behind || window->frame_log_on);
     if (!behind)
-        step.bytes = frame_log_take(&window->frame_log, &member->place, &behind, &whole);
+        step.bytes = frame_log_take(&window->frame_log, &member->at, &behind, &whole);
     if (behind) {
         member->in_frame_log = false;
         member->phase = MEMBER_BEHIND;
         return ask(subscription, WINDOW_BEHIND);
     }
-    INVARIANT(member->version <= member->place.id);
-    member->version = member->place.id;
+    INVARIANT(member->version <= member->at.id);
+    member->version = member->at.id;
     if (step.bytes.length) {
         subscription->beside.stated = KEY_STATED_UNKNOWN;
     } else {

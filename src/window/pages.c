@@ -68,9 +68,9 @@ static bool note(void *argument, const struct store_entity *entity)
     return note_id(argument, entity->id);
 }
 
-static bool note_row(void *argument, struct span place, const struct store_entity *row)
+static bool note_row(void *argument, struct span sort_key, const struct store_entity *row)
 {
-    (void)place;
+    (void)sort_key;
     return note(argument, row);
 }
 
@@ -129,16 +129,16 @@ static bool is_in_stage(struct page_reading *reading, const struct store_entity 
                         const struct window_bounds *bounds, bool *found)
 {
     struct hub_pages *pages = reading->pages;
-    struct buffer place;
-    buffer_init(&place, UINT32_MAX);
-    bool done = view_stage_place(pages->window.spec.view->stage, entity->key, entity->data,
-                                 entity->seq, &place) ||
+    struct buffer sort_key;
+    buffer_init(&sort_key, UINT32_MAX);
+    bool done = view_stage_sort_key(pages->window.spec.view->stage, entity->key, entity->data,
+                                    entity->seq, &sort_key) ||
                 lacks_memory(pages);
-    done = done && store_read_place(reading->reader, reading->stage, buffer_span(&place), found,
-                                    &pages->page.error);
+    done = done && store_read_sort_key(reading->reader, reading->stage, buffer_span(&sort_key),
+                                       found, &pages->page.error);
     if (done && *found && bounds)
-        *found = window_bounds_have(bounds, buffer_span(&place));
-    buffer_fini(&place);
+        *found = window_bounds_have(bounds, buffer_span(&sort_key));
+    buffer_fini(&sort_key);
     return done;
 }
 

@@ -163,9 +163,9 @@ static bool each_row(void *argument, const struct store_entity *row)
     return put_if_seen(holding, row->key, row->change);
 }
 
-static bool each_labelled(void *argument, struct span place, const struct store_entity *row)
+static bool each_labelled(void *argument, struct span sort_key, const struct store_entity *row)
 {
-    (void)place;
+    (void)sort_key;
     return each_row(argument, row);
 }
 

@@ -109,7 +109,7 @@ struct window_reading {
     bool old_on;
     int64_t skipped;    /* rows that passed the filter and were skipped */
     bool more;          /* there is a row behind the window, */
-    struct buffer next; /* at this place */
+    struct buffer next; /* at this sort key */
     struct window_fresh *fresh;
     size_t fresh_count, fresh_capacity;
     struct buffer data;
@@ -136,7 +136,7 @@ int64_t window_match_limit(const struct window *window, int64_t max_rows);
 bool window_may_scan(const struct window *window);
 /* A scanning window has skipped too much, and must keep its matches from now on. */
 bool window_stop_scanning(struct window_reading *reading);
-/* Give rows beside those of a scanning window: of the visible ones, from place `first` up to
+/* Give rows beside those of a scanning window: of the visible ones, from sort key `first` up to
  * `end` in the view's order. *too_many if they are too far away. */
 bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
                       store_each_entity each, void *argument, bool *too_many);
@@ -177,9 +177,9 @@ void window_bounds_fini(struct window_bounds *bounds);
 /* The ends of the cut in the open transaction. */
 bool window_bounds_read(struct window_bounds *bounds, struct store_reader *reader, int64_t stage,
                         const struct view_cut *cut, struct error *error);
-bool window_bounds_have(const struct window_bounds *bounds, struct span place);
-/* Whether neither this place nor any behind it is within. */
-bool window_bounds_end(const struct window_bounds *bounds, struct span place);
+bool window_bounds_have(const struct window_bounds *bounds, struct span sort_key);
+/* Whether neither this sort key nor any behind it is within. */
+bool window_bounds_end(const struct window_bounds *bounds, struct span sort_key);
 /* The rows that are within `is` but were not within `was`; possibly some more than once. False
  * from `each` with an error ends it. */
 bool window_bounds_newcomers(const struct window_bounds *was, const struct window_bounds *is,

@@ -13,8 +13,8 @@ static bool lacks_memory(struct window_reading *reading)
 static bool find_old(struct window_reading *reading, struct span key, struct window_row **old)
 {
     const struct window_rows *rows = &reading->window->content.rows;
-    size_t place = reading->rows.count;
-    *old = place < rows->count ? rows->list[place] : NULL;
+    size_t sort_key = reading->rows.count;
+    *old = sort_key < rows->count ? rows->list[sort_key] : NULL;
     if (*old && span_equal(window_row_key(*old), key))
         return true;
     *old = NULL;
@@ -42,13 +42,14 @@ static bool note_fresh(struct window_reading *reading, struct window_row *row, s
 }
 
 /* A row of the window, in order. Without data (the entity's text) it is fetched when needed. */
-static bool put_row(struct window_reading *reading, struct store_entity *entity, struct span place)
+static bool put_row(struct window_reading *reading, struct store_entity *entity,
+                    struct span sort_key)
 {
     struct window_row *old, *row;
     if (!find_old(reading, entity->key, &old))
         return false;
     bool fresh = !old || old->change != entity->change;
-    row = fresh ? window_row_new(entity->key, place, entity->change) : old;
+    row = fresh ? window_row_new(entity->key, sort_key, entity->change) : old;
     if (!row || !window_rows_add(&reading->rows, row)) {
         if (fresh)
             memory_free(row);
@@ -91,16 +92,16 @@ static bool is_too_large(struct window_reading *reading)
 /* ---- all rows ---- */
 
 /* One more row than the window takes: it ends the reading. */
-static bool note_next(struct window_reading *reading, struct span place)
+static bool note_next(struct window_reading *reading, struct span sort_key)
 {
     reading->more = true;
-    if (!buffer_add_span(&reading->next, place))
+    if (!buffer_add_span(&reading->next, sort_key))
         lacks_memory(reading);
     return false;
 }
 
 /* Rows of the view come by; those that pass, less the skipped ones, are the window's. */
-static bool each_of_stage(void *argument, struct span place, const struct store_entity *row)
+static bool each_of_stage(void *argument, struct span sort_key, const struct store_entity *row)
 {
     struct window_reading *reading = argument;
     struct store_entity entity = *row;
@@ -114,14 +115,14 @@ static bool each_of_stage(void *argument, struct span place, const struct store_
     if (!window_passes(reading->window, entity.key, entity.data))
         return true;
     if (is_full(reading))
-        return note_next(reading, place);
+        return note_next(reading, sort_key);
     if (is_too_large(reading))
         return false;
     if (reading->skipped < reading->window->spec.skip) {
         reading->skipped++;
         return true;
     }
-    return put_row(reading, &entity, place);
+    return put_row(reading, &entity, sort_key);
 }
 
 static bool each_of_list(void *argument, const struct store_entity *row)
@@ -198,18 +199,18 @@ static bool read_matches(struct window_reading *reading)
     return true;
 }
 
-/* Whether the view has that place: its stage has a row there, within the cut. */
-static bool is_at_place(struct window_reading *reading, struct span place, bool *found)
+/* Whether the view has that sort key: its stage has a row there, within the cut. */
+static bool is_at_sort_key(struct window_reading *reading, struct span sort_key, bool *found)
 {
     struct error *error = &reading->result->error;
     struct view_cut cut = window_view_cut(reading->window);
     struct window_bounds bounds;
-    if (!store_read_place(reading->reader, reading->stage, place, found, error) || !*found ||
+    if (!store_read_sort_key(reading->reader, reading->stage, sort_key, found, error) || !*found ||
         !window_is_cut(reading->window))
         return error->code == ERROR_NONE;
     window_bounds_init(&bounds);
     bool done = window_bounds_read(&bounds, reading->reader, reading->stage, &cut, error);
-    *found = done && window_bounds_have(&bounds, place);
+    *found = done && window_bounds_have(&bounds, sort_key);
     window_bounds_fini(&bounds);
     return done;
 }
@@ -221,7 +222,7 @@ static bool read_key(struct window_reading *reading)
     const struct view_stage *stage = window->spec.view->stage;
     struct error *error = &reading->result->error;
     struct store_entity entity;
-    struct buffer place;
+    struct buffer sort_key;
     bool found;
     if (!store_read_entity(reading->reader, reading->state->export.id, window->spec.key, &entity,
                            &found, error))
@@ -230,17 +231,18 @@ static bool read_key(struct window_reading *reading)
         window_expect_turn(reading->window, entity.data);
     if (!found || window->spec.skip > 0 || !window_passes(window, entity.key, entity.data))
         return true;
-    buffer_init(&place, UINT32_MAX);
-    bool done = !stage || view_stage_place(stage, entity.key, entity.data, entity.seq, &place) ||
+    buffer_init(&sort_key, UINT32_MAX);
+    bool done = !stage ||
+                view_stage_sort_key(stage, entity.key, entity.data, entity.seq, &sort_key) ||
                 lacks_memory(reading);
     if (done && stage)
-        done = is_at_place(reading, buffer_span(&place), &found);
-    /* Looking the place up took the entity's text back, so it is fetched again. */
+        done = is_at_sort_key(reading, buffer_span(&sort_key), &found);
+    /* Looking the sort key up took the entity's text back, so it is fetched again. */
     entity.key = window->spec.key;
     if (stage)
         entity.data = span_make(NULL, 0);
     done = done && (!found || put_row(reading, &entity, span_make(NULL, 0)));
-    buffer_fini(&place);
+    buffer_fini(&sort_key);
     return done;
 }
 

@@ -50,9 +50,9 @@ static bool each_row(void *argument, const struct store_entity *row)
     return seen->at++ < seen->first || seen->each(seen->argument, row);
 }
 
-static bool each_stage_row(void *argument, struct span place, const struct store_entity *row)
+static bool each_stage_row(void *argument, struct span sort_key, const struct store_entity *row)
 {
-    (void)place;
+    (void)sort_key;
     return each_row(argument, row);
 }
 

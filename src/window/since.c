@@ -1,6 +1,6 @@
 /*
  * How far a window can have moved since a change. What it was then is not known, but when c
- * entities changed since, every row that did not change stands at most c places from where it
+ * entities changed since, every row that did not change stands at most c sort keys from where it
  * stood. So what the client may hold and must lose lies among what changed and the c rows beyond
  * each end, and what it may lack among what changed and the c rows within each end.
  */
@@ -80,7 +80,7 @@ static bool each_change(void *argument, const struct store_change *change,
            note_changed(since, change->key, sight.before || sight.after ? FATE_LEFT : FATE_CARRIED);
 }
 
-static bool each_flip(void *argument, struct span key)
+static bool each_membership(void *argument, struct span key)
 {
     struct window_since *since = argument;
     return count_scanned(since) &&
@@ -117,7 +117,7 @@ static bool each_trimmed(void *argument, struct span key, struct span label, int
     struct window_since *since = argument;
     const struct window *window = since->reading->window;
     if (span_equal(label, span_of(STORE_WATCHED_MOVED)))
-        return !window->spec.view->stage || each_flip(since, key);
+        return !window->spec.view->stage || each_membership(since, key);
     bool seen = row_scope_sees(window->spec.scope, label);
     if (change <= since->from || (!seen && counts_seen_only(window)))
         return true;
@@ -146,8 +146,8 @@ static bool find_changed(struct window_since *since)
         return false;
     if (since->too_many || !reading->window->spec.view->stage)
         return true;
-    return store_scan_flips(reading->reader, reading->state->export.id, since->from, -1, each_flip,
-                            since, error) &&
+    return store_scan_memberships(reading->reader, reading->state->export.id, since->from, -1,
+                                  each_membership, since, error) &&
            error->code == ERROR_NONE && window_judge_moved(reading, &since->keys);
 }
 
@@ -171,9 +171,10 @@ static bool each_neighbour(void *argument, const struct store_entity *row)
     return put_delete(since, row->key);
 }
 
-static bool each_stage_neighbour(void *argument, struct span place, const struct store_entity *row)
+static bool each_stage_neighbour(void *argument, struct span sort_key,
+                                 const struct store_entity *row)
 {
-    (void)place;
+    (void)sort_key;
     return each_neighbour(argument, row);
 }
 
@@ -319,7 +320,7 @@ bool window_since_is_trimmed(const struct window_reading *reading, int64_t from)
 /* ... or of what time moved in the view since then. */
 static bool has_lost_moves(const struct window_reading *reading, int64_t from)
 {
-    return reading->state->found && from <= reading->state->export.flip_floor;
+    return reading->state->found && from <= reading->state->export.membership_floor;
 }
 
 /* ... or of what time moved in the query. */

@@ -22,12 +22,12 @@ static void pass_over_frames(struct subscription *subscription)
     struct text *whole;
     bool behind = !member->in_frame_log;
     INVARIANT(behind || window->frame_log_on);
-    while (!behind && frame_log_take(&window->frame_log, &member->place, &behind, &whole).length)
+    while (!behind && frame_log_take(&window->frame_log, &member->at, &behind, &whole).length)
         subscription->beside.unstated = true;
     if (behind)
         subscription->beside.unstated = true;
     else
-        member->version = member->place.id;
+        member->version = member->at.id;
     member->in_frame_log = !behind;
 }
 

@@ -75,7 +75,7 @@ bool window_note_turn(struct window *window, struct span key, struct span data, 
         return true;
     struct window_turn *turn = map_get(&window->time.by_key, key);
     int64_t at = data.data && window_sees(window, key, data)
-                     ? view_query_turns(window->spec.query, data, window->time.now)
+                     ? view_query_rechecks(window->spec.query, data, window->time.now)
                      : INT64_MAX;
     if (turn && turn->in_turns.order == at)
         return true;
@@ -93,7 +93,7 @@ bool window_note_turn(struct window *window, struct span key, struct span data, 
 
 void window_expect_turn(struct window *window, struct span data)
 {
-    int64_t at = view_query_turns(window->spec.query, data, window->time.now);
+    int64_t at = view_query_rechecks(window->spec.query, data, window->time.now);
     if (at < window->time.turn)
         window->time.turn = at;
 }
@@ -106,8 +106,8 @@ int64_t window_next_turn(const struct window *window)
     return first ? first->order : INT64_MAX;
 }
 
-bool window_take_turns(struct window *window, int64_t now,
-                       bool (*each)(void *argument, struct span key), void *argument)
+bool window_take_rechecks(struct window *window, int64_t now,
+                          bool (*each)(void *argument, struct span key), void *argument)
 {
     struct heap_entry *entry;
     window->time.now = now > window->time.now ? now : window->time.now;

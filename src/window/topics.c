@@ -7,7 +7,7 @@
 
 /* All windows over one stage, whatever their views cut of it. */
 struct stage_topic {
-    struct link windows;         /* window.place.in_list */
+    struct link windows;         /* window.listing.in_list */
     struct label_index by_label; /* the same */
     size_t length;
     char definition[];
@@ -63,9 +63,9 @@ bool window_topic_join(struct window *window)
 {
     struct windows *windows = window->hub->windows;
     const struct view_stage *stage = window->spec.view->stage;
-    INVARIANT(link_alone(&window->place.in_list) && !window->place.stage);
+    INVARIANT(link_alone(&window->listing.in_list) && !window->listing.stage);
     if (!stage) {
-        link_append(&window->topic->list_windows, &window->place.in_list);
+        link_append(&window->topic->list_windows, &window->listing.in_list);
         return true;
     }
     struct stage_topic *topic = get_topic(windows, span_of(stage->definition));
@@ -73,28 +73,28 @@ bool window_topic_join(struct window *window)
         return false;
     /* A cut is over the rows of all: what moves it is not for those alone who see the row. */
     const struct row_scope *scope = stage->has_cut || stage->source ? NULL : window->spec.scope;
-    if (!label_index_add(&topic->by_label, &window->place.labels, window, scope)) {
+    if (!label_index_add(&topic->by_label, &window->listing.labels, window, scope)) {
         drop_unused(windows, topic);
         return false;
     }
-    window->place.stage = topic;
-    link_append(&topic->windows, &window->place.in_list);
+    window->listing.stage = topic;
+    link_append(&topic->windows, &window->listing.in_list);
     return true;
 }
 
 void window_topic_leave(struct window *window)
 {
-    struct stage_topic *topic = window->place.stage;
-    link_remove(&window->place.in_list);
+    struct stage_topic *topic = window->listing.stage;
+    link_remove(&window->listing.in_list);
     if (!topic)
         return;
-    label_index_remove(&topic->by_label, &window->place.labels);
+    label_index_remove(&topic->by_label, &window->listing.labels);
     drop_unused(window->hub->windows, topic);
 }
 
 /* ---- a commit ---- */
 
-static bool is_before(struct span place, const struct window *window)
+static bool is_before(struct span sort_key, const struct window *window)
 {
     const struct window_rows *rows = &window->content.rows;
     int64_t take = window->spec.take;
@@ -105,8 +105,8 @@ static bool is_before(struct span place, const struct window *window)
     if (!window->content.more && window_may_have_more(window))
         return true; /* the first row behind it is news */
     struct span last = window->content.more ? buffer_span(&window->content.next)
-                                            : window_row_place(rows->list[rows->count - 1]);
-    return !last.length || span_compare(place, last) <= 0;
+                                            : window_row_sort_key(rows->list[rows->count - 1]);
+    return !last.length || span_compare(sort_key, last) <= 0;
 }
 
 void window_pass(struct window *window, int64_t change)
@@ -134,7 +134,7 @@ static void mark_lists(struct hub *hub, int64_t before)
     for (link = hub->topics.touched.next; link != &hub->topics.touched; link = link->next) {
         struct topic *topic = LINK_OWNER(struct topic, in_touched, link);
         for (inner = topic->list_windows.next; inner != &topic->list_windows; inner = inner->next)
-            mark(LINK_OWNER(struct window, place.in_list, inner), before);
+            mark(LINK_OWNER(struct window, listing.in_list, inner), before);
     }
 }
 
@@ -142,15 +142,15 @@ static void mark_lists(struct hub *hub, int64_t before)
 static bool is_reached(const struct window *window, const struct derive_touched *touch)
 {
     return window->busy || !window->content.known || window_keeps_matches(window) ||
-           is_before(touch->place, window);
+           is_before(touch->sort_key, window);
 }
 
-static void mark_reached(struct hub *hub, struct link *places, const struct derive_touched *touch,
-                         int64_t before)
+static void mark_reached(struct hub *hub, struct link *sort_keys,
+                         const struct derive_touched *touch, int64_t before)
 {
     struct link *link;
-    for (link = places ? places->next : NULL; link != places; link = link->next) {
-        struct window *window = LINK_OWNER(struct label_place, in_list, link)->target;
+    for (link = sort_keys ? sort_keys->next : NULL; link != sort_keys; link = link->next) {
+        struct window *window = LINK_OWNER(struct label_entry, in_list, link)->target;
         counter_add(&hub->metrics.topics_offered, 1);
         if (is_reached(window, touch))
             mark(window, before);

@@ -65,7 +65,7 @@ static struct window *window_new(struct hub *hub, struct topic *topic, struct wi
     link_init(&window->in_windows);
     link_init(&window->in_active);
     link_init(&window->in_lingering);
-    link_init(&window->place.in_list);
+    link_init(&window->listing.in_list);
     link_init(&window->members);
     link_init(&window->waiting);
     link_init(&window->resting);
@@ -164,7 +164,7 @@ static struct window *find_or_make(struct hub *hub, struct topic *topic, struct 
     char *name = print_name(spec);
     struct window *window = name ? map_get(&windows->by_name, span_of(name)) : NULL;
     bool watched = window && window->member_count;
-    /* Who comes back to one that lingers takes a place like everybody. */
+    /* Who comes back to one that lingers takes a sort key like everybody. */
     if (name && !watched && !spec->is_extra) {
         if (!windows_make_room(hub, subscriber, error)) {
             memory_free(name);

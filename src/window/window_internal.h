@@ -68,9 +68,9 @@ enum window_kept {
 };
 
 /* The places where commits find it: topics.c. */
-struct window_place {
+struct window_listing {
     struct link in_list;        /* topic.list_windows, or stage_topic.windows */
-    struct label_member labels; /* of a derived view: its places in stage_topic.by_label */
+    struct label_member labels; /* of a derived view: its sort keys in stage_topic.by_label */
     struct stage_topic *stage;
 };
 
@@ -121,7 +121,7 @@ struct window {
     struct link in_windows;
     struct link in_active;    /* windows.active */
     struct link in_lingering; /* windows.lingerers, without members */
-    struct window_place place;
+    struct window_listing listing;
     struct link members;          /* member.in_window */
     struct link waiting, resting; /* subscription.in_rest */
     size_t member_count;
@@ -160,8 +160,8 @@ struct member {
     struct link in_window;
     enum member_phase phase;
     int64_t version; /* of the window, that it has */
-    struct frame_log_cursor place;
-    bool in_frame_log; /* `place` is behind that version */
+    struct frame_log_cursor at;
+    bool in_frame_log; /* `at` is behind that version */
     int64_t from;      /* of one that begins without a version: it has all up to this change, */
     bool current;      /* ... and its cursor is known to be of the view as it is now */
     uint64_t asked;    /* hub->commits when it asked for a snapshot */
@@ -190,8 +190,8 @@ bool window_note_turn(struct window *window, struct span key, struct span data, 
 /* The same if matches are not kept. */
 void window_expect_turn(struct window *window, struct span data);
 /* Bring the window's rows to `now`: give the keys of those whose turn is due. */
-bool window_take_turns(struct window *window, int64_t now,
-                       bool (*each)(void *argument, struct span key), void *argument);
+bool window_take_rechecks(struct window *window, int64_t now,
+                          bool (*each)(void *argument, struct span key), void *argument);
 /* When time may next change the rows: unix seconds, INT64_MAX: never. */
 int64_t window_next_turn(const struct window *window);
 /* Whether the window is of a time so far ahead of `now` that it must be filled again. */
@@ -211,11 +211,11 @@ static inline struct span window_row_key(const struct window_row *row)
 {
     return span_make(row->bytes, row->key_length);
 }
-static inline struct span window_row_place(const struct window_row *row)
+static inline struct span window_row_sort_key(const struct window_row *row)
 {
-    return span_make(row->bytes + row->key_length, row->place_length);
+    return span_make(row->bytes + row->key_length, row->sort_key_length);
 }
-struct window_row *window_row_new(struct span key, struct span place, int64_t change);
+struct window_row *window_row_new(struct span key, struct span sort_key, int64_t change);
 bool window_rows_add(struct window_rows *rows, struct window_row *row);
 void window_rows_fini(struct window_rows *rows);
 /* Whether its members ask by the value of a field, and so know its one row by that. */

@@ -56,8 +56,8 @@ static void check_places(const struct view_stage *stage, struct span first, stru
     bool known;
     buffer_init(&a, LIMIT);
     buffer_init(&b, LIMIT);
-    require(view_stage_place(stage, span_of("k"), first, (struct seq){1, 2}, &a));
-    require(view_stage_place(stage, span_of("l"), second, (struct seq){1, 2}, &b));
+    require(view_stage_sort_key(stage, span_of("k"), first, (struct seq){1, 2}, &a));
+    require(view_stage_sort_key(stage, span_of("l"), second, (struct seq){1, 2}, &b));
     int order = sign_of(span_compare(buffer_span(&a), buffer_span(&b)));
     int wanted = order_of(left, right, stage->descending, &known);
     require(order != 0);
@@ -93,7 +93,7 @@ static struct span value_of(const struct view_stage *stage, struct span entity)
 
 static void check_entity(const struct view_stage *stage, struct span entity)
 {
-    int64_t turns = view_stage_turns(stage, entity, NOW);
+    int64_t turns = view_stage_rechecks(stage, entity, NOW);
     require(turns > NOW && (stage->timed || turns == INT64_MAX));
     bool now = view_stage_holds(stage, entity, NOW);
     int64_t before = turns == INT64_MAX ? (int64_t)NOW + 1000000 : turns - 1;
@@ -127,7 +127,7 @@ static void check_filter(struct span object, struct span entity)
     if (query) {
         view_query_holds(query, entity, NOW);
         require(view_query_text(query).length >= 2);
-        require(view_query_turns(query, entity, NOW) == INT64_MAX);
+        require(view_query_rechecks(query, entity, NOW) == INT64_MAX);
     } else {
         require(error.code != ERROR_NONE);
     }

@@ -61,7 +61,7 @@ TEST(test_entering_without_memory)
         memory_fail_at(nth, 0);
         bool let_in =
             limits_handshake(limits, &client, &error); /* a window may be shared instead */
-        struct limit_place *place = limits_enter(limits, &client, &error);
+        struct limit_entry *place = limits_enter(limits, &client, &error);
         failed = memory_fault_hit();
         memory_fail_at(0, 0);
         assert_true(let_in);

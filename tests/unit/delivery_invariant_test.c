@@ -467,7 +467,7 @@ static void break_reader(int fault)
     case ROWS_BACK: {
         struct text *frames = text_new("", 0);
         struct snapshot_batch early = {.references = 1, .frames = frames, .end = {.rows = 2}};
-        subscription->snapshot.place.rows = 3;
+        subscription->snapshot.point.rows = 3;
         subscription->snapshot.batch = &early;
         snapshot_reader.pull(subscription);
         break;
@@ -608,8 +608,8 @@ static const struct broken_case cases[] = {
     {break_reader, PAGE_BACK, "subscription->cursor <= page->to"},
     {break_reader, TASK_TAKEN_FROM_ANOTHER, "task->subscription == subscription"},
     {break_reader, NO_CHANNEL, "subscription->topic->frame_log_on"},
-    {break_reader, CURSOR_BACK, "subscription->cursor <= subscription->live.place.id"},
-    {break_reader, ROWS_BACK, "batch->end.rows >= subscription->snapshot.place.rows"},
+    {break_reader, CURSOR_BACK, "subscription->cursor <= subscription->live.at.id"},
+    {break_reader, ROWS_BACK, "batch->end.rows >= subscription->snapshot.point.rows"},
     {break_reader, BATCH_FREED, "batch->references > 0"},
     {break_reader, NO_GROWN_PAGE, "subscription->subscriber->hub->grown_pages > 0"},
 

@@ -39,7 +39,7 @@ static void note_touches(void *argument, struct engine_commit *commit)
     struct run *run = argument;
     for (size_t i = 0; i < commit->touch_count; i++) {
         struct buffer *told = &run->told[stage_number(run, commit->touches[i].stage)];
-        struct span place = commit->touches[i].place;
+        struct span place = commit->touches[i].sort_key;
         assert_true(place.length > 0);
         if (told->length && span_compare(place, buffer_span(told)) >= 0)
             continue;

@@ -4,7 +4,7 @@
 
 #include "engine_fixture.h"
 
-enum { FEW = 20, MANY = 1000, VIEWS = 2, NAME = 24, TURNS = 10 };
+enum { FEW = 20, MANY = 1000, VIEWS = 2, NAME = 24, RECHECKS = 10 };
 
 #define UNTIL "{\"filter\":{\"field\":\"until\",\"gt\":{\"now\":true}}}"
 #define SORT "{\"sort\":\"n\"}"
@@ -74,9 +74,9 @@ static uint64_t count_visits(size_t count)
     for (size_t i = 0; i < count; i++)
         feed(&fixture, i, 0, 2000000 + (int64_t)i);
     uint64_t before = visits(&fixture);
-    for (int i = 0; i < TURNS; i++)
-        feed(&fixture, 0, i, 1000000 + TURNS);
-    atomic_store(&clock_s, 1000000 + TURNS);
+    for (int i = 0; i < RECHECKS; i++)
+        feed(&fixture, 0, i, 1000000 + RECHECKS);
+    atomic_store(&clock_s, 1000000 + RECHECKS);
     feed(&fixture, 0, 0, 3000000);
     uint64_t counted = visits(&fixture) - before;
     fixture_fini(&fixture);

@@ -255,7 +255,7 @@ static bool attempt_reads(void)
     struct error *error = &fixture.error;
     struct store_export export;
     struct store_entity entity;
-    struct store_seq_place place;
+    struct store_seq_range place;
     struct store_log_state log;
     struct lines lines = {.left = 99};
     bool found = false;

@@ -96,7 +96,7 @@ TEST(a_change_keeps_all_that_it_was_given)
 
 static void expect_place(int64_t slot, int64_t index, int64_t first, int64_t last, bool torn)
 {
-    struct store_seq_place place;
+    struct store_seq_range place;
     struct seq seq = {slot, index};
     OK(store_find_seq(fixture.reader, fixture.quake, seq, &place, &fixture.error));
     assert_int_equal(place.first, first);

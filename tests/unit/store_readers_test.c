@@ -337,8 +337,8 @@ TEST(the_check_finds_what_is_wrong)
     expect_finding("UPDATE tombstone SET key = 'a'", "UPDATE tombstone SET key = 'c'");
     expect_finding("UPDATE tombstone SET scope = 'x'", "UPDATE tombstone SET scope = ''");
     begin();
-    OK(store_flip_put(fixture.writer, 3, fixture.quake, SPAN("a"), &fixture.error));
-    OK(store_flip_put(fixture.writer, 4, fixture.quake, SPAN("a"), &fixture.error));
+    OK(store_membership_put(fixture.writer, 3, fixture.quake, SPAN("a"), &fixture.error));
+    OK(store_membership_put(fixture.writer, 4, fixture.quake, SPAN("a"), &fixture.error));
     commit();
     expect_finding("UPDATE log_state SET last_flip = 1", "UPDATE log_state SET last_flip = 2");
     expect_finding("UPDATE derived_flip SET number = 2",

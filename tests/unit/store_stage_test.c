@@ -1,4 +1,5 @@
-/* Stages: their rows, turns and flips, how readers see them, and how retired ones go. */
+/* Stages: their rows, turns and membership changes, how readers see them, and how retired ones go.
+ */
 #include "store/stage.h"
 #include "store_fixture.h"
 
@@ -87,9 +88,9 @@ TEST(scans_a_stage_both_ways)
                         &seen, ERROR));
     assert_string_equal(seen.keys, "k0 k1 ");
     bool found;
-    OK(store_read_place(fixture.reader, stage.id, SPAN("p7"), &found, ERROR));
+    OK(store_read_sort_key(fixture.reader, stage.id, SPAN("p7"), &found, ERROR));
     assert_true(found);
-    OK(store_read_place(fixture.reader, stage.id, SPAN("p77"), &found, ERROR));
+    OK(store_read_sort_key(fixture.reader, stage.id, SPAN("p77"), &found, ERROR));
     assert_false(found);
 }
 
@@ -138,8 +139,8 @@ TEST(a_retired_stage_goes_in_steps)
     int64_t at;
     fill();
     begin();
-    OK(store_turn_put(fixture.writer, stage.id, 77, 1, ERROR));
-    OK(store_turn_at(fixture.writer, stage.id, 0, &at, ERROR));
+    OK(store_recheck_put(fixture.writer, stage.id, 77, 1, ERROR));
+    OK(store_recheck_at(fixture.writer, stage.id, 0, &at, ERROR));
     assert_int_equal(at, 77);
     OK(store_stage_retire_others(fixture.writer, NULL, 0, ERROR));
     OK(store_stage_ensure(fixture.writer, SPAN("best"), fixture.quake, true, &again, ERROR));
@@ -155,7 +156,7 @@ TEST(a_retired_stage_goes_in_steps)
     assert_int_equal(steps, 3);
     expect_scan(NULL, 0, -1, false, "");
     begin();
-    OK(store_turn_at(fixture.writer, stage.id, 0, &at, ERROR));
+    OK(store_recheck_at(fixture.writer, stage.id, 0, &at, ERROR));
     assert_int_equal(at, INT64_MAX);
     OK(store_stage_retire_others(fixture.writer, NULL, 0, ERROR));
     OK(store_stage_sweep(fixture.writer, 4, &more, ERROR));
@@ -164,40 +165,42 @@ TEST(a_retired_stage_goes_in_steps)
     assert_true(stage.id > again.id);
 }
 
-static bool see_flip(void *argument, struct span key)
+static bool see_membership(void *argument, struct span key)
 {
     char *text = argument;
     snprintf(text + strlen(text), 64 - strlen(text), "%.*s ", (int)key.length, key.data);
     return true;
 }
 
-static void expect_flips(int64_t from, const char *keys)
+static void expect_memberships(int64_t from, const char *keys)
 {
     char seen[64] = "";
-    OK(store_scan_flips(fixture.reader, fixture.quake, from, -1, see_flip, seen, ERROR));
+    OK(store_scan_memberships(fixture.reader, fixture.quake, from, -1, see_membership, seen,
+                              ERROR));
     assert_string_equal(seen, keys);
 }
 
-static void expect_new_flips(int64_t after, const char *keys)
+static void expect_new_memberships(int64_t after, const char *keys)
 {
     char seen[64] = "";
-    OK(store_scan_new_flips(fixture.reader, fixture.quake, after, -1, see_flip, seen, ERROR));
+    OK(store_scan_new_memberships(fixture.reader, fixture.quake, after, -1, see_membership, seen,
+                                  ERROR));
     assert_string_equal(seen, keys);
 }
 
-static void flip(int64_t change, uint32_t export_id, const char *key)
+static void membership(int64_t change, uint32_t export_id, const char *key)
 {
-    OK(store_flip_put(fixture.writer, change, export_id, span_of(key), ERROR));
+    OK(store_membership_put(fixture.writer, change, export_id, span_of(key), ERROR));
 }
 
-static int64_t last_flip(void)
+static int64_t last_membership(void)
 {
     struct store_log_state log;
     OK(store_read_log(fixture.reader, &log, ERROR));
-    return log.last_flip;
+    return log.last_membership;
 }
 
-TEST(flips_go_with_the_log)
+TEST(membership_changes_go_with_the_log)
 {
     struct store_retention retention = {.rows = 4};
     struct store_export export;
@@ -206,33 +209,34 @@ TEST(flips_go_with_the_log)
     fill();
     begin();
     OK(store_export_ensure(fixture.writer, span_of("Other"), &other, ERROR));
-    flip(3, fixture.quake, "k1");
-    flip(3, fixture.quake, "k1");
-    flip(3, other, "k2");
-    flip(6, fixture.quake, "k1");
+    membership(3, fixture.quake, "k1");
+    membership(3, fixture.quake, "k1");
+    membership(3, other, "k2");
+    membership(6, fixture.quake, "k1");
     commit();
-    expect_flips(0, "k1 k1 ");
-    expect_flips(4, "k1 ");
+    expect_memberships(0, "k1 k1 ");
+    expect_memberships(4, "k1 ");
     begin();
     OK(store_trim(fixture.writer, &retention, 1, 100, INT64_MAX, &more, ERROR));
     commit();
     /* A cursor at the floor, 6, may not have seen what turned when 6 was the newest. */
-    expect_flips(0, "k1 ");
+    expect_memberships(0, "k1 ");
     OK(store_read_export(fixture.reader, span_of("Other"), &export, &found, ERROR) && found);
-    assert_int_equal(export.flip_floor, 3);
+    assert_int_equal(export.membership_floor, 3);
 }
 
-static bool count_flip(void *argument, struct span key)
+static bool count_membership(void *argument, struct span key)
 {
     (void)key;
     ++*(int *)argument;
     return true;
 }
 
-static int flips(void)
+static int memberships(void)
 {
     int count = 0;
-    OK(store_scan_flips(fixture.reader, fixture.quake, 0, -1, count_flip, &count, ERROR));
+    OK(store_scan_memberships(fixture.reader, fixture.quake, 0, -1, count_membership, &count,
+                              ERROR));
     return count;
 }
 
@@ -246,7 +250,7 @@ static bool trim_step(const struct store_retention *retention, int64_t step)
 }
 
 /* Time can make any number of entities turn at one change. */
-TEST(many_flips_of_one_change_go_in_steps)
+TEST(many_membership_changes_of_one_change_go_in_steps)
 {
     struct store_retention retention = {.rows = 4};
     fill();
@@ -254,57 +258,58 @@ TEST(many_flips_of_one_change_go_in_steps)
     for (int i = 0; i < 100; i++) {
         char key[16];
         snprintf(key, sizeof key, "k%d", i);
-        flip(5, fixture.quake, key);
+        membership(5, fixture.quake, key);
     }
-    flip(6, fixture.quake, "k1");
+    membership(6, fixture.quake, "k1");
     commit();
     assert_true(trim_step(&retention, 3)); /* changes 1 to 3 */
-    assert_int_equal(flips(), 101);
+    assert_int_equal(memberships(), 101);
     assert_true(trim_step(&retention, 3)); /* and 4 to 6 */
-    assert_int_equal(flips(), 101 - 48);
+    assert_int_equal(memberships(), 101 - 48);
     assert_true(trim_step(&retention, 3));
-    assert_int_equal(flips(), 101 - 96);
+    assert_int_equal(memberships(), 101 - 96);
     assert_false(trim_step(&retention, 3));
-    expect_flips(0, "k1 ");
+    expect_memberships(0, "k1 ");
 }
 
-TEST(each_flip_is_read_once)
+TEST(each_membership_change_is_read_once)
 {
     struct store_retention retention = {.rows = 1};
     bool more;
     fill();
     begin();
-    flip(10, fixture.quake, "k1");
-    flip(10, fixture.quake, "k2");
+    membership(10, fixture.quake, "k1");
+    membership(10, fixture.quake, "k2");
     commit();
-    int64_t first = last_flip();
-    expect_new_flips(0, "k1 k2 ");
-    expect_new_flips(first, "");
+    int64_t first = last_membership();
+    expect_new_memberships(0, "k1 k2 ");
+    expect_new_memberships(first, "");
     begin();
-    flip(10, fixture.quake, "k1");
+    membership(10, fixture.quake, "k1");
     commit();
-    assert_true(last_flip() > first);
+    assert_true(last_membership() > first);
     /* Once more at the same change: for who has read so far it is new, and there is but one. */
-    expect_new_flips(first, "k1 ");
-    expect_new_flips(0, "k2 k1 ");
-    expect_flips(10, "k1 k2 ");
+    expect_new_memberships(first, "k1 ");
+    expect_new_memberships(0, "k2 k1 ");
+    expect_memberships(10, "k1 k2 ");
     begin();
-    flip(10, fixture.quake, "k3");
+    membership(10, fixture.quake, "k3");
     store_rollback(fixture.writer);
-    expect_new_flips(first, "k1 ");
-    /* Numbers go on after all flips were trimmed, and after the writer was opened anew. */
-    int64_t last = last_flip();
+    expect_new_memberships(first, "k1 ");
+    /* Numbers go on after all membership changes were trimmed, and after the writer was opened
+     * anew. */
+    int64_t last = last_membership();
     begin();
     put(fixture.quake, "k9", 2, 0, "{}");
     put(fixture.quake, "k9", 2, 1, "{}");
     OK(store_trim(fixture.writer, &retention, 1, 100, INT64_MAX, &more, ERROR));
     commit();
-    expect_new_flips(0, "");
+    expect_new_memberships(0, "");
     store_writer_close(fixture.writer);
     fixture.writer = store_writer_open(fixture.database, ERROR);
     assert_non_null(fixture.writer);
     begin();
-    flip(12, fixture.quake, "k4");
+    membership(12, fixture.quake, "k4");
     commit();
-    expect_new_flips(last, "k4 ");
+    expect_new_memberships(last, "k4 ");
 }

@@ -153,7 +153,7 @@ TEST(what_time_moved_is_known_too)
     start(true, true);
     changes("abcd");
     for (int64_t change = 1; change <= 3; change++) {
-        OK(store_flip_put(fixture.writer, change, fixture.quake, SPAN("m"), &fixture.error));
+        OK(store_membership_put(fixture.writer, change, fixture.quake, SPAN("m"), &fixture.error));
     }
     trim_to(1, 2);
     commit();
@@ -245,13 +245,13 @@ TEST(the_floor_never_falls)
     begin();
     start(true, true);
     many_changes(STORE_WATCHED_CHANGES + 22, "k");
-    OK(store_flip_put(fixture.writer, 10, fixture.quake, SPAN("m"), &fixture.error));
+    OK(store_membership_put(fixture.writer, 10, fixture.quake, SPAN("m"), &fixture.error));
     trim_to(1, 5);
     commit();
     OK(store_read_watched_floor(fixture.reader, &floor, &fixture.error));
     assert_true(floor >= 22);
     begin();
-    OK(store_flip_put(fixture.writer, 11, fixture.quake, SPAN("n"), &fixture.error));
+    OK(store_membership_put(fixture.writer, 11, fixture.quake, SPAN("n"), &fixture.error));
     trim_to(1, 5);
     commit();
     OK(store_read_watched_floor(fixture.reader, &later, &fixture.error));

@@ -141,12 +141,12 @@ TEST(time_turns_predicates_when_it_says)
             for (int64_t now = -10; now < 110; now++) {
                 bool changes =
                     view_stage_holds(stage, span, now) != view_stage_holds(stage, span, now + 1);
-                int64_t turns = view_stage_turns(stage, span, now);
+                int64_t turns = view_stage_rechecks(stage, span, now);
                 assert_true(turns > now);
                 if (changes != (turns == now + 1))
                     fail_msg("%s %s at %ld: %ld", entity, relations[i], (long)now, (long)turns);
             }
-            assert_true(view_stage_turns(stage, span, 102) == INT64_MAX);
+            assert_true(view_stage_rechecks(stage, span, 102) == INT64_MAX);
         }
         view_set_free(set);
     }
@@ -156,7 +156,8 @@ TEST(without_now_time_turns_nothing)
 {
     struct view_set *set = filter_set("{\"field\":\"t\",\"gt\":5}");
     assert_false(support_stage(set, "Q/v")->timed);
-    assert_true(view_stage_turns(support_stage(set, "Q/v"), span_of("{\"t\":9}"), 0) == INT64_MAX);
+    assert_true(view_stage_rechecks(support_stage(set, "Q/v"), span_of("{\"t\":9}"), 0) ==
+                INT64_MAX);
     view_set_free(set);
 }
 

@@ -255,8 +255,8 @@ static void expect_before(const char *sort, const char *first, const char *secon
     assert_non_null(query);
     buffer_init(&a, 1000);
     buffer_init(&b, 1000);
-    assert_true(view_query_place(query, span_of("k"), span_of(first), &a));
-    assert_true(view_query_place(query, span_of("l"), span_of(second), &b));
+    assert_true(view_query_sort_key(query, span_of("k"), span_of(first), &a));
+    assert_true(view_query_sort_key(query, span_of("l"), span_of(second), &b));
     if (span_compare(buffer_span(&a), buffer_span(&b)) >= 0)
         fail_msg("%s: %s is not before %s", sort, first, second);
     buffer_fini(&a);

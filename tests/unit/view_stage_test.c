@@ -239,8 +239,8 @@ TEST(places_follow_the_sort)
         buffer_init(&places[1], SIZE_MAX);
         char id[] = {'Q', '/', (char)('a' + i), 0};
         const struct view_stage *stage = support_stage(set, id);
-        assert_true(view_stage_place(stage, span_of("k"), low, (struct seq){1, 1}, &places[0]));
-        assert_true(view_stage_place(stage, span_of("j"), high, (struct seq){1, 2}, &places[1]));
+        assert_true(view_stage_sort_key(stage, span_of("k"), low, (struct seq){1, 1}, &places[0]));
+        assert_true(view_stage_sort_key(stage, span_of("j"), high, (struct seq){1, 2}, &places[1]));
         int order = span_compare(buffer_span(&places[0]), buffer_span(&places[1]));
         assert_int_equal(order < 0, i == 0);
         assert_memory_equal(places[0].data + places[0].length - 1, "k", 1);

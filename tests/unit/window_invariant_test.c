@@ -592,7 +592,8 @@ static const struct broken_case cases[] = {
     {break_membership, LEAVES_REQUESTS, "!window->request_count"},
     {break_membership, LEAVES_EXTRA_UNCOUNTED, "windows->extra >= window->spec.is_extra"},
     {break_membership, FAILS_WHILE_REFRESHED, "!window->busy"},
-    {break_membership, IN_TWO_TOPICS, "link_alone(&window->place.in_list) && !window->place.stage"},
+    {break_membership, IN_TWO_TOPICS,
+     "link_alone(&window->listing.in_list) && !window->listing.stage"},
     {break_membership, TOPICS_LEFT, "windows->stages.count == 0"},
 
     {break_refresh, NO_REFRESH, "hub->windows->refreshing"},
@@ -634,7 +635,7 @@ static const struct broken_case cases[] = {
     {break_member, NO_REQUEST, "request && request->subscription == subscription"},
     {break_member, SNAPSHOT_AHEAD, "window->snapshot.version <= window->frame_log.head"},
     {break_member, NO_CHANNEL, "behind || window->frame_log_on"},
-    {break_member, VERSION_AHEAD, "member->version <= member->place.id"},
+    {break_member, VERSION_AHEAD, "member->version <= member->at.id"},
     {break_member, STATES_WITHOUT_CHANNEL, "behind || window->frame_log_on"},
     {break_member, STATES_WITHOUT_KEY, "subscription->member->window->spec.key.data"},
     {break_member, FREED_WHILE_TAKEN, "request->stage != REQUEST_TAKEN && !request->drafts"},

@@ -1,5 +1,5 @@
 /* Members and scalars of what producers send. */
-#include "source/decode.h"
+#include "ingest/decode.h"
 
 bool decode_is_null(const struct decoder *decoder, uint32_t node)
 {

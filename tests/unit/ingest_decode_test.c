@@ -1,9 +1,9 @@
 /* The decoder of mutations: what each form becomes, what each mistake is told, and every
  * allocation failing once. */
-#include "source/source.h"
+#include "ingest/ingest.h"
 #include "test.h"
 
-static const struct source_options options = {
+static const struct ingest_options options = {
     .max_request_bytes = 1 << 20, .max_depth = 4, .max_key_bytes = 20};
 
 /* ---- a submission as text ---- */
@@ -54,49 +54,49 @@ static void describe(struct buffer *out, const struct submission *submission, st
 #define QUAKE "{\"export\":\"Quake\",\"key\":"
 
 static const struct {
-    enum source_format format;
+    enum ingest_format format;
     const char *body, *expected;
 } accepted[] = {
-    {SOURCE_LINES, "", ""},
-    {SOURCE_LINES, "\n \t\r\n\n", ""},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{\"x\": 1.50}}", "[patch Quake/a {\"x\":1.50};]"},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{}}\r\n\n" QUAKE "\"b\",\"op\":\"delete\"}\n",
+    {INGEST_LINES, "", ""},
+    {INGEST_LINES, "\n \t\r\n\n", ""},
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{\"x\": 1.50}}", "[patch Quake/a {\"x\":1.50};]"},
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{}}\r\n\n" QUAKE "\"b\",\"op\":\"delete\"}\n",
      "[patch Quake/a {};delete Quake/b;]"},
-    {SOURCE_LINES, QUAKE "42,\"patch\":{}}", "[patch Quake/42 {};]"},
-    {SOURCE_LINES, QUAKE "18446744073709551615,\"patch\":{}}",
+    {INGEST_LINES, QUAKE "42,\"patch\":{}}", "[patch Quake/42 {};]"},
+    {INGEST_LINES, QUAKE "18446744073709551615,\"patch\":{}}",
      "[patch Quake/18446744073709551615 {};]"},
-    {SOURCE_LINES, QUAKE "[0,15,255],\"patch\":{}}", "[patch Quake/000fff {};]"},
-    {SOURCE_LINES, QUAKE "[0,256],\"patch\":{}}", "[patch Quake/[0,256] {};]"},
-    {SOURCE_LINES, QUAKE "[1, \"a\"],\"patch\":{}}", "[patch Quake/[1,\"a\"] {};]"},
-    {SOURCE_LINES, QUAKE "true,\"patch\":{}}", "[patch Quake/true {};]"},
-    {SOURCE_LINES, QUAKE "1.0,\"patch\":{}}", "[patch Quake/1.0 {};]"},
-    {SOURCE_LINES, QUAKE "{\"b\": 1},\"patch\":{}}", "[patch Quake/{\"b\":1} {};]"},
-    {SOURCE_LINES, QUAKE "\"q\\\"\\u00fc\",\"patch\":{}}", "[patch Quake/q\"ü {};]"},
-    {SOURCE_LINES, QUAKE "\"a\",\"op\":\"upsert\",\"patch\":{\"n\":9007199254740993}}",
+    {INGEST_LINES, QUAKE "[0,15,255],\"patch\":{}}", "[patch Quake/000fff {};]"},
+    {INGEST_LINES, QUAKE "[0,256],\"patch\":{}}", "[patch Quake/[0,256] {};]"},
+    {INGEST_LINES, QUAKE "[1, \"a\"],\"patch\":{}}", "[patch Quake/[1,\"a\"] {};]"},
+    {INGEST_LINES, QUAKE "true,\"patch\":{}}", "[patch Quake/true {};]"},
+    {INGEST_LINES, QUAKE "1.0,\"patch\":{}}", "[patch Quake/1.0 {};]"},
+    {INGEST_LINES, QUAKE "{\"b\": 1},\"patch\":{}}", "[patch Quake/{\"b\":1} {};]"},
+    {INGEST_LINES, QUAKE "\"q\\\"\\u00fc\",\"patch\":{}}", "[patch Quake/q\"ü {};]"},
+    {INGEST_LINES, QUAKE "\"a\",\"op\":\"upsert\",\"patch\":{\"n\":9007199254740993}}",
      "[upsert Quake/a {\"n\":\"9007199254740993\"};]"},
-    {SOURCE_LINES, QUAKE "\"a\",\"append\":[\"r\",\"s.t\",\"r\"],\"patch\":{}}",
+    {INGEST_LINES, QUAKE "\"a\",\"append\":[\"r\",\"s.t\",\"r\"],\"patch\":{}}",
      "[patch Quake/a {} +r +s.t;]"},
-    {SOURCE_LINES,
+    {INGEST_LINES,
      QUAKE "\"a\",\"append\":null,\"slot\":null,\"index\":null,\"op\":null,"
            "\"patch\":{}}",
      "[patch Quake/a {};]"},
-    {SOURCE_LINES, QUAKE "\"a\",\"op\":\"delete\",\"patch\":null,\"append\":[]}",
+    {INGEST_LINES, QUAKE "\"a\",\"op\":\"delete\",\"patch\":null,\"append\":[]}",
      "[delete Quake/a;]"},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":5,\"index\":9223372036854775806}",
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":5,\"index\":9223372036854775806}",
      "[patch Quake/a {} @5:9223372036854775806;]"},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{\"a\":{\"b\":{\"c\":{}}}}}",
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{\"a\":{\"b\":{\"c\":{}}}}}",
      "[patch Quake/a {\"a\":{\"b\":{\"c\":{}}}};]"},
-    {SOURCE_LINES,
+    {INGEST_LINES,
      "{\"slot\":7,\"index\":1,\"mutations\":[" QUAKE "1,\"patch\":{}}," QUAKE
      "2,\"patch\":{},\"slot\":8,\"index\":0}]}",
      "[patch Quake/1 {} @7:1;patch Quake/2 {} @8:0;]"},
-    {SOURCE_LINES,
+    {INGEST_LINES,
      QUAKE "1,\"patch\":{}}\n{\"producer\":\"p\",\"batch\":3,\"mutations\":[]}\n" QUAKE
            "2,\"patch\":{}}",
      "[patch Quake/1 {};][p#3:][patch Quake/2 {};]"},
-    {SOURCE_MESSAGE, "{\"id\":\"x\",\"mutations\":[]}", "id \"x\";[]"},
-    {SOURCE_MESSAGE, "{\"id\":null,\"mutations\":[]}", "[]"},
-    {SOURCE_MESSAGE,
+    {INGEST_MESSAGE, "{\"id\":\"x\",\"mutations\":[]}", "id \"x\";[]"},
+    {INGEST_MESSAGE, "{\"id\":null,\"mutations\":[]}", "[]"},
+    {INGEST_MESSAGE,
      " {\"mutations\":[" QUAKE "1,\n\"patch\":{}}],\"id\":7,\"producer\":\"p\",\"batch\":0}",
      "id 7;[p#0:patch Quake/1 {};]"},
 };
@@ -105,9 +105,9 @@ TEST(test_accepted)
 {
     for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++) {
         struct span body = span_of(accepted[i].body), id;
-        struct submission *submission = source_submission(body.length);
+        struct submission *submission = ingest_submission(body.length);
         struct error error = {0};
-        if (!source_decode(&options, accepted[i].format, body, submission, &id, &error))
+        if (!ingest_decode(&options, accepted[i].format, body, submission, &id, &error))
             fail_msg("%s: %s", accepted[i].body, error.message);
         struct buffer text;
         buffer_init(&text, 1 << 16);
@@ -121,56 +121,56 @@ TEST(test_accepted)
 /* ---- what is refused ---- */
 
 static const struct {
-    enum source_format format;
+    enum ingest_format format;
     const char *body, *message; /* the message begins so */
 } refused[] = {
-    {SOURCE_LINES, "{", "line 1: "},
-    {SOURCE_LINES, "\n\n[]", "line 3: not an object"},
-    {SOURCE_LINES, "{}", "line 1: export is missing"},
-    {SOURCE_LINES, "{\"export\":1}", "line 1: export must be a string"},
-    {SOURCE_LINES, "{\"export\":\"a/b\",\"key\":1,\"patch\":{}}", "line 1: export"},
-    {SOURCE_LINES, "{\"export\":\"Q\",\"patch\":{}}", "line 1: key is missing"},
-    {SOURCE_LINES, QUAKE "\"a\"}", "line 1: patch is missing; a mutation needs one"},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":[]}", "line 1: patch must be an object"},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"op\":\"delete\"}",
+    {INGEST_LINES, "{", "line 1: "},
+    {INGEST_LINES, "\n\n[]", "line 3: not an object"},
+    {INGEST_LINES, "{}", "line 1: export is missing"},
+    {INGEST_LINES, "{\"export\":1}", "line 1: export must be a string"},
+    {INGEST_LINES, "{\"export\":\"a/b\",\"key\":1,\"patch\":{}}", "line 1: export"},
+    {INGEST_LINES, "{\"export\":\"Q\",\"patch\":{}}", "line 1: key is missing"},
+    {INGEST_LINES, QUAKE "\"a\"}", "line 1: patch is missing; a mutation needs one"},
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":[]}", "line 1: patch must be an object"},
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{},\"op\":\"delete\"}",
      "line 1: patch does not go with op \"delete\""},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"op\":\"merge\"}", "line 1: op is \"merge\""},
-    {SOURCE_LINES, QUAKE "\"a\",\"patchs\":{}}", "line 1: unknown member \"patchs\"; a mutation"},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{\"a\":{\"b\":{\"c\":{\"d\":{}}}}}}",
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{},\"op\":\"merge\"}", "line 1: op is \"merge\""},
+    {INGEST_LINES, QUAKE "\"a\",\"patchs\":{}}", "line 1: unknown member \"patchs\"; a mutation"},
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{\"a\":{\"b\":{\"c\":{\"d\":{}}}}}}",
      "line 1: patch is nested deeper than 4 levels"},
-    {SOURCE_LINES, QUAKE "\"123456789012345678901\",\"patch\":{}}", "line 1: key has 21 bytes"},
-    {SOURCE_LINES, QUAKE "\"a\\u0000\",\"patch\":{}}", "line 1: key holds a NUL"},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"append\":\"r\"}", "line 1: append must be an array"},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"append\":[1]}", "line 1: append must hold strings"},
-    {SOURCE_LINES, QUAKE "\"a\",\"op\":\"upsert\",\"patch\":{},\"append\":[\"r\"]}",
+    {INGEST_LINES, QUAKE "\"123456789012345678901\",\"patch\":{}}", "line 1: key has 21 bytes"},
+    {INGEST_LINES, QUAKE "\"a\\u0000\",\"patch\":{}}", "line 1: key holds a NUL"},
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{},\"append\":\"r\"}", "line 1: append must be an array"},
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{},\"append\":[1]}", "line 1: append must hold strings"},
+    {INGEST_LINES, QUAKE "\"a\",\"op\":\"upsert\",\"patch\":{},\"append\":[\"r\"]}",
      "line 1: append goes with op \"patch\" only"},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":1}", "line 1: slot is there without index"},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":-1,\"index\":0}", "line 1: slot must be"},
-    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":0,\"index\":9223372036854775808}",
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":1}", "line 1: slot is there without index"},
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":-1,\"index\":0}", "line 1: slot must be"},
+    {INGEST_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":0,\"index\":9223372036854775808}",
      "line 1: index must be"},
-    {SOURCE_LINES, "{\"mutations\":[" QUAKE "1,\"patch\":{}}," QUAKE "2}]}",
+    {INGEST_LINES, "{\"mutations\":[" QUAKE "1,\"patch\":{}}," QUAKE "2}]}",
      "line 1: mutation 2: patch is missing"},
-    {SOURCE_LINES, "{\"mutations\":[1]}", "line 1: mutation 1: a mutation must be an object"},
-    {SOURCE_LINES, "{\"mutations\":{}}", "line 1: mutations must be an array"},
-    {SOURCE_LINES, "{\"mutations\":[],\"id\":1}", "line 1: unknown member \"id\"; a batch"},
-    {SOURCE_LINES, "{\"mutations\":[],\"producer\":\"p\"}",
+    {INGEST_LINES, "{\"mutations\":[1]}", "line 1: mutation 1: a mutation must be an object"},
+    {INGEST_LINES, "{\"mutations\":{}}", "line 1: mutations must be an array"},
+    {INGEST_LINES, "{\"mutations\":[],\"id\":1}", "line 1: unknown member \"id\"; a batch"},
+    {INGEST_LINES, "{\"mutations\":[],\"producer\":\"p\"}",
      "line 1: producer is there without batch"},
-    {SOURCE_LINES, "{\"mutations\":[],\"batch\":1}", "line 1: batch is there without producer"},
-    {SOURCE_LINES, "{\"mutations\":[],\"batch\":-1,\"producer\":\"p\"}", "line 1: batch must be"},
-    {SOURCE_LINES, "{\"mutations\":[],\"batch\":1,\"producer\":\"\"}",
+    {INGEST_LINES, "{\"mutations\":[],\"batch\":1}", "line 1: batch is there without producer"},
+    {INGEST_LINES, "{\"mutations\":[],\"batch\":-1,\"producer\":\"p\"}", "line 1: batch must be"},
+    {INGEST_LINES, "{\"mutations\":[],\"batch\":1,\"producer\":\"\"}",
      "line 1: producer must have"},
-    {SOURCE_MESSAGE, "", ""},
-    {SOURCE_MESSAGE, "{\"id\":1}", "mutations must be an array"},
-    {SOURCE_MESSAGE, "{\"mutations\":[],\"export\":\"Q\"}", "unknown member \"export\"; a message"},
+    {INGEST_MESSAGE, "", ""},
+    {INGEST_MESSAGE, "{\"id\":1}", "mutations must be an array"},
+    {INGEST_MESSAGE, "{\"mutations\":[],\"export\":\"Q\"}", "unknown member \"export\"; a message"},
 };
 
 TEST(test_refused)
 {
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         struct span body = span_of(refused[i].body), id;
-        struct submission *submission = source_submission(body.length);
+        struct submission *submission = ingest_submission(body.length);
         struct error error = {0};
-        if (source_decode(&options, refused[i].format, body, submission, &id, &error))
+        if (ingest_decode(&options, refused[i].format, body, submission, &id, &error))
             fail_msg("accepted: %s", refused[i].body);
         assert_int_equal(error.code, ERROR_INVALID_MESSAGE);
         if (strncmp(error.message, refused[i].message, strlen(refused[i].message)) != 0)
@@ -189,9 +189,9 @@ TEST(test_refused_is_known)
     };
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         struct span body = span_of(bodies[i]), id;
-        struct submission *submission = source_submission(body.length);
+        struct submission *submission = ingest_submission(body.length);
         struct error error = {0};
-        assert_false(source_decode(&options, SOURCE_MESSAGE, body, submission, &id, &error));
+        assert_false(ingest_decode(&options, INGEST_MESSAGE, body, submission, &id, &error));
         assert_true(span_equal(id, span_of("9")));
         assert_int_equal(submission->batch_count, 1);
         assert_true(span_equal(submission->batches[0].producer, span_of("p")));
@@ -210,9 +210,9 @@ TEST(test_out_of_memory)
         struct error error = {0};
         struct span id;
         memory_fail_at(nth, 0);
-        struct submission *submission = source_submission(sizeof body - 1);
+        struct submission *submission = ingest_submission(sizeof body - 1);
         bool done =
-            submission && source_decode(&options, SOURCE_LINES, span_make(body, sizeof body - 1),
+            submission && ingest_decode(&options, INGEST_LINES, span_make(body, sizeof body - 1),
                                         submission, &id, &error);
         bool hit = memory_fault_hit();
         memory_fail_at(0, 0);
@@ -229,22 +229,22 @@ TEST(test_out_of_memory)
 
 TEST(test_replies)
 {
-    struct source_reply reply = {.applied = 3, .ignored = 1, .has_seq = true, .seq = {7, 2}};
+    struct ingest_reply reply = {.applied = 3, .ignored = 1, .has_seq = true, .seq = {7, 2}};
     struct buffer out;
     buffer_init(&out, 4096);
-    assert_true(source_reply_print(&out, SOURCE_LINES, &reply));
+    assert_true(ingest_reply_print(&out, INGEST_LINES, &reply));
     assert_string_equal(buffer_string(&out), "{\"applied\":3,\"ignored\":1,\"duplicate\":0,"
                                              "\"seq\":\"7:000000000002\"}");
     buffer_clear(&out);
     reply.has_seq = false;
     reply.id = span_of("\"x\"");
-    assert_true(source_reply_print(&out, SOURCE_MESSAGE, &reply));
+    assert_true(ingest_reply_print(&out, INGEST_MESSAGE, &reply));
     assert_string_equal(buffer_string(&out),
                         "{\"ack\":\"x\",\"applied\":3,\"ignored\":1,\"duplicate\":0}");
     buffer_clear(&out);
     reply.id = span_make(NULL, 0);
     error_set(&reply.error, ERROR_QUEUE_FULL, "wait");
-    assert_true(source_reply_print(&out, SOURCE_MESSAGE, &reply));
+    assert_true(ingest_reply_print(&out, INGEST_MESSAGE, &reply));
     assert_memory_equal(out.data, "{\"nack\":null,\"error\":{\"error\":\"queue-full\"", 42);
     assert_non_null(strstr(buffer_string(&out), "\"retry_after\":1"));
     buffer_fini(&out);

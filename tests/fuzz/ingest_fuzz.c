@@ -2,7 +2,7 @@
  * The decoder of mutations, with any bytes. The first byte chooses the format. Whatever was
  * decoded must hold together: spans are read, batches cover the mutations, one after the other.
  */
-#include "source/source.h"
+#include "ingest/ingest.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static size_t sum_of(struct span span)
 }
 
 static void check_mutation(const struct submission *submission, const struct mutation *mutation,
-                           const struct source_options *options)
+                           const struct ingest_options *options)
 {
     struct error error;
     check(view_export_name_check(mutation->export_name, &error));
@@ -38,7 +38,7 @@ static void check_mutation(const struct submission *submission, const struct mut
 }
 
 static void check_submission(const struct submission *submission,
-                             const struct source_options *options)
+                             const struct ingest_options *options)
 {
     size_t covered = 0;
     for (size_t i = 0; i < submission->batch_count; i++) {
@@ -52,17 +52,17 @@ static void check_submission(const struct submission *submission,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct source_options options = {
+    static const struct ingest_options options = {
         .max_request_bytes = 1 << 20, .max_depth = 16, .max_key_bytes = 64};
     if (!size)
         return 0;
-    enum source_format format = data[0] & 1 ? SOURCE_MESSAGE : SOURCE_LINES;
+    enum ingest_format format = data[0] & 1 ? INGEST_MESSAGE : INGEST_LINES;
     struct span body = span_make((const char *)data + 1, size - 1), id;
     struct error error = {.code = ERROR_NONE};
-    struct submission *submission = source_submission(body.length);
+    struct submission *submission = ingest_submission(body.length);
     if (!submission)
         return 0;
-    if (source_decode(&options, format, body, submission, &id, &error))
+    if (ingest_decode(&options, format, body, submission, &id, &error))
         check_submission(submission, &options);
     else
         check(error.code != ERROR_NONE && *error.message);

@@ -4,9 +4,9 @@
  * A request is one object from beginning to end. It goes into the queue, its body becomes a
  * submission, that goes to the engine, and when it comes back the request is answered and freed,
  * always on the loop thread. It is therefore the only owner of its submission, and needs nothing
- * of the source once it has left the decoder; source_close need not wait for answers.
+ * of the ingest once it has left the decoder; ingest_close need not wait for answers.
  */
-#include "source/source.h"
+#include "ingest/ingest.h"
 
 #include "wire/wire.h"
 
@@ -16,71 +16,71 @@
 enum { FULL_WAIT_MS = 2 };
 
 /* Counted, because requests on their way point to it after its owner has gone. */
-struct source_lane {
+struct ingest_stream {
     uint32_t references;        /* loop thread only: requests are made and answered there */
     struct batch_order decoder; /* decoder thread only */
     struct batch_order writer;  /* the engine's writer only */
 };
 
-struct source_request {
+struct ingest_request {
     struct engine_event event; /* in the queue, and to answer when there is no submission */
-    struct source_lane *lane;
-    enum source_format format;
+    struct ingest_stream *stream;
+    enum ingest_format format;
     char *body;
     size_t length;
     struct buffer plain;      /* what a compressed body holds */
-    struct span subject, key; /* behind the body; absent as in source_sender */
+    struct span subject, key; /* behind the body; absent as in ingest_sender */
     uint64_t sender, share_owner;
     uint64_t received_us;
-    source_done done;
+    ingest_done done;
     void *context;
     struct submission *submission;
     struct span id; /* into the submission */
     struct error error;
 };
 
-struct source {
+struct ingest {
     struct engine *engine;
-    struct source_options options;
+    struct ingest_options options;
     struct queue queue;
     pthread_t thread;
     atomic_bool draining; /* drain the engine when the queue is done */
     atomic_bool closing;  /* wait for nothing any more */
 };
 
-/* ---- lanes ---- */
+/* ---- streams ---- */
 
-struct source_lane *source_lane_new(void)
+struct ingest_stream *ingest_stream_new(void)
 {
-    struct source_lane *lane = memory_new(sizeof *lane);
-    if (lane)
-        lane->references = 1;
-    return lane;
+    struct ingest_stream *stream = memory_new(sizeof *stream);
+    if (stream)
+        stream->references = 1;
+    return stream;
 }
 
-void source_lane_free(struct source_lane *lane)
+void ingest_stream_free(struct ingest_stream *stream)
 {
-    if (!lane || --lane->references)
+    if (!stream || --stream->references)
         return;
-    batch_order_fini(&lane->decoder);
-    batch_order_fini(&lane->writer);
-    memory_free(lane);
+    batch_order_fini(&stream->decoder);
+    batch_order_fini(&stream->writer);
+    memory_free(stream);
 }
 
 /* ---- answering, on the loop thread ---- */
 
-static void request_free(struct source_request *request)
+static void request_free(struct ingest_request *request)
 {
-    source_lane_free(request->lane);
+    ingest_stream_free(request->stream);
     submission_free(request->submission);
     buffer_fini(&request->plain);
     memory_free(request->body);
     memory_free(request);
 }
 
-static struct source_reply reply_of(const struct submission *submission)
+static struct ingest_reply reply_of(const struct submission *submission)
 {
-    return (struct source_reply){.error = submission->error,
+    return (struct ingest_reply){.error = submission->error,
                                  .applied = submission->applied,
                                  .ignored = submission->ignored,
                                  .duplicate = submission->duplicate,
@@ -96,10 +96,10 @@ static struct source_reply reply_of(const struct submission *submission)
                                  .answer = submission->answer};
 }
 
-static void request_answer(struct source_request *request)
+static void request_answer(struct ingest_request *request)
 {
     const struct submission *submission = request->submission;
-    struct source_reply reply = {.error = request->error};
+    struct ingest_reply reply = {.error = request->error};
     if (submission && reply.error.code == ERROR_NONE)
         reply = reply_of(submission);
     reply.id = request->id;
@@ -109,7 +109,7 @@ static void request_answer(struct source_request *request)
 
 static void deliver_request(struct engine_event *event)
 {
-    request_answer((struct source_request *)event);
+    request_answer((struct ingest_request *)event);
 }
 
 static void deliver_submission(struct engine_event *event)
@@ -121,12 +121,12 @@ static void deliver_submission(struct engine_event *event)
 
 /* The engine's queue is full: callers see it by this queue filling up, so waiting here is right,
  * and dropping would be wrong. */
-static bool submit_when_there_is_room(struct source *source, struct source_request *request)
+static bool submit_when_there_is_room(struct ingest *ingest, struct ingest_request *request)
 {
     static const struct timespec pause = {.tv_nsec = FULL_WAIT_MS * 1000 * 1000};
     struct error error; /* not the request's, which is not ours any more after a success */
-    while (!engine_submit(source->engine, request->submission, &error)) {
-        if (error.code != ERROR_QUEUE_FULL || atomic_load(&source->closing)) {
+    while (!engine_submit(ingest->engine, request->submission, &error)) {
+        if (error.code != ERROR_QUEUE_FULL || atomic_load(&ingest->closing)) {
             request->error = error;
             return false;
         }
@@ -137,26 +137,26 @@ static bool submit_when_there_is_room(struct source *source, struct source_reque
 
 static bool print_answer(const struct submission *submission, struct buffer *out)
 {
-    struct source_reply reply = reply_of(submission);
-    return source_reply_print(out, SOURCE_LINES, &reply);
+    struct ingest_reply reply = reply_of(submission);
+    return ingest_reply_print(out, INGEST_LINES, &reply);
 }
 
-static struct span body_of(const struct source_request *request)
+static struct span body_of(const struct ingest_request *request)
 {
-    return request->format == SOURCE_LINES_GZIP ? buffer_span(&request->plain)
+    return request->format == INGEST_LINES_GZIP ? buffer_span(&request->plain)
                                                 : span_make(request->body, request->length);
 }
 
 /* What it holds is no longer than a body that is sent as it is, however little was sent. */
-static bool inflate(const struct source *source, struct source_request *request)
+static bool inflate(const struct ingest *ingest, struct ingest_request *request)
 {
-    buffer_init(&request->plain, source->options.max_request_bytes);
-    return request->format != SOURCE_LINES_GZIP ||
+    buffer_init(&request->plain, ingest->options.max_request_bytes);
+    return request->format != INGEST_LINES_GZIP ||
            wire_gunzip(span_make(request->body, request->length), &request->plain, &request->error);
 }
 
 /* Who sends it and under which key, in memory of the submission. */
-static bool name_sender(struct source *source, const struct source_request *request,
+static bool name_sender(struct ingest *ingest, const struct ingest_request *request,
                         struct submission *submission)
 {
     struct submission_key *key = &submission->key;
@@ -167,15 +167,15 @@ static bool name_sender(struct source *source, const struct source_request *requ
     key->print = print_answer;
     return (!request->subject.data || submission->owner.data) &&
            (!request->key.data ||
-            (key->text.data && source->options.digest(body_of(request), key->digest)));
+            (key->text.data && ingest->options.digest(body_of(request), key->digest)));
 }
 
-static bool decode(struct source *source, struct source_request *request)
+static bool decode(struct ingest *ingest, struct ingest_request *request)
 {
     struct error *error = &request->error;
-    if (!inflate(source, request))
+    if (!inflate(ingest, request))
         return false;
-    request->submission = source_submission(body_of(request).length);
+    request->submission = ingest_submission(body_of(request).length);
     if (!request->submission)
         return error_set(error, ERROR_MEMORY, "out of memory while decoding a request");
     struct submission *submission = request->submission;
@@ -184,13 +184,13 @@ static bool decode(struct source *source, struct source_request *request)
     submission->received_us = request->received_us;
     submission->sender = request->sender;
     submission->share_owner = request->share_owner;
-    submission->order = request->lane ? &request->lane->writer : NULL;
-    if (!name_sender(source, request, submission))
+    submission->order = request->stream ? &request->stream->writer : NULL;
+    if (!name_sender(ingest, request, submission))
         return error_set(error, ERROR_MEMORY, "out of memory while decoding a request");
-    enum source_format format =
-        request->format == SOURCE_LINES_GZIP ? SOURCE_LINES : request->format;
+    enum ingest_format format =
+        request->format == INGEST_LINES_GZIP ? INGEST_LINES : request->format;
     bool done =
-        source_decode(&source->options, format, body_of(request), submission, &request->id, error);
+        ingest_decode(&ingest->options, format, body_of(request), submission, &request->id, error);
     buffer_fini(&request->plain);
     memory_free(request->body);
     request->body = NULL;
@@ -200,7 +200,7 @@ static bool decode(struct source *source, struct source_request *request)
 }
 
 /* A message that could not even be read may have been any batch. */
-static void note_refusal(const struct source_request *request, struct batch_order *order)
+static void note_refusal(const struct ingest_request *request, struct batch_order *order)
 {
     if (request->submission && request->submission->batch_count)
         batch_order_refuse(order, request->submission);
@@ -208,65 +208,65 @@ static void note_refusal(const struct source_request *request, struct batch_orde
         batch_order_refuse_unknown(order);
 }
 
-static void handle(struct source *source, struct source_request *request)
+static void handle(struct ingest *ingest, struct ingest_request *request)
 {
-    struct batch_order *order = request->lane ? &request->lane->decoder : NULL;
+    struct batch_order *order = request->stream ? &request->stream->decoder : NULL;
     /* Once it is submitted, the request may be answered, and gone, at any moment. */
-    if (request->error.code == ERROR_NONE && decode(source, request) &&
+    if (request->error.code == ERROR_NONE && decode(ingest, request) &&
         batch_order_admit(order, request->submission, &request->error) &&
-        submit_when_there_is_room(source, request))
+        submit_when_there_is_room(ingest, request))
         return;
     note_refusal(request, order);
     request->event.deliver = deliver_request;
-    engine_post(source->engine, &request->event);
+    engine_post(ingest->engine, &request->event);
 }
 
 static void *decoder_main(void *argument)
 {
-    struct source *source = argument;
+    struct ingest *ingest = argument;
     struct queue_item *item;
     /* One by one, so that the queue's fill tells what really waits. */
-    while ((item = queue_wait_one(&source->queue, -1)))
-        handle(source, (struct source_request *)item);
-    if (atomic_load(&source->draining))
-        engine_drain(source->engine);
+    while ((item = queue_wait_one(&ingest->queue, -1)))
+        handle(ingest, (struct ingest_request *)item);
+    if (atomic_load(&ingest->draining))
+        engine_drain(ingest->engine);
     return NULL;
 }
 
 /* ---- the loop's side ---- */
 
-struct source *source_open(struct engine *engine, const struct source_options *options,
+struct ingest *ingest_open(struct engine *engine, const struct ingest_options *options,
                            struct error *error)
 {
-    struct source *source = memory_new(sizeof *source);
-    if (!source || !queue_init(&source->queue, options->queue_count, options->queue_bytes)) {
-        memory_free(source);
+    struct ingest *ingest = memory_new(sizeof *ingest);
+    if (!ingest || !queue_init(&ingest->queue, options->queue_count, options->queue_bytes)) {
+        memory_free(ingest);
         error_set(error, ERROR_MEMORY, "out of memory while starting the intake");
         return NULL;
     }
-    source->engine = engine;
-    source->options = *options;
-    if (pthread_create(&source->thread, NULL, decoder_main, source) != 0) {
-        queue_fini(&source->queue);
-        memory_free(source);
+    ingest->engine = engine;
+    ingest->options = *options;
+    if (pthread_create(&ingest->thread, NULL, decoder_main, ingest) != 0) {
+        queue_fini(&ingest->queue);
+        memory_free(ingest);
         error_set(error, ERROR_MEMORY, "cannot start the decoder thread");
         return NULL;
     }
-    return source;
+    return ingest;
 }
 
-size_t source_request_bytes(size_t length)
+size_t ingest_request_bytes(size_t length)
 {
-    return sizeof(struct source_request) + length;
+    return sizeof(struct ingest_request) + length;
 }
 
 /* The body is taken over, unless this is NULL. */
-static struct source_request *request_of(enum source_format format, char *body, size_t length)
+static struct ingest_request *request_of(enum ingest_format format, char *body, size_t length)
 {
-    struct source_request *request = memory_new(sizeof *request);
+    struct ingest_request *request = memory_new(sizeof *request);
     if (!request)
         return NULL;
-    request->event.item.bytes = source_request_bytes(length);
+    request->event.item.bytes = ingest_request_bytes(length);
     request->format = format;
     request->body = body;
     request->length = length;
@@ -283,113 +283,114 @@ static struct span append_copy(char **end, struct span text)
     return text.data ? span_make(copy, text.length) : text;
 }
 
-static struct source_request *request_new(const struct source_sender *sender,
-                                          struct source_lane *lane, enum source_format format,
+static struct ingest_request *request_new(const struct ingest_sender *sender,
+                                          struct ingest_stream *stream, enum ingest_format format,
                                           struct span body)
 {
     size_t length = body.length + sender->subject.length + sender->key.length;
     char *end = memory_alloc(length + 1);
-    struct source_request *request = end ? request_of(format, end, body.length) : NULL;
+    struct ingest_request *request = end ? request_of(format, end, body.length) : NULL;
     if (!request) {
         memory_free(end);
         return NULL;
     }
-    request->event.item.bytes = source_request_bytes(length);
+    request->event.item.bytes = ingest_request_bytes(length);
     append_copy(&end, body);
     request->subject = append_copy(&end, sender->subject);
     request->key = append_copy(&end, sender->key);
     request->sender = sender->number;
     request->share_owner = sender->share_owner;
-    request->lane = lane;
-    if (lane)
-        lane->references++;
+    request->stream = stream;
+    if (stream)
+        stream->references++;
     return request;
 }
 
 /* Into the queue; `request` NULL: there was no memory for it. */
-static bool hand_over(struct source *source, struct source_request *request, source_done done,
+static bool hand_over(struct ingest *ingest, struct ingest_request *request, ingest_done done,
                       void *context, struct error *error)
 {
     if (!request)
         return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
     request->done = done;
     request->context = context;
-    if (queue_put(&source->queue, &request->event.item))
+    if (queue_put(&ingest->queue, &request->event.item))
         return true;
     request_free(request);
-    if (queue_is_closed(&source->queue))
+    if (queue_is_closed(&ingest->queue))
         return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");
     return error_set(error, ERROR_QUEUE_FULL, "too many requests wait to be written");
 }
 
-static bool is_too_large(const struct source *source, size_t length, struct error *error)
+static bool is_too_large(const struct ingest *ingest, size_t length, struct error *error)
 {
-    size_t limit = source->options.max_request_bytes;
+    size_t limit = ingest->options.max_request_bytes;
     return length > limit &&
            !error_set(error, ERROR_TOO_LARGE, "the request has %zu bytes; at most %zu are taken",
                       length, limit);
 }
 
-bool source_submit_counted(struct source *source, enum source_format format, char *body,
-                           size_t length, source_done done, void *context, struct error *error)
+bool ingest_submit_counted(struct ingest *ingest, enum ingest_format format, char *body,
+                           size_t length, ingest_done done, void *context, struct error *error)
 {
-    if (is_too_large(source, length, error))
+    if (is_too_large(ingest, length, error))
         return false;
-    struct source_request *request = request_of(format, body, length);
+    struct ingest_request *request = request_of(format, body, length);
     if (!request)
         return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
     request->subject = span_of(""); /* the program that stele is a part of */
     request->done = done;
     request->context = context;
-    if (queue_put_counted(&source->queue, &request->event.item))
+    if (queue_put_counted(&ingest->queue, &request->event.item))
         return true;
     memory_free(request);
     return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");
 }
 
-bool source_submit(struct source *source, const struct source_sender *sender,
-                   struct source_lane *lane, enum source_format format, struct span body,
-                   source_done done, void *context, struct error *error)
+bool ingest_submit(struct ingest *ingest, const struct ingest_sender *sender,
+                   struct ingest_stream *stream, enum ingest_format format, struct span body,
+                   ingest_done done, void *context, struct error *error)
 {
-    if (is_too_large(source, body.length, error))
+    if (is_too_large(ingest, body.length, error))
         return false;
-    return hand_over(source, request_new(sender, lane, format, body), done, context, error);
+    return hand_over(ingest, request_new(sender, stream, format, body), done, context, error);
 }
 
-bool source_submit_refused(struct source *source, struct source_lane *lane,
-                           const struct error *refusal, source_done done, void *context,
+bool ingest_submit_refused(struct ingest *ingest, struct ingest_stream *stream,
+                           const struct error *refusal, ingest_done done, void *context,
                            struct error *error)
 {
-    static const struct source_sender nobody;
-    struct source_request *request = request_new(&nobody, lane, SOURCE_MESSAGE, span_make(NULL, 0));
+    static const struct ingest_sender nobody;
+    struct ingest_request *request =
+        request_new(&nobody, stream, INGEST_MESSAGE, span_make(NULL, 0));
     if (request)
         request->error = *refusal;
-    return hand_over(source, request, done, context, error);
+    return hand_over(ingest, request, done, context, error);
 }
 
-double source_pressure(struct source *source)
+double ingest_pressure(struct ingest *ingest)
 {
     size_t count, bytes;
-    queue_fill(&source->queue, &count, &bytes);
-    double by_count = (double)count / (double)source->options.queue_count;
-    double by_bytes = (double)bytes / (double)source->options.queue_bytes;
+    queue_fill(&ingest->queue, &count, &bytes);
+    double by_count = (double)count / (double)ingest->options.queue_count;
+    double by_bytes = (double)bytes / (double)ingest->options.queue_bytes;
     double pressure = by_count > by_bytes ? by_count : by_bytes;
     return pressure < 1 ? pressure : 1;
 }
 
-void source_drain(struct source *source)
+void ingest_drain(struct ingest *ingest)
 {
-    atomic_store(&source->draining, true);
-    queue_close(&source->queue);
+    atomic_store(&ingest->draining, true);
+    queue_close(&ingest->queue);
 }
 
-void source_close(struct source *source)
+void ingest_close(struct ingest *ingest)
 {
-    if (!source)
+    if (!ingest)
         return;
-    atomic_store(&source->closing, true);
-    queue_close(&source->queue);
-    pthread_join(source->thread, NULL);
-    queue_fini(&source->queue);
-    memory_free(source);
+    atomic_store(&ingest->closing, true);
+    queue_close(&ingest->queue);
+    pthread_join(ingest->thread, NULL);
+    queue_fini(&ingest->queue);
+    memory_free(ingest);
 }

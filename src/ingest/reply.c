@@ -1,9 +1,9 @@
 /* What producers are told, as JSON. */
-#include "source/source.h"
+#include "ingest/ingest.h"
 
 #include "wire/wire.h"
 
-static void print_last(struct buffer *out, const struct source_reply *reply)
+static void print_last(struct buffer *out, const struct ingest_reply *reply)
 {
     if (!reply->has_last)
         return;
@@ -17,7 +17,7 @@ static void print_last(struct buffer *out, const struct source_reply *reply)
     }
 }
 
-static void print_unknown(struct buffer *out, const struct source_reply *reply)
+static void print_unknown(struct buffer *out, const struct ingest_reply *reply)
 {
     for (size_t i = 0; i < reply->unknown_count; i++) {
         buffer_add_string(out, i ? "," : ",\"unknown_exports\":[");
@@ -27,7 +27,7 @@ static void print_unknown(struct buffer *out, const struct source_reply *reply)
         buffer_add_char(out, ']');
 }
 
-static void print_counts(struct buffer *out, const struct source_reply *reply)
+static void print_counts(struct buffer *out, const struct ingest_reply *reply)
 {
     buffer_printf(out, "\"applied\":%llu,\"ignored\":%llu,\"duplicate\":%llu",
                   (unsigned long long)reply->applied, (unsigned long long)reply->ignored,
@@ -46,7 +46,7 @@ static void print_counts(struct buffer *out, const struct source_reply *reply)
 }
 
 /* The fields of an error, and of one about the order of batches where the producer is. */
-static bool print_error(struct buffer *out, const struct source_reply *reply)
+static bool print_error(struct buffer *out, const struct ingest_reply *reply)
 {
     if (!wire_error_body(out, &reply->error, error_retry_after(&reply->error)))
         return false;
@@ -60,16 +60,16 @@ static void print_id(struct buffer *out, struct span id)
     buffer_add_span(out, id.data ? id : span_of("null"));
 }
 
-bool source_reply_print(struct buffer *out, enum source_format format,
-                        const struct source_reply *reply)
+bool ingest_reply_print(struct buffer *out, enum ingest_format format,
+                        const struct ingest_reply *reply)
 {
     bool refused = reply->error.code != ERROR_NONE;
-    if (format == SOURCE_LINES && refused)
+    if (format == INGEST_LINES && refused)
         return print_error(out, reply);
     if (reply->answer.data)
         return buffer_add_span(out, reply->answer);
     buffer_add_char(out, '{');
-    if (format == SOURCE_MESSAGE) {
+    if (format == INGEST_MESSAGE) {
         buffer_add_string(out, refused ? "\"nack\":" : "\"ack\":");
         print_id(out, reply->id);
         buffer_add_char(out, ',');
@@ -85,13 +85,13 @@ bool source_reply_print(struct buffer *out, enum source_format format,
 
 /* ---- keys ---- */
 
-bool source_key_check(struct span key, struct error *error)
+bool ingest_key_check(struct span key, struct error *error)
 {
-    bool good = key.length > 0 && key.length <= SOURCE_MAX_KEY;
+    bool good = key.length > 0 && key.length <= INGEST_MAX_KEY;
     for (size_t i = 0; good && i < key.length; i++)
         good = key.data[i] > ' ' && key.data[i] < 0x7f;
     return good || error_set(error, ERROR_INVALID_PARAMETER,
                              "Idempotency-Key must be 1 to %d printable ASCII characters without "
                              "spaces, a UUID for instance",
-                             SOURCE_MAX_KEY);
+                             INGEST_MAX_KEY);
 }

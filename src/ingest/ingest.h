@@ -1,5 +1,5 @@
 /*
- * source: how mutations come in. Bytes in, reply out; it knows no socket library. A request is
+ * ingest: how mutations come in. Bytes in, reply out; it knows no socket library. A request is
  * decoded on a thread of its own, bounded, submitted to the engine, and answered on the loop
  * thread after its commit is on disk.
  *
@@ -7,21 +7,21 @@
  *
  * Requests are decoded and submitted in the order in which they were handed over.
  */
-#ifndef SOURCE_SOURCE_H
-#define SOURCE_SOURCE_H
+#ifndef INGEST_INGEST_H
+#define INGEST_INGEST_H
 
 #include "engine/engine.h"
 
-struct source;
-struct source_lane;
+struct ingest;
+struct ingest_stream;
 
-enum source_format {
-    SOURCE_LINES,      /* NDJSON: a mutation or a batch a line; POST /v1/mutations */
-    SOURCE_LINES_GZIP, /* the same, compressed */
-    SOURCE_MESSAGE     /* one JSON text: {"id":…,"mutations":[…],…}; /v1/ingest */
+enum ingest_format {
+    INGEST_LINES,      /* NDJSON: a mutation or a batch a line; POST /v1/mutations */
+    INGEST_LINES_GZIP, /* the same, compressed */
+    INGEST_MESSAGE     /* one JSON text: {"id":…,"mutations":[…],…}; /v1/ingest */
 };
 
-struct source_options {
+struct ingest_options {
     size_t max_request_bytes; /* larger: ERROR_TOO_LARGE */
     uint32_t max_depth;       /* of a patch */
     size_t max_key_bytes;
@@ -31,12 +31,12 @@ struct source_options {
 };
 
 enum {
-    SOURCE_MAX_KEY = 255,          /* bytes of an Idempotency-Key */
-    SOURCE_LONGEST_KEY = 64 * 1024 /* of an entity, whatever max_key_bytes says; for deletes */
+    INGEST_MAX_KEY = 255,          /* bytes of an Idempotency-Key */
+    INGEST_LONGEST_KEY = 64 * 1024 /* of an entity, whatever max_key_bytes says; for deletes */
 };
 
 /* Who sends a request. */
-struct source_sender {
+struct ingest_sender {
     /* Whose producers it may move: absent: there is no authentication; empty: the program itself */
     struct span subject;
     struct span key; /* Idempotency-Key; absent: none */
@@ -45,9 +45,9 @@ struct source_sender {
 };
 
 /* What became of a request. Spans live until the callback returns. */
-struct source_reply {
+struct ingest_reply {
     struct error error; /* ERROR_NONE: committed, the counts hold */
-    struct span id;     /* SOURCE_MESSAGE: canonical JSON of "id"; absent when it had none */
+    struct span id;     /* INGEST_MESSAGE: canonical JSON of "id"; absent when it had none */
     uint64_t applied, ignored, duplicate;
     uint64_t stale;     /* not newer, and only for what is older */
     uint64_t truncated; /* of the applied: those that cost an array elements */
@@ -61,69 +61,69 @@ struct source_reply {
     struct span answer; /* as it was given when the request was committed before, under its key */
 };
 
-typedef void (*source_done)(void *context, const struct source_reply *reply);
+typedef void (*ingest_done)(void *context, const struct ingest_reply *reply);
 
-struct source *source_open(struct engine *engine, const struct source_options *options,
+struct ingest *ingest_open(struct engine *engine, const struct ingest_options *options,
                            struct error *error);
 
 /*
  * A pipeline of requests, e.g. one connection: behind a refused batch of a producer, later ones
- * of the same lane are refused too (ERROR_OUT_OF_ORDER) until the refused one comes again, because
- * it would else be taken for a repetition (see engine/batch_order.h). NULL when out of memory.
- * Loop thread.
+ * of the same stream are refused too (ERROR_OUT_OF_ORDER) until the refused one comes again,
+ * because it would else be taken for a repetition (see engine/batch_order.h). NULL when out of
+ * memory. Loop thread.
  */
-struct source_lane *source_lane_new(void);
+struct ingest_stream *ingest_stream_new(void);
 /* Requests that are on their way keep what they need of it. */
-void source_lane_free(struct source_lane *lane);
+void ingest_stream_free(struct ingest_stream *stream);
 
 /*
- * Hand a request over; `body` and what `sender` has are copied, `lane` may be NULL. true: `done`
+ * Hand a request over; `body` and what `sender` has are copied, `stream` may be NULL. true: `done`
  * will be called once, later, on the loop thread. false, at once and without a callback:
  * ERROR_TOO_LARGE, ERROR_QUEUE_FULL, ERROR_SHUTTING_DOWN or ERROR_MEMORY. (What the disk refuses
  * comes back through `done`, since only a decoded request can be answered by its id.) Loop thread.
  */
-bool source_submit(struct source *source, const struct source_sender *sender,
-                   struct source_lane *lane, enum source_format format, struct span body,
-                   source_done done, void *context, struct error *error);
+bool ingest_submit(struct ingest *ingest, const struct ingest_sender *sender,
+                   struct ingest_stream *stream, enum ingest_format format, struct span body,
+                   ingest_done done, void *context, struct error *error);
 /*
- * source_submit for the program that stele is a part of, which bounds what waits by itself and may
- * move every producer: without a lane, never ERROR_QUEUE_FULL.
+ * ingest_submit for the program that stele is a part of, which bounds what waits by itself and may
+ * move every producer: without a stream, never ERROR_QUEUE_FULL.
  * `body` (of memory_alloc) is taken over when this returns true.
  */
-bool source_submit_counted(struct source *source, enum source_format format, char *body,
-                           size_t length, source_done done, void *context, struct error *error);
+bool ingest_submit_counted(struct ingest *ingest, enum ingest_format format, char *body,
+                           size_t length, ingest_done done, void *context, struct error *error);
 /* What of the queue a request of that length takes. */
-size_t source_request_bytes(size_t length);
-/* Whether a text may be an Idempotency-Key: 1 to SOURCE_MAX_KEY printable ASCII characters. */
-bool source_key_check(struct span key, struct error *error);
+size_t ingest_request_bytes(size_t length);
+/* Whether a text may be an Idempotency-Key: 1 to INGEST_MAX_KEY printable ASCII characters. */
+bool ingest_key_check(struct span key, struct error *error);
 /*
- * A message was refused before it got here (it was binary, say): it takes its turn in the lane, is
- * answered with `refusal`, and holds the numbered batches behind it, because nobody knows which
- * batch it was. The rest is as for source_submit.
+ * A message was refused before it got here (it was binary, say): it takes its turn in the stream,
+ * is answered with `refusal`, and holds the numbered batches behind it, because nobody knows which
+ * batch it was. The rest is as for ingest_submit.
  */
-bool source_submit_refused(struct source *source, struct source_lane *lane,
-                           const struct error *refusal, source_done done, void *context,
+bool ingest_submit_refused(struct ingest *ingest, struct ingest_stream *stream,
+                           const struct error *refusal, ingest_done done, void *context,
                            struct error *error);
 /* How full the way in is, 0 to 1: callers stop reading their pipes above a half. */
-double source_pressure(struct source *source);
+double ingest_pressure(struct ingest *ingest);
 /* No more requests; what is queued is decoded and submitted, then the engine is drained
  * (engine_drain). Returns at once. */
-void source_drain(struct source *source);
+void ingest_drain(struct ingest *ingest);
 /* Stop the thread and free; before engine_close. Callbacks that are still due are called by
  * engine_close. */
-void source_close(struct source *source);
+void ingest_close(struct ingest *ingest);
 
-/* The decoder itself, pure: fills a submission (made by source_submission) from a request. When it
+/* The decoder itself, pure: fills a submission (made by ingest_submission) from a request. When it
  * fails, *id and the batches that could be read are filled in all the same. */
-bool source_decode(const struct source_options *options, enum source_format format,
+bool ingest_decode(const struct ingest_options *options, enum ingest_format format,
                    struct span body, struct submission *submission, struct span *id,
                    struct error *error);
 /* A submission with room for a body of that length; NULL when out of memory. */
-struct submission *source_submission(size_t body_length);
+struct submission *ingest_submission(size_t body_length);
 
 /* Append a reply as JSON: {"applied":…,"ignored":…,"duplicate":…,"seq":…} or the fields of an error
- * for SOURCE_LINES, {"ack":id,…} or {"nack":id,"error":{…}} for SOURCE_MESSAGE. */
-bool source_reply_print(struct buffer *out, enum source_format format,
-                        const struct source_reply *reply);
+ * for INGEST_LINES, {"ack":id,…} or {"nack":id,"error":{…}} for INGEST_MESSAGE. */
+bool ingest_reply_print(struct buffer *out, enum ingest_format format,
+                        const struct ingest_reply *reply);
 
 #endif

@@ -1,5 +1,5 @@
 /* One mutation: {"export","key","patch","append","unset","slot","index","op","if"}. */
-#include "source/decode.h"
+#include "ingest/decode.h"
 
 #include <stdlib.h>
 
@@ -70,7 +70,7 @@ static bool decode_key(struct decoder *decoder, uint32_t node, enum row_operatio
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
                          "key is missing; it names the entity within the export");
     size_t limit =
-        operation == ROW_DELETE ? (size_t)SOURCE_LONGEST_KEY : decoder->options->max_key_bytes;
+        operation == ROW_DELETE ? (size_t)INGEST_LONGEST_KEY : decoder->options->max_key_bytes;
     if (!decode_key_value(decoder, node, key))
         return false;
     if (key->length > limit)
@@ -119,7 +119,7 @@ static bool decode_operation(struct decoder *decoder, uint32_t node, enum row_op
                      text.length > 64 ? 64 : (int)text.length, text.data);
 }
 
-/* The document's text has room for two bytes more, see source_submission. */
+/* The document's text has room for two bytes more, see ingest_submission. */
 static bool use_empty_patch(struct decoder *decoder, struct mutation *mutation)
 {
     if (decoder->empty == DOC_NONE &&

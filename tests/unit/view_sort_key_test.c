@@ -6,7 +6,7 @@ static struct buffer place_of(const char *value, bool descending)
 {
     struct buffer place;
     buffer_init(&place, SIZE_MAX);
-    assert_true(place_value(&place, span_of(value), descending));
+    assert_true(sort_key_value(&place, span_of(value), descending));
     return place;
 }
 
@@ -257,7 +257,7 @@ static struct buffer seq_place(const char *key, int64_t slot, int64_t index)
 {
     struct buffer place;
     buffer_init(&place, SIZE_MAX);
-    assert_true(view_seq_place(span_of(key), (struct seq){slot, index}, &place));
+    assert_true(view_seq_sort_key(span_of(key), (struct seq){slot, index}, &place));
     return place;
 }
 

@@ -12,12 +12,13 @@ static const char at_sql[] =
     "SELECT at FROM derived_turn WHERE stage = ? ORDER BY at, entity LIMIT 1 OFFSET ?";
 static const char scan_sql[] =
     "SELECT at, entity FROM derived_turn WHERE stage = ? AND at <= ? ORDER BY at, entity LIMIT ?";
-static const char flip_put_sql[] =
+static const char membership_put_sql[] =
     "INSERT INTO derived_flip (export, change, key, number) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (export, change, key) DO UPDATE SET number = excluded.number";
-#define FLIP_SCAN "SELECT key FROM derived_flip WHERE export = ? AND "
-static const char *const flip_scan_sql[] = {FLIP_SCAN "change >= ? ORDER BY change, key LIMIT ?",
-                                            FLIP_SCAN "number > ? ORDER BY number LIMIT ?"};
+#define MEMBERSHIP_SCAN "SELECT key FROM derived_flip WHERE export = ? AND "
+static const char *const membership_scan_sql[] = {
+    MEMBERSHIP_SCAN "change >= ? ORDER BY change, key LIMIT ?",
+    MEMBERSHIP_SCAN "number > ? ORDER BY number LIMIT ?"};
 
 static bool start(struct query *query, struct store_writer *writer, enum statement which,
                   const char *sql, int64_t stage, int64_t at, int64_t entity, struct error *error)
@@ -31,21 +32,21 @@ static bool start(struct query *query, struct store_writer *writer, enum stateme
     return true;
 }
 
-bool store_turn_put(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
-                    struct error *error)
+bool store_recheck_put(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                       struct error *error)
 {
     struct query query;
     return writer_ready(writer, error) &&
-           start(&query, writer, STATEMENT_TURN_PUT, put_sql, stage, at, entity, error) &&
+           start(&query, writer, STATEMENT_RECHECK_PUT, put_sql, stage, at, entity, error) &&
            query_run(&query, error);
 }
 
-bool store_turn_remove(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
-                       bool *found, struct error *error)
+bool store_recheck_remove(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                          bool *found, struct error *error)
 {
     struct query query;
     if (!writer_ready(writer, error) ||
-        !start(&query, writer, STATEMENT_TURN_REMOVE, remove_sql, stage, at, entity, error) ||
+        !start(&query, writer, STATEMENT_RECHECK_REMOVE, remove_sql, stage, at, entity, error) ||
         !query_run(&query, error)) {
         return false;
     }
@@ -53,11 +54,11 @@ bool store_turn_remove(struct store_writer *writer, int64_t stage, int64_t at, i
     return true;
 }
 
-bool store_turn_exists(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
-                       bool *found, struct error *error)
+bool store_recheck_exists(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                          bool *found, struct error *error)
 {
     struct query query;
-    if (!start(&query, writer, STATEMENT_TURN_EXISTS, exists_sql, stage, at, entity, error)) {
+    if (!start(&query, writer, STATEMENT_RECHECK_EXISTS, exists_sql, stage, at, entity, error)) {
         return false;
     }
     enum query_step step = query_row(&query, error);
@@ -68,12 +69,12 @@ bool store_turn_exists(struct store_writer *writer, int64_t stage, int64_t at, i
     return step != QUERY_FAILED;
 }
 
-bool store_turn_at(struct store_writer *writer, int64_t stage, int64_t skip, int64_t *at,
-                   struct error *error)
+bool store_recheck_at(struct store_writer *writer, int64_t stage, int64_t skip, int64_t *at,
+                      struct error *error)
 {
     struct query query;
     *at = INT64_MAX;
-    if (!query_start(&query, &writer->connection, STATEMENT_TURN_AT, at_sql, error)) {
+    if (!query_start(&query, &writer->connection, STATEMENT_RECHECK_AT, at_sql, error)) {
         return false;
     }
     query_integer(&query, stage);
@@ -86,12 +87,12 @@ bool store_turn_at(struct store_writer *writer, int64_t stage, int64_t skip, int
     return step != QUERY_FAILED;
 }
 
-bool store_turn_scan(struct store_writer *writer, int64_t stage, int64_t until, int64_t limit,
-                     bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
-                     struct error *error)
+bool store_recheck_scan(struct store_writer *writer, int64_t stage, int64_t until, int64_t limit,
+                        bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
+                        struct error *error)
 {
     struct query query;
-    if (!start(&query, writer, STATEMENT_TURN_SCAN, scan_sql, stage, until, limit, error)) {
+    if (!start(&query, writer, STATEMENT_RECHECK_SCAN, scan_sql, stage, until, limit, error)) {
         return false;
     }
     enum query_step step;
@@ -104,28 +105,30 @@ bool store_turn_scan(struct store_writer *writer, int64_t stage, int64_t until, 
     return step == QUERY_DONE;
 }
 
-bool store_flip_put(struct store_writer *writer, int64_t change, uint32_t export_id,
-                    struct span key, struct error *error)
+bool store_membership_put(struct store_writer *writer, int64_t change, uint32_t export_id,
+                          struct span key, struct error *error)
 {
     struct query query;
     if (!writer_ready(writer, error) ||
-        !query_start(&query, &writer->connection, STATEMENT_FLIP_PUT, flip_put_sql, error)) {
+        !query_start(&query, &writer->connection, STATEMENT_MEMBERSHIP_PUT, membership_put_sql,
+                     error)) {
         return false;
     }
     query_integer(&query, export_id);
     query_integer(&query, change);
     query_text(&query, key);
-    query_integer(&query, ++writer->now.state.last_flip);
+    query_integer(&query, ++writer->now.state.last_membership);
     writer->log_dirty = true;
     return query_run(&query, error);
 }
 
-static bool scan_flips(struct store_reader *reader, int which, uint32_t export_id, int64_t from,
-                       int64_t limit, store_each_flip each, void *argument, struct error *error)
+static bool scan_memberships(struct store_reader *reader, int which, uint32_t export_id,
+                             int64_t from, int64_t limit, store_each_membership each,
+                             void *argument, struct error *error)
 {
     struct query query;
-    if (!query_start(&query, &reader->connection, STATEMENT_FLIP_SCAN + which, flip_scan_sql[which],
-                     error)) {
+    if (!query_start(&query, &reader->connection, STATEMENT_MEMBERSHIP_SCAN + which,
+                     membership_scan_sql[which], error)) {
         return false;
     }
     query_integer(&query, export_id);
@@ -142,14 +145,16 @@ static bool scan_flips(struct store_reader *reader, int which, uint32_t export_i
     return step == QUERY_DONE;
 }
 
-bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
-                      store_each_flip each, void *argument, struct error *error)
+bool store_scan_memberships(struct store_reader *reader, uint32_t export_id, int64_t from,
+                            int64_t limit, store_each_membership each, void *argument,
+                            struct error *error)
 {
-    return scan_flips(reader, 0, export_id, from, limit, each, argument, error);
+    return scan_memberships(reader, 0, export_id, from, limit, each, argument, error);
 }
 
-bool store_scan_new_flips(struct store_reader *reader, uint32_t export_id, int64_t after,
-                          int64_t limit, store_each_flip each, void *argument, struct error *error)
+bool store_scan_new_memberships(struct store_reader *reader, uint32_t export_id, int64_t after,
+                                int64_t limit, store_each_membership each, void *argument,
+                                struct error *error)
 {
-    return scan_flips(reader, 1, export_id, after, limit, each, argument, error);
+    return scan_memberships(reader, 1, export_id, after, limit, each, argument, error);
 }

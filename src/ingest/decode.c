@@ -2,9 +2,9 @@
  * The decoder: a request's bytes to a submission. Pure, and strict: a member that is not known is
  * refused by name, because a misspelt "patchs" that is passed over would lose data in silence.
  *
- *   line      = mutation | batch                      (SOURCE_LINES; blank lines are skipped,
+ *   line      = mutation | batch                      (INGEST_LINES; blank lines are skipped,
  *                                                      and a byte order mark in front of a line)
- *   message   = batch with "id"                       (SOURCE_MESSAGE)
+ *   message   = batch with "id"                       (INGEST_MESSAGE)
  *   batch     = {"slot","index","mutations":[mutation…],"producer","batch","previous","mark"}
  *   mutation  = {"export","key","patch","append","unset","slot","index","op","if"}
  *
@@ -15,7 +15,7 @@
  * Those spans are why the document's text must never move: room for all of it is made at once.
  * Cutting long arrays is left to the merge, which sees what is already stored.
  */
-#include "source/decode.h"
+#include "ingest/decode.h"
 
 #include <assert.h>
 
@@ -27,7 +27,7 @@ enum {
     ENVELOPE_DEPTH = 4 /* message, "mutations", mutation, and one to spare */
 };
 
-struct submission *source_submission(size_t body_length)
+struct submission *ingest_submission(size_t body_length)
 {
     /* Canonical text grows where a wide integer gets quotes: two bytes in seventeen. */
     size_t room = body_length + body_length / 4 + 1024;
@@ -230,7 +230,7 @@ static bool decode_lines(struct decoder *decoder, struct span body)
     return true;
 }
 
-bool source_decode(const struct source_options *options, enum source_format format,
+bool ingest_decode(const struct ingest_options *options, enum ingest_format format,
                    struct span body, struct submission *submission, struct span *id,
                    struct error *error)
 {
@@ -238,7 +238,7 @@ bool source_decode(const struct source_options *options, enum source_format form
     const char *text = submission->doc.text.data;
     uint32_t root;
     *id = span_make(NULL, 0);
-    bool done = format == SOURCE_LINES ? decode_lines(&decoder, body)
+    bool done = format == INGEST_LINES ? decode_lines(&decoder, body)
                                        : parse(&decoder, span_without_bom(body), &root) &&
                                              decode_batch(&decoder, root, &message_members, id);
     assert(submission->doc.text.data == text);

@@ -1,11 +1,11 @@
 /* What the decoder's files share among themselves. Never included from outside. */
-#ifndef SOURCE_DECODE_H
-#define SOURCE_DECODE_H
+#ifndef INGEST_DECODE_H
+#define INGEST_DECODE_H
 
-#include "source/source.h"
+#include "ingest/ingest.h"
 
 struct decoder {
-    const struct source_options *options;
+    const struct ingest_options *options;
     struct submission *submission;
     const struct doc *doc;
     struct error *error;
