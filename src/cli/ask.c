@@ -77,6 +77,17 @@ void ask_close(struct ask *ask)
 
 /* ---- a request ---- */
 
+void ask_encode(struct buffer *out, struct span text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~";
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.data[i] && strchr(plain, text.data[i]))
+            buffer_add_char(out, text.data[i]);
+        else
+            buffer_printf(out, "%%%02X", (unsigned char)text.data[i]);
+    }
+}
+
 /* What the server says of an error is in the body. */
 static bool read_answer(const struct ask *ask, struct error *error)
 {

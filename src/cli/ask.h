@@ -32,5 +32,7 @@ bool ask_open(struct ask *ask, const struct access_options *access, const char *
 bool ask_server(struct ask *ask, const struct ask_request *request, struct span *body,
                 struct error *error);
 void ask_close(struct ask *ask);
+/* Append a part of a path or query, percent-encoded. */
+void ask_encode(struct buffer *out, struct span text);
 
 #endif

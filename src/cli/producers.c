@@ -141,17 +141,6 @@ static bool forget_in_file(const char *path, const char *name, struct error *err
 
 /* ---- by a server ---- */
 
-static void print_encoded(struct buffer *out, struct span text)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~";
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] && strchr(plain, text.data[i]))
-            buffer_add_char(out, text.data[i]);
-        else
-            buffer_printf(out, "%%%02X", (unsigned char)text.data[i]);
-    }
-}
-
 static void print_answered(const struct tree *it)
 {
     struct store_producer row = {.name = tree_string(tree_member(it, "name")),
@@ -175,7 +164,7 @@ static bool ask_one(struct ask *ask, const char *method, const char *name, struc
     struct buffer path;
     buffer_init(&path, PATH_BYTES);
     buffer_add_string(&path, "/v1/producers/");
-    print_encoded(&path, span_of(name));
+    ask_encode(&path, span_of(name));
     struct tree *answer = buffer_string(&path) ? ask_path(ask, method, &path, error) : NULL;
     if (answer && !method) {
         print_head(false);
@@ -198,7 +187,7 @@ static bool ask_page(struct ask *ask, struct buffer *path, bool *more, struct er
     if (*more) {
         buffer_clear(path);
         buffer_printf(path, "/v1/producers?limit=%d&after=", PAGE);
-        print_encoded(path, tree_string(tree_member(tree_element(list, count - 1), "name")));
+        ask_encode(path, tree_string(tree_member(tree_element(list, count - 1), "name")));
     }
     tree_free(answer);
     return answer != NULL;

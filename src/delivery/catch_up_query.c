@@ -95,7 +95,9 @@ static bool is_wanted_event(const struct catch_up_request *request,
 
 static bool is_full(const struct catch_up_page *page)
 {
-    return catch_up_frames_length(&page->frames) >= page->request.page_bytes || page->limit_hit;
+    const struct catch_up_request *request = &page->request;
+    return catch_up_frames_length(&page->frames) >= request->page_bytes || page->limit_hit ||
+           (request->as_list && page->frames.listed >= request->most);
 }
 
 /*
@@ -177,7 +179,10 @@ static bool read_log(struct catch_up_page *page, struct store_reader *reader,
     /* Of an export that is fed little the cursor may be older than the log, which lacks nothing. */
     int64_t floor = state->log.floor_change;
     int64_t from = request->from > floor ? request->from : floor;
-    int64_t newest = state->export.last_change, until = newest;
+    int64_t newest = state->export.last_change;
+    if (request->as_list && newest > request->last)
+        newest = request->last;
+    int64_t until = newest;
     page->reader = reader;
     page->export_id = state->export.id;
     if (until - from > request->scan_rows && !request->scope)

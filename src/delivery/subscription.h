@@ -263,6 +263,27 @@ bool resume_start(struct subscription *subscription, struct seq after, struct cu
 /* tape.c */
 /* Whether the view's events are told by position to who gets bodies. */
 bool tape_is_of(const struct view *view);
+/* "<epoch>:<position>": its parts, borrowed. False: it is no cursor. */
+struct tape_cursor {
+    struct span epoch;
+    int64_t position;
+};
+bool tape_cursor_read(const char *text, struct tape_cursor *cursor);
+/* Whether it is of this database, and of what these clients see of the view. */
+bool tape_cursor_fits(const struct hub *hub, const struct view *view, const struct row_scope *scope,
+                      const struct tape_cursor *cursor);
+/* A query of patches, which has one reference. NULL with the error. */
+struct view_query *tape_query_new(const struct hub *hub, const struct view *view, const char *text,
+                                  struct error *error);
+/* The events that there are: those behind `floor`, up to the newest of the export, which was fed.
+ * Read in a transaction of its own. */
+struct tape_reach {
+    int64_t floor, newest;
+    int64_t head; /* the newest change of all exports */
+    bool is_fed;
+};
+bool tape_reach_read(struct tape_reach *reach, const struct view *view, struct store_reader *reader,
+                     struct error *error);
 /* What the message asks for of it, read; false: it asks for what there is none of. */
 bool tape_open(struct subscription *subscription, const struct wire_subscribe *message,
                struct error *error);

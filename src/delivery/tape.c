@@ -11,7 +11,7 @@
 struct tape_task {
     struct read_task task;
     const struct view *view; /* one reference */
-    int64_t floor, head;     /* what is not behind the one is gone; the newest change */
+    struct tape_reach reach;
 };
 
 bool tape_is_of(const struct view *view)
@@ -32,56 +32,59 @@ static bool check(const struct wire_subscribe *message, struct error *error)
                                wrong, message->view);
 }
 
-/* "<epoch>:<position>"; where it cannot be, `wrong` says why. */
-static void read_cursor(struct tape_part *tape, const char *text)
+bool tape_cursor_read(const char *text, struct tape_cursor *cursor)
 {
     const char *colon = strrchr(text, ':');
-    int64_t position = 0;
+    cursor->position = 0;
     bool good = colon && colon > text && colon[1];
     for (const char *at = good ? colon + 1 : ""; *at; at++) {
         good = good && *at >= '0' && *at <= '9';
-        position = position > INT64_MAX / 10 - 1 ? INT64_MAX - 10 : position * 10 + (*at - '0');
+        cursor->position = cursor->position > INT64_MAX / 10 - 1
+                               ? INT64_MAX - 10
+                               : cursor->position * 10 + (*at - '0');
     }
-    tape->has_after = true;
-    tape->after = position;
-    if (!good)
-        tape->wrong = WIRE_REFUSED_CURSOR;
+    cursor->epoch = good ? span_make(text, (size_t)(colon - text)) : span_make(NULL, 0);
+    return good;
 }
 
-static void check_epoch(struct subscription *subscription, const char *text)
+bool tape_cursor_fits(const struct hub *hub, const struct view *view, const struct row_scope *scope,
+                      const struct tape_cursor *cursor)
+{
+    struct cursor_origin origin;
+    char epoch[VIEW_EPOCH];
+    if (cursor->epoch.length >= sizeof epoch)
+        return false;
+    memcpy(epoch, cursor->epoch.data, cursor->epoch.length);
+    epoch[cursor->epoch.length] = '\0';
+    return view_epoch_fits(hub, view, scope, epoch, &origin) &&
+           (origin.parted < 0 || cursor->position <= origin.parted);
+}
+
+static void take_cursor(struct subscription *subscription, const char *text)
 {
     const struct topic *topic = subscription->topic;
     struct tape_part *tape = &subscription->tape;
-    struct cursor_origin origin;
-    char epoch[VIEW_EPOCH];
-    size_t length = (size_t)(strrchr(text, ':') - text);
-    bool fits = length < sizeof epoch;
-    if (fits) {
-        memcpy(epoch, text, length);
-        epoch[length] = '\0';
-        fits = view_epoch_fits(topic->hub, topic->view, topic->scope, epoch, &origin) &&
-               (origin.parted < 0 || tape->after <= origin.parted);
-    }
-    if (!fits)
+    struct tape_cursor cursor;
+    tape->has_after = true;
+    if (!tape_cursor_read(text, &cursor))
+        tape->wrong = WIRE_REFUSED_CURSOR;
+    else if (!tape_cursor_fits(topic->hub, topic->view, topic->scope, &cursor))
         tape->wrong = WIRE_REFUSED_EPOCH;
+    tape->after = cursor.position;
 }
 
-/* It is asked of the patches. */
-static bool read_query(struct subscription *subscription, const struct wire_subscribe *message,
-                       struct error *error)
+struct view_query *tape_query_new(const struct hub *hub, const struct view *view, const char *text,
+                                  struct error *error)
 {
-    const struct topic *topic = subscription->topic;
-    struct view_query *query =
-        view_query_new(topic->view, span_of(message->query), &topic->hub->options.query, error);
-    subscription->tape.query = query;
-    if (!query)
-        return false;
-    if (view_query_sorts(query) || view_query_is_timed(query))
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "'%s' is not for view '%.128s': its events have the order and the time "
-                         "in which they came",
-                         view_query_sorts(query) ? "sort" : "now", message->view);
-    return true;
+    struct view_query *query = view_query_new(view, span_of(text), &hub->options.query, error);
+    if (!query || (!view_query_sorts(query) && !view_query_is_timed(query)))
+        return query;
+    error_set(error, ERROR_INVALID_PARAMETER,
+              "'%s' is not for view '%.128s': its events have the order and the time in which they "
+              "came",
+              view_query_sorts(query) ? "sort" : "now", view->id);
+    view_query_unref(query);
+    return NULL;
 }
 
 bool tape_open(struct subscription *subscription, const struct wire_subscribe *message,
@@ -95,27 +98,35 @@ bool tape_open(struct subscription *subscription, const struct wire_subscribe *m
     view_epoch(topic->hub, topic->view, topic->scope, tape->epoch);
     tape->window.epoch = span_of(tape->epoch);
     if (message->after)
-        read_cursor(tape, message->after);
-    if (message->after && !tape->wrong)
-        check_epoch(subscription, message->after);
-    return !message->query || read_query(subscription, message, error);
+        take_cursor(subscription, message->after);
+    if (message->query)
+        tape->query = tape_query_new(topic->hub, topic->view, message->query, error);
+    return !message->query || tape->query;
 }
 
 /* ---- where it may begin ---- */
 
+bool tape_reach_read(struct tape_reach *reach, const struct view *view, struct store_reader *reader,
+                     struct error *error)
+{
+    struct view_state state;
+    if (!store_read_begin(reader, error))
+        return false;
+    bool done = view_state_read(&state, view, reader, error);
+    store_read_end(reader);
+    if (done)
+        *reach = (struct tape_reach){.is_fed = state.found,
+                                     .newest = state.found ? state.export.last_change : 0,
+                                     .head = state.log.last_change,
+                                     .floor = state.found ? state.export.floor_change
+                                                          : state.log.last_change};
+    return done;
+}
+
 static bool run(struct read_task *task, struct store_reader *reader)
 {
     struct tape_task *it = (struct tape_task *)task;
-    struct view_state state;
-    if (!store_read_begin(reader, &task->error))
-        return false;
-    bool done = view_state_read(&state, it->view, reader, &task->error);
-    store_read_end(reader);
-    if (done) {
-        it->head = state.log.last_change;
-        it->floor = state.found ? state.export.floor_change : it->head;
-    }
-    return done;
+    return tape_reach_read(&it->reach, it->view, reader, &task->error);
 }
 
 static void dropped(struct read_task *task)
@@ -158,7 +169,7 @@ void tape_tell_refusal(struct subscription *subscription)
     subscriber_problem(subscription->subscriber, &problem);
 }
 
-static struct reader_step begin(struct subscription *subscription, const struct tape_task *it)
+static struct reader_step begin(struct subscription *subscription, const struct tape_reach *it)
 {
     struct tape_part *tape = &subscription->tape;
     struct reader_step step = {.then = STEP_REFUSED, .read_ended = true};
@@ -186,7 +197,7 @@ static struct reader_step pull(struct subscription *subscription)
     struct read_task *task = read_task_take(subscription);
     if (!task)
         return (struct reader_step){.then = STEP_WAIT};
-    struct reader_step step = task->done ? begin(subscription, (struct tape_task *)task)
+    struct reader_step step = task->done ? begin(subscription, &((struct tape_task *)task)->reach)
                                          : reader_failed(subscription, &task->error);
     dropped(task);
     return step;

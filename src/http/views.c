@@ -5,11 +5,11 @@
 #include "http/facts.h"
 #include "http/live.h"
 #include "http/query.h"
+#include "http/reading.h"
 #include "http/wait.h"
 #include "window/window.h"
 #include "wire/event_stream.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 
 enum { ARGUMENT_BYTES = 8 * 1024, LIST_BYTES = 16 * 1024 * 1024 };
@@ -181,13 +181,8 @@ static bool is_cursor(struct span argument)
     return starts_with(argument, "after=") || starts_with(argument, "epoch=");
 }
 
-static bool is_wait(struct span argument)
-{
-    return starts_with(argument, "wait=");
-}
-
 static bool read_argument(struct http_query *query, struct span argument, bool has_cursor,
-                          struct error *error)
+                          bool apart, struct error *error)
 {
     struct span token;
     if (argument.length >= ARGUMENT_BYTES)
@@ -195,6 +190,8 @@ static bool read_argument(struct http_query *query, struct span argument, bool h
                          "a parameter of the query has %zu bytes with its name; at most %d are "
                          "allowed",
                          argument.length, ARGUMENT_BYTES - 1);
+    if (http_reading_has(argument))
+        return apart || http_reading_refuse(argument, error);
     return access_is_token(argument, &token) || (has_cursor && is_cursor(argument)) ||
            http_query_add(query, argument, error);
 }
@@ -217,7 +214,7 @@ static bool add_last_id(struct http_query *query, struct span id, struct error *
 }
 
 bool http_views_read_query(const struct net_connection *connection, struct span view,
-                           struct span last_id, bool waits, struct wire_message *message,
+                           struct span last_id, bool apart, struct wire_message *message,
                            struct error *error)
 {
     char room[HTTP_TARGET_LIMIT];
@@ -227,14 +224,15 @@ bool http_views_read_query(const struct net_connection *connection, struct span 
     http_query_init(&read, view);
     bool good = !last_id.data || add_last_id(&read, last_id, error);
     while (good && (argument = http_next_argument(query, &at, room)).data)
-        good = (waits && is_wait(argument)) || read_argument(&read, argument, last_id.data, error);
+        good = read_argument(&read, argument, last_id.data, apart, error);
     good = good && http_query_end(&read, message, error);
     http_query_fini(&read);
     return good;
 }
 
+/* `until`: as in struct hub_read. */
 static bool start_read(struct http *http, struct http_request *request,
-                       const struct wire_message *message, struct error *error)
+                       const struct wire_message *message, const char *until, struct error *error)
 {
     const struct net_connection *connection = request->connection;
     char known[1024];
@@ -246,6 +244,7 @@ static bool start_read(struct http *http, struct http_request *request,
                             .max_rows = max_rows,
                             .identity = request->principal.identity,
                             .owner = request->owner,
+                            .until = until,
                             .gzip = takes_gzip(connection),
                             .known = has_known ? known : NULL,
                             .is_wanted = is_wanted,
@@ -253,40 +252,14 @@ static bool start_read(struct http *http, struct http_request *request,
                             .argument = request};
     if (!http_request_begin_read(request))
         return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
-    if (hub_read_view(http->frontend->hub, &read, error))
+    if (message->subscribe.by_position ? hub_read_history(http->frontend->hub, &read, error)
+                                       : hub_read_view(http->frontend->hub, &read, error))
         return true;
     http_request_end_read(request);
     return false;
 }
 
 /* ---- requests ---- */
-
-/* Seconds for which the answer may wait for a change; 0: it may not. */
-static bool read_wait(const struct net_connection *connection, int *seconds, struct error *error)
-{
-    char room[HTTP_TARGET_LIMIT];
-    struct span query = net_request(connection)->query, argument;
-    size_t at = 0, name = strlen("wait=");
-    bool is_given = false;
-    *seconds = 0;
-    while ((argument = http_next_argument(query, &at, room)).data) {
-        if (!is_wait(argument))
-            continue;
-        if (is_given)
-            return error_set(error, ERROR_INVALID_PARAMETER, "'wait' is given twice");
-        is_given = true;
-        for (size_t i = name; i < argument.length && *seconds <= HTTP_WAIT_SECONDS; i++)
-            *seconds = isdigit((unsigned char)argument.data[i])
-                           ? *seconds * 10 + (argument.data[i] - '0')
-                           : HTTP_WAIT_SECONDS + 1;
-        if (argument.length == name || *seconds > HTTP_WAIT_SECONDS)
-            return error_set(error, ERROR_INVALID_PARAMETER,
-                             "'wait' is '%.*s'; give seconds, from 0 to %d",
-                             argument.length - name < 64 ? (int)(argument.length - name) : 64,
-                             argument.data + name, HTTP_WAIT_SECONDS);
-    }
-    return true;
-}
 
 static struct http_request *begin(struct http *http, struct net_connection *connection,
                                   struct principal *principal, struct error *error)
@@ -303,7 +276,7 @@ static void read_again(struct http_request *request)
     /* Its token may have run out, or been revoked, while it waited. */
     if (!access_still_holds(request->http->frontend->access, &request->principal, PERMISSION_READ,
                             &error) ||
-        !start_read(request->http, request, http_wait_message(request), &error))
+        !start_read(request->http, request, http_wait_message(request), NULL, &error))
         http_request_respond_error(request, &error);
 }
 
@@ -320,10 +293,10 @@ static void answer_view(struct http *http, struct net_connection *connection, st
 {
     struct wire_message message;
     struct principal principal;
+    struct http_reading reading;
     struct error error;
-    int wait;
-    if (!read_wait(connection, &wait, &error) ||
-        !enter(http, connection, wait, &principal, &error)) {
+    if (!http_reading_read(&reading, net_request(connection)->query, &error) ||
+        !enter(http, connection, reading.wait, &principal, &error)) {
         http_respond_error(connection, &error, NULL);
         return;
     }
@@ -333,11 +306,14 @@ static void answer_view(struct http *http, struct net_connection *connection, st
         http_respond_error(connection, &error, NULL);
         return;
     }
+    message.subscribe.by_position = reading.events;
     struct http_request *request = begin(http, connection, &principal, &error);
-    bool started = request && start_read(http, request, &message, &error);
+    bool started = request && start_read(http, request, &message,
+                                         reading.until[0] ? reading.until : NULL, &error);
     if (request)
         http_request_await(request);
-    if (!started || !wait || !http_wait_begin(request, &message, (uint64_t)wait * 1000, read_again))
+    if (!started || !reading.wait ||
+        !http_wait_begin(request, &message, (uint64_t)reading.wait * 1000, read_again))
         wire_message_fini(&message);
     if (request && !started)
         http_request_respond_error(request, &error);

@@ -3,6 +3,9 @@
 #include "delivery/hub.h"
 #include "http/http_internal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 struct http_wait {
     struct http_request *request;
     struct link in_http; /* while it watches */
@@ -10,7 +13,8 @@ struct http_wait {
     uint64_t until_ms; /* loop time */
     void (*again)(struct http_request *request);
     struct subscriber *subscriber; /* NULL: the view is being read */
-    size_t told;                   /* messages that it was sent */
+    size_t told;                   /* messages that it was sent, */
+    size_t needed;                 /* ... and how many tell of a change */
     uv_timer_t timer;
 };
 
@@ -75,20 +79,31 @@ static void on_wake(void *argument)
     net_want_write(wait->request->connection);
 }
 
+/* Behind what was answered. Of an append view's history it is the view's tape, which also says
+ * where the past ends. */
 static bool subscribe(struct http_wait *wait, const struct hub_answer *answer)
 {
     struct http_request *request = wait->request;
     struct wire_message from = wait->message; /* borrows all but its cursor */
-    char seq[sizeof answer->seq], epoch[sizeof answer->epoch];
+    char after[sizeof answer->epoch + 32], epoch[sizeof answer->epoch];
+    bool by_position = from.subscribe.by_position;
     struct error error;
-    memcpy(seq, answer->seq, sizeof seq);
     memcpy(epoch, answer->epoch, sizeof epoch);
-    from.subscribe.after = seq;
+    if (by_position) {
+        snprintf(after, sizeof after, "%s:%" PRId64, epoch, answer->position);
+        from.subscribe.take = -1;
+    } else {
+        memcpy(after, answer->seq, sizeof answer->seq);
+    }
+    from.subscribe.after = after;
     from.subscribe.epoch = epoch;
     from.subscribe.with_snapshot = false;
+    wait->needed = by_position ? 3 : 2;
     wait->subscriber = subscriber_new(request->http->frontend->hub, on_wake, wait);
     if (!wait->subscriber)
         return false;
+    if (by_position)
+        subscriber_write_bodies(wait->subscriber);
     subscriber_set_owner(wait->subscriber, request->owner);
     return subscriber_set_identity(wait->subscriber, request->principal.identity) &&
            subscriber_take(wait->subscriber, &from, &error);
@@ -112,15 +127,15 @@ bool http_wait_watch(struct http_request *request, const struct hub_answer *answ
     return true;
 }
 
-/* The first message only says that it is subscribed. */
+/* The first messages only say that it is subscribed, and where it begins. */
 void http_wait_look(struct http_request *request)
 {
     struct http_wait *wait = request->wait;
     struct span bytes;
     INVARIANT(http_wait_watches(request));
-    while (wait->told < 2 && (bytes = subscriber_pull(wait->subscriber)).length)
+    while (wait->told < wait->needed && (bytes = subscriber_pull(wait->subscriber)).length)
         wait->told += wire_measure(bytes).messages;
-    if (wait->told < 2 && !subscriber_broken(wait->subscriber))
+    if (wait->told < wait->needed && !subscriber_broken(wait->subscriber))
         return;
     end_watch(wait);
     wait->again(request);

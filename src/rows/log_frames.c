@@ -40,21 +40,26 @@ void catch_up_frames_fini(struct catch_up_frames *frames)
     catch_up_told_fini(frames);
 }
 
-/* `change`: the one that made `data` what it is. */
-static bool put_frame(struct catch_up_frames *frames, enum row_operation operation, struct span key,
-                      struct span data, struct span append, struct span seq, int64_t change)
+/* An event as its reader sees it. */
+static bool put_frame(struct catch_up_frames *frames, enum row_operation operation,
+                      const struct store_change *change, struct span data, struct span append,
+                      struct span seq)
 {
+    struct buffer *out = &frames->frames.out;
     struct wire_change frame = {.encoding = frames->request->encoding,
-                                .change = change,
+                                .change = change->id,
                                 .on_tape = frames->request->style == CATCH_UP_EVENTS,
                                 .mode = frames->request->mode,
                                 .view = span_of(frames->request->view->id),
                                 .operation = operation,
-                                .key = key,
+                                .key = change->key,
                                 .data = data,
                                 .append = append,
                                 .seq = seq};
-    return wire_change(&frames->frames.out, &frame) || lacks_memory(frames);
+    bool as_list = frames->request->as_list;
+    frames->listed += as_list;
+    return (as_list ? wire_event(out, &frame, change->at) : wire_change(out, &frame)) ||
+           lacks_memory(frames);
 }
 
 /* ---- rows ---- */
@@ -185,8 +190,8 @@ bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change
 {
     char text[SEQ_SIZE];
     struct span none = span_make(NULL, 0);
-    return put_frame(frames, row_is_gone(change->operation) ? ROW_DELETE : ROW_REMOVE, change->key,
-                     none, none, event_cursor(frames, change, text), change->id);
+    return put_frame(frames, row_is_gone(change->operation) ? ROW_DELETE : ROW_REMOVE, change, none,
+                     none, event_cursor(frames, change, text));
 }
 
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,
@@ -206,8 +211,8 @@ bool catch_up_put_event(struct catch_up_frames *frames, const struct store_chang
     bool done = print_event(frames, change, entity, &data, &append) &&
                 frame_show(request->view, buffer_span(&data), &frames->shown, &shown) &&
                 frame_show_append(request->view, append, &paths, &shown_append) &&
-                put_frame(frames, upsert ? ROW_UPSERT : ROW_PATCH, change->key, shown,
-                          upsert ? none : shown_append, seq, change->id);
+                put_frame(frames, upsert ? ROW_UPSERT : ROW_PATCH, change, shown,
+                          upsert ? none : shown_append, seq);
     buffer_fini(&data);
     buffer_fini(&paths);
     return done || (frames->error->code == ERROR_NONE && lacks_memory(frames));

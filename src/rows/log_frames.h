@@ -49,6 +49,9 @@ struct catch_up_request {
     bool resuming;
     enum catch_up_part part;
     const struct view_query *query; /* of EVENTS: of their patches; NULL: all */
+    bool as_list;                   /* EVENTS are elements of a JSON list instead of frames, */
+    int64_t most;                   /* ... at most so many, */
+    int64_t last;                   /* ... up to this change */
     bool partial;                   /* the client may lack rows of its cursor's state */
     int64_t resume_target, resume_limit, ambiguous_until, true_from;
     bool only_greater;
@@ -66,6 +69,7 @@ struct catch_up_frames {
     struct snapshot_drafts rows; /* ... of RESUME: rows and deletes go into one of them */
     struct buffer shown, paths;
     int64_t put;       /* entities and events; not deletes of entities */
+    int64_t listed;    /* all that is in a list */
     int64_t head;      /* the newest change as the page's transaction sees it */
     int64_t true_from; /* as in struct subscription */
     struct doc doc;

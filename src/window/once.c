@@ -9,15 +9,14 @@
  */
 #include "rows/resume_query.h"
 #include "rows/row_json.h"
+#include "window/answer.h"
 #include "window/reading.h"
-#include "window/window.h"
 
 #include <stdio.h>
 
 enum {
     BRIEF_LOOK = 2000,        /* the same, before others' turns: most filters need no more */
     BRIEF_BYTES = 256 * 1024, /* of JSON, before others' turns; then it begins anew */
-    ANSWER_BYTES = 16 << 20,  /* of JSON, before it is compressed; a single row may be longer */
     FIRST_LOOK = 20000,       /* rows that a filter looks at in one transaction */
     REFILLS = 3,              /* how often a view may change too much to be filtered in steps */
     ONCE_TAKE = 100           /* rows, where nothing says how many */
@@ -50,16 +49,6 @@ static void make_tag(struct window_once *once, const struct view_state *state)
     snprintf(epoch, VIEW_EPOCH, "%s", view_epoch(once->hub, spec->view, spec->scope, room));
     snprintf(once->answer.tag, sizeof once->answer.tag, "%s-%s-%016llx", epoch, seq,
              (unsigned long long)window_tag(&once->window, after, state));
-}
-
-/* `known` is a list as If-None-Match has it. No tag can be a part of another with its quotes. */
-static bool has_already(const struct window_once *once)
-{
-    char quoted[HUB_TAG_SIZE + 2];
-    if (!once->known)
-        return false;
-    snprintf(quoted, sizeof quoted, "\"%s\"", once->answer.tag);
-    return strcmp(once->known, "*") == 0 || strstr(once->known, quoted) != NULL;
 }
 
 /* ---- on a reader: the rows ---- */
@@ -181,7 +170,7 @@ static void read_window(struct window_once *once, struct store_reader *reader)
         return;
     bool timed = window_is_timed(window);
     make_tag(once, &state);
-    once->answer.unchanged = !timed && has_already(once);
+    once->answer.unchanged = !timed && answer_is_known(&once->answer, once->known);
     if (once->answer.unchanged)
         return;
     window_reading_init(&reading);
@@ -189,7 +178,7 @@ static void read_window(struct window_once *once, struct store_reader *reader)
         explain_failure(once, &result);
     if (timed && !once->again) {
         make_tag(once, &state);
-        once->answer.unchanged = has_already(once);
+        once->answer.unchanged = answer_is_known(&once->answer, once->known);
     }
     window_reading_fini(&reading);
 }
@@ -236,8 +225,7 @@ static bool find_cursor(struct window_once *once, struct store_reader *reader)
 
 static void end_body(struct window_once *once)
 {
-    struct buffer *out = &once->rows.rows.json, *body = &once->answer.body;
-    struct wire_gzip *gzip = NULL;
+    struct buffer *out = &once->rows.rows.json;
     int64_t take, skip;
     once->answer.silent = once->resumed && !once->rows.rows.rows && !once->rows.removed.length;
     buffer_add_char(out, ']');
@@ -250,26 +238,7 @@ static void end_body(struct window_once *once)
         buffer_add_char(out, ']');
     }
     buffer_add_string(out, "}\n");
-    bool small = out->length < WIRE_GZIP_MINIMUM;
-    once->answer.gzip = once->options.gzip && !small && (gzip = wire_gzip_new()) != NULL &&
-                        wire_gzip_member(gzip, buffer_span(out), body);
-    wire_gzip_free(gzip);
-    if (!once->answer.gzip) {
-        buffer_fini(body);
-        *body = *out;
-        buffer_init(out, 1);
-    }
-    if (body->failed)
-        error_set(&once->answer.error, ERROR_MEMORY, "out of memory while showing a view");
-}
-
-static void check_rows(struct window_once *once)
-{
-    int64_t rows = once->rows.rows.rows;
-    if (once->options.rows_limited && rows > once->options.max_rows)
-        error_set(&once->answer.error, ERROR_SNAPSHOT_LIMIT,
-                  "the answer would have %lld rows, and may have %lld; ask for fewer (take)",
-                  (long long)rows, (long long)once->options.max_rows);
+    answer_set_body(&once->answer, &once->options, out);
 }
 
 static bool is_fine(const struct window_once *once)
@@ -295,9 +264,7 @@ static void run(struct read_job *read, struct store_reader *reader)
     read_window(once, reader);
     store_read_end(reader);
     bool shown = is_fine(once) && !once->again && !once->answer.unchanged;
-    if (shown)
-        check_rows(once);
-    if (shown && is_fine(once))
+    if (shown && answer_may_have(&once->answer, &once->options, (int64_t)once->rows.rows.rows))
         end_body(once);
 }
 
@@ -327,11 +294,7 @@ static void deliver(struct engine_event *event)
     if (is_fine(once) && once->again && once->options.is_wanted(once->options.argument) &&
         go_on(once))
         return;
-    if (error_http_status(once->answer.error.code) == 500)
-        log_error("hub", "read-failed", log_text("for", "http"),
-                  log_text("view", once->window.spec.view->id),
-                  log_text("error", once->answer.error.message));
-    once->options.done(once->options.argument, &once->answer);
+    answer_give(&once->answer, &once->options, once->window.spec.view);
     once_free(once);
 }
 

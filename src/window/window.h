@@ -22,7 +22,8 @@ struct hub_answer {
     char tag[HUB_TAG_SIZE]; /* names the state of what was asked for; without quotes */
     bool unchanged;         /* the asker knows it: there is no body */
     bool silent;            /* behind the asker's cursor there is nothing */
-    char seq[SEQ_SIZE];     /* the cursor of the state that was read, */
+    int64_t position;       /* of events: up to where the log was read */
+    char seq[SEQ_SIZE];     /* of rows: the cursor of the state that was read, */
     char epoch[VIEW_EPOCH]; /* ... and its epoch */
     bool gzip;              /* the body is compressed */
     struct buffer body;
@@ -35,6 +36,7 @@ struct hub_read {
     uint64_t owner;                       /* of the readers' time; see struct read_job */
     bool rows_limited;                    /* more than max_rows are ERROR_SNAPSHOT_LIMIT */
     int64_t max_rows;
+    const char *until;                 /* of events: a cursor, the last that counts; NULL: none */
     bool gzip;                         /* compress, where it pays */
     const char *known;                 /* If-None-Match: tags in quotes, or "*"; NULL: none */
     bool (*is_wanted)(void *argument); /* still; else it may end early */
@@ -44,6 +46,10 @@ struct hub_read {
 
 /* Have it read; `done` is called later, once. False with what is wrong: then it is not. */
 bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *error);
+
+/* The same for the events of an append view: its history, behind `wanted->after` and up to `until`,
+ * both as cursors of its tape, which begins with the earliest event that the log has. */
+bool hub_read_history(struct hub *hub, const struct hub_read *read, struct error *error);
 
 /* ---- all rows of a view, page by page, for the owner of the store ---- */
 

@@ -96,6 +96,27 @@ bool wire_change(struct buffer *out, const struct wire_change *change)
                        change->encoding ? frame_of_part(FRAME_BINARY, WIRE_LIVE) : FRAME_BINARY);
 }
 
+bool wire_event(struct buffer *json, const struct wire_change *change, int64_t at)
+{
+    buffer_printf(json, "%s{\"offset\":%lld,\"time\":%lld", json->length ? ",\n" : "",
+                  (long long)change->change, (long long)at);
+    put_string(json, change_operations[change->operation]);
+    doc_escape(json, change->key);
+    put_string(json, ",\"data\":");
+    put_span(json, change->data.data ? change->data : span_of("null"));
+    if (change->append.data) {
+        put_string(json, ",\"append\":");
+        put_span(json, change->append);
+    }
+    if (change->seq.data) {
+        put_string(json, ",\"seq\":\"");
+        put_span(json, change->seq);
+        put_string(json, "\"");
+    }
+    put_string(json, "}");
+    return !json->failed;
+}
+
 /* Take `text` from the start of `rest`. */
 static bool take_text(struct span *rest, const char *text)
 {

@@ -155,6 +155,9 @@ struct wire_change {
     struct span append; /* canonical JSON array of paths; absent for none */
     struct span seq;    /* printed; absent: left out */
 };
+/* The same as an element of a list of events: an object with its position in the log and the time
+ * of its commit, unix milliseconds. `json` has those before it. */
+bool wire_event(struct buffer *json, const struct wire_change *change, int64_t at);
 /* One live frame. */
 bool wire_change(struct buffer *out, const struct wire_change *change);
 /* The operation of a live frame's payload, and its view and key as the quoted JSON texts that

@@ -11,7 +11,7 @@ import test from 'node:test';
 import { clientFor } from './lib/client.js';
 import { Endpoint } from './lib/endpoint.js';
 import { post, tryPost } from './lib/feed.js';
-import { Server, check, scratch, sql } from './lib/server.js';
+import { Server, check, eventually, scratch, sql } from './lib/server.js';
 import { fillDisk, smallDisk } from './lib/small_disk.js';
 import { bearer, newKey, tokenOf } from './lib/token.js';
 
@@ -44,15 +44,6 @@ const spooled = async (server) => (await sql(server.db, 'SELECT count(*) AS n FR
 async function metric(server, name) {
   const { text } = await server.get('/metrics');
   return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)[1]);
-}
-
-/** Wait for a fact that no event tells of. */
-async function eventually(test, what) {
-  for (let i = 0; i < 1200; i++) {
-    if (await test()) return;
-    await new Promise((done) => setTimeout(done, 50));
-  }
-  assert.fail(`never: ${typeof what === 'function' ? what() : what}`);
 }
 
 /** Everything that was asked before has been answered. */

@@ -1,5 +1,6 @@
 // Starts the real binary and knows its life: ready line, kill -9, a clean stop, a restart.
 
+import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -29,6 +30,15 @@ const alive = new Set();
 process.on('exit', () => {
   for (const child of alive) child.kill('SIGKILL');
 });
+
+/** Wait for a fact that no event tells of. */
+export async function eventually(test, what) {
+  for (let i = 0; i < 1200; i++) {
+    if (await test()) return;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  assert.fail(`never: ${typeof what === 'function' ? what() : what}`);
+}
 
 /** A new folder that is removed when the test `t` ends. */
 export function scratch(t) {

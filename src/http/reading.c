@@ -1,0 +1,98 @@
+#include "http/reading.h"
+
+#include "http/wait.h"
+#include "net/net.h"
+#include "json/json.h"
+
+#include <ctype.h>
+
+enum { SHOWN = 64 /* bytes of a value that an error repeats */ };
+
+static bool read_wait(struct http_reading *reading, struct span value, struct error *error)
+{
+    for (size_t i = 0; i < value.length && reading->wait <= HTTP_WAIT_SECONDS; i++)
+        reading->wait = isdigit((unsigned char)value.data[i])
+                            ? reading->wait * 10 + (value.data[i] - '0')
+                            : HTTP_WAIT_SECONDS + 1;
+    return (value.length && reading->wait <= HTTP_WAIT_SECONDS) ||
+           error_set(error, ERROR_INVALID_PARAMETER, "'wait' is '%.*s'; give seconds, from 0 to %d",
+                     value.length < SHOWN ? (int)value.length : SHOWN, value.data,
+                     HTTP_WAIT_SECONDS);
+}
+
+static bool read_events(struct http_reading *reading, struct span value, struct error *error)
+{
+    reading->events = span_equal(value, span_of("1"));
+    return reading->events || span_equal(value, span_of("0")) ||
+           error_set(error, ERROR_INVALID_PARAMETER,
+                     "'events' is '%.*s'; give 1 for the history of an append view, or 0",
+                     value.length < SHOWN ? (int)value.length : SHOWN, value.data);
+}
+
+static bool read_until(struct http_reading *reading, struct span value, struct error *error)
+{
+    if (!value.length || value.length >= sizeof reading->until ||
+        memchr(value.data, '\0', value.length) || !doc_valid_utf8(value))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'until' is no cursor of events; send the 'cursor' of an answer");
+    memcpy(reading->until, value.data, value.length);
+    return true;
+}
+
+static const struct {
+    const char *name; /* with its sign */
+    bool (*read)(struct http_reading *reading, struct span value, struct error *error);
+} parameters[] = {{"wait=", read_wait}, {"events=", read_events}, {"until=", read_until}};
+enum { PARAMETERS = sizeof parameters / sizeof *parameters };
+
+/* Which of these it is; PARAMETERS: none. */
+static size_t find(struct span argument)
+{
+    size_t i = 0;
+    for (; i < PARAMETERS; i++) {
+        size_t length = strlen(parameters[i].name);
+        if (argument.length >= length && memcmp(argument.data, parameters[i].name, length) == 0)
+            break;
+    }
+    return i;
+}
+
+bool http_reading_has(struct span argument)
+{
+    return find(argument) < PARAMETERS;
+}
+
+/* A stream waits in any case. */
+bool http_reading_refuse(struct span argument, struct error *error)
+{
+    const char *name = parameters[find(argument)].name;
+    return error_set(error, ERROR_INVALID_PARAMETER,
+                     "'%.*s' is not for a live stream, which tells what changes as it changes, of "
+                     "an append view its events; leave it out",
+                     (int)strlen(name) - 1, name);
+}
+
+bool http_reading_read(struct http_reading *reading, struct span query, struct error *error)
+{
+    char room[HTTP_TARGET_LIMIT];
+    bool seen[PARAMETERS] = {false};
+    struct span argument;
+    size_t at = 0;
+    *reading = (struct http_reading){.wait = 0};
+    while ((argument = http_next_argument(query, &at, room)).data) {
+        size_t i = find(argument);
+        if (i == PARAMETERS)
+            continue;
+        size_t name = strlen(parameters[i].name);
+        if (seen[i])
+            return error_set(error, ERROR_INVALID_PARAMETER, "'%.*s' is given twice", (int)name - 1,
+                             parameters[i].name);
+        seen[i] = true;
+        if (!parameters[i].read(reading, span_make(argument.data + name, argument.length - name),
+                                error))
+            return false;
+    }
+    return !reading->until[0] || (reading->events && !reading->wait) ||
+           error_set(error, ERROR_INVALID_PARAMETER,
+                     "'until' is for events=1, and not together with 'wait'");
+}

@@ -1,0 +1,21 @@
+/* The parameters that say how a view is read, beside those that say what of it is read
+ * (http/query.h): wait, events, until. Pure. */
+#ifndef HTTP_READING_H
+#define HTTP_READING_H
+
+#include "base/base.h"
+
+struct http_reading {
+    int wait;        /* seconds for which the answer may wait for a change; 0: it may not */
+    bool events;     /* the history of an append view, instead of rows */
+    char until[128]; /* a cursor of that, the last that counts; "": none */
+};
+
+/* Whether an argument, "name=value", is one of these. */
+bool http_reading_has(struct span argument);
+/* It is, of a live stream, which has none of them: always false. */
+bool http_reading_refuse(struct span argument, struct error *error);
+/* Take all of a query. ERROR_INVALID_PARAMETER names the fault. */
+bool http_reading_read(struct http_reading *reading, struct span query, struct error *error);
+
+#endif

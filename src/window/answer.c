@@ -1,0 +1,46 @@
+#include "window/answer.h"
+
+#include <stdio.h>
+
+/* `known` is a list as If-None-Match has it. No tag can be a part of another with its quotes. */
+bool answer_is_known(const struct hub_answer *answer, const char *known)
+{
+    char quoted[HUB_TAG_SIZE + 2];
+    if (!known)
+        return false;
+    snprintf(quoted, sizeof quoted, "\"%s\"", answer->tag);
+    return strcmp(known, "*") == 0 || strstr(known, quoted) != NULL;
+}
+
+bool answer_may_have(struct hub_answer *answer, const struct hub_read *read, int64_t rows)
+{
+    return !read->rows_limited || rows <= read->max_rows ||
+           error_set(&answer->error, ERROR_SNAPSHOT_LIMIT,
+                     "the answer would have %lld rows, and may have %lld; ask for fewer (take)",
+                     (long long)rows, (long long)read->max_rows);
+}
+
+void answer_set_body(struct hub_answer *answer, const struct hub_read *read, struct buffer *json)
+{
+    struct wire_gzip *gzip = NULL;
+    bool small = json->length < WIRE_GZIP_MINIMUM;
+    answer->gzip = read->gzip && !small && (gzip = wire_gzip_new()) != NULL &&
+                   wire_gzip_member(gzip, buffer_span(json), &answer->body);
+    wire_gzip_free(gzip);
+    if (!answer->gzip) {
+        buffer_fini(&answer->body);
+        answer->body = *json;
+        buffer_init(json, 1);
+    }
+    if (answer->body.failed)
+        error_set(&answer->error, ERROR_MEMORY, "out of memory while showing a view");
+}
+
+void answer_give(struct hub_answer *answer, const struct hub_read *read, const struct view *view)
+{
+    if (error_http_status(answer->error.code) == 500)
+        log_error("hub", "read-failed", log_text("for", "http"), log_text("view", view->id),
+                  log_text("error", answer->error.message));
+    read->done(read->argument, answer);
+    buffer_fini(&answer->body);
+}

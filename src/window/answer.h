@@ -1,0 +1,19 @@
+/* What the readings of a view for one answer have in common: its tag, its body, its end. */
+#ifndef WINDOW_ANSWER_H
+#define WINDOW_ANSWER_H
+
+#include "window/window.h"
+
+enum { ANSWER_BYTES = 16 << 20 /* of JSON, before it is compressed; a single row may be longer */ };
+
+/* Whether the tag is among those of If-None-Match (NULL: there are none). On a reader. */
+bool answer_is_known(const struct hub_answer *answer, const char *known);
+/* Whether there may be so many rows; else the answer is an error. On a reader. */
+bool answer_may_have(struct hub_answer *answer, const struct hub_read *read, int64_t rows);
+/* The body is this JSON, which is given up; compressed where that was asked for and pays. On a
+ * reader. */
+void answer_set_body(struct hub_answer *answer, const struct hub_read *read, struct buffer *json);
+/* Hand it over, on the loop thread. The body, if it was not moved out, goes. */
+void answer_give(struct hub_answer *answer, const struct hub_read *read, const struct view *view);
+
+#endif
