@@ -120,6 +120,7 @@ static struct catch_up_request make_request(struct subscription *subscription)
         .part = choose_part(subscription),
         .query = subscription->tape.query,
         .partial = !subscription->knowledge.full,
+        .tells_state = log->owes_state,
         .resume_target = log->target,
         .resume_limit = resuming ? log->limit : -1,
         .resume_seq = log->seq,
@@ -177,6 +178,7 @@ static void tell_deletes(struct subscription *subscription, int64_t reached)
 {
     subscription->cursor = subscription->log.from;
     subscription->log.purpose = LOG_DELETES;
+    subscription->log.owes_state = true;
     subscription->log.target = reached;
 }
 
@@ -189,6 +191,7 @@ static void advance(struct subscription *subscription, const struct catch_up_pag
     log->seq = page->resume_seq;
     log->limit = page->resume_limit;
     log->true_from = page->frames.true_from;
+    log->owes_state &= !page->tells_state;
     if (page->ended) {
         log->purpose = log->purpose == LOG_RESUMES ? LOG_ANSWERS : LOG_CATCHES_UP;
         subscription_lost_was(subscription);
@@ -244,6 +247,7 @@ static struct reader_step take(struct subscription *subscription, struct catch_u
 void log_reset(struct subscription *subscription)
 {
     subscription->log.purpose = LOG_CATCHES_UP;
+    subscription->log.owes_state = false;
     subscription->log.ambiguous_until = 0;
     subscription->log.only_greater = false;
 }

@@ -19,12 +19,13 @@ struct catch_up_page {
     struct catch_up_frames frames;
     struct error *error;
     /* found */
-    bool expired;   /* the log no longer reaches back to `from` */
-    bool at_head;   /* nothing is left behind `to` */
-    bool ended;     /* this page ends the resume */
-    bool limit_hit; /* because of its limit */
-    int64_t to;     /* the cursor behind this page */
-    int64_t target; /* request.resume_target, or a later one where that gave no state that was */
+    bool expired;     /* the log no longer reaches back to `from` */
+    bool at_head;     /* nothing is left behind `to` */
+    bool ended;       /* this page ends the resume */
+    bool limit_hit;   /* because of its limit */
+    bool tells_state; /* it ends with an empty batch, and its cursor */
+    int64_t to;       /* the cursor behind this page */
+    int64_t target;   /* request.resume_target, or a later one where that gave no state that was */
     int64_t resume_limit;
     struct seq resume_seq;
     struct store_seq_range group; /* of the seq `group_seq`, once it was looked up */

@@ -279,6 +279,9 @@ bool catch_up_query(struct catch_up_page *page, struct store_reader *reader)
     bool done = read_rows(page, reader);
     store_read_end(reader);
     page->rows = (uint64_t)page->frames.rows.sink.rows;
-    return done && (page->expired ||
-                    catch_up_frames_end(&page->frames, page->ended, page->resume_seq, &page->text));
+    page->tells_state = done && page->request.tells_state && page->at_head;
+    page->frames.rows.without_cursor &= !page->tells_state;
+    return done &&
+           (page->expired || catch_up_frames_end(&page->frames, page->ended || page->tells_state,
+                                                 page->resume_seq, &page->text));
 }

@@ -325,8 +325,8 @@ void snapshot_begin(struct subscription *subscription)
 
 /*
  * Rows of several states overlap: what changed between them is sent again, and only then is the
- * snapshot complete and has a cursor. Bodies tell how old each row is, and of a snapshot no cursor
- * is taken: there it was complete with its rows.
+ * snapshot complete and has a cursor. Bodies tell how old each row is: there it was complete with
+ * its rows, and an empty batch behind the changes has the cursor.
  */
 static enum reader_kind end(struct subscription *subscription, int64_t *from)
 {
@@ -345,10 +345,12 @@ static enum reader_kind end(struct subscription *subscription, int64_t *from)
         subscription_lost_was(subscription);
         return READER_LIVE;
     }
-    if (subscription->topic->encoding)
-        log_reset(subscription);
-    else
+    if (!subscription->topic->encoding) {
         log_overlap(subscription, point->latest, point->seq);
+        return READER_LOG;
+    }
+    log_reset(subscription);
+    subscription->log.owes_state = true;
     return READER_LOG;
 }
 

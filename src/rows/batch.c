@@ -144,7 +144,8 @@ static bool frame_batch(struct snapshot_drafts *drafts, struct wire_batch *rows,
                         struct wire_gzip *gzip, struct buffer *out)
 {
     char seq[SEQ_SIZE];
-    bool has_cursor = complete && !drafts->without_cursor;
+    bool is_state = drafts->point.latest == drafts->point.change;
+    bool has_cursor = complete && is_state && !drafts->without_cursor;
     struct span cursor = has_cursor ? frame_seq(seq, drafts->point.seq) : span_make(NULL, 0);
     rows->more = drafts->more;
     return wire_batch_end(rows, complete, cursor, gzip, out);

@@ -33,7 +33,7 @@ static bool join_batch(struct named *named, struct span frame, bool completes)
     named->unfinished = !completes;
     if (completes) {
         buffer_clear(&named->batch_head);
-        named->resumes = false;
+        named->resumes = true; /* no other begins without an answer of its own */
     }
     return true;
 }

@@ -159,15 +159,17 @@ test('cursors: a snapshot has one, with the epoch; that of another database, or 
     assert.equal(client.subscriptions.get(`${id} of another`).ack.resumed, false, id);
   }
   assert.equal(client.frames.filter((frame) => frame.subscriptionId === 'list' && frame.op === 'snapshot')[0].seq, undefined, 'only the last batch has it');
-  assert.equal(last('list again').seq, undefined, 'what is gone is told behind the rows');
+  await client.until(() => last('list again').seq, 'the end of a resume');
+  const [changed, end] = client.frames.filter((frame) => frame.subscriptionId === 'list again' && frame.op === 'snapshot');
+  assert.deepEqual([changed.seq, end.authoritative, end.complete, end.data, end.seq], [undefined, false, true, [], '0:000000000070'], 'what is gone is told behind the rows');
   assert.deepEqual([last('window').more, last('list').more], [true, undefined]);
-  /* A large snapshot is read in steps: its cursor is that of the first. */
+  /* A large snapshot is read in steps: it has a cursor when what changed meanwhile has come. */
   await feed(server, Array.from({ length: 3000 }, (_, i) => row(`k${i}`, i, { text: 'x'.repeat(300) })));
   client.subscribe('large', { view: 'E/list' });
   const feeding = (async () => {
     for (let i = 0; i < 30; i++) await feed(server, [row(`k${i * 97}`, -1), { export: 'E', key: `k${i * 97 + 1}`, op: 'delete' }]);
   })();
-  await client.until(() => client.subscriptions.get('large').snapshots, 'the snapshot');
+  await client.until(() => client.subscriptions.get('large').snapshots && last('large').seq, 'one state');
   const before = new Map(Object.entries(client.rows('large'))), { seq } = last('large');
   await feeding;
   await client.open('behind', { view: 'E/list', after: seq, epoch: client.subscriptions.get('large').ack.epoch });
@@ -365,4 +367,37 @@ test('the longest of queries and keys are served, or refused by name; none is lo
     }
   }
   assert.ok(ends.subscribed >= 3 && ends.refused >= 2, JSON.stringify(ends));
+});
+
+test('one state: behind a snapshot of several states, and behind a resume, an empty one has the cursor', async (t) => {
+  const server = await begin(t, { rows: Array.from({ length: 3000 }, (_, i) => row(`k${i}`, i, { text: 'x'.repeat(300) })), set: { ring_bytes: 65536 } });
+  const client = await NamedClient.connect(t, server.port, { apart: true });
+  /* What the client has at each cursor of a batch is what the view was at that cursor. */
+  const states = new Map(), had = [];
+  const keep = async () => {
+    const { seq, rows } = await (await fetch(`http://127.0.0.1:${server.port}/v1/views/E/list?take=10000`)).json();
+    states.set(seq, Object.fromEntries(rows.map(({ key, data }) => [key, data])));
+    return seq;
+  };
+  client.waiting.add(() => {
+    const { op, complete, seq, subscriptionId } = client.frames.at(-1);
+    if (op === 'snapshot' && complete && seq) had.push({ subscriptionId, seq, rows: bare(client.rows(subscriptionId)) });
+  });
+  for (let i = 0; i < 6; i++) {
+    const seq = await keep();
+    client.subscribe(`fresh ${i}`, { view: 'E/list' });
+    await feed(server, [row(`k${i}`, -i), { export: 'E', key: `k${i + 100}`, op: 'delete' }]);
+    await keep();
+    const it = client.subscribe(`resumed ${i}`, { view: 'E/list', after: seq });
+    for (const [key, data] of Object.entries(states.get(seq))) {
+      client.entities(it).set(key, { data });
+      it.rows.add(key);
+    }
+    const has = (id) => had.some(({ subscriptionId }) => subscriptionId === id);
+    await client.until(() => has(`fresh ${i}`) && has(`resumed ${i}`), 'one state of both');
+  }
+  assert.equal(had.length, 12, 'each says it once');
+  for (const { subscriptionId, seq, rows } of had) assert.deepEqual(rows, states.get(seq), `${subscriptionId} at ${seq}`);
+  const steps = (id) => client.frames.filter((frame) => frame.subscriptionId === id && frame.op === 'snapshot' && frame.complete).length;
+  assert.ok([0, 1, 2, 3, 4, 5].every((i) => steps(`resumed ${i}`) === 2));
 });
