@@ -220,6 +220,13 @@ bool access_enter(struct access *access, struct net_connection *connection,
            enter_or_deny(access, &visit, principal, error);
 }
 
+void access_enter_public(struct access *access, const struct net_connection *connection,
+                         struct principal *principal)
+{
+    *principal = (struct principal){.identity = auth_identity_retain(access->nobody)};
+    client_address(&access->limits->rules, connection, principal->address);
+}
+
 /* Handshakes are counted by where they come from once the token is good: those with bad tokens are
  * counted apart, and must not use up what others there have. */
 static bool let_in(struct access *access, const struct visit *visit, struct principal *principal,

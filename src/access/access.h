@@ -114,7 +114,12 @@ bool access_guard(struct access *access, const struct net_connection *connection
  * secret; else principal_fini is due. */
 bool access_enter(struct access *access, struct net_connection *connection,
                   enum permission permission, struct principal *principal, struct error *error);
-/* The same for a handshake, with the limits: the principal gets a place among the connections. */
+/* The sender of a request for what is public: nobody, at its address. It may bring what it likes;
+ * principal_fini is due. */
+void access_enter_public(struct access *access, const struct net_connection *connection,
+                         struct principal *principal);
+/* The same as access_enter for a handshake, with the limits: the principal gets a place among the
+ * connections. */
 bool access_let_in(struct access *access, struct net_connection *connection,
                    enum permission permission, struct principal *principal, struct error *error);
 /*

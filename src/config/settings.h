@@ -22,6 +22,9 @@ ADDRESS(listen, "127.0.0.1:8877", RESTART,
         "where subscribers and producers connect; port 0 picks a free one, \"\" means none")
 ADDRESS(health, "127.0.0.1:8081", RESTART,
         "where health and metrics are served; port 0 picks a free one, \"\" means none")
+TEXT(static_files, NULL, RESTART,
+     "a folder whose files everybody who reaches listen may read, such as a page that shows the "
+     "views; without it no file is served")
 TEXT(tls_certificate, NULL, LIVE_WHILE_SET,
      "a file (PEM) with the certificate for TLS on listen, and the certificates that lead to its "
      "authority",

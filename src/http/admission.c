@@ -11,7 +11,8 @@ static bool may_read(const struct http *http, const struct principal *principal,
     size_t owners = shares_owners(&http->reads) + !own;
     return own < (owners < MOST_READS ? MOST_READS / owners : 1) ||
            error_set(error, ERROR_QUEUE_FULL,
-                     "%zu requests for views wait already, the most that one client may have now; "
+                     "%zu requests for views or files wait already, the most that one client may "
+                     "have now; "
                      "try again later, with fewer at a time",
                      own);
 }

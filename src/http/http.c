@@ -1,4 +1,5 @@
 #include "http/facts.h"
+#include "http/files.h"
 #include "http/health.h"
 #include "http/http_internal.h"
 #include "http/ingest.h"
@@ -20,6 +21,12 @@ bool http_open(struct http *http, struct frontend *frontend)
     return http->facts != NULL;
 }
 
+bool http_serve_files(struct http *http, int start, const char *path, struct error *error)
+{
+    http->files = http_files_new(start, path, error);
+    return http->files != NULL;
+}
+
 void http_stop(struct http *http)
 {
     http_wait_stop(http);
@@ -29,6 +36,8 @@ void http_close(struct http *http)
 {
     facts_free(http->facts);
     http->facts = NULL;
+    http_files_free(http->files);
+    http->files = NULL;
 }
 
 /* ---- paths ---- */
@@ -122,6 +131,8 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
         http_producers_request(http, connection, path);
     else if (http_views_has(path))
         http_views_request(http, connection, path);
+    else if (http_files_have(http, path))
+        http_files_request(http, connection, path);
     else
         http_ingest_request(http, connection, path);
 }

@@ -2,10 +2,12 @@
  * http: requests that are no WebSocket, on the main and on the health address.
  *
  *   http.c         which part answers which path
- *   request.c      the life of a request whose answer comes later, and all bytes of answers
+ *   request.c      the life of a request whose answer comes later
+ *   respond.c      all bytes of answers
  *   ingest.c       POST /v1/mutations, and bodies at all
  *   views.c        GET /v1/views, views read once; query.c its query; live.c views as they change,
  *                   wait.c those who wait for that
+ *   files.c        files of a folder, for browsers
  *   producers.c, revocations.c   what the commands ask for
  *   health.c       /health, /ready; status.c /status; metrics.c and metrics_table.c /metrics;
  *                  facts.c what these ask the database
@@ -13,7 +15,8 @@
  *
  * Invariants:
  *   1. A request is answered once; a request that awaits its answer outlives its connection.
- *   2. A reader works for a request between begin_read and end_read, and the request stays for it.
+ *   2. A reader works for a request only while the request awaits it, so the request stays for it.
+ *      Its owner's reads are counted from begin_read to end_read.
  *   3. `requests` counts those that are not freed; a stop waits for them.
  */
 #ifndef HTTP_HTTP_H
@@ -23,15 +26,17 @@
 #include "session/frontend.h"
 
 struct facts;
+struct http_files;
 struct loop_watch;
 
 struct http {
     struct frontend *frontend;
-    struct facts *facts;   /* owned */
-    struct link waiting;   /* requests that wait for a change */
-    size_t requests;       /* requests that wait for their answer, or for its end */
-    struct shares reads;   /* of them, those that a reader works on */
-    struct shares answers; /* bytes of answers under way */
+    struct facts *facts;      /* owned */
+    struct http_files *files; /* the folder that is served; NULL: none. Owned */
+    struct link waiting;      /* requests that wait for a change */
+    size_t requests;          /* requests that wait for their answer, or for its end */
+    struct shares reads;      /* of them, those that a reader works on */
+    struct shares answers;    /* bytes of answers under way */
     /* For /status, /metrics and errors that name the other port; borrowed. */
     const char *main_address, *health_address; /* "" when there is none */
     struct certificate **certificate;          /* for TLS; NULL: there is none */
@@ -42,6 +47,9 @@ struct http {
 /* Zeroed before, except for borrowed members. The engine and the hub of the frontend are open.
  * False when out of memory. */
 bool http_open(struct http *http, struct frontend *frontend);
+/* Serve the files of this folder, too; a relative path begins at `start`, a descriptor or AT_FDCWD.
+ * Once, before the first request. False with an error. */
+bool http_serve_files(struct http *http, int start, const char *path, struct error *error);
 /* The server stops: nobody waits for a change any more. */
 void http_stop(struct http *http);
 /* After the engine, which answers waiting requests. A zeroed one is fine. */

@@ -10,6 +10,7 @@
 #include "session/incoming.h"
 
 struct http;
+struct http_file;
 struct http_wait;
 
 struct http_content {
@@ -17,6 +18,8 @@ struct http_content {
     const char *type;    /* Content-Type; NULL: a status that has no body */
     const char *headers; /* further lines, each with its CRLF; or NULL */
     struct span body;
+    uint64_t whole; /* the length of a body that comes in pieces, of which `body` is the first; 0:
+                       `body` is all of it */
 };
 
 /* Answer the present request. If its body has not come, the connection ends with the answer. */
@@ -38,12 +41,14 @@ struct http_request {
     struct buffer reply;                        /* the whole response, once it exists, */
     struct buffer large;                        /* ... except for a body that was given apart */
     size_t written;                             /* of both */
+    uint64_t left;                              /* bytes of the body in pieces yet to come */
     uint64_t owner;                             /* of its shares: */
     struct share share;                         /* ... of the memory of answers */
     struct share reading;                       /* ... of the requests that readers work on */
     struct share writing;                       /* ... of those that wait to be committed */
     enum permission permission;                 /* for which it was accepted, with a body */
     struct http_wait *wait;                     /* for a change; NULL: it does not. Owned */
+    struct http_file *file;                     /* whose bytes are asked for; NULL: none. Owned */
     bool form;                                  /* it claims to be a form, as curl -d does */
     bool head;                                  /* answered without the body */
     bool awaited;                               /* http_request_respond will follow */
@@ -63,11 +68,17 @@ void http_request_refuse(struct http_request *request, const struct error *error
 void http_request_await(struct http_request *request);
 /* The awaited answer. If the client has gone in the meantime, the request is freed. */
 void http_request_respond(struct http_request *request, const struct http_content *content);
-/* The same with a body (for content->body) that is moved out of the buffer and written piece by
- * piece, as fast as the client reads. All bytes of such bodies that clients have not read are
- * bounded. Beyond the bound, the largest answer of the owner who has most is broken off. */
+/* The same with a body (for content->body) that is moved out of the buffer and written bit by bit,
+ * as fast as the client reads. All bytes of such bodies that clients have not read are bounded.
+ * Beyond the bound, the largest answer of the owner who has most is broken off.
+ *
+ * With content->whole, the body is the first piece of it. When the client has taken a piece and
+ * more are due, `http_file_go_on` is called, which has the next one come by
+ * http_request_continue. */
 void http_request_respond_large(struct http_request *request, struct http_content *content,
                                 struct buffer *body);
+/* The awaited next piece, moved out of the buffer. */
+void http_request_continue(struct http_request *request, struct buffer *piece);
 void http_request_respond_error(struct http_request *request, const struct error *error);
 /* A reader begins to work for it / has ended. False when out of memory. */
 bool http_request_begin_read(struct http_request *request);

@@ -321,6 +321,9 @@ static bool open_parts(struct server *server, const struct config *config, struc
         return false;
     if (!http_open(&server->http, &server->frontend))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
+    if (config->static_files &&
+        !http_serve_files(&server->http, config->folder, config->static_files, error))
+        return error_prefix(error, "setting \"static_files\"");
     warn_of_scopes(config, hub_views(server->frontend.hub));
     config_warn_of_views(hub_views(server->frontend.hub));
     return open_outbound(server, config, error) && open_access(server, config, error) &&

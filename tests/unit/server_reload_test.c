@@ -165,6 +165,7 @@ static const struct probe {
     {.setting = "rate_limiting", .value = "on", .holds = has_rate_windows},
     {.setting = "allowed_hosts", .value = "a.example, [::1]", .holds = allows_a_host},
     {.setting = "base_path", .value = "/a"},
+    {.setting = "static_files", .value = "/tmp"},
     {.setting = "trusted_proxies", .value = "10.0.0.0/8, ::1", .holds = trusts_a_proxy},
     {.setting = "proxy_header", .value = "X-Real-IP", .holds = reads_another_header},
     {.setting = "max_message_bytes", .value = "2048", .holds = has_max_message_bytes},

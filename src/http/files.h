@@ -1,0 +1,38 @@
+/*
+ * Files of one folder (the setting static_files), for browsers: a page that shows the views can
+ * come from the server itself. They are public: no token is asked for.
+ *
+ * Invariants:
+ *   1. What is served is a regular file below the folder. The kernel resolves the path and refuses
+ *      all that leads out (openat2, RESOLVE_BENEATH); no segment of the request begins with a dot.
+ *   2. The loop opens and reads no file: a reading thread does, one piece at a time, when the
+ *      client has taken the piece before. No descriptor is kept between two pieces.
+ *   3. An answer has bytes of one state of the file: one that changes meanwhile is broken off.
+ */
+#ifndef HTTP_FILES_H
+#define HTTP_FILES_H
+
+#include "http/request.h"
+
+struct http_files;
+
+/* The folder, by its path; it is opened anew for each piece, so it may be replaced. Relative paths
+ * begin at `start`, a descriptor or AT_FDCWD. NULL with an error, which names the folder. Any
+ * thread. */
+struct http_files *http_files_new(int start, const char *path, struct error *error);
+/* NULL is fine. */
+void http_files_free(struct http_files *files);
+
+/* Whether the path may be one of a file: a folder is served, and it is not the API's. */
+bool http_files_have(const struct http *http, struct span path);
+/* Answer a request for this path. */
+void http_files_request(struct http *http, struct net_connection *connection, struct span path);
+
+/* ---- for request.c ---- */
+
+/* Have the next piece read. */
+void http_file_go_on(struct http_request *request);
+/* Forget the file; the request is being freed, and no reader works for it. */
+void http_file_free(struct http_request *request);
+
+#endif
