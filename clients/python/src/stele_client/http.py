@@ -1,0 +1,142 @@
+"""Plain HTTP with the standard library, on a thread of the loop's pool."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import socket
+import ssl
+import threading
+import zlib
+from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Tuple
+from urllib.parse import quote, urlencode, urlsplit
+
+from .errors import SteleError
+from .types import Page, Row
+from .wire import MOST_BYTES, inflate, text_of
+
+Answer = Tuple[int, Mapping[str, str], bytes]
+
+
+def addresses(url: str) -> Tuple[str, str]:
+    """The URL for WebSockets, and that for HTTP, of one of either kind."""
+    parts = urlsplit(url)
+    kinds = {"ws": ("ws", "http"), "http": ("ws", "http"), "wss": ("wss", "https"), "https": ("wss", "https")}
+    if parts.scheme not in kinds or not parts.hostname:
+        raise ValueError(f"{url!r} is no address of a server; it begins with ws://, wss://, http:// or https://")
+    socket, plain = kinds[parts.scheme]
+    return f"{socket}://{parts.netloc}{parts.path or '/'}", f"{plain}://{parts.netloc}"
+
+
+def error_of_answer(status: int, headers: Mapping[str, str], body: bytes) -> SteleError:
+    found: Dict[str, Any] = {}
+    try:
+        read = json.loads(body)
+        found = read if isinstance(read, dict) else {}
+    except ValueError:
+        pass
+    code = headers.get("x-error-code") or found.get("code") or f"http-{status}"
+    after = headers.get("retry-after", "")
+    retryable = bool(found.get("retryable", status >= 500 or status == 429))
+    return SteleError(str(code), str(found.get("message", "")), retryable, float(after) if after.isdigit() else None)
+
+
+class Http:
+    """One connection, used by one request at a time, that is kept open."""
+
+    def __init__(self, url: str, token: Callable[[], Awaitable[Optional[str]]],
+                 tls: Optional[ssl.SSLContext], timeout: float = 75.0) -> None:
+        self.url = urlsplit(url)
+        self.token, self.tls, self.timeout = token, tls, timeout
+        self._connection: Optional[http.client.HTTPConnection] = None
+        self._used = threading.Lock()
+        self._closed = False
+
+    async def request(self, method: str, target: str, body: Optional[bytes] = None) -> Answer:
+        """An answer of whatever status. Raises a retryable error when there is none."""
+        headers = {"Accept-Encoding": "gzip"}
+        token = await self.token()
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(None, self._request, method, target, body, headers)
+        except (OSError, http.client.HTTPException, EOFError, zlib.error) as error:
+            raise SteleError("network-error", f"{method} {target.split('?')[0]}: {error!r}", retryable=True) from error
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = self.url.hostname or "", self.url.port
+        if self.url.scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=self.timeout, context=self.tls)
+        return http.client.HTTPConnection(host, port, timeout=self.timeout)
+
+    def _request(self, method: str, target: str, body: Optional[bytes], headers: Dict[str, str]) -> Answer:
+        with self._used:
+            was_open = self._connection is not None and self._connection.sock is not None
+            try:
+                status, got, text = self._ask(method, target, body, headers)
+            except ConnectionError:
+                # The server may have closed a connection that nobody used for a while. What is sent
+                # again here may be sent twice: reading changes nothing, and batches have numbers.
+                if not was_open:
+                    raise
+                status, got, text = self._ask(method, target, body, headers)
+        if got.get("content-encoding") == "gzip":
+            text = inflate(text)
+        return status, got, text
+
+    def _ask(self, method: str, target: str, body: Optional[bytes], headers: Dict[str, str]) -> Answer:
+        if self._closed:
+            raise ConnectionAbortedError("the client was closed")
+        connection = self._connection or self._connect()
+        self._connection = connection
+        try:
+            connection.request(method, target, body, headers)
+            answer = connection.getresponse()
+            text = answer.read(MOST_BYTES)
+        except BaseException:
+            connection.close()
+            self._connection = None
+            raise
+        if answer.will_close or not answer.isclosed():
+            connection.close()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, text
+
+    def close(self) -> None:
+        """A request that is under way ends with an error."""
+        self._closed = True
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            try:
+                connection.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+def target_of(view: str, parameters: Mapping[str, Any]) -> str:
+    pairs: List[Tuple[str, str]] = []
+    for name, value in parameters.items():
+        if value is None:
+            continue
+        if name == "filters":
+            for path, wanted in value.items():
+                pairs.append(("filter", f"{path}:{text_of(wanted)}"))
+        elif name in ("where", "sort"):
+            pairs.append((name, text_of(value)))
+        else:
+            pairs.append((name, str(value)))
+    path = "/".join(quote(part, safe="") for part in view.split("/", 1))
+    return f"/v1/views/{path}" + ("?" + urlencode(pairs) if pairs else "")
+
+
+async def read_view(http_: Http, view: str, parameters: Mapping[str, Any]) -> Page:
+    status, headers, body = await http_.request("GET", target_of(view, parameters))
+    if status != 200:
+        raise error_of_answer(status, headers, body)
+    found = json.loads(body)
+    rows = [Row(each["key"], each["data"]) for each in found["rows"]]
+    return Page(found["view"], rows, found["seq"], found["epoch"], found.get("more"), found.get("resumed"),
+                found.get("deleted", []))
