@@ -1,4 +1,4 @@
-/* What a client is told of its subscription: `subscribed`, and what became of it. */
+/* Messages to a client about its subscription: `subscribed`, and errors. */
 #include "delivery/hub_internal.h"
 
 /* Lists are, and what is made of them without an order of its own. */

@@ -30,7 +30,7 @@ static void dropped(struct read_task *task)
     memory_free(task);
 }
 
-/* What it is sent counts as the rows of its request. */
+/* Whether the rows count as the answer to its request. */
 static bool is_answer(enum log_purpose purpose)
 {
     return purpose == LOG_ANSWERS || purpose == LOG_RESUMES;
@@ -43,10 +43,10 @@ static bool is_told_end(enum log_purpose purpose)
 }
 
 /*
- * What overlaps a snapshot is whole in any view. So it is for a client that listens to an append
- * view without knowing all its keys and falls behind: an event of an unknown key would be a patch
- * of something that was never sent. A client that asks for events with a cursor gets them all the
- * same, but for those keys.
+ * Changes that overlap a snapshot come whole in any view. So they do for a client of an append view
+ * that does not know all its keys and falls behind: an event of an unknown key would be a patch of
+ * an entity that it never got. A client that asks for events with a cursor gets them all, except
+ * for those keys.
  */
 static enum catch_up_style choose_style(const struct subscription *subscription)
 {
@@ -158,8 +158,8 @@ static bool ask(struct subscription *subscription)
 
 /* ---- taking ---- */
 
-/* The resume was cut at its limit: on to the present. What changed in between is not known to the
- * client, and comes whole when it changes next. */
+/* The resume was cut at its limit: on to the present. The client does not know the entities that
+ * changed in between; they come whole with their next change. */
 static int64_t skip_to_present(struct subscription *subscription, int64_t reached)
 {
     int64_t head = subscription->topic->hub->backlog.last;

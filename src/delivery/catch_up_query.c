@@ -11,8 +11,8 @@
 /* ---- from the log ---- */
 
 /*
- * Where rows are scoped, an entity that is not seen now is told as a delete wherever a change took
- * it out of sight: who saw it then may hold it, and nobody else learns of it.
+ * In a scoped view an entity that is not visible now is a delete wherever a change took it out of
+ * sight: a client that saw it then may hold it, and gets the delete nowhere else.
  */
 static bool put_out_of_sight(struct catch_up_page *page, const struct store_change *change)
 {
@@ -78,7 +78,7 @@ static bool put_event(struct catch_up_page *page, const struct store_change *cha
         return true;
     if (!sight.after)
         return !sight.before || catch_up_put_gone(&page->frames, change);
-    /* What it is now must not show in what it was. */
+    /* The present state must not show in a former one. */
     if (entity && !row_scope_shows(request->scope, request->view, entity->data))
         entity = NULL;
     return request->partial ? put_partial_event(page, change, entity)
@@ -101,11 +101,11 @@ static bool is_full(const struct catch_up_page *page)
 }
 
 /*
- * Whether a limited resume may end behind this change, so that it goes on from its seq. Where other
- * changes share the seq, going on begins before the first of them: so that each page makes progress
- * they must lie behind the place where this one began, and so that the next one repeats nothing new
- * this one has them all. A seq of which a part was trimmed is no cursor. Of one key it does not
- * matter what is behind the change, because that is mostly of other keys.
+ * Whether a limited resume may end behind this change, so that it goes on from its seq. If other
+ * changes share the seq, the next page begins before the first of them. So they must lie behind the
+ * start of this page, or the pages make no progress; and this page must have them all, or the next
+ * one repeats new changes. A seq of which a part was trimmed is no cursor. For one key the changes
+ * behind it do not matter, because they are mostly of other keys.
  */
 static bool may_end(struct catch_up_page *page, const struct store_change *change)
 {
@@ -120,7 +120,7 @@ static bool may_end(struct catch_up_page *page, const struct store_change *chang
            (!shared || group->first - 1 > request->resume_from);
 }
 
-/* What shares the cursor's seq comes again, and does not count against the limit. */
+/* Changes that share the cursor's seq come again, and do not count against the limit. */
 static void count_against_limit(struct catch_up_page *page, const struct store_change *change,
                                 bool put)
 {
@@ -169,9 +169,9 @@ static bool ends_at_target(const struct catch_up_request *request)
            request->from < request->resume_target;
 }
 
-/* Rows of other exports lie between; but none of ours behind the export's newest, so where that
- * was had already, nothing is read at all. Where they are found by label, those of others do not
- * count against what a page looks at. */
+/* Rows of other exports lie between. But none of ours lies behind the export's newest, so a
+ * cursor there reads nothing at all. If rows are found by label, those of other labels do not
+ * count against the bound of a page. */
 static bool read_log(struct catch_up_page *page, struct store_reader *reader,
                      const struct view_state *state)
 {
@@ -201,7 +201,7 @@ static bool read_log(struct catch_up_page *page, struct store_reader *reader,
     return true;
 }
 
-/* Where the page is not at the head, only whole events lead to a state that was. */
+/* Unless the page is at the head, only whole events lead to a state that was. */
 static bool has_ended(struct catch_up_page *page, const struct view_state *state)
 {
     const struct catch_up_request *request = &page->request;

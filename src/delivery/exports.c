@@ -1,11 +1,10 @@
 /*
  * The exports that the hub knows, the one registry of the loop; also those that are waited for. In
- * an open server an export appears when it is first fed, and a subscriber may come before that: the
- * three views that the export will have are then empty ones. On the loop such an export is a name
- * without a number; readers look for it by its name and find nothing, so that all else is as with
- * any other. When it is fed, the number comes (hub_add_export).
- *
- * What clients name costs memory, so there are bounds, and a name is forgotten with its last topic.
+ * an open server an export appears when it is first fed, and a subscriber may come before that.
+ * Then the three views of the future export are empty ones. On the loop such an export is a name
+ * without a number. Readers look for it by its name and find nothing, so all else is as with any
+ * other. When it is fed, the number comes (hub_add_export). Names of clients cost memory, so there
+ * are bounds, and a name is forgotten with its last topic.
  */
 #include "delivery/hub_internal.h"
 
@@ -123,8 +122,8 @@ void hub_add_export(struct hub *hub, const struct store_export *row)
 
 /* ---- views of exports ---- */
 
-/* Of those that one may see, so that the words are the same whether a name is hidden or not there.
- */
+/* Only the views that the client may see, so that the words are the same whether a name is
+ * hidden or not there. */
 static void offer_views(const struct hub *hub, const struct auth_identity *identity,
                         struct nearest *nearest)
 {
@@ -134,7 +133,7 @@ static void offer_views(const struct hub *hub, const struct auth_identity *ident
             nearest_offer(nearest, view->id);
 }
 
-/* Where every export has its three views: the one of this export that is meant. */
+/* If every export has its three views: the one of this export. */
 static void offer_plain(const struct hub *hub, const struct auth_identity *identity,
                         struct nearest *nearest, char plain[3][NAME_SIZE])
 {

@@ -193,7 +193,7 @@ void hub_windows(const struct hub *hub, size_t *windows, size_t *members)
     hub->window_ops->count(hub->windows, windows, members);
 }
 
-/* Who rests has everything, wherever its cursor was left. */
+/* A resting subscription has everything, wherever its cursor was left. */
 int64_t hub_slowest_lag(const struct hub *hub)
 {
     int64_t slowest = 0;

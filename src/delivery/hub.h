@@ -78,8 +78,8 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
 /* Meter the subscriber as this client, which must outlive it. To be called first, if at all. */
 void subscriber_meter(struct subscriber *subscriber, struct usage_client *client);
 size_t subscriber_subscriptions(const struct subscriber *subscriber);
-/* What the client may still do; borrowed until subscriber_free. Without it only
- * max_subscriptions limits it. */
+/* The allowance of the client; borrowed until subscriber_free. Without it only max_subscriptions
+ * limits it. */
 void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance);
 /* The callback for the token of a refresh_auth, with the argument of subscriber_new;
  * subscriber_tell must answer it. Without a callback the token is refused. */

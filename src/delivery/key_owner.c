@@ -212,7 +212,7 @@ static int64_t sent_state(const struct subscription *owner)
     return owner->member ? owner->beside.stated_at : owner->cursor;
 }
 
-/* What the owner has sent the other must have passed, else it would send it again. */
+/* The other must have passed everything that the owner has sent, else it would send it again. */
 static bool may_leave(const struct subscription *owner)
 {
     const struct subscription *other = find_other(owner);

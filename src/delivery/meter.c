@@ -1,6 +1,6 @@
 /*
- * What a subscriber's bytes count as. All bytes of a pull are of one view, so it is enough to note
- * whose they are when they are pulled, and to count them when they were given to the connection.
+ * The metering of a subscriber's bytes. All bytes of a pull are of one view. So its owner is noted
+ * with the pull, and the bytes are counted when the connection takes them.
  */
 #include "delivery/hub_internal.h"
 

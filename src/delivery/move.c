@@ -12,7 +12,8 @@ static void fail(struct subscription *subscription, const struct error *error)
     subscription_fail(subscription, error);
 }
 
-/* What it may hold: what it saw until now, and before the snapshot that is on its way. */
+/* The rows that the client may hold: those of the old token until now, and before the snapshot
+ * that is under way. */
 static bool note_was(struct subscription *subscription)
 {
     struct hub *hub = subscription->subscriber->hub;

@@ -1,4 +1,6 @@
-/* What a subscriber is to be sent: who has something, answers, and texts that go in pieces. */
+/*
+ * The waiting bytes of a subscriber: subscriptions with news, answers, and texts that go in pieces.
+ */
 #include "delivery/hub_internal.h"
 
 /* Nobody is left to wake: whoever still calls has kept what it should have given up. */

@@ -13,7 +13,7 @@
 #include "delivery/key_owner.h"
 #include "delivery/read_task.h"
 
-/* Who goes on when a reader says so by itself. Beginning anew is possible at any time. */
+/* The readers that may go on when one says so by itself. Beginning anew is possible at any time. */
 static const bool follows[READER_KINDS][READER_KINDS] = {
     [READER_RESUME] = {[READER_LOG] = true, [READER_WINDOW] = true},
     [READER_TAPE] = {[READER_LOG] = true},
@@ -68,7 +68,7 @@ void phase_resume(struct subscription *subscription)
     enter(subscription, READER_RESUME);
 }
 
-/* Who wants no rows may still hold some of an old token, and learns from a snapshot without rows
+/* A client that wants no rows may still hold some of an old token. A snapshot without rows says
  * which it must lose. */
 void phase_begin(struct subscription *subscription)
 {

@@ -1,11 +1,10 @@
 /*
- * What the client of a connection holds of a view beside what the subscription at hand sent it. The
- * published clients keep the rows of a view in one place, whatever they asked for: so who pages, or
- * changes a filter, begins with deletes for the rows of before.
- *
- * What is remembered is bounded. Of a view that more is to be remembered of, and of a window that
- * is forgotten (WINDOW_LINGER), the client may hold any row from then on, until the next window
- * takes away what it does not have. That costs more, and is as right.
+ * The rows of a view that the client of a connection holds beside those of the subscription at
+ * hand. The published clients keep the rows of a view in one store, whatever they asked for. So a
+ * client that pages, or changes a filter, begins with deletes for its former rows. The memory for
+ * that is bounded. When a view has more, or a window is forgotten (WINDOW_LINGER), the client may
+ * hold any row from then on, until the next window takes away the rows that it does not have. That
+ * costs more, and is as right.
  */
 #include "delivery/hub_internal.h"
 
@@ -64,7 +63,7 @@ static bool is_same(const struct previous *a, const struct previous *b)
            memcmp(a->key, b->key, a->key_length) == 0;
 }
 
-/* What it holds of the window, or of the key, is not to be named any more. */
+/* The rows of the window, or of the key, cannot be named any more. */
 static void widen(struct previous *previous)
 {
     INVARIANT(!previous->pinned); /* a pinned one names its window for as long as it lives */
@@ -83,7 +82,7 @@ void previous_forget(struct previous_source *source)
 
 /* ---- what a subscription has shown ---- */
 
-/* What a member has, or may still have; source NULL: nothing. */
+/* The rows that a member has, or may still have; source NULL: none. */
 static struct previous of_member(const struct subscription *subscription)
 {
     struct window_shown shown = subscription->topic->hub->window_ops->shown(subscription);
@@ -267,7 +266,7 @@ void previous_remember(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
     struct link *link;
-    /* What it was to take away, and did not come to. */
+    /* The rows that it was to take away, and did not. */
     for (link = subscription->previous.rows.next; link != &subscription->previous.rows;
          link = link->next)
         remember(subscriber, LINK_OWNER(struct previous, in_list, link));
@@ -387,7 +386,7 @@ static bool is_beside(const struct subscription *other, const struct subscriptio
            strcmp(other->topic->view->id, subscription->topic->view->id) == 0;
 }
 
-/* What is lent of a window that has not sent anything yet covers what it will send. */
+/* A loan of a window that has not sent anything yet covers the rows that it will send. */
 static bool lend_shown(const struct subscription *subscription, struct link *list)
 {
     struct link *all = &subscription->subscriber->subscriptions, *link;

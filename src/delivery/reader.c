@@ -1,6 +1,6 @@
 #include "delivery/hub_internal.h"
 
-/* Where there is no memory for the reason. */
+/* The reason when there is no memory for one. */
 static struct error lacks_memory = {
     .code = ERROR_MEMORY, .message = "out of memory for a subscription; subscribe again later"};
 

@@ -309,7 +309,8 @@ static struct reader_step refuse(struct subscription *subscription)
 
 void snapshot_begin(struct subscription *subscription)
 {
-    /* Who wants none gets one without rows when it may hold some that it must lose. */
+    /* A client that wants no rows gets an empty snapshot when it may hold some that it must
+     * lose. */
     int64_t limit = subscription->asked.with_snapshot ? subscription->asked.limit : 0;
     snapshot_point_unref(&subscription->snapshot.point);
     subscription->snapshot.point = (struct snapshot_point){.limit = limit};

@@ -33,7 +33,7 @@ static bool has_enough(const struct snapshot_query *query)
     return drafts->sink.rows >= query->max_rows || drafts->full_bytes >= HUB_SNAPSHOT_BYTES;
 }
 
-/* Where rows are scoped, all are looked at, and those that are seen added. */
+/* In a scoped view all rows are looked at, and the visible ones added. */
 static bool add_scoped(struct snapshot_query *query, const struct store_entity *row)
 {
     struct snapshot_drafts *drafts = &query->drafts;
@@ -85,8 +85,8 @@ static bool note_left(struct snapshot_query *query, struct span key)
     return buffer_add_span(&query->left, key);
 }
 
-/* One that a client which kept rows from before may have missed. What was deleted since the
- * snapshot's first transaction is told behind it, with all else that changed since. */
+/* A delete that a client with rows from before may have missed. Rows that were deleted since the
+ * snapshot's first transaction are told behind it, with all other changes since. */
 static bool add_delete(void *argument, const struct store_tombstone *tombstone)
 {
     struct snapshot_query *query = argument;
@@ -210,7 +210,7 @@ static bool add_labelled(void *argument, struct span point, const struct store_e
     return add_row(argument, row);
 }
 
-/* Of those that are seen, by label: the others' rows cost nothing. */
+/* The visible rows, by label: rows of other labels cost nothing. */
 static bool read_labelled(struct snapshot_query *query, struct store_reader *reader, int64_t stage,
                           const struct store_position *at)
 {

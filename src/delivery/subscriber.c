@@ -107,7 +107,7 @@ static void end_unseen(struct subscriber *subscriber)
     }
 }
 
-/* Those that see something else now. */
+/* The subscriptions that see something else now. */
 static void move_all(struct subscriber *subscriber)
 {
     struct link *link = subscriber->subscriptions.next;

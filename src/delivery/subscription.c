@@ -1,6 +1,6 @@
 /*
- * Subscriptions: how they are opened, and how they end. What serves one is in phase.c, what a pull
- * of it gives in pull.c.
+ * Subscriptions: how they are opened, and how they end. phase.c says which reader serves one,
+ * pull.c what a pull of it gives.
  */
 #include "access/allowance.h"
 #include "delivery/hub_internal.h"
@@ -43,8 +43,8 @@ static bool is_tape(const struct view *view, const struct wire_subscribe *messag
     return message->by_position && tape_is_of(view);
 }
 
-/* What is remembered of parameters, to know them again: these, or their digest in `room`. A client
- * that makes two of one digest gets no answer to the second, and nobody else notices. */
+/* The form in which parameters are remembered: themselves, or their digest in `room`. A client
+ * that makes two with one digest gets no answer to the second, and nobody else notices. */
 static const char *remembered(const char *parameters, char room[DIGEST])
 {
     size_t length = strlen(parameters);
@@ -200,7 +200,7 @@ static bool may_open(struct subscriber *subscriber, const struct wire_subscribe 
                      subscriber->count);
 }
 
-/* What was asked for is right; only the limits can refuse it now. */
+/* The message is right; only the limits can refuse it now. */
 static bool open_checked(struct subscriber *subscriber, const struct wire_subscribe *message,
                          const struct view *view, struct window_spec *spec, const struct seq *after,
                          struct error *error)

@@ -68,7 +68,7 @@ struct live_part {
     bool missed;       /* memory lacks a change for it, which the database has */
 };
 
-/* What is read from the log for. */
+/* The purpose of a read of the log. */
 enum log_purpose {
     LOG_CATCHES_UP, /* it fell behind what memory has */
     LOG_ANSWERS,    /* its cursor was taken: what it is sent counts as the rows of its request */
@@ -214,7 +214,7 @@ void subscription_announce(struct subscription *subscription, int resumed);
 /* move.c: the subscriber sees other rows than before: go over to those. The subscription may be
  * gone afterwards. */
 void subscription_move(struct subscription *subscription);
-/* What the client held by its former token was told. */
+/* The client got the deletes for its former token. */
 void subscription_lost_was(struct subscription *subscription);
 /* pull.c: the next bytes, borrowed until the next call; it may be gone afterwards. */
 struct span subscription_pull(struct subscription *subscription);
@@ -222,7 +222,7 @@ struct span subscription_pull(struct subscription *subscription);
 /* phase.c: who serves it. */
 /* Its cursor is being looked up. */
 void phase_resume(struct subscription *subscription);
-/* Where it may begin is being looked up. */
+/* The start of the tape is being looked up. */
 void phase_tape(struct subscription *subscription);
 /* Begin from the start. */
 void phase_begin(struct subscription *subscription);
@@ -234,7 +234,7 @@ void phase_begin_moved(struct subscription *subscription);
 void phase_inherit(struct subscription *subscription);
 /* A live one says its row anew. */
 void phase_restate(struct subscription *subscription);
-/* What a step with STEP_NEXT says. */
+/* The move that a step with STEP_NEXT asks for. */
 void phase_next(struct subscription *subscription, const struct reader_step *step);
 /* Nothing that was asked for it is wanted any more. */
 void phase_stop(struct subscription *subscription);
@@ -285,7 +285,7 @@ struct tape_reach {
 };
 bool tape_reach_read(struct tape_reach *reach, const struct view *view, struct store_reader *reader,
                      struct error *error);
-/* What the message asks for of it, read; false: it asks for what there is none of. */
+/* Read the tape's part of the message; false: it asks for something that a tape does not have. */
 bool tape_open(struct subscription *subscription, const struct wire_subscribe *message,
                struct error *error);
 /* Find out where it may begin. */
@@ -298,9 +298,9 @@ int64_t snapshot_change(const struct subscription *subscription);
 
 /* catch_up.c: the page that it took last has gone out, or is not wanted any more. */
 void log_release(struct subscription *subscription);
-/* What is read of the log next: only what memory does not have any more / the answer to a cursor
- * that was found / a tape's events / what changed since a snapshot's first state, up to its last at
- * least. */
+/* The next part of the log to read: only changes that memory does not have any more / the answer
+ * to a cursor that was found / a tape's events / the changes since a snapshot's first state, up
+ * to its last at least. */
 void log_reset(struct subscription *subscription);
 void log_answer(struct subscription *subscription, const struct resume_query *found);
 void log_replay(struct subscription *subscription, int64_t from, int64_t target);

@@ -201,7 +201,7 @@ static bool group_note(struct key_group *group, int64_t id)
     return true;
 }
 
-/* Who rests has everything before this change, however long ago its cursor was set. */
+/* A resting subscription has everything before this change, however long ago its cursor was set. */
 static void wake_all(struct link *resting, int64_t first)
 {
     while (!link_alone(resting)) {

@@ -1,6 +1,6 @@
 /*
- * Topics: one per view that somebody listens to, and per scope where its rows are scoped. What the
- * hub's files know of them; of the loop thread.
+ * Topics: one per view with subscribers, and per scope if its rows are scoped. The part that the
+ * hub's files know; of the loop thread.
  */
 #ifndef DELIVERY_TOPIC_H
 #define DELIVERY_TOPIC_H

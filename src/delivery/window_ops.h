@@ -17,7 +17,7 @@ struct subscription;
 struct window_spec;
 struct windows;
 
-/* What a member has of its window, or may still have. */
+/* The rows that a member has of its window, or may still have. */
 struct window_shown {
     struct previous_source *source; /* NULL: nothing */
     int64_t version;                /* it has the rows of this one, */
@@ -41,7 +41,7 @@ struct window_ops {
 
     /* ---- joining and leaving; a spec that is returned is owned by the caller ---- */
 
-    /* What a subscribe message asks for; *spec NULL: it asks for no window. */
+    /* The window that a subscribe message asks for; *spec NULL: none. */
     bool (*wanted)(const struct hub *hub, const struct view *view,
                    const struct wire_subscribe *message, struct row_scope *scope,
                    struct window_spec **spec, struct error *error);

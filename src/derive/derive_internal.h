@@ -66,7 +66,7 @@ struct derive_touch {
     char label[];
 };
 
-/* What happened to one row of a stage; its sort keys lie in the stage's `sort keys`. */
+/* What happened to one row of a stage; its sort keys lie in the stage's `sort_keys`. */
 struct derive_move {
     struct derive_step step;
     size_t was_at, was_length; /* length 0: no row */

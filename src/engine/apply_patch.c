@@ -15,7 +15,7 @@ struct patching {
     struct submission *submission;
     const struct mutation *mutation;
     struct entity *entity;
-    /* What is merged: the mutation's patch, or that without nulls. */
+    /* The object to merge: the mutation's patch, or that without nulls. */
     const struct doc *doc;
     uint32_t patch;
     bool existed, replaces; /* replaces: it is an upsert */
@@ -56,7 +56,7 @@ static bool strip_nulls(struct patching *patching)
     return true;
 }
 
-/* What the patch is merged into: the entity without what the mutation takes out of it. */
+/* The base of the merge: the entity without the members that the mutation removes. */
 static bool take_out(struct patching *patching, struct span *base)
 {
     const struct mutation *mutation = patching->mutation;
@@ -214,7 +214,7 @@ static bool print_append(struct buffer *out, const struct mutation *mutation)
     return !out->failed;
 }
 
-/* What merge_print_patch looks for arrays in that are sent whole. */
+/* The object in which merge_print_patch looks for arrays that are sent whole. */
 static bool find_merged(struct patching *patching, struct span *merged)
 {
     struct writer *writer = patching->writer;
@@ -235,7 +235,7 @@ static bool find_merged(struct patching *patching, struct span *merged)
     return printed || out_of_memory(patching, "printing a patch");
 }
 
-/* What subscribers get as the change's data, where that is not the whole entity. */
+/* The change's data for subscribers, if it is not the whole entity. */
 static bool print_for_subscribers(struct patching *patching)
 {
     struct writer *writer = patching->writer;

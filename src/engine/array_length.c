@@ -1,7 +1,7 @@
 /*
  * max_array_length, the engine's and that of single exports: immutable while the engine is open.
- * What it was is kept in the database, so that cursors from before another value are refused, and
- * so that a check knows how the log was merged.
+ * The database keeps the former value. So cursors from before another value are refused, and a
+ * check knows how the log was merged.
  */
 #include "engine/array_length.h"
 

@@ -13,7 +13,7 @@
 
 enum { ROWS_PER_PASS = 400 * 1000, CHECK_DEPTH = 1024, CHECK_FINDINGS = 1000 };
 
-/* What the log says of one key. */
+/* The state of one key by the log. */
 struct replayed {
     bool known;        /* the log reaches back to where the entity began or was deleted */
     struct text *data; /* NULL: deleted */

@@ -10,8 +10,8 @@
 #include "base/invariant.h"
 
 enum { PROBE_US = 1000 * 1000, LONGEST_PROBE_US = 60 * PROBE_US, WATCH_US = 250 * 1000 };
-/* What is kept free before intake goes on after a full disk: twice the largest transaction so far,
- * and again twice as much if that was not enough. */
+/* The free room that intake needs after a full disk: twice the largest transaction so far, and
+ * again twice as much if that was not enough. */
 #define LEAST_ROOM ((int64_t)1 << 20)
 #define MOST_ROOM ((int64_t)1 << 30)
 
@@ -136,7 +136,7 @@ bool disk_stop_intake(struct disk *disk, const struct error *error)
 
 /* ---- looking ---- */
 
-/* What is in it counts, not the size of its file. */
+/* The content of the file counts, not its size. */
 static bool wal_exceeds(const struct disk *disk, int64_t bytes)
 {
     return disk->max_wal_bytes &&

@@ -108,8 +108,8 @@ static bool print_scopes(struct buffer *out, const struct view_set *views)
 }
 
 /*
- * Whom changes and deletes were for, is noted along with them. Where other fields count from now
- * on, what was noted says nothing, so that cursors from before are refused and deletes forgotten.
+ * The labels of changes and deletes are noted along with them. When other fields count from now on,
+ * the notes say nothing. So older cursors are refused and deletes forgotten.
  */
 static bool note_scopes(struct writer *writer, const struct engine_options *options,
                         struct error *error)
@@ -177,7 +177,7 @@ static void attach_options(struct writer *writer, const struct engine_options *o
     }
 }
 
-/* Those that apply_limit left to the writer, its first jobs. */
+/* The limits that apply_limit left to the writer are its first jobs. */
 static bool start_limits(struct engine *engine, struct error *error)
 {
     for (size_t i = 0; i < engine->options.export_count; i++) {

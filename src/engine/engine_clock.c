@@ -1,7 +1,7 @@
 /*
- * The engine's clock: the wall clock, as far as it can be believed (see base/clock_watch.h). What
- * is trusted is kept in the database, so that a restart knows it: the time, how far the boot clock
- * was then, and which start of the machine that counts from.
+ * The engine's clock: the wall clock, as far as it can be believed (see base/clock_watch.h). The
+ * database keeps the trusted state, so a restart knows it: the time, how far the boot clock was
+ * then, and which start of the machine that counts from.
  */
 #include "engine/engine_internal.h"
 

@@ -1,4 +1,4 @@
-/* What the files of engine share among themselves. Never included from outside. */
+/* Shared by the files of engine. Never included from outside. */
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
 
@@ -23,7 +23,7 @@ struct recent_change {
 
 enum { EVICTION_AHEAD = 32 };
 
-/* Where the search for the least recently changed entity stands; see eviction.c. */
+/* The progress of the search for the least recently changed entity; see eviction.c. */
 struct eviction {
     struct evictable ahead[EVICTION_AHEAD]; /* next .. count: read from the store, not passed yet */
     size_t next, count;
@@ -72,7 +72,7 @@ enum {
     TRANSACTION_BYTES = 32 * 1024 * 1024  /* a transaction of several requests ends beyond this */
 };
 
-/* What an entity was before the submission that is being applied. */
+/* An entity before the submission that is being applied. */
 struct undo {
     struct entity *entity;
     struct text *data; /* one reference */
@@ -105,15 +105,15 @@ struct large_wait {
     bool ends;          /* ... which takes nothing more */
 };
 
-/* What subscribers may have been shown unnoted (watched_gaps.c): of views that do not coalesce, and
- * of those that do. */
+/* The changes that subscribers may have been shown without a note (watched_gaps.c): of views
+ * that do not coalesce, and of those that do. */
 enum { ENGINE_WATCHED_LISTS = 2 };
 struct engine_gaps {
     struct engine_watched_gap list[ENGINE_WATCHED_GAPS];
     size_t count;
 };
 
-/* What the open transaction has done and given out so far; what is told of it in the end. */
+/* The work and the changes of the open transaction so far, and its report at the end. */
 struct open_transaction {
     int64_t last_change; /* ids and seqs that it has given out */
     struct seq head;
@@ -154,7 +154,7 @@ struct scratch {
     struct doc stripped; /* a patch without its nulls */
 };
 
-/* What is done between requests, when it is time; monotonic. */
+/* The times of the writer's own work between requests; monotonic. */
 struct upkeep {
     uint64_t pass_us;   /* a failed pass_time is not tried again before */
     uint64_t schema_us; /* when SQL views were made last */
@@ -309,7 +309,7 @@ void large_settle(struct writer *writer, uint64_t begun);
  * them, false when out of memory. It waits then. */
 bool large_follows(struct writer *writer, struct submission *submission);
 bool large_put_off(struct writer *writer, struct submission *submission);
-/* What waits of the sender whose turn it is, in order; NULL: nothing waits. */
+/* The waiting requests of the sender whose turn it is, in order; NULL: none. */
 struct queue_item *large_release(struct writer *writer);
 
 /* truncation.c: a mutation of the submission had an array cut / the submission was accepted, so its
@@ -344,7 +344,7 @@ void writer_forget_unknown(struct writer *writer);
 /* write_job.c: run the jobs that wait, in the open transaction: ahead of its mutations those that
  * come first (`all` false), behind them the others. */
 bool writer_run_jobs(struct writer *writer, bool all, struct error *error);
-/* Those that were taken, run or not: it is on disk (NULL), or not. */
+/* Answer the jobs that were taken, run or not: they are on disk (NULL), or not. */
 void writer_answer_jobs(struct writer *writer, const struct error *error);
 /* Whether there are any, those taken that wait. */
 bool writer_has_jobs(struct writer *writer);
@@ -410,7 +410,7 @@ struct engine {
     struct engine_options options; /* pointers into the caller's memory are cleared after open */
     struct database *database;
     struct map configured; /* options.exports by name, while it opens */
-    /* What the loop hands over, and what it gets. */
+    /* The queues that the loop fills and empties. */
     struct queue intake;  /* submissions */
     struct queue writes;  /* write jobs */
     struct queue commits; /* to the loop; the writer waits when it is full */

@@ -1,6 +1,6 @@
 /*
- * Entities that the open transaction looks at: from the cache, else from the store. What is read or
- * merged of large ones is counted, and bounded, for each submission.
+ * Entities that the open transaction looks at: from the cache, else from the store. Reading and
+ * merging large ones is counted, and bounded, for each submission.
  */
 #include "engine/engine_internal.h"
 

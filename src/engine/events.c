@@ -1,4 +1,4 @@
-/* What the threads of the engine have to say to the loop. */
+/* The messages of the engine's threads to the loop. */
 #include "engine/engine_internal.h"
 
 void engine_post(struct engine *engine, struct engine_event *event)

@@ -6,8 +6,8 @@
 
 /* ---- the log ---- */
 
-/* What a row left, who could see it there must be told; what it came to, not any more. Nobody saw
- * what nobody may see. */
+/* A row that changed scope leaves a tombstone in the old scope; one in the new scope goes. A row
+ * that nobody may see leaves none. */
 static bool log_scopes(struct writer *writer, const struct store_change *change,
                        struct error *error)
 {

@@ -22,7 +22,7 @@ enum {
     MOST_REST_US = 2000 * 1000 /* whatever held up a transaction */
 };
 
-/* What waits of one sender, in its order; the first is large. */
+/* The waiting requests of one sender, in order; the first is large. */
 struct put_off {
     struct queue_item item; /* in the ring */
     uint64_t sender;
@@ -69,7 +69,7 @@ bool large_is_full(const struct writer *writer)
            atomic_load(&engine->large_bytes) >= engine->options.queue_bytes;
 }
 
-/* What has come and was not looked at may be of others. */
+/* Requests in the queue that were not looked at may be of others. */
 static bool rest_is_over(const struct writer *writer, uint64_t now)
 {
     const struct large_wait *large = &writer->large;

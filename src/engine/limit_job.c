@@ -46,7 +46,7 @@ static struct limit_job *limit_job_new(const struct engine_export_options *expor
     return limit;
 }
 
-/* Where the transaction fails, the limits are read from the store again, as they were. */
+/* If the transaction fails, the limits are read from the store again, as they were. */
 static bool run(struct write_job *job, struct store_writer *store, struct error *error)
 {
     struct limit_job *limit = (struct limit_job *)job;

@@ -7,9 +7,9 @@
 enum { LONG_NICE = 10, NICEST = 19 };
 
 /*
- * Where processors are short, what is brief goes before what is long there, too. A thread cannot be
- * made nicer and then less so without a privilege, so one reader stays as it is, and takes nothing
- * long; if it cannot be done, there is nothing lost.
+ * When processors are short, brief jobs go before long ones there, too. Without a privilege a
+ * thread cannot become less nice again, so one reader stays as it is and takes no long job. If the
+ * nice value cannot be set, nothing is lost.
  */
 static void become_nicer(void)
 {

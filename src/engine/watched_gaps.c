@@ -62,8 +62,8 @@ static bool put_gaps(struct store_writer *store, int which, const struct engine_
 
 /* ---- at a start ---- */
 
-/* Where there is no room, the oldest two become one, which is as young as the second. Lives without
- * a change, as of a server that is started again and again in vain, add none. */
+/* Without room the oldest two gaps become one, as young as the second. Lives without a change,
+ * as of a server that starts again and again in vain, add none. */
 static void add_gap(struct engine_gaps *gaps, struct engine_watched_gap gap)
 {
     struct engine_watched_gap *newest = gaps->count ? &gaps->list[gaps->count - 1] : NULL;
@@ -113,8 +113,8 @@ static bool read_noted(struct store_writer *store, int which, int64_t *noted, st
     return done;
 }
 
-/* What the last life left: nothing when it noted all. Where none ever noted anything, what is there
- * may have been seen; a former version noted nothing apart of views that coalesce. */
+/* The gap of the last life: none when it noted everything. If no life ever noted anything, all
+ * rows may have been seen; a former version noted nothing apart for views that coalesce. */
 static bool find_gap(struct engine *engine, int which, int64_t last, struct error *error)
 {
     struct store_writer *store = engine->writer.store;
@@ -127,7 +127,7 @@ static bool find_gap(struct engine *engine, int which, int64_t last, struct erro
     return true;
 }
 
-/* Of those before the last one it was done, unless this is new to the file. */
+/* The gaps before the last one are pinned already, unless this is new to the file. */
 static bool pin(struct engine *engine, int which, bool all, struct error *error)
 {
     const struct engine_gaps *gaps = &engine->writer.gaps[which];

@@ -1,4 +1,4 @@
-/* What the writer writes beside mutations; see struct write_job. */
+/* Writes of the writer beside mutations; see struct write_job. */
 #include "engine/engine_internal.h"
 
 /* Behind those that were taken already. */

@@ -1,7 +1,7 @@
 /*
- * The writer thread. One turn of it: take what waits, apply it up to the cap, bring it into one
- * transaction, commit, publish. Whatever arrives meanwhile goes into the next turn, so batches
- * grow with the load by themselves.
+ * The writer thread. One turn of it: take the queue, apply requests up to the cap, bring them into
+ * one transaction, commit, publish. Requests that arrive meanwhile go into the next turn, so
+ * batches grow with the load by themselves.
  */
 #include "engine/engine_internal.h"
 #include "store/watched.h"
@@ -398,8 +398,7 @@ static int rest_ms(struct writer *writer)
     return writer->derive ? derive_rest(writer->derive, most) : most;
 }
 
-/* Of those that wait for their turn, what the next sender has; all, where nothing can be written.
- */
+/* The waiting requests of the next sender; all of them, if nothing can be written. */
 static void release_large(struct writer *writer)
 {
     struct large_wait *large = &writer->large;

@@ -162,7 +162,7 @@ struct log_record {
 /* The pending work on the eviction order of an export's rows. */
 enum order_work {
     ORDER_NONE,
-    ORDER_MAKE, /* a limit waits for it; rows that are written get their sort key at once */
+    ORDER_MAKE, /* a limit waits for it; rows that are written get their place at once */
     ORDER_CLEAR /* there is no limit any more */
 };
 
@@ -212,7 +212,7 @@ struct store_writer {
     bool usage_dirty;
     struct log_record now, committed;
     struct store_usage_state usage_now, usage_committed;
-    struct export_record **exports; /* export id - 1 is the sort key */
+    struct export_record **exports; /* export id - 1 is the index */
     size_t export_count, export_committed, export_capacity;
     struct map exports_by_name;
     struct export_record *dirty_exports; /* those that the transaction changed */
@@ -250,7 +250,7 @@ void exports_free(struct store_writer *writer);
 struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
                                       struct error *error);
 
-/* Whether a written row gets a sort key in the eviction order. */
+/* Whether a written row gets a place in the eviction order. */
 static inline bool export_is_ordered(const struct export_counters *counters)
 {
     return counters->max_entities > 0 || counters->work == ORDER_MAKE;
@@ -286,7 +286,7 @@ bool entity_walk(struct connection *connection, uint32_t export_id, struct span 
                  int64_t limit, store_each_entity each, void *argument, struct error *error);
 
 /* derived_row.c: the sort key of the row number `skip` (from 0) behind where a scan begins; absent
- * in *sort key when there are fewer. It is copied. */
+ * in *sort_key when there are fewer. It is copied. */
 bool row_place_at(struct connection *connection, int64_t stage, struct span from, bool backwards,
                   int64_t skip, struct buffer *sort_key, bool *found, struct error *error);
 

@@ -163,7 +163,7 @@ size_t view_query_sorts(const struct view_query *query);
 /* Raw names of the path of a key, and its direction. */
 const struct span *view_query_sort_path(const struct view_query *query, size_t index, size_t *count,
                                         bool *descending);
-/* Append the sort key of an entity in its order, which has keys: as view_stage_place. */
+/* Append the sort key of an entity in its order, which has keys: as view_stage_sort_key. */
 bool view_query_sort_key(const struct view_query *query, struct span key, struct span entity,
                          struct buffer *sort_key);
 

@@ -1,4 +1,6 @@
-/* What can be told to a member without the log: rows that changed behind a change. */
+/*
+ * Catch-up of a member without the log: the rows of its window that changed behind a given change.
+ */
 #include "window/reading.h"
 
 static bool lacks_memory(struct window_reading *reading)

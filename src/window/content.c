@@ -1,4 +1,4 @@
-/* What a window holds and what it is of: rows, and small questions. */
+/* The content and the spec of a window: its rows, and small questions about them. */
 #include "window/reading.h"
 
 struct window_row *window_row_new(struct span key, struct span sort_key, int64_t change)

@@ -22,7 +22,7 @@ struct window_spec {
     const struct wire_encoding *encoding; /* of its frames */
 };
 
-/* What the present refresh found of a row that was there before. */
+/* The fate of a row in the present refresh. */
 enum window_fate {
     FATE_LEFT,     /* the start value: nothing has found it again. The reason is not kept */
     FATE_REPLACED, /* its entity changed: another object stands for it now */
@@ -68,7 +68,7 @@ enum window_matching {
 };
 
 /* The progress of finding them. */
-struct window_fill_sort_key {
+struct window_fill_point {
     int64_t position;    /* log position when it began; 0: it did not */
     int64_t looked;      /* rows, when it goes by label */
     int64_t id;          /* by file: behind this entity, */
@@ -82,7 +82,7 @@ struct window_matches {
     struct window_rows rows; /* in order of sort key */
     struct map by_key;
     struct window_bounds bounds; /* that they are within, of a cut view */
-    struct window_fill_sort_key fill;
+    struct window_fill_point fill;
 };
 
 /* Of a query that asks for the time: time.c. */

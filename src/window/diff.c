@@ -135,7 +135,7 @@ static bool add_move(struct window_result *result, struct span key, enum window_
     return false;
 }
 
-/* What came and what left, for the database. */
+/* The keys that came and left, for the database. */
 static bool note_moves(struct window_reading *reading)
 {
     struct window_result *result = reading->result;

@@ -12,7 +12,7 @@ static size_t frame_log_share(const struct hub *hub)
     return share > 2 * FRAME_LOG_BLOCK ? share : 2 * FRAME_LOG_BLOCK;
 }
 
-/* Who joined while the refresh was on its way is told the difference too. */
+/* A member that joined while the refresh was under way gets the diff, too. */
 static void publish(struct window *window, const struct window_result *result)
 {
     if (!window->frame_log_on) {
@@ -110,7 +110,8 @@ static void deliver_requests(struct window_refresh *refresh)
     }
 }
 
-/* What was skipped comes first next time. Failing may have freed the others, but not these. */
+/* Windows that a refresh skipped are first in the next one. A failure may have freed others, but
+ * not these. */
 static void put_first(struct window_refresh *refresh)
 {
     for (size_t i = refresh->count; i-- > 0;) {
@@ -305,7 +306,7 @@ static bool is_idle(const struct window *window)
 {
     if (!window->member_count)
         return true;
-    /* What a refresh or a filling has is the reader's until it is back. */
+    /* While a reader has the window, a refresh or a filling owns its content. */
     if (window->busy)
         return false;
     return window->content.known && !window_lacks_matches(window) &&

@@ -10,7 +10,7 @@ static bool lacks_memory(struct window_reading *reading)
 
 /* ---- who fell behind ---- */
 
-/* What a member at an older version lacks: one frame for a key. */
+/* The diff for a member at an older version: one frame for a key. */
 struct behind {
     struct window_reading *reading;
     int64_t from;

@@ -1,8 +1,8 @@
 /*
- * Windows of append views, which are filters over them: what is told are events, each change by
- * itself and none merged away, of the entities that pass the filter. One that begins to pass comes
- * whole, one that no longer does goes. What counts is how it was at the last refresh and how it is
- * now; what it was in between shows in its events alone.
+ * Windows of append views: filters over events. A member gets each change of a matching entity by
+ * itself; none is merged away. An entity that begins to match comes whole; one that ceases to match
+ * is deleted. The refresh compares the entity at the last refresh with the entity now. Its states
+ * in between show in its events alone.
  */
 #include "delivery/catch_up_internal.h"
 #include "rows/scoped_scan.h"
@@ -40,7 +40,8 @@ static bool put_whole(struct events *events, const struct store_change *change,
            lacks_memory(events);
 }
 
-/* What happened out of sight is not told: who comes back from there is told whole by the log. */
+/* An event out of sight is not sent. A client that comes into sight again gets the entity whole,
+ * from the log. */
 static bool put_event(struct events *events, const struct store_change *change,
                       const struct store_entity *entity)
 {
@@ -52,7 +53,8 @@ static bool put_event(struct events *events, const struct store_change *change,
                        : catch_up_put_gone(&events->frames, change);
 }
 
-/* Who resumes behind this change is not told any more of one that is not seen, so it goes here. */
+/* A member that resumes behind this change gets no later event of an unseen entity, so the
+ * delete is sent here. */
 static bool is_out_of_sight(const struct events *events, const struct store_change *change)
 {
     struct sight sight = row_scope_log_sight(events->reading->window->spec.scope, change);

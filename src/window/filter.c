@@ -17,7 +17,7 @@ static bool lacks_memory(struct error *error)
 
 /* ---- the matches ---- */
 
-/* Where a sort key stands or belongs. */
+/* The index at which a sort key stands or belongs. */
 static size_t find_sort_key(const struct window_rows *matches, struct span sort_key)
 {
     size_t low = 0, high = matches->count;
@@ -218,7 +218,7 @@ static bool fill_from_export(void *argument, const struct store_entity *entity)
     return fill_in_order(argument, entity->key, entity);
 }
 
-/* What passes must be in the view, too. */
+/* A match must be in the view, too. */
 static bool fill_from_file(void *argument, const struct store_entity *entity)
 {
     struct filling *filling = argument;
@@ -240,8 +240,8 @@ static bool fill_from_file(void *argument, const struct store_entity *entity)
 }
 
 /*
- * A stage, and the keys of an export, name entities that lie all over the file. Where they are not
- * few of all that there are, reading the file from its beginning to its end costs much less.
+ * A stage, and the keys of an export, name entities all over the file. Unless they are few, reading
+ * the file from its beginning to its end costs much less.
  */
 static bool choose_order(struct filling *filling, const struct view_state *state)
 {
@@ -312,7 +312,7 @@ static bool fill_by_order(struct filling *filling, uint32_t export_id)
     return done;
 }
 
-/* What is seen, in the view's order. How much that is shows only now. */
+/* The visible rows, in the view's order. Only the scan shows how many there are. */
 static bool fill_by_label(struct filling *filling)
 {
     struct window *window = filling->window;
@@ -370,7 +370,7 @@ bool window_matches_fill(struct window *window, struct store_reader *reader,
 
 /* ---- keeping up ---- */
 
-/* What became of the entities that changed: rows to put in, keys to take out. */
+/* The fate of the entities that changed: rows to put in, keys to take out. */
 struct catching {
     struct window_reading *reading;
     struct window_rows found; /* FATE_LEFT: only its key counts */
@@ -421,11 +421,11 @@ static bool each_membership(void *argument, struct span key)
 }
 
 /* A membership change names an entity; what it is now is not at hand. */
-static bool look_up(struct catching *catching, struct window_row **sort_key)
+static bool look_up(struct catching *catching, struct window_row **slot)
 {
     struct window_reading *reading = catching->reading;
     struct error *error = &reading->result->error;
-    struct window_row *row = *sort_key, *match = NULL;
+    struct window_row *row = *slot, *match = NULL;
     struct store_entity entity;
     bool found;
     if (!store_read_entity(reading->reader, reading->state->export.id, window_row_key(row), &entity,
@@ -437,7 +437,7 @@ static bool look_up(struct catching *catching, struct window_row **sort_key)
     if (match) {
         match->fate = FATE_CARRIED;
         memory_free(row);
-        *sort_key = match;
+        *slot = match;
     }
     return true;
 }
@@ -528,7 +528,7 @@ static bool move_bounds(struct window_reading *reading)
     return done;
 }
 
-/* What came since the matches were last brought up to date; -1: it is not known any more. */
+/* The number of changes since the matches were last brought up to date; -1: not known any more. */
 static int64_t count_news(const struct window *window, const struct view_state *state)
 {
     int64_t changes = state->export.last_change - window->content.position;

@@ -49,7 +49,7 @@ static struct span key_of_rows(const struct window *window)
     return window_is_keyed_by_field(window) ? window->spec.key : span_make(NULL, 0);
 }
 
-/* Where rows go by a key that is not theirs, another of them may be the older one, so all are of
+/* If rows have keys other than their own, another of them may be the older one; so all come from
  * the refresh. */
 static void init_sink(struct row_sink *sink, const struct window_reading *reading)
 {

@@ -1,11 +1,9 @@
 /*
- * Windows in the database. What members are shown is written down soon after: which rows came into
- * a window and which left it, a moment's worth in one transaction. So a client that kept its rows
- * and no cursor is told what it must lose, also after a crash (recall.c).
- *
- * The writer is told by one job at a time. With a part of the windows it is told, once all of them
- * were, up to which change that holds: nobody has been shown anything of a later change that the
- * database does not know.
+ * Windows in the database. The rows that members are shown are written down soon after: which rows
+ * came into a window and which left it, a moment's worth in one transaction. So a client that kept
+ * its rows and no cursor learns its deletes, also after a crash (recall.c). The writer gets this in
+ * one job at a time. Once it has all windows, it also gets the change up to which that holds: no
+ * client has been shown anything of a later change that the database does not know.
  */
 #include "store/watched.h"
 #include "window/reading.h"
@@ -175,8 +173,8 @@ void window_keep_end(struct window *window)
 
 /* ---- when ---- */
 
-/* Up to which change all was told to members, or had nothing for them. What coalesces may have
- * been told less; where it does not count, it does not hold up the others. */
+/* The change up to which members were shown everything, or had nothing to be shown. Windows that
+ * coalesce may be behind it. Where they do not count, they do not hold up the others. */
 static int64_t shown_change(const struct hub *hub, bool coalesces)
 {
     int64_t change = hub->backlog.last;
@@ -252,7 +250,8 @@ static void free_job(struct keep_job *keep)
     memory_free(keep);
 }
 
-/* What it could not tell is told by a later one, unless something newer is known of the row. */
+/* Moves that this job cannot write go into a later one, unless something newer is known of the
+ * row. */
 static void give_back(struct keep_job *keep)
 {
     for (size_t i = 0; i < keep->count; i++) {
@@ -261,7 +260,7 @@ static void give_back(struct keep_job *keep)
     }
 }
 
-/* What the database has is more than it may. Once that is so, a quarter goes. */
+/* The database has more rows than it may. Then a quarter goes. */
 static bool is_crowded(const struct keep_job *keep)
 {
     const struct store_watched_state *state = &keep->state;
@@ -289,9 +288,9 @@ static unsigned slices_of(int64_t came, int64_t step)
 }
 
 /*
- * Twice what came is to go before more comes, so that the tables come within their bounds however
- * fast they grow; but a little at a time, for the writer does nothing else meanwhile. What somebody
- * watches was told again with what came, so it is not the oldest by then.
+ * Twice as many rows go as come, before more come, so the tables come within their bounds however
+ * fast they grow. Each job takes few, because the writer does nothing else meanwhile. Rows that a
+ * client watches were written again with the new ones, so they are not the oldest by then.
  */
 static void owe(struct windows *windows, const struct keep_job *keep)
 {

@@ -298,7 +298,7 @@ static void deliver(struct engine_event *event)
     once_free(once);
 }
 
-/* What is owned by the spec is taken over in any case. */
+/* The members that the spec owns are taken over in any case. */
 static struct window_once *once_new(struct hub *hub, const struct hub_read *options,
                                     struct window_spec *spec)
 {

@@ -33,7 +33,7 @@ struct hub_pages {
     void *argument;
 };
 
-/* What the functions on a reader share. */
+/* The state that the functions on a reader share. */
 struct page_reading {
     struct hub_pages *pages;
     struct store_reader *reader;
@@ -74,7 +74,7 @@ static bool note_row(void *argument, struct span sort_key, const struct store_en
     return note(argument, row);
 }
 
-/* The part of the view's order to note. Where every row passes, the database skips and stops. */
+/* The part of the view's order to note. If every row matches, the database skips and stops. */
 static struct view_cut wanted_part(struct hub_pages *pages)
 {
     struct view_cut cut = window_view_cut(&pages->window);

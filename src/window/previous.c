@@ -2,7 +2,7 @@
 #include "rows/scoped_scan.h"
 #include "window/reading.h"
 
-/* What became of a key since the client had another token. */
+/* The fate of a key since the client had another token. */
 struct sighting {
     bool was_seen; /* before the first change of the key */
     size_t key_length;
@@ -142,8 +142,8 @@ static bool find_sightings(struct holding *holding)
            error->code == ERROR_NONE;
 }
 
-/* `change`: the newest of the row. A row that came to the old token's scope only later must not be
- * named. Where the log does not tell, none is. */
+/* `change`: the newest one of the row. A row that came into the old token's scope only later
+ * must not be named. If the log does not say, none is named. */
 static bool put_if_seen(struct holding *holding, struct span key, int64_t change)
 {
     if (!holding->until || change <= holding->until)

@@ -127,7 +127,7 @@ static bool find_changed(struct recall *recall, int64_t from, int64_t to)
            error->code == ERROR_NONE;
 }
 
-/* What may have left behind a change also tells of all gaps that are younger. */
+/* The rows that may have left behind a change: the answer covers all younger gaps, too. */
 static bool find_gap(struct recall *recall, int64_t from, int64_t to, bool *all)
 {
     struct window_rows rows = {.list = NULL};
@@ -207,8 +207,9 @@ bool window_recall(struct window_reading *reading)
 }
 
 /*
- * What the other had is not looked up: without its rows all count that the database has of it.
- * After a crash that is not all, and where nobody had watched the other, what changed is.
+ * The rows of the other window are not looked up: without them, all rows that the database has of
+ * it count. After a crash that is not all. If nobody had watched the other window, the changed keys
+ * count.
  */
 bool window_recall_other(const struct window_reading *reading, const struct window *other,
                          bool (*each)(void *argument, struct span key), void *argument, bool *all)

@@ -1,11 +1,11 @@
 /*
- * Windows: members that come with a cursor, or begin at one. What may have gone and come since is
- * in since.c.
+ * Windows: members that come with a cursor, or begin at one. since.c bounds the rows that may have
+ * gone and come since.
  */
 #include "window/reading.h"
 
-/* When it is too many, what was put is worth nothing. What the client holds of other subscriptions
- * goes first. */
+/* If there are too many, the rows that were put are worth nothing. Rows that the client holds of
+ * other subscriptions go first. */
 static bool run(struct window_since *since, const struct window_request *request)
 {
     bool done = window_since_find(since) &&

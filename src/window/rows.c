@@ -106,7 +106,7 @@ static bool each_of_stage(void *argument, struct span sort_key, const struct sto
     struct window_reading *reading = argument;
     struct store_entity entity = *row;
     if (reading->budget && ++reading->looked > reading->budget) {
-        /* Who has enough is not made to wait for whether there is more. */
+        /* A member with enough rows does not wait for the answer whether there are more. */
         reading->more = is_full(reading);
         reading->exhausted = !reading->more;
         return false;
@@ -135,7 +135,7 @@ static bool good(const struct window_reading *reading)
     return reading->result->error.code == ERROR_NONE;
 }
 
-/* What is seen, by label: of what others see nothing is looked at, so it is no budget's. */
+/* The visible rows, by label. Rows of other labels are not looked at, so they cost no budget. */
 static bool scan_labelled(struct window_reading *reading, int64_t by_label)
 {
     struct scoped scoped = {reading->window->spec.scope, NULL};

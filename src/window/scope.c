@@ -1,6 +1,6 @@
 /*
- * Windows over rows that are scoped: of each, those that its members may see. Where nothing but
- * that is to be left out, mostly much is seen, and the view is read in its order until there is
+ * Windows over scoped rows: of each window, the rows that its members may see. If only the scope
+ * leaves rows out, mostly many are visible, and the view is read in its order until there are
  * enough ("scanning"). A window for which that is far keeps its matches instead, as filters do.
  */
 #include "rows/scoped_scan.h"

@@ -1,8 +1,9 @@
 /*
- * How far a window can have moved since a change. What it was then is not known, but when c
- * entities changed since, every row that did not change stands at most c sort keys from where it
- * stood. So what the client may hold and must lose lies among what changed and the c rows beyond
- * each end, and what it may lack among what changed and the c rows within each end.
+ * Bounds how far a window can have moved since a change. Its content at that change is not known.
+ * But when c entities changed since, every other row stands at most c sort keys from its former
+ * one. So the rows that the client may hold and must lose lie among the changed ones and the c rows
+ * beyond each end. The rows that it may lack lie among the changed ones and the c rows within each
+ * end.
  */
 #include "rows/scoped_scan.h"
 #include "store/watched.h"
@@ -124,7 +125,7 @@ static bool each_trimmed(void *argument, struct span key, struct span label, int
     return count_scanned(since) && note_changed(since, key, seen ? FATE_LEFT : FATE_CARRIED);
 }
 
-/* What the log does not tell any more, where it was kept beside it. */
+/* The part that the log does not have any more, from the table beside it. */
 static bool scan_trimmed(struct window_since *since)
 {
     struct window_reading *reading = since->reading;
@@ -165,7 +166,7 @@ static bool each_neighbour(void *argument, const struct store_entity *row)
     if (map_get(&since->rows, row->key) || map_get(&since->changed, row->key) ||
         !view_shows(spec->view, row->key))
         return true;
-    /* Of those that were scoped already the text is not at hand. */
+    /* The text of rows that were scoped already is not at hand. */
     if (row->data.data && !row_scope_shows(spec->scope, spec->view, row->data))
         return true;
     return put_delete(since, row->key);

@@ -1,4 +1,4 @@
-/* What a window is of: what a subscribe message asks for. */
+/* The spec of a window: the query of a subscribe message. */
 #include "window/reading.h"
 
 enum { DEFAULT_TAKE = 100 };
@@ -49,7 +49,7 @@ static int64_t wanted_rows(const struct hub *hub, const struct view *view,
     return view->stage->cut.take != VIEW_ALL ? view->stage->cut.take : otherwise;
 }
 
-/* What coalesces is told the difference of an interval, as members of a window are. */
+/* A subscription that coalesces gets the diff of an interval, as members of a window do. */
 bool window_is_wanted(const struct view *view, const struct wire_subscribe *message)
 {
     return view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||

@@ -1,13 +1,11 @@
 /*
  * A window of a key beside another subscription of its connection that shows more of the view (see
- * key_owner.c). The client has the row while one of the two shows it. Neither knows what the other
- * shows, and each may be ahead of the other. So the frames of both about the key are passed over:
- * they only mark that there may be something to tell. A refresh then states the row as it is now:
- * an upsert with all of it, a delete when neither of the two shows it, nothing when the client was
- * told that state last.
- *
- * What is marked while a refresh is on its way is stated by the next one. So the last statement
- * comes behind the last change of what either shows, and is right.
+ * key_owner.c). The client has the row while one of the two shows it. Neither knows the rows of the
+ * other, and each may be ahead of the other. So the frames of both about the key are passed over:
+ * they only mark that there may be news. A refresh then states the row as it is now: an upsert with
+ * all of it, a delete when neither of the two shows it, nothing when the client has that state
+ * already. A mark that comes while a refresh is under way goes into the next one. So the last
+ * statement comes behind the last change of both, and is right.
  */
 #include "delivery/key_owner.h"
 #include "window/reading.h"
@@ -130,7 +128,7 @@ bool window_encode_state(struct window_reading *reading, struct window_request *
     struct store_entity entity;
     bool found, shown = window->content.rows.count > 0 && !request->statement.inherits;
     request->statement.state = reading->state->log.last_change;
-    /* What this refresh found is not told by a frame: the member goes on behind it. */
+    /* This refresh needs no frame for its row: the member goes on behind it. */
     bool unstated = request->statement.unstated || reading->result->version != request->from;
     if (!shown && !unstated) {
         request->statement.stated =

@@ -54,9 +54,9 @@ static bool had_others(const struct window_reading *reading)
 }
 
 /*
- * What was deleted since the window was first looked at is among its removals, if it was in it and
- * those are not too many. What was deleted before can only have been in an earlier window of the
- * kind, and who holds rows of that may lack any delete since.
+ * A key that was deleted since the window's first refresh is among its removals, if it was in the
+ * window and these are not too many. A key that was deleted before can only have been in an earlier
+ * window of the kind. A client that holds rows of that one may lack any delete since.
  */
 static bool say_deleted(struct telling *telling)
 {

@@ -164,7 +164,7 @@ static struct window *find_or_make(struct hub *hub, struct topic *topic, struct 
     char *name = print_name(spec);
     struct window *window = name ? map_get(&windows->by_name, span_of(name)) : NULL;
     bool watched = window && window->member_count;
-    /* Who comes back to one that lingers takes a sort key like everybody. */
+    /* A member that comes back to a lingering window takes a place like every other. */
     if (name && !watched && !spec->is_extra) {
         if (!windows_make_room(hub, subscriber, error)) {
             memory_free(name);
@@ -264,7 +264,8 @@ void window_leave(struct subscription *subscription)
         return;
     INVARIANT(!window->request_count); /* they were the members' */
     INVARIANT(windows->extra >= window->spec.is_extra);
-    /* What it held stays known, so that who comes back learns what went meanwhile. */
+    /* The rows that the window held stay known, so a member that comes back learns which went
+     * meanwhile. */
     if (window->frame_log_on)
         frame_log_fini(&window->frame_log);
     window->frame_log_on = false;

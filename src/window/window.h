@@ -16,7 +16,7 @@ extern const struct window_ops window_ops;
 
 enum { HUB_TAG_SIZE = 160 };
 
-/* What was found. The body may be moved out of it. */
+/* The rows that were found. The body may be moved out of it. */
 struct hub_answer {
     struct error error;     /* ERROR_NONE: fine */
     char tag[HUB_TAG_SIZE]; /* names the state of what was asked for; without quotes */

@@ -101,7 +101,7 @@ struct window_snapshot {
     bool wanted, unused;
 };
 
-/* What members have been sent. */
+/* The state that members have been sent. */
 struct window_published {
     int64_t version; /* of the last refresh; 0: there was none */
     int64_t change;  /* position of the state that members have been shown */
@@ -153,7 +153,7 @@ enum member_phase {
     MEMBER_LIVE      /* takes from the window's frame log */
 };
 
-/* What a subscription is in its window: made when it joins, freed when it leaves. */
+/* A subscription in its window: made when it joins, freed when it leaves. */
 struct member {
     struct subscription *subscription;
     struct window *window;
