@@ -1,4 +1,4 @@
-/* Who sends a request, and whether they may: at a handshake, by a first message, later on. */
+/* The sender of a request, and its permission: at a handshake, by a first message, later on. */
 #include "access/access_internal.h"
 #include "access/client_address.h"
 
@@ -11,8 +11,8 @@ static struct auth_identity *no_token(struct error *error)
     return NULL;
 }
 
-/* Whether the token, which no key in force has signed, is good but for its key, which grew stale:
- * that is told. Whoever only names such a key learns nothing. */
+/* Whether the token, which no key in force has signed, is good but for its key, which grew
+ * stale: then the client is told so. A token that only names such a key gets no such hint. */
 static bool is_of_stale_key(const struct access *access, const struct auth_rules *rules,
                             const struct auth_request *request, struct span token,
                             struct error *error)
@@ -87,8 +87,8 @@ static const struct {
     [PERMISSION_ADMIN] = {AUTH_ADMIN, "admin", "for this", "http"},
 };
 
-/* Where there is no authentication, who reaches the server is trusted with what it shows, but not
- * with what changes it; its own commands do that. */
+/* Without authentication, a client that reaches the server may read everything, but not change
+ * the server; the server's own commands do that. */
 static bool is_open(const struct access *access, enum permission permission)
 {
     const struct config_auth *auth = &access->rules->auth;
@@ -123,7 +123,7 @@ static bool check_origin(const struct access_rules *rules, struct span origin, s
                      (int)(origin.length < 128 ? origin.length : 128), origin.data);
 }
 
-/* Who comes, and for what. */
+/* The client, and the permission that it asks for. */
 struct visit {
     enum permission permission;
     struct span origin, token; /* absent: it names none, it brings none */
@@ -168,8 +168,8 @@ static bool is_guess(const struct error *error)
            code == ERROR_TOKEN_FORMAT || code == ERROR_TOKEN_KEY;
 }
 
-/* Who guesses learns nothing more after a while, nor who keeps coming without what it takes. A good
- * token passes all the same: others at that address must not pay for it. */
+/* After a while a client that guesses, or keeps coming without the scope, learns nothing more. A
+ * good token passes all the same: others at that address must not pay for it. */
 static void deny(struct access *access, const struct audit_client *client,
                  enum permission permission, struct error *error)
 {
@@ -194,7 +194,7 @@ static bool enter_or_deny(struct access *access, const struct visit *visit,
     return false;
 }
 
-/* What a request says of its sender. `origin` and `token` are room for it. */
+/* The sender of a request by its own words. `origin` and `token` are room for it. */
 static bool read_visit(struct access *access, const struct net_connection *connection,
                        char origin[ACCESS_ORIGIN_BYTES], char token[ACCESS_TOKEN_BYTES],
                        struct visit *visit, struct principal *principal, struct error *error)

@@ -96,7 +96,7 @@ void access_tick(struct access *access);
 
 /* ---- who may what ---- */
 
-/* What a request wants to do. */
+/* The aim of a request. */
 enum permission {
     PERMISSION_SUBSCRIBE, /* a connection; each subscription checks the scope */
     PERMISSION_READ,      /* views by HTTP */

@@ -1,7 +1,6 @@
 /*
- * What the configuration's "auth" comes to: tokens and keys, those in files included. This is also
- * where half a configuration is refused: one that would let nobody in, or that looks like more
- * protection than it gives.
+ * The tokens and keys of the configuration's "auth", those in files included. Half a configuration
+ * is refused here: one that would let nobody in, or that looks like more protection than it gives.
  */
 #include "access/credentials.h"
 

@@ -1,8 +1,8 @@
 /*
- * Which pages of the web may reach this server through a browser on its machine. A page of any site
- * can have the browser ask 127.0.0.1, and a name of its own that it lets point there makes the
- * answers its own (DNS rebinding). Where nobody needs a token, the browser's own words are what
- * tells such a request from a program's: the Origin, and the Host that the page asked for.
+ * The web pages that may reach this server through a browser on its machine. A page of any site can
+ * have the browser ask 127.0.0.1. A site can also let a name of its own point there, which makes
+ * the answers its own (DNS rebinding). If nobody needs a token, only the browser's own words tell
+ * such a request from a program's: the Origin, and the Host that the page asked for.
  */
 #include "access/access_internal.h"
 #include "access/client_address.h"

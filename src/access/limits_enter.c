@@ -1,9 +1,9 @@
-/* Who comes in: handshakes, guesses, and the counts of connections. */
+/* The limits of new clients: handshakes, guesses, and the counts of connections. */
 #include "access/limits.h"
 
 /* ---- handshakes ---- */
 
-/* Where a client is for the limits; of one whose address is not known, "". */
+/* The address of a client for the limits; "" if it is not known. */
 static struct span site_of(const struct audit_client *client, struct address *address)
 {
     if (client->address && address_parse(address, span_of(client->address)))

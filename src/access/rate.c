@@ -1,6 +1,6 @@
 /*
- * Levels by key. Those that have one stand in a list, the one that let something through longest
- * ago first; only when nothing of that counts any more its place goes to another.
+ * Levels by key. The keys with a level stand in a list, the one that let something through longest
+ * ago first. Its entry goes to another key only when its level has run out.
  */
 #include "access/rate.h"
 #include "auth/auth.h"

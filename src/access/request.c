@@ -1,4 +1,4 @@
-/* Where a request says who sends it: its headers and its query. */
+/* The words of a request about its sender: its headers and its query. */
 #include "access/access_internal.h"
 
 static struct span trim(struct span text)

@@ -1,4 +1,4 @@
-/* What the configuration says of who may come in, made on any thread. */
+/* The rules of the configuration about access, made on any thread. */
 #include "access/access_internal.h"
 
 static char *copy(const char *text, bool *good)

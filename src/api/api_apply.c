@@ -1,10 +1,9 @@
 /*
- * Feeding. A request's lines are copied on the thread that brings them, so that the loop only
- * passes them on.
+ * Feeding. A request's lines are copied on the caller's thread, so the loop only passes them on.
  *
- * What stele_apply_async may have waiting is counted here, in bytes, from its call to its answer.
- * That bound is the only one: what was taken is never refused later for want of room, and a request
- * that does not fit is refused at once, on the caller's own thread.
+ * The bytes of stele_apply_async are counted here, from its call to its answer. That bound is the
+ * only one: an accepted request is never refused later for want of room, and one that does not fit
+ * is refused at once, on the caller's own thread.
  */
 #include "api/api_internal.h"
 #include "ingest/ingest.h"

@@ -1,4 +1,4 @@
-/* What host programs hand over, looked at before it is used. */
+/* The arguments of host programs, checked before they are used. */
 #include "api/api_internal.h"
 
 #include <unistd.h>
@@ -63,7 +63,7 @@ bool api_take_options(void *known, size_t size, const void *options, size_t firs
 
 /* ---- queries ---- */
 
-/* What a host gives is JSON by itself: a part of nothing, and nothing with more behind it. */
+/* JSON from a host stands by itself: no part of a text, and nothing behind it. */
 static bool add_part(struct buffer *query, const char *name, const char *text, struct error *error)
 {
     enum { DEPTH = 1000 };

@@ -86,8 +86,8 @@ static bool start(struct stele *store)
     return error_set(&store->error, ERROR_MEMORY, "out of memory");
 }
 
-/* What nobody answered is answered here. The server is closed by then, so that nothing else can
- * reach these calls. */
+/* Calls without an answer get one here. The server is closed by then, so nothing else can reach
+ * these calls. */
 static void abandon_calls(struct stele *store)
 {
     struct error error;
@@ -97,9 +97,9 @@ static void abandon_calls(struct stele *store)
 }
 
 /*
- * stele_stop takes no lock, as it may be called by a signal handler, so the server is freed only
- * when nobody is inside it. Whoever comes later sees `stop_closed`: the counter goes up before that
- * is looked at, and is looked at after that was set.
+ * stele_stop takes no lock, because a signal handler may call it, so the server is freed only when
+ * nobody is inside it. A later caller sees `stop_closed`: the counter goes up before it looks, and
+ * is looked at after `stop_closed` was set.
  */
 static void close_stop(struct stele *store)
 {

@@ -1,4 +1,4 @@
-/* Where a producer is. */
+/* The position of a producer. */
 #include "api/api_internal.h"
 #include "engine/engine.h"
 #include "store/producer.h"

@@ -32,7 +32,7 @@ static void page_read(void *argument)
 
 static bool begin(struct query *query, struct hub *hub, struct error *error)
 {
-    /* Whatever the hub does not write, it does not keep either. */
+    /* The hub keeps no member that it does not write. */
     const stele_query_options *options = query->options;
     struct wire_subscribe wanted = {.view = (char *)(uintptr_t)options->view,
                                     .key = (char *)(uintptr_t)options->key,

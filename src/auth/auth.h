@@ -108,8 +108,8 @@ enum {
     AUTH_MAX_JWKS_BYTES = 256 * 1024         /* of a whole set as JSON */
 };
 
-/* A public key: of EdDSA its 32 bytes; of ES256 x and y, 32 each; of RS256 the modulus, whose first
- * byte is not zero. What is behind `length` is zero. */
+/* A public key: of EdDSA its 32 bytes; of ES256 x and y, 32 each; of RS256 the modulus, whose
+ * first byte is not zero. The bytes behind `length` are zero. */
 struct auth_public {
     enum auth_algorithm algorithm;
     uint32_t exponent; /* of RS256; else 0 */
@@ -222,9 +222,9 @@ enum { AUTH_MAX_TOKEN_BYTES = 8 * 1024, AUTH_MAX_TOKEN_ID = 512 /* bytes of a jt
     X(deployment_id, "deployment_id")
 
 /*
- * What they are called. A claim of exactly this name counts. If there is none, the longest
- * beginning of the name, up to a dot, that is a claim and an object is looked for; what is behind
- * the dot is then found in that object in the same way.
+ * Names of claims. A claim of exactly this name counts. If there is none, the longest beginning of
+ * the name, up to a dot, that is a claim and an object is looked for; the part behind the dot is
+ * then found in that object in the same way.
  */
 enum { AUTH_MAX_CLAIM_NAME = 256 };
 struct auth_claim_names {
@@ -245,7 +245,7 @@ void auth_scopes_free(struct auth_scopes *scopes);
 /* Words as bits. False with ERROR_CONFIGURATION: one is none of read, write and admin. */
 bool auth_scope_words(struct span text, unsigned *scopes, struct error *error);
 
-/* What a token must meet. Texts are borrowed. */
+/* The requirements on a token. Texts are borrowed. */
 struct auth_rules {
     const struct auth_claim_names *claims; /* NULL: the standard ones */
     const struct auth_scopes *scopes;      /* NULL: read, write and admin are the values */

@@ -92,8 +92,8 @@ bool member_time(const struct members *members, const char *name, bool round_up,
                  int64_t *time);
 /* The same for an end that a person writes: it is later than 1970, because 0 stands for no end. */
 bool member_end(const struct members *members, const char *name, int64_t *end);
-/* What the values of a scope allow, as bits; `unknown` gets the first one that allows nothing, or
- * is left. `map`: NULL: read, write and admin are the values. */
+/* The scopes that the values of a claim allow, as bits; `unknown` gets the first value that
+ * allows nothing, or is left. `map`: NULL: read, write and admin are the values. */
 bool member_scope(const struct members *members, const char *name, const struct auth_scopes *map,
                   bool *is_there, unsigned *scopes, struct span *unknown);
 /* The members that tokens of both kinds have: metering_key, key_class, deployment_id, plan, views,
@@ -105,9 +105,9 @@ bool member_only(const struct members *members, const char *const *known);
 
 /* ---- scopes.c ---- */
 
-/* What one value allows; 0: nothing. */
+/* The scopes of one value; 0: none. */
 unsigned scopes_of(const struct auth_scopes *map, struct span value);
-/* What the words of a text allow; `unknown` as above. */
+/* The scopes of the words of a text; `unknown` as above. */
 unsigned scopes_of_words(const struct auth_scopes *map, struct span text, struct span *unknown);
 
 /* ---- key.c ---- */

@@ -1,4 +1,4 @@
-/* What a signed session says, and whether that is enough for this server and request. */
+/* The claims of a signed session, and whether they are enough for this server and request. */
 #include "auth/auth_internal.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,4 @@
-/* What the values of a scope allow: themselves, or what the configuration says of them. */
+/* The scopes of a claim's values: the values themselves, or their meaning in the configuration. */
 #include "auth/auth_internal.h"
 
 enum { MOST_VALUES = 256 };

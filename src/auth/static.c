@@ -19,7 +19,7 @@ static bool out_of_memory(struct error *error)
 
 /* ---- reading ---- */
 
-/* What may stand in a header and a query without being encoded. */
+/* A static token may have the characters of a header and a query that need no encoding. */
 static bool check_token(struct span token, struct error *error)
 {
     if (token.length < AUTH_LEAST_STATIC_TOKEN || token.length > AUTH_MOST_STATIC_TOKEN)

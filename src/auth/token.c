@@ -1,6 +1,6 @@
 /*
- * Signed sessions: compact JWTs. What a signature is verified by is the key's algorithm; what the
- * header says of it is compared with that, and chooses nothing but among keys of one name.
+ * Signed sessions: compact JWTs. The key's algorithm verifies a signature; the header's is only
+ * compared with it, and chooses nothing but among keys of one name.
  */
 #include "auth/auth_internal.h"
 
@@ -40,7 +40,7 @@ static bool decode(struct span text, const char *what, struct buffer *out, struc
                        : is_malformed(error, what);
 }
 
-/* The object that a part holds. What jansson says of a broken one would quote it. */
+/* The object of one part. jansson's message about a broken one would quote it. */
 static bool parse(struct span text, const char *what, struct tree **object, struct error *error)
 {
     struct error cause;

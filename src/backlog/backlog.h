@@ -39,7 +39,7 @@ struct change {
     char bytes[];         /* key, patch as subscribers get it, append paths, entity, scopes */
 };
 
-/* What a change carries as bytes. Absent: none. */
+/* The bytes of a change. Absent: none. */
 struct change_texts {
     struct span key, patch, append, entity;
     struct span scope, scope_left; /* where the export's rows are scoped; as in the log */

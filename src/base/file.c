@@ -23,7 +23,7 @@ static bool read_all(FILE *file, struct buffer *bytes)
     return got == 0 || fgetc(file) == EOF;
 }
 
-/* What the bytes are does not depend on the editor that wrote them. */
+/* The content does not depend on the editor that wrote it. */
 static void drop_bom(struct buffer *bytes)
 {
     struct span text = span_without_bom(buffer_span(bytes));

@@ -142,7 +142,7 @@ static bool takes_line(void)
     uint64_t now_us = clock_monotonic_us();
     bool patient = now_us >= patience_at_us;
     struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
-    /* What is no pipe or socket, or is broken, is none of this business. */
+    /* An output that is no pipe or socket, or is broken, is none of this business. */
     if (poll(&output, 1, patient ? PATIENCE_MS : 0) != 0)
         return true;
     if (patient)

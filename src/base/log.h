@@ -103,7 +103,7 @@ static inline struct log_field log_unsigned(const char *name, uint64_t number)
 #define LOG_WRITE(level, component, event, ...)                                                    \
     log_write(level, component, event, (const struct log_field[]){__VA_ARGS__})
 
-/* What the macros above call; the last field is LOG_END. */
+/* The function behind the macros above; the last field is LOG_END. */
 void log_write(enum log_level level, const char *component, const char *event,
                const struct log_field *fields);
 /* Lines of a level so far, including those held back. */

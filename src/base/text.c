@@ -39,7 +39,7 @@ struct text *text_join(struct span first, struct span second)
 
 struct text *text_ref(struct text *text)
 {
-    /* Whoever calls this holds a reference already, so nothing has to be ordered. */
+    /* The caller holds a reference already, so no order is needed. */
     if (text)
         atomic_fetch_add_explicit(&text->references, 1, memory_order_relaxed);
     return text;

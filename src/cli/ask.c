@@ -88,7 +88,7 @@ void ask_encode(struct buffer *out, struct span text)
     }
 }
 
-/* What the server says of an error is in the body. */
+/* The server's words about an error are in the body. */
 static bool read_answer(const struct ask *ask, struct error *error)
 {
     const struct outbound_answer *answer = &ask->answer;

@@ -49,7 +49,7 @@ static void fill_descriptors(void)
             (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-/* What was printed and could not be written makes a command fail that went well otherwise. */
+/* A command that went well fails if its output could not be written. */
 static int check_output(int code)
 {
     errno = 0;

@@ -1,4 +1,4 @@
-/* What the answers of the server make of requests. */
+/* The effect of the server's answers on requests. */
 #include "cli/ingest_internal.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@ static void note_unknown(struct ingest_unknown *unknown, struct span name)
                  name.data);
 }
 
-/* Where the producer is: what it has of the input need not be sent. */
+/* The producer's position: the input up to it need not be sent. */
 static void take_position(struct ingest *ingest, const struct ingest_answer *answer)
 {
     ingest->asking = false;
@@ -54,7 +54,7 @@ static void error_of(const struct ingest_answer *answer, struct error *error)
               (int)answer->code.length, answer->code.data);
 }
 
-/* What may have been applied comes again, too: every request has a producer's number. */
+/* A request that may have been applied comes again, too: every request has a producer's number. */
 static bool may_come_again(const struct ingest_answer *answer)
 {
     return answer->retryable || span_equal(answer->code, span_of("outcome-unknown"));

@@ -38,7 +38,7 @@ static size_t skip_value(struct span text, size_t at)
     return at;
 }
 
-/* Where the member "id" stands, together with the one comma that must go with it. */
+/* The position of the member "id", together with the one comma that must go with it. */
 static void find_id(struct span text, struct ingest_line *look)
 {
     size_t at = skip_blank(text, 0) + 1;
@@ -129,7 +129,7 @@ bool ingest_answer_read(struct span message, struct ingest_answer *answer)
     struct tree *tree = tree_parse(message, NULL);
     const struct tree *accepted = tree ? tree_member(tree, "ack") : NULL;
     const struct tree *refused = tree ? tree_member(tree, "nack") : NULL;
-    /* What is said about the connection as a whole is an error message like any other. */
+    /* A message about the connection as a whole is an error message like any other. */
     const struct tree *error = tree && !refused ? tree : tree_member(tree, "error");
     if (!tree || (!accepted && !refused && !tree_member(tree, "code"))) {
         tree_free(tree);

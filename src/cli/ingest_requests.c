@@ -3,8 +3,8 @@
 
 /* ---- what the server has already ---- */
 
-/* Lines of ours that an earlier run delivered. Those that name a producer themselves are told from
- * repetitions by that. */
+/* Our lines that an earlier run delivered. Lines that name a producer themselves are known by
+ * that. */
 static bool is_known(const struct ingest *ingest, const struct ingest_line *look)
 {
     bool ours =

@@ -83,7 +83,7 @@ struct ingest_request *ingest_window_add_question(struct ingest_window *window,
         return NULL;
     request->last_line = 0;
     request->ours = request->asks = true;
-    /* No line has this number. Whoever is further takes it as a repetition, and says so. */
+    /* No line has this number. A producer that is further takes it as a repetition, and says so. */
     buffer_printf(&request->text, "{\"id\":%llu,\"producer\":", (unsigned long long)request->id);
     doc_escape(&request->text, span_of(producer));
     buffer_add_string(&request->text, ",\"batch\":0,\"mutations\":[]}");

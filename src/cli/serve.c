@@ -55,7 +55,7 @@ static void end_by(int signal_number)
 
 static void stop(struct signals *signals, int signal_number)
 {
-    /* The second signal means "now". What was acknowledged is on disk already. */
+    /* The second signal means "now". Acknowledged mutations are on disk already. */
     if (signals->stopping)
         end_by(signal_number);
     signals->stopping = true;
@@ -83,7 +83,7 @@ static void *wait_for_signals(void *argument)
     return NULL;
 }
 
-/* What went wrong, and what takes a restart, stands in the log. */
+/* Errors, and settings that need a restart, stand in the log. */
 static void reload(stele *store, struct service *service)
 {
     stele_error error = {0};

@@ -141,7 +141,7 @@ static bool check_where(const char *where, struct error *error)
                              cause.message);
 }
 
-/* What is wrong with the query is named; ERROR_INVALID_PARAMETER. */
+/* The error names the fault in the query; ERROR_INVALID_PARAMETER. */
 static bool subscribe_check(const struct subscribe_options *options, struct error *error)
 {
     if (options->where && !check_where(options->where, error))
@@ -180,7 +180,7 @@ bool subscribe_print(struct buffer *out, const struct subscribe_options *options
     if (options->where)
         buffer_printf(out, ",\"where\":%s", options->where);
     add_sort(out, &options->sorts);
-    /* What these ask for was had with the first answer; now it is about what follows. */
+    /* The first answer had what these ask for; from now on changes follow. */
     if (!resumes && options->no_snapshot)
         buffer_add_string(out, ",\"withSnapshot\":false");
     if (!resumes && options->limit >= 0)
@@ -197,7 +197,7 @@ static void leave(struct subscription *subscription, int code)
     client_stop(subscription->client);
 }
 
-/* Where a table stands, words have their place in its title. */
+/* Where a table stands, words go into its title. */
 static void say(struct subscription *subscription, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void say(struct subscription *subscription, const char *format, ...)

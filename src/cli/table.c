@@ -38,7 +38,7 @@ static bool lacks_memory(struct error *error)
 
 /* ---- rows ---- */
 
-/* Where a place stands or belongs. */
+/* The index at which a place stands or belongs. */
 static size_t find_place(const struct table *table, struct span place)
 {
     size_t low = 0, high = table->count;

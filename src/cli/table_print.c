@@ -62,7 +62,7 @@ static size_t text_width(struct span text)
     return width;
 }
 
-/* What can move the cursor or turn the line around must not reach the terminal. */
+/* Characters that can move the cursor or turn the line around must not reach the terminal. */
 static bool is_unfit(uint32_t character)
 {
     return character < 0x20 || (character >= 0x7f && character < 0xa0) ||

@@ -26,7 +26,7 @@ struct target {
     int64_t expires_at; /* 0: unknown */
 };
 
-/* Those that were named, or the one of --of. */
+/* The tokens that were named, or the one of --of. */
 struct targets {
     struct target *items;
     size_t count;

@@ -148,7 +148,7 @@ static bool print_claims(const struct sign_options *options, int64_t now, struct
 
 /* ---- the token ---- */
 
-/* What a server would say of it. */
+/* The verdict of a server on it. */
 static bool check(const struct auth_signer *signer, struct span token, int64_t at,
                   struct error *error)
 {

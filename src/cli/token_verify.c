@@ -7,7 +7,7 @@ struct verify_options {
     int64_t at;
 };
 
-/* What a token is verified by. Zeroed before. */
+/* The keys and rules that a token is verified by. Zeroed before. */
 struct verifier {
     struct auth_keys *keys;
     bool configured; /* by a file, which the rest is of */
@@ -70,7 +70,7 @@ static void print_texts(struct buffer *out, const char *before, const struct aut
     buffer_add_char(out, ']');
 }
 
-/* What the configuration makes of the claims. */
+/* The identity that the configuration makes of the claims. */
 static bool print_identity(const struct auth_identity *identity, struct error *error)
 {
     static const struct {

@@ -1,6 +1,6 @@
 /*
- * What a client needs to connect: the address of the server, the authorities of its certificate,
- * and the token.
+ * The needs of a client that connects: the address of the server, the authorities of its
+ * certificate, and the token.
  */
 #ifndef CLIENT_ACCESS_H
 #define CLIENT_ACCESS_H

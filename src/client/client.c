@@ -258,7 +258,7 @@ struct client *client_new(const struct client_options *options, struct error *er
     buffer_init(&client->received, options->max_message_bytes);
     buffer_init(&client->outgoing, SEND_LIMIT);
     buffer_init(&client->token, CLIENT_TOKEN_LIMIT);
-    /* What goes wrong is told by the commands, in their words. */
+    /* The commands report errors in their own words. */
     lws_set_log_level(0, NULL);
     const char *ca = options->access.ca_file;
     if (client_target_parse(&client->target, options->url, options->path, error) &&
@@ -297,7 +297,7 @@ static void attempt(struct client *client)
         .port = client->target.port,
         .path = client->target.path,
         .host = host_header,
-        /* Where it were sent on to, the token would go too. */
+        /* A redirect would take the token along. */
         .ssl_connection =
             LCCSCF_HTTP_NO_FOLLOW_REDIRECT | (client->target.secure ? LCCSCF_USE_SSL : 0),
         .alpn = "http/1.1",

@@ -1,6 +1,6 @@
 /*
- * What differs between the configuration in force and another, and what of it can change while the
- * server runs: what the table says of a change.
+ * The difference between the configuration in force and another, and the part of it that can change
+ * while the server runs: the table says it of each setting.
  */
 #include "config/config_internal.h"
 

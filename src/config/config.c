@@ -30,8 +30,8 @@ void config_fini(struct config *config)
 
 /* ---- by name ---- */
 
-/* What has a structure of its own, and how it is set from what the file has for it; that replaces
- * what was there. */
+/* Settings with a structure of their own, and how each is set from the file's value; that
+ * replaces the former one. */
 typedef bool (*config_setter)(struct config *config, const struct tree *value, struct error *error);
 
 static const struct {

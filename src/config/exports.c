@@ -1,9 +1,9 @@
 /*
  * "exports" and "stacks" of the configuration, and the set of views that both make: the stack files
- * first, then the exports, whose views may replace theirs or be over them.
- * "exports": {"<export>": {"max_entities": n, "max_array_length": n,
- * "null_removes": boolean, "scope": path, "views": {"<view>": definition}}}. What is wrong is named
- * by its path, as exports.Quake.views; definitions of views are the view folder's to read.
+ * first, then the exports, whose views may replace theirs or be over them. "exports": {"<export>":
+ * {"max_entities": n, "max_array_length": n, "null_removes": boolean, "scope": path, "views":
+ * {"<view>": definition}}}. An error names its path, as exports.Quake.views; the view folder reads
+ * definitions of views.
  */
 #include "config/config_internal.h"
 

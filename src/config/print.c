@@ -93,8 +93,8 @@ static bool print_setting(struct buffer *out, const char *before, const struct c
     return set;
 }
 
-/* What was left out is too short for a token, so that what is printed is refused where it is used
- * as a configuration. */
+/* The shortened text is too short for a token. So a printed configuration is refused where it is
+ * used as one. */
 static void print_token(struct buffer *out, const struct tree *entry)
 {
     static const char hidden[] = "\"(hidden)\"";

@@ -44,7 +44,7 @@ bool database_checkpoint_due(const struct database_checkpointer *checkpointer)
     return database_wal_pages(checkpointer->database) > checkpointer->pages;
 }
 
-/* What SQLite's checkpoint of that kind came to; SQLITE_BUSY: somebody has it in use. */
+/* The result of SQLite's checkpoint of that kind; SQLITE_BUSY: somebody has it in use. */
 static int run(struct database_checkpointer *checkpointer, int kind, int *in_wal, int *moved)
 {
     return sqlite3_wal_checkpoint_v2(checkpointer->connection.sqlite, "main", kind, in_wal, moved);

@@ -195,8 +195,8 @@ static int open_descriptor(const struct database *database, struct inode *inode,
 static void keep(struct inode *inode, int descriptor, bool writes)
 {
     int *slot = writes ? &inode->writable : &inode->readable;
-    /* Where the name was given to another known inode just now, the second descriptor stays open:
-     * closing it is what must not be. */
+    /* If the name was given to another known inode just now, the second descriptor stays open:
+     * it must not be closed. */
     if (*slot < 0 && descriptor != inode->writable) {
         *slot = descriptor;
     }

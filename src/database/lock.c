@@ -1,7 +1,7 @@
 /*
- * The lock file beside the database: one writing program per name, and the place where its process
- * and state are noted. The kernel drops the lock with the process, however it ends, so there are no
- * stale locks and the file may stay. What holds for the file under all its names is in inode.c.
+ * The lock file beside the database: one writing program per name, and the notes of its process and
+ * state. The kernel drops the lock with the process, however it ends, so there are no stale locks
+ * and the file may stay. inode.c has the rules for the file under all its names.
  */
 #include "database/database_internal.h"
 

@@ -160,8 +160,8 @@ static bool wal_is_empty(const struct database *database)
 }
 
 /*
- * A read-only connection still needs SQLite's shared-memory file. Where it cannot be made (folder
- * and files belong to somebody else) but the WAL is empty, the database file alone is complete.
+ * A read-only connection still needs SQLite's shared-memory file. If it cannot be made (folder and
+ * files belong to somebody else) but the WAL is empty, the database file alone is complete.
  */
 static bool open_main(struct database *database, int64_t *version, struct error *error)
 {

@@ -1,8 +1,8 @@
 /*
- * Whether the files that are open are still those that have the names, and hold what they held.
- * Whoever removes, moves or replaces the database or its write-ahead log under a server leaves it
- * with files that nobody will find after its end: what it acknowledges then would be lost. The data
- * can be saved while the server lives, from the open files, which /proc shows.
+ * Whether the open files are still those that have the names, and hold what they held. When the
+ * database or its write-ahead log is removed, moved or replaced under a server, nobody will find
+ * its files after its end: whatever it acknowledged then would be lost. While the server lives, the
+ * data can be saved from the open files, which /proc shows.
  */
 #include "database/database_internal.h"
 
@@ -105,8 +105,8 @@ static off_t size_told(const unsigned char *header)
     return pages * (page == 1 ? 65536 : page);
 }
 
-/* `cp` over the open file, or a redirection to it, leaves its name and its inode alone, and what
- * SQLite still has in memory hides it. What the disk cannot read says nothing. */
+/* `cp` over the open file, or a redirection to it, leaves its name and its inode alone, and
+ * SQLite's cache hides it. A part that the disk cannot read says nothing. */
 static bool is_overwritten(struct database *database)
 {
     unsigned char header[HEADER_SIZE] = {0};

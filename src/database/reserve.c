@@ -24,7 +24,7 @@ static bool is_full(const struct database *database, int64_t bytes, struct error
                      database->path, (long long)bytes);
 }
 
-/* What is written next comes behind the pages that count; at a start that is not known yet. */
+/* The next pages come behind those that count; at a start that is not known yet. */
 static int64_t end_of_log(const struct database *database)
 {
     return database_wal_commits(database)

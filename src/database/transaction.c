@@ -51,7 +51,8 @@ bool connection_break(struct connection *connection, struct error *error)
     return false;
 }
 
-/* What the transaction gave to the write-ahead log, whether or not it could be written. */
+/* The bytes that the transaction gave to the write-ahead log, whether or not they could be
+ * written. */
 static void note_size(struct connection *connection)
 {
     int64_t given = wal_file_given(connection->sqlite) - connection->given_before;
@@ -72,7 +73,7 @@ void connection_rollback(struct connection *connection)
         return;
     }
     sqlite3_stmt *rollback = connection->statements[STATEMENT_ROLLBACK];
-    /* What it reports is an error of before; the transaction is gone in any case. */
+    /* Its error is one of before; the transaction is gone in any case. */
     (void)sqlite3_step(rollback);
     (void)sqlite3_reset(rollback);
 }

@@ -1,14 +1,13 @@
 /*
- * Which database a write-ahead log follows. SQLite puts any log whose checksums are right over any
- * database of that name, so an older copy that is put beside the log of the present file (`cp` of a
- * stopped database, later cp back after kill -9) would become a mixture of the two.
+ * The database that a write-ahead log follows. SQLite puts any log with right checksums over any
+ * database of that name. So an older copy beside the log of the present file (`cp` of a stopped
+ * database, later cp back after kill -9) would become a mixture of the two.
  *
- * A log begins anew only when all of the one before is in the database file. So when it does, the
- * lock file gets its salts and the newest change at that moment: the file itself, read without its
- * log, never shows an older one from then on. One that does is not the file that this log follows.
+ * A log begins anew only when all of the one before is in the database file. Then the lock file
+ * gets its salts and the newest change at that moment: from then on the file itself, read without
+ * its log, never shows an older one. A file that shows one is not the file that this log follows.
  * Nor is a copy that went on elsewhere: it is a database of its own, and knows the one of the lock
- * file as what it was copied from. Where the lock file knows another log or none, nothing can be
- * told.
+ * file as its origin. If the lock file knows another log or none, nothing can be told.
  */
 #include "database/database_internal.h"
 
@@ -16,7 +15,7 @@
 #include <limits.h>
 #include <unistd.h>
 
-/* What lock.c has in the lock file begins with the epoch; behind it stands "salts change". */
+/* lock.c's part of the lock file begins with the epoch; behind it stands "salts change". */
 enum { MARK_AT = 32, BASE_AT = 96, BASE_SIZE = 48, SALT_TEXT = 2 * WAL_SALT_SIZE };
 
 static void print_salt(const char salt[WAL_SALT_SIZE], char text[SALT_TEXT + 1])
@@ -94,7 +93,7 @@ void wal_base_open(struct database *database)
     }
 }
 
-/* What the file shows without its log; what cannot be read there is told elsewhere. */
+/* The content of the file without its log; unreadable parts are reported elsewhere. */
 struct alone {
     long long change;
     bool went_on; /* as a database of its own, copied from the one that the lock file names */

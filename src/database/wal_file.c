@@ -109,7 +109,7 @@ static bool is_last_head(const void *data, int size)
     return size == FRAME_HEAD && memcmp((const char *)data + SIZE_AT, none, sizeof none) != 0;
 }
 
-/* Where a commit needs several such frames (to fill a sector), the first is the one that counts. */
+/* If a commit needs several such frames (to fill a sector), the first one counts. */
 static void note_commit(struct wal_file *wal, const void *head, sqlite3_int64 offset)
 {
     if (wal->commit_at < 0 || offset <= wal->commit_at) {
@@ -150,7 +150,7 @@ static int wal_close(sqlite3_file *file)
 {
     struct wal_file *wal = (struct wal_file *)file;
     sqlite3_file *below = file_below(file);
-    /* What is still held is of a transaction that was rolled back. */
+    /* The held frames are of a transaction that was rolled back. */
     memory_free(wal->held);
     wal->held = NULL;
     wal->length = 0;
@@ -332,7 +332,7 @@ bool wal_file_take_back(sqlite3 *database)
     if (!wal || wal->commit_at < 0) {
         return true;
     }
-    /* What is held is of the transaction that failed. */
+    /* The held frames are of the transaction that failed. */
     wal->length = 0;
     wal->end = -1;
     /* SQLite has given the lock up; another program may have written there since. */

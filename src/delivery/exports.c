@@ -3,8 +3,9 @@
  * an open server an export appears when it is first fed, and a subscriber may come before that.
  * Then the three views of the future export are empty ones. On the loop such an export is a name
  * without a number. Readers look for it by its name and find nothing, so all else is as with any
- * other. When it is fed, the number comes (hub_add_export). Names of clients cost memory, so there
- * are bounds, and a name is forgotten with its last topic.
+ * other. When it is fed, the number comes (hub_add_export).
+ *
+ * Names of clients cost memory, so there are bounds, and a name is forgotten with its last topic.
  */
 #include "delivery/hub_internal.h"
 

@@ -1,10 +1,11 @@
 /*
  * The rows of a view that the client of a connection holds beside those of the subscription at
  * hand. The published clients keep the rows of a view in one store, whatever they asked for. So a
- * client that pages, or changes a filter, begins with deletes for its former rows. The memory for
- * that is bounded. When a view has more, or a window is forgotten (WINDOW_LINGER), the client may
- * hold any row from then on, until the next window takes away the rows that it does not have. That
- * costs more, and is as right.
+ * client that pages, or changes a filter, begins with deletes for its former rows.
+ *
+ * The memory for that is bounded. When a view has more, or a window is forgotten (WINDOW_LINGER),
+ * the client may hold any row from then on, until the next window takes away the rows that it does
+ * not have. That costs more, and is as right.
  */
 #include "delivery/hub_internal.h"
 

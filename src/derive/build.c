@@ -120,7 +120,7 @@ static bool build_chunk(struct build *build, struct error *error)
     return done;
 }
 
-/* What is built so far is in the database, and the next start goes on there. */
+/* The rows built so far are in the database, and the next start goes on there. */
 static bool is_given_up(const struct derive *derive, const struct derived *derived,
                         struct error *error)
 {

@@ -42,7 +42,7 @@ static bool print_defined(struct sql_check *check, const struct view *view, uint
                                  view->keys, view->key_count);
 }
 
-/* What the SQL view of this id is made of by the configuration; false if nothing is. */
+/* The text of the SQL view of this id by the configuration; false if it has none. */
 static bool print_expected(struct sql_check *check, struct span id, struct buffer *body)
 {
     const struct view *view = view_set_find(check->views, id);

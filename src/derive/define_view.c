@@ -1,4 +1,4 @@
-/* What the database says of a configured view: what it shows, and its SQL view. */
+/* A configured view in the database: what it shows, and its SQL view. */
 #include "derive/derive_internal.h"
 
 /* ---- its shape ---- */

@@ -53,7 +53,7 @@ int64_t derive_stage_number(const struct derive *derive, const struct view_stage
 
 /* ---- a transaction ---- */
 
-/* What happened to an entity; the texts live until the transaction ends. */
+/* The change of an entity; the texts live until the transaction ends. */
 struct derive_change {
     struct span key;
     struct text *before, *after; /* NULL: it was not there, is not there */

@@ -29,7 +29,7 @@
 #include "store/stage.h"
 #include "json/json.h"
 
-/* What happened to one entity in a source. Its bytes live until the transaction ends. */
+/* The change of one entity in a source. Its bytes live until the transaction ends. */
 struct derive_step {
     struct span key;
     struct span before, after; /* texts; absent: it was not, is not, in the source */
@@ -66,7 +66,7 @@ struct derive_touch {
     char label[];
 };
 
-/* What happened to one row of a stage; its sort keys lie in the stage's `sort_keys`. */
+/* The change of one row of a stage; its sort keys lie in the stage's `sort_keys`. */
 struct derive_move {
     struct derive_step step;
     size_t was_at, was_length; /* length 0: no row */

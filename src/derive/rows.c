@@ -1,6 +1,6 @@
 /*
- * The rows of one stage. What was in the table follows from what the entity was, so nothing is
- * read to find it; a row is written only when its sort key or its entity differs.
+ * The rows of one stage. The former rows follow from the former entity, so nothing is read to find
+ * them; a row is written only when its sort key or its entity differs.
  */
 #include "derive/derive_internal.h"
 

@@ -158,9 +158,9 @@ static struct derived *stage_of(struct heap_entry *entry)
 }
 
 /*
- * The stage with the first recheck of all, and its second; NULL: there is none. What the heap says
+ * The stage with the first recheck of all, and its second; NULL: there is none. The heap's second
  * is not later than that, and it is held against the database. Only while the open transaction, if
- * any, has changed no recheck: else what is learnt here would not hold after a rollback.
+ * any, has changed no recheck: else the result would not hold after a rollback.
  */
 static bool first_turn(struct derive *derive, struct derived **first, int64_t *at,
                        struct error *error)

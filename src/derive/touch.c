@@ -1,6 +1,6 @@
 /*
- * What the loop learns of a transaction: which stages it touched, where, and where rows are scoped
- * for whom.
+ * The report of a transaction to the loop: which stages it touched, where, and for which labels if
+ * rows are scoped.
  */
 #include "derive/derive_internal.h"
 

@@ -59,8 +59,8 @@ static int64_t count_keys(struct store_reader *reader, const struct view *view, 
     return rows;
 }
 
-/* What the cut leaves of the stage's rows. Which keys are among them would have to be looked up one
- * by one, with their ranks: of a view with a key filter it is not told. */
+/* The rows of the stage that the cut leaves. The keys among them would have to be looked up one
+ * by one, with their ranks: a view with a key filter gets no count. */
 static int64_t count_stage(struct store_reader *reader, const struct view *view)
 {
     const struct view_cut *cut = &view->stage->cut;
@@ -185,7 +185,7 @@ static void deliver(struct engine_event *event)
         ask(facts);
 }
 
-/* For those in `next`. What cannot be asked is told as it was known last. */
+/* For the facts in `next`. A part that cannot be asked keeps its former value. */
 static void ask(struct facts *facts)
 {
     struct facts_waiter *waiting = facts->next;

@@ -108,7 +108,7 @@ bool health_has(struct span path)
     return find_route(path) < ROUTE_COUNT;
 }
 
-/* Who asks for the API here has the wrong one of two ports. */
+/* The client asks for the API at the wrong one of two ports. */
 static void not_found(const struct http *http, struct span path, struct error *error)
 {
     static const char api[] = "/v1/";

@@ -103,7 +103,7 @@ static void begin(struct http *http, struct net_connection *connection)
     }
 }
 
-/* Who asks for health here has the wrong one of two ports. */
+/* The client asks for health at the wrong one of two ports. */
 static void not_found(const struct http *http, struct span path, struct error *error)
 {
     const char *port = strrchr(http->health_address, ':');

@@ -82,7 +82,7 @@ static void print_attempts(struct http *http, const struct metric *metric, struc
     }
 }
 
-/* Those that producers are refused with; others when they were. */
+/* The usual refusals of producers; others appear when they happened. */
 static bool is_usual_refusal(enum error_code code)
 {
     static const enum error_code usual[] = {
@@ -191,7 +191,7 @@ static void print_pauses(struct http *http, const struct metric *metric, struct 
         return (double)(expression);                                                               \
     }
 
-/* What could not be found out is not told. */
+/* A number that could not be found out is left out. */
 static double known(int64_t number)
 {
     return number < 0 ? NAN : (double)number;

@@ -1,6 +1,7 @@
 /*
- * Where producers are. A subject sees its own names, and nobody's, which its next batch would make
- * its own; of others not even that they are there. Without authentication everybody sees all.
+ * The positions of producers. A subject sees its own names, and names without an owner, which its
+ * next batch would make its own; it does not see that others exist. Without authentication
+ * everybody sees all.
  */
 #include "http/producers.h"
 

@@ -38,7 +38,7 @@ static void print_seq(struct buffer *out, struct seq seq)
     buffer_printf(out, "\"%.*s\"", (int)length, text);
 }
 
-/* What everybody may know. */
+/* The part that everybody may know. */
 static void print_health(struct buffer *out, const struct http *http)
 {
     buffer_printf(out, "{\"healthy\":%s,\"status\":\"%s\",\"error_count\":%llu",
@@ -77,7 +77,7 @@ static void print_clients(struct buffer *out, struct http *http)
                   members, (unsigned long long)counter_get(&hub->window_refreshes));
 }
 
-/* What was let in and turned away, and how snapshots and cursors went. */
+/* The counts of accepted and refused requests, of snapshots and of cursors. */
 static void print_counts(struct buffer *out, struct http *http)
 {
     const struct hub_metrics *hub = hub_metrics(http->frontend->hub);
@@ -112,7 +112,7 @@ static void print_mutations(struct buffer *out, struct http *http)
                   (unsigned long long)counter_get(&it->mutations_refused));
 }
 
-/* What comes from the reader's look at the machine; null where it could not tell. */
+/* A number of the reader's look at the machine; null if it is not known. */
 static void print_number(struct buffer *out, const char *name, int64_t number)
 {
     buffer_printf(out, "\"%s\":", name);

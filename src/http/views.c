@@ -76,7 +76,7 @@ static void print_view(struct buffer *out, const char *base, const struct fact_r
     buffer_add_string(out, "\"}");
 }
 
-/* What was shown to the bearer of a token is for nobody else's eyes. */
+/* An answer to the bearer of a token is for nobody else's eyes. */
 static const char *keeping(const struct http_request *request)
 {
     return request->principal.is_anonymous

@@ -19,7 +19,7 @@ struct http_wait;
  * the message stays the caller's. */
 bool http_wait_begin(struct http_request *request, struct wire_message *message, uint64_t ms,
                      void (*again)(struct http_request *request));
-/* What it asks for. */
+/* The message that it asks with. */
 const struct wire_message *http_wait_message(const struct http_request *request);
 /* Nothing is new by this answer: watch from there on. False: its time is over, or the view cannot
  * be watched, so the answer is due. */

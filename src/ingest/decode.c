@@ -107,7 +107,7 @@ static bool decode_mark(struct decoder *decoder, uint32_t node, struct submissio
                      "mark must have at most %d bytes and no NUL character", MAX_MARK_BYTES);
 }
 
-/* What goes with a producer only. */
+/* Members that are for producers only. */
 static bool decode_place(struct decoder *decoder, const uint32_t *nodes,
                          struct submission_batch *batch)
 {
@@ -140,7 +140,7 @@ static bool decode_batch(struct decoder *decoder, uint32_t node, const struct me
     uint32_t nodes[MESSAGE_MEMBERS];
     struct mutation defaults = {.has_seq = false};
     bool known = decode_members(decoder, node, members, nodes);
-    /* Who sent it and what is its number come first: an answer is due to them in any case. */
+    /* The sender and its number come first: they get an answer in any case. */
     if (members->count > ID && !decode_is_null(decoder, nodes[ID])) {
         struct span text = doc_text(decoder->doc, nodes[ID]);
         if (text.length > MAX_ID_BYTES)

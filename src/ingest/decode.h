@@ -1,4 +1,4 @@
-/* What the decoder's files share among themselves. Never included from outside. */
+/* Shared by the files of the decoder. Never included from outside. */
 #ifndef INGEST_DECODE_H
 #define INGEST_DECODE_H
 

@@ -62,7 +62,7 @@ static bool decode_key_value(struct decoder *decoder, uint32_t node, struct span
     return true;
 }
 
-/* What was stored under a longer limit can still be deleted. */
+/* An entity that was stored under a longer limit can still be deleted. */
 static bool decode_key(struct decoder *decoder, uint32_t node, enum row_operation operation,
                        struct span *key)
 {

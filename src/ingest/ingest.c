@@ -147,7 +147,7 @@ static struct span body_of(const struct ingest_request *request)
                                                 : span_make(request->body, request->length);
 }
 
-/* What it holds is no longer than a body that is sent as it is, however little was sent. */
+/* The plain text is no longer than a body that is sent as it is, however little was sent. */
 static bool inflate(const struct ingest *ingest, struct ingest_request *request)
 {
     buffer_init(&request->plain, ingest->options.max_request_bytes);
@@ -155,7 +155,7 @@ static bool inflate(const struct ingest *ingest, struct ingest_request *request)
            wire_gunzip(span_make(request->body, request->length), &request->plain, &request->error);
 }
 
-/* Who sends it and under which key, in memory of the submission. */
+/* The sender and its key, in memory of the submission. */
 static bool name_sender(struct ingest *ingest, const struct ingest_request *request,
                         struct submission *submission)
 {

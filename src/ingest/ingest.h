@@ -35,7 +35,7 @@ enum {
     INGEST_LONGEST_KEY = 64 * 1024 /* of an entity, whatever max_key_bytes says; for deletes */
 };
 
-/* Who sends a request. */
+/* The sender of a request. */
 struct ingest_sender {
     /* Whose producers it may move: absent: there is no authentication; empty: the program itself */
     struct span subject;
@@ -44,7 +44,7 @@ struct ingest_sender {
     uint64_t number, share_owner;
 };
 
-/* What became of a request. Spans live until the callback returns. */
+/* The outcome of a request. Spans live until the callback returns. */
 struct ingest_reply {
     struct error error; /* ERROR_NONE: committed, the counts hold */
     struct span id;     /* INGEST_MESSAGE: canonical JSON of "id"; absent when it had none */
@@ -92,7 +92,7 @@ bool ingest_submit(struct ingest *ingest, const struct ingest_sender *sender,
  */
 bool ingest_submit_counted(struct ingest *ingest, enum ingest_format format, char *body,
                            size_t length, ingest_done done, void *context, struct error *error);
-/* What of the queue a request of that length takes. */
+/* The share of the queue that a request of that length takes. */
 size_t ingest_request_bytes(size_t length);
 /* Whether a text may be an Idempotency-Key: 1 to INGEST_MAX_KEY printable ASCII characters. */
 bool ingest_key_check(struct span key, struct error *error);

@@ -1,4 +1,4 @@
-/* What producers are told, as JSON. */
+/* The answers to producers, as JSON. */
 #include "ingest/ingest.h"
 
 #include "wire/wire.h"

@@ -1,9 +1,9 @@
 /*
- * The parser: one pass that checks, writes canonical text and adds nodes. Where the input is
- * canonical already, which is what producers mostly send, it amounts to a copy.
+ * The parser: one pass that checks, writes canonical text and adds nodes. If the input is canonical
+ * already, as it mostly is, that amounts to a copy.
  *
  * Nothing of the document changes until the whole value has been accepted: the text grows only in
- * its reserved room, nodes only behind `count`, and what was learnt is written back at the end.
+ * its reserved room, nodes only behind `count`, and both are written back at the end.
  */
 #include "json/doc_parser.h"
 

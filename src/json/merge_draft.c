@@ -63,7 +63,7 @@ struct merge_draft {
     bool out_of_memory, broken; /* then it may only be freed */
 };
 
-/* What one patch brings along. */
+/* The state of one patch. */
 struct drafting {
     struct merge_draft *draft;
     const struct doc *doc;
@@ -78,7 +78,7 @@ static struct span member_name(const void *value)
     return ((const struct draft_member *)value)->name;
 }
 
-/* Where each name begins. False when out of memory; a damaged text leaves scan->broken. */
+/* The offset of each name. False when out of memory; a damaged text leaves scan->broken. */
 static bool list_names(struct doc_scan *scan, uint32_t **offsets, size_t *count)
 {
     const char *text = scan->at;
@@ -223,7 +223,7 @@ static void set_text(struct draft_value *value, struct span text)
 
 /* ---- members ---- */
 
-/* Where the value of that name is in the object's text as it was opened; absent: nowhere. */
+/* The value of that name in the object's text as it was opened; absent: none. */
 static struct span find_place(const struct draft_object *object, struct span name)
 {
     const struct span text = object->text;

@@ -1,7 +1,7 @@
 /*
- * What a mutation takes out of an entity, before its patch is merged: members at paths, and those
- * of which the patch holds null. One walk over the entity's canonical text, which is copied in runs
- * but for what goes.
+ * The removal of members from an entity, before its patch is merged: members at paths, and those
+ * that are null in the patch. One walk over the entity's canonical text, which is copied in runs
+ * but for these.
  */
 #include "json/doc_internal.h"
 #include "json/doc_scan.h"
@@ -58,8 +58,8 @@ struct onward {
     size_t offset; /* where each goes on from the place */
 };
 
-/* What is left of a path against a name with `end` behind it ('\0': nothing). Equal is also one
- * that goes on behind `end`. */
+/* Compares the rest of a path with a name with `end` behind it ('\0': nothing). Equal is also
+ * one that goes on behind `end`. */
 static int compare_rest(struct span rest, struct span name, char end)
 {
     size_t common = rest.length < name.length ? rest.length : name.length;
@@ -98,7 +98,7 @@ static bool is_unset(const struct onward *onward, struct span name)
     return name.length && i < onward->count && span_equal(rest_of(onward, i), name);
 }
 
-/* Those that lead into the member of that name. */
+/* The paths that lead into the member of that name. */
 static struct onward into_member(const struct onward *onward, struct span name)
 {
     if (!name.length)

@@ -30,8 +30,8 @@ static size_t feed(struct net_connection *connection, char *bytes, size_t length
     return at;
 }
 
-/* What was not taken is kept until it may be. A client that sends far ahead of the answers is not
- * served beyond this one: it would be memory of ours that it uses. */
+/* Bytes that were not taken are kept until they may be. A client that sends far ahead of the
+ * answers is not served beyond this one: it would use our memory. */
 static void feed_and_keep(struct net_connection *connection, char *bytes, size_t length)
 {
     size_t taken = connection->ahead.length ? 0 : feed(connection, bytes, length);
@@ -72,7 +72,7 @@ static void note_tls_failure(struct net_connection *connection, const struct err
                 log_text("error", error->message));
 }
 
-/* What TLS answers by itself is not much, unless the peer makes it and does not read. */
+/* TLS's own answers are short, unless the peer causes them and does not read. */
 static bool send_own_records(struct net_connection *connection)
 {
     size_t own = tls_stream_output(connection->tls).length;
@@ -122,7 +122,7 @@ static void on_end(struct net_connection *connection, bool in_order)
     output_set_reading(connection);
 }
 
-/* What a client that speaks HTTP on a port of TLS can read. */
+/* An answer that a client can read that speaks HTTP on a port of TLS. */
 static const char plain_answer[] =
     "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json; charset=utf-8\r\n"
     "X-Error-Code: invalid-message\r\nConnection: close\r\n\r\n"

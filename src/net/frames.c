@@ -28,7 +28,7 @@ void frame_reader_init(struct frame_reader *reader, size_t limit)
 
 /* ---- UTF-8 ---- */
 
-/* What the first byte of a character asks of the others. */
+/* The requirements of a character's first byte on the others. */
 static bool begin_character(struct utf8_reader *reader, unsigned char c)
 {
     reader->low = 0x80;
@@ -99,7 +99,7 @@ static size_t extended(const struct frame_reader *reader)
     return length == LENGTH_16 ? 2 : length == LENGTH_64 ? 8 : 0;
 }
 
-/* What is wrong with the first two bytes; NULL: nothing. */
+/* The fault of the first two bytes; NULL: none. */
 static const char *first_fault(const struct frame_reader *reader)
 {
     unsigned opcode = opcode_of(reader);

@@ -137,8 +137,8 @@ static bool read_line(char *line, size_t length, struct http_head *head, struct 
            bad(error, "a header has a control character in its value");
 }
 
-/* Lines are cut at CRLF. What is left of a CR or an LF by itself is found as a control character in
- * a value, or as what no token and no target has. */
+/* Lines are cut at CRLF. A lone CR or LF is found as a control character in a value, or as a
+ * character that no token and no target has. */
 static bool read_lines(char *text, size_t length, struct http_head *head, struct error *error)
 {
     char *line = text, *end = text + length;

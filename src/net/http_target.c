@@ -1,4 +1,4 @@
-/* Where a request goes: the path and the query of its first line. */
+/* The target of a request: the path and the query of its first line. */
 #include "net/http_head.h"
 
 static int hex_digit(char c)
@@ -183,7 +183,8 @@ static bool is_port(struct span port)
     return number <= HIGHEST;
 }
 
-/* Where a port's colon may be: behind the brackets, or the first one. NULL: they do not end. */
+/* The place where a port's colon may be: behind the brackets, or the first one. NULL: they do
+ * not end. */
 static const char *end_of_name(struct span host)
 {
     if (*host.data != '[') {

@@ -1,4 +1,4 @@
-/* What all parts of a connection do with it: have a turn, wait, end. */
+/* The life of a connection for all its parts: have a turn, wait, end. */
 #include "net/net_internal.h"
 
 void net_schedule(struct net_connection *connection)

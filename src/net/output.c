@@ -158,7 +158,7 @@ static void write_on(struct net_connection *connection)
     }
 }
 
-/* What the socket takes at once; the rest is copied and written when it can be. */
+/* The socket takes a part at once; the rest is copied and written when it can be. */
 bool output_send(struct net_connection *connection, struct span bytes)
 {
     if (!connection->write_due && !connection->waiting.length && bytes.length) {
@@ -183,7 +183,7 @@ bool output_send(struct net_connection *connection, struct span bytes)
     return !connection->closing;
 }
 
-/* What TLS has to say by itself, or made of plain bytes. */
+/* TLS's own records, and those that it made of plain bytes. */
 bool output_send_records(struct net_connection *connection)
 {
     bool sent = output_send(connection, tls_stream_output(connection->tls));

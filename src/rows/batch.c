@@ -35,7 +35,7 @@ static bool note_row(struct snapshot_drafts *drafts)
     return drafts->row_noted = true;
 }
 
-/* What is put next comes behind the last draft. */
+/* The next row comes behind the last draft. */
 static bool end_draft(struct snapshot_drafts *drafts)
 {
     if (!note_row(drafts))

@@ -19,7 +19,7 @@ struct label_index {
 
 struct label_list;
 
-/* Where a target stands in one list. */
+/* The entry of a target in one list. */
 struct label_entry {
     struct link in_list;
     struct label_list *list; /* NULL: of those that see every row */

@@ -59,7 +59,7 @@ struct catch_up_request {
     struct seq greater, resume_seq;
 };
 
-/* What a page has sent of a key. */
+/* The frames of a key that a page has sent. */
 enum told { TOLD_NOTHING, TOLD_EVENTS, TOLD_WHOLE };
 
 /* Frames in the making. After a failure *error has the reason. */

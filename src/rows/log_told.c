@@ -1,4 +1,4 @@
-/* What a page of events has told of each key, to a client that may lack some. */
+/* The frames of each key that a page of events has sent, to a client that may lack some. */
 #include "rows/log_frames.h"
 #include "rows/show.h"
 

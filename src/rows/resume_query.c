@@ -22,9 +22,9 @@ static bool each_late(void *argument, const struct store_change *change,
 }
 
 /*
- * What view_state_cursor gave may stand for a state that has the late arrivals behind it. So they
- * may be had already, and what came between them. Where there is too much to look through, all of
- * that may be.
+ * The cursor of view_state_cursor may stand for a state that has the late arrivals behind it. So
+ * the client may have them already, and those between. If there is too much to look through, it may
+ * have all of them.
  */
 static bool find_late(struct resume_query *query, struct store_reader *reader,
                       const struct view_state *state, struct error *error)
@@ -103,7 +103,7 @@ static bool walk_greater(struct resume_query *query, struct store_reader *reader
     bool behind = query->walk.first && query->walk.first <= query->to;
     query->from = behind ? query->walk.first - 1 : query->to;
     query->only_greater = true;
-    /* Where in the log the cursor stands is not known, so neither is what time moved since. */
+    /* The cursor's position in the log is not known, so neither is what time moved since. */
     query->accepted = query->from >= log->cursor_floor && !query->view->stage;
     return true;
 }

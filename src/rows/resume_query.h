@@ -8,7 +8,7 @@
 #include "store/store.h"
 #include "view/view.h"
 
-/* What the epoch says about the cursor that came with it. */
+/* The verdict of the epoch on the cursor that came with it. */
 struct cursor_origin {
     int64_t parted; /* it is of another database, which has the changes up to this one; or -1 */
     bool current;   /* it is of the present view; else it may be of an earlier one */

@@ -33,8 +33,8 @@ bool row_sink_remove(struct row_sink *sink, struct span key)
     return sink->ops->remove(sink, key_in(sink, key));
 }
 
-/* Who gets no bodies is told a delete in any case. What stands under the key that all rows go by is
- * no entity of it. */
+/* A client without bodies gets a delete in any case. The entity under the key that all rows go
+ * by is not the row's. */
 bool row_sink_leaving(const struct row_sink *sink, struct span key, enum row_operation *operation)
 {
     struct store_entity entity;

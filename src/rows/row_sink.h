@@ -36,7 +36,7 @@ struct row_sink {
     struct span key; /* the key of all rows; absent: each has its own. Borrowed */
     int64_t rows;    /* the number of rows put; the implementations count them */
     int64_t change;  /* the least change of all rows; 0: each has its own */
-    /* What happened to a removed key: `leaving`, or the result of a look-up among the entities
+    /* The operation for a removed key: `leaving`, or the result of a look-up among the entities
      * of the export. */
     enum row_operation leaving;
     struct store_reader *reader; /* NULL: there is no look-up */

@@ -1,6 +1,6 @@
 /*
- * Another configuration for a server that runs. What takes files is done before, on the thread
- * that asked; the loop only puts in force what was found good.
+ * Another configuration for a running server. The thread that asked reads and checks its files
+ * before; the loop only puts the checked result in force.
  */
 #include "server/server_internal.h"
 #include "server/tls.h"
@@ -104,7 +104,7 @@ static void show_certificate(struct server *server, struct server_reload *reload
     tls_tell(server->certificate);
 }
 
-/* What it cannot take has been told. */
+/* The log names the settings that it cannot take. */
 static void change_rules(struct server *server, struct server_reload *reload)
 {
     struct error error;

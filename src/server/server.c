@@ -288,7 +288,7 @@ static void warn_of_scopes(const struct config *config, const struct view_set *v
                 log_text("effect", "without authentication only its public rows are shown"));
 }
 
-/* What may change while it runs; the rest is in struct limits. */
+/* The settings that may change while it runs; the rest is in struct limits. */
 static void take_limits(struct server *server, const struct config *config)
 {
     server->frontend.max_message_bytes = (size_t)config->max_message_bytes;
@@ -330,7 +330,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
            open_usage(server, config, error) && open_sockets(server, config, error);
 }
 
-/* What the parts find in each other. */
+/* The references of the parts to each other. */
 static void init_parts(struct server *server)
 {
     frontend_init(&server->frontend);

@@ -36,9 +36,9 @@ void server_close(struct server *server);
 /* ---- another configuration ---- */
 
 /*
- * What another configuration asks for, read and checked wholly, the files that it names included:
- * an error tells what is wrong, and nothing has changed. Takes `config` over in any case. Does file
- * work; any thread but the loop.
+ * Another configuration, read and checked wholly, the files that it names included: an error names
+ * the fault, and nothing has changed. Takes `config` over in any case. Does file work; any thread
+ * but the loop.
  */
 struct server_reload *server_reload_new(struct config *config, struct error *error);
 void server_reload_free(struct server_reload *reload);
@@ -49,10 +49,10 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
 /* Tell, in log and metrics, that one was refused. Any thread, while the server is open. */
 void server_reload_refused(struct server *server, const struct error *error);
 /*
- * The limits of another configuration, from now on, also for who is connected: all that
- * docs/limits.md names, max_message_bytes (of new connections), client_timeout_seconds. What was
- * counted stays counted, and nobody is thrown out for what was allowed before. On the loop thread
- * (see server_post). false, and nothing changed.
+ * The limits of another configuration, from now on, also for connected clients: all that
+ * docs/limits.md names, max_message_bytes (of new connections), client_timeout_seconds. Counts
+ * stay, and no client is thrown out that was within the former limits. On the loop thread (see
+ * server_post). false, and nothing changed.
  */
 bool server_apply_limits(struct server *server, const struct config *config, struct error *error);
 /* Put the exports' max_entities in force. */
@@ -70,9 +70,9 @@ struct server_work {
     struct queue_item item;
     void (*run)(struct server *server, struct server_work *work);
 };
-/* Run it on the loop thread, soon. Any thread. The work is the server's until `run` is called; from
- * then on it may be posted again or freed. Posting takes no memory and no bounded place, so it is
- * false only once the server has stopped. Who embeds works bounds their number. */
+/* Run it on the loop thread, soon. Any thread. The work is the server's until `run` is called;
+ * from then on it may be posted again or freed. Posting takes no memory and no bounded place, so
+ * it is false only once the server has stopped. The owner of works bounds their number. */
 bool server_post(struct server *server, struct server_work *work);
 /* The parts; on the loop thread only (engine and ingest may be asked as their headers say). */
 struct engine *server_engine(struct server *server);

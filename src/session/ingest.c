@@ -1,10 +1,10 @@
 /*
  * Sessions that feed: every text message is a request; it is answered when its commit is on disk.
- * Requests are pipelined. What keeps this bounded: so many requests may be unanswered, so many
- * bytes of answers unread, and the way in may be so full; beyond any of these nothing more is read
- * from the connection. A request that the full queue refuses is held, not dropped, and tried again.
+ * Requests are pipelined. Three bounds hold: of unanswered requests, of unread bytes of answers,
+ * and of the queue. Beyond any of them nothing more is read from the connection. A request that the
+ * full queue refuses is held, not dropped, and tried again.
  *
- * A session can end while its requests are on their way; it then waits for them without a socket.
+ * A session can end while its requests are under way; it then waits for them without a socket.
  */
 #include "net/net.h"
 #include "session/frontend.h"
@@ -120,7 +120,7 @@ static void refuse_and_part(struct ingest_session *ingest, const struct error *e
     session_give_up(&ingest->session, reason);
 }
 
-/* Where the connection goes on, the refusal takes its turn among the requests, which it holds. */
+/* If the connection goes on, the refusal takes its turn among the requests, which it holds. */
 static void on_refuse(struct session *session, const struct error *error, bool fatal)
 {
     struct ingest_session *ingest = ingest_of(session);
@@ -155,8 +155,8 @@ static bool submit(struct ingest_session *ingest, struct span text)
     return true;
 }
 
-/* The one message of a producer that is no request, and takes no turn among them. What is long, or
- * does not have the word in it, is not looked at twice. */
+/* The one message of a producer that is no request, and takes no turn among them. A message that
+ * is long, or does not have the word in it, is not looked at twice. */
 static bool take_refresh(struct ingest_session *ingest, struct span text)
 {
     static const char word[] = "\"refresh_auth\"";

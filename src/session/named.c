@@ -151,7 +151,7 @@ static struct named *named_new(struct named_set *set, struct wire_message *messa
     return NULL;
 }
 
-/* What the hub would say in other words than clients of version 2 expect. */
+/* Refusals of the hub for which clients of version 2 expect other words. */
 static bool is_rejected(const struct wire_subscribe *asked, const struct hub_facts *facts,
                         struct error *error)
 {
@@ -302,7 +302,7 @@ bool named_set_became(struct named_set *set)
 
 /* ---- what goes out ---- */
 
-/* What is to happen to it when nothing of it is half sent. */
+/* Whether something is due for it while nothing of it is half sent. */
 static bool is_due(const struct named *named)
 {
     return (named->leaves || named->begins_anew) && !named->joint.inside;

@@ -20,7 +20,7 @@ struct named_set *named_set_new(struct session *session, struct usage_client *us
 void named_set_free(struct named_set *set);
 size_t named_set_count(const struct named_set *set);
 /* A message that is no refresh_auth; `wrong`: why it cannot be taken, or NULL. `others`: the
- * connection's other subscriptions. What it holds may be taken over. */
+ * connection's other subscriptions. Its content may be taken over. */
 void named_set_message(struct named_set *set, struct wire_message *message,
                        const struct error *wrong, size_t others);
 /* As those of struct session_kind. */

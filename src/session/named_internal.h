@@ -1,4 +1,4 @@
-/* What named.c and named_head.c share. */
+/* Shared by named.c and named_head.c. */
 #ifndef SESSION_NAMED_INTERNAL_H
 #define SESSION_NAMED_INTERNAL_H
 

@@ -73,7 +73,7 @@ static void print_refusal(struct newcomer *newcomer, const struct error *error)
         wire_error(&newcomer->answer, error, NULL, true, problem.retry_after);
 }
 
-/* Who is refused does not wait any more, whatever becomes of the close frame. */
+/* A refused client does not wait any more, whatever becomes of the close frame. */
 static void on_refuse(struct session *session, const struct error *error, bool fatal)
 {
     struct newcomer *newcomer = newcomer_of(session);

@@ -1,4 +1,4 @@
-/* What comes in by a session: pieces, until they are a message. */
+/* The input of a session: pieces, until they are a message. */
 #include "session/frontend.h"
 #include "wire/wire.h"
 

@@ -307,8 +307,8 @@ static void write_ping(struct session *session)
     note_told(session);
 }
 
-/* One write carries as many ready frames as there are, the same bytes for every client. What the
- * socket does not take is copied and sent later, before we are called again. */
+/* One write carries as many ready frames as there are, the same bytes for every client. The part
+ * that the socket does not take is copied and sent later, before we are called again. */
 static bool write_once(struct session *session, struct span bytes)
 {
     struct wire_run run = session->kind->carrier->measure(bytes);
@@ -324,8 +324,8 @@ static bool write_once(struct session *session, struct span bytes)
     return true;
 }
 
-/* What waits is dropped, and the client told why; but not in the middle of a message, where only
- * the close frame may stand. */
+/* Waiting bytes are dropped, and the client is told why; but not in the middle of a message,
+ * where only the close frame may stand. */
 static struct span end_overdrawn(struct session *session)
 {
     struct error error;
@@ -337,8 +337,8 @@ static struct span end_overdrawn(struct session *session)
     return session->kind->pull(session);
 }
 
-/* The next bytes, as far as they may be sent. What does not fit is not sent at all, and ends the
- * connection, though there may be room for it in a moment. */
+/* The next bytes, as far as they may be sent. Bytes that do not fit are not sent at all, and end
+ * the connection, though there may be room for them in a moment. */
 static struct span pull_allowed(struct session *session)
 {
     bool limited = session->kind->drop && session->state == SESSION_OPEN;

@@ -53,7 +53,7 @@ enum session_state {
 
 /* How a session's bytes go over its connection. */
 struct session_carrier {
-    /* What there is in bytes that a pull gave. */
+    /* The frames in the bytes that a pull gave. */
     struct wire_run (*measure)(struct span bytes);
     /* The longest start of them, of at most `most` bytes, that ends with a message. */
     struct span (*within)(struct span bytes, size_t most);

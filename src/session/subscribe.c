@@ -116,7 +116,7 @@ static void on_denied(void *argument, const struct error *error)
     session_denied(argument, error);
 }
 
-/* What both have to send comes in turns, and a message is sent whole. */
+/* Both versions send in turns, and a message is sent whole. */
 static struct span pull_either(struct subscriber_session *it)
 {
     if (!it->named)

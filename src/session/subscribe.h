@@ -1,4 +1,4 @@
-/* What sessions of subscribers have in common, however their frames go out. For session alone. */
+/* The common part of sessions of subscribers, however their frames go out. For session alone. */
 #ifndef SESSION_SUBSCRIBE_H
 #define SESSION_SUBSCRIBE_H
 

@@ -317,7 +317,7 @@ static bool retire_others(struct sql_views *views, const struct span *ids, size_
     return ok;
 }
 
-/* What a former version made, of views that are no longer; the operator's own views stay. */
+/* Views of a former version that are no longer there; the operator's own views stay. */
 static bool drop_strays(struct sql_views *views, struct error *error)
 {
     struct buffer names;
@@ -332,7 +332,7 @@ static bool drop_strays(struct sql_views *views, struct error *error)
     return ok;
 }
 
-/* What somebody changed, or dropped, by hand. */
+/* Views that somebody changed, or dropped, by hand. */
 static bool make_anew(struct sql_views *views, struct error *error)
 {
     struct buffer changed;

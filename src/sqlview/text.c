@@ -1,4 +1,4 @@
-/* What SQL views are made of, behind CREATE VIEW <name> AS. Pure. */
+/* The texts of SQL views, behind CREATE VIEW <name> AS. Pure. */
 #include "sqlview/sqlview_internal.h"
 
 /* A string as bytes where it holds a NUL, which SQL text cannot. */
@@ -173,7 +173,7 @@ static bool projection_sql(struct buffer *sql, const struct span *paths, size_t 
 static const char *const standard_names[] = {"list", "state", "append"};
 enum { SHOWN = SQL_VIEW_STANDARD, DERIVED };
 
-/* What the text of a view says of itself: of a standard one by its place, or SHOWN, or DERIVED. */
+/* A view's own comment about itself: of a standard one by its index, or SHOWN, or DERIVED. */
 static const char *comment_of(size_t kind)
 {
     switch (kind) {

@@ -133,7 +133,7 @@ static bool run_check(struct connection *connection, const char *sql, struct lis
             listener.found(listener.argument, line);
         }
     }
-    /* What is damaged is a finding, and the other checks may still run. */
+    /* Damage is a finding, and the other checks may still run. */
     bool damaged = (result & 0xff) == SQLITE_CORRUPT;
     if (damaged) {
         listener.found(listener.argument, sqlite3_errmsg(connection->sqlite));

@@ -29,7 +29,7 @@ static void limit_now(struct export_counters *counters, int64_t max_entities)
     counters->work = ORDER_NONE;
 }
 
-/* What of the order was made stays until it is cleared. */
+/* The part of the order that was made stays until it is cleared. */
 static void lift(struct export_counters *counters)
 {
     counters->max_entities = 0;

@@ -1,9 +1,9 @@
 /*
- * Rows of some labels among many (see view.h), in one order: sort keys of a stage whose sort keys
- * begin with the label, changes, tombstones. What it costs is what those labels have.
+ * Rows of some labels among many (see view.h), in one order: sort keys of a stage that begin with
+ * the label, changes, tombstones. The cost is that of the rows of these labels.
  *
  * Each label has an index of its rows in that order. They are merged in rounds: of each label the
- * next few are read, and told up to the horizon, which is the nearest of the last ones of those
+ * next few are read, and given up to the horizon, which is the nearest of the last ones of those
  * labels that may have more. The next round goes on behind it.
  */
 #include "store/stage.h"

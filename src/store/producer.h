@@ -1,6 +1,6 @@
 /*
- * What the store keeps about producers: the last batch of each, and the requests that came with a
- * key. Both are written in the transaction of the batch or request.
+ * The store's state of producers: the last batch of each, and the requests that came with a key.
+ * Both are written in the transaction of the batch or request.
  */
 #ifndef STORE_PRODUCER_H
 #define STORE_PRODUCER_H

@@ -46,7 +46,7 @@ static const char tombstones_delete_sql[] = "DELETE FROM tombstone WHERE change 
 /* Clocks of a minute apart are the same. */
 enum { AHEAD_MS = 60 * 1000 };
 
-/* When a row that is later than now was made; INT64_MAX: nothing tells. What was looked at once is
+/* The time of a row that is later than now; INT64_MAX: unknown. A row that was looked at once is
  * not looked at again: there may be a whole log of such, or very many tombstones. */
 static bool find_time(struct store_writer *writer, struct ahead_rows *ahead, enum statement which,
                       const char *sql, int64_t id, int64_t now, int64_t *at, struct error *error)

@@ -183,7 +183,7 @@ static bool note(struct store_writer *writer, int which, const int64_t numbers[]
     int64_t excess = writer->now.watched_keys - STORE_WATCHED_CHANGES, last = 0;
     return excess <= 0 ||
            (bound(writer, false, excess, &last, error) &&
-            /* What is noted may be older than what is forgotten already. */
+            /* The note may be older than the forgotten part. */
             (last + 1 <= writer->now.watched_floor || set_floor(writer, last + 1, error)));
 }
 

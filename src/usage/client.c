@@ -123,7 +123,7 @@ void usage_client_free(struct usage_client *client, size_t subscriptions)
 {
     struct usage *usage = client->usage;
     uint64_t duration = usage_now(usage) - client->since_ms;
-    /* What waited among answers was not sent, but holds its meter. */
+    /* Bytes that waited among answers were not sent, but hold their meter. */
     while (!link_alone(&client->meters))
         meter_free(LINK_OWNER(struct usage_meter, in_client, client->meters.next));
     struct buffer *line = begin_event(client, "connection_closed");

@@ -170,7 +170,7 @@ static void set_aside(struct usage_packet *packet, int status)
     packet_free(packet);
 }
 
-/* What another attempt with the same body would not change: it is the content that is refused. */
+/* An answer that another attempt with the same body would not change: the content is refused. */
 static bool is_refusal(const struct outbound_answer *answer)
 {
     return answer->error.code == ERROR_NONE &&
@@ -321,7 +321,7 @@ static void take_read(struct usage *usage, struct usage_read *read)
 {
     struct usage_delivery *delivery = &usage->delivery;
     struct usage_packet *packet = read->packet;
-    /* What a job of the writer told is newer, whenever this was read. */
+    /* The state that a job of the writer told is newer, whenever this was read. */
     if (!usage->spool.is_known)
         usage_note_spool(usage, &read->state);
     delivery->waiting -= (int64_t)packet->count;

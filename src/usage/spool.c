@@ -1,7 +1,7 @@
 /*
  * Events on their way into the database. They are gathered for a second, or until there are many,
- * and handed to the writer as one job; one job at a time, so that mutations are not held up. What
- * the disk does not take is tried again, and kept in memory meanwhile, up to a limit.
+ * and handed to the writer as one job; one job at a time, so that mutations are not held up. Events
+ * that the disk does not take are tried again, and kept in memory meanwhile, up to a limit.
  */
 #include "usage/usage_internal.h"
 

@@ -119,7 +119,7 @@ static bool keep_token(struct span text, const char *source, char **token, struc
     return *token || error_set(error, ERROR_MEMORY, "out of memory");
 }
 
-/* What is in it, at most so much; SIZE_MAX: it cannot be read. */
+/* The content, at most so much; SIZE_MAX: it cannot be read. */
 static size_t read_some(int file, char *text, size_t size)
 {
     size_t length = 0;

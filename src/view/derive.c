@@ -8,7 +8,7 @@
 
 enum { COALESCE_MOST = 3600000 }; /* an hour */
 
-/* What was read; owned. */
+/* The parts that were read; owned. */
 struct reading {
     struct span *fields, *keys;
     size_t field_count, key_count;

@@ -5,7 +5,7 @@
 
 /* ---- names ---- */
 
-/* Where the first control character (C0, DEL or C1) of valid UTF-8 is, or the length. */
+/* The offset of the first control character (C0, DEL or C1) of valid UTF-8, or the length. */
 static size_t find_control(struct span name)
 {
     for (size_t i = 0; i < name.length; i++) {

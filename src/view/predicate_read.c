@@ -1,7 +1,7 @@
 /*
  * Predicates as the configuration and clients spell them: {"field": "mag", "gt": 5}, {"all": […]},
- * {"any": […]}, {"not": P}, {"exists": "a.b"}. What clients send is bounded, and asks only about
- * what the view shows.
+ * {"any": […]}, {"not": P}, {"exists": "a.b"}. Predicates of clients are bounded, and ask only
+ * about members that the view shows.
  */
 #include "view/view_internal.h"
 
@@ -68,7 +68,7 @@ static bool read_now(const struct predicate_reading *reading, struct view_predic
     return node_of(reading, value)->type == DOC_TRUE || wrong(error, "\"now\" must be true");
 }
 
-/* What a field is held against: a plain value, {"field": path}, {"now": true} or {"literal": v}. */
+/* The operand of a comparison: a plain value, {"field": path}, {"now": true} or {"literal": v}. */
 static bool read_operand(struct predicate_reading *reading, struct view_predicate *predicate,
                          uint32_t value, struct error *error)
 {
@@ -171,7 +171,7 @@ static bool fill(struct predicate_reading *reading, struct view_predicate *predi
     return read_children(reading, predicate, value, depth, error);
 }
 
-/* What it is, by the names of its members; -1 with an error. */
+/* The kind of a predicate, by the names of its members; -1 with an error. */
 static int kind_of(const struct predicate_reading *reading, uint32_t value, struct error *error)
 {
     static const char *const words[] = {

@@ -1,4 +1,4 @@
-/* What of an entity, a patch and its append paths a view shows. */
+/* The part of an entity, a patch and its append paths that a view shows. */
 #include "view/view_internal.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* What the readers of definitions share: naming what is wrong, and parts of predicates. */
+/* Shared by the readers of definitions: naming an error, and parts of predicates. */
 #include "view/view_internal.h"
 
 #include <stdio.h>

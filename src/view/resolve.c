@@ -300,7 +300,7 @@ static bool start_from_view(struct view_set *set, struct view_entry *entry, unsi
     return true;
 }
 
-/* What the view shows is known now. */
+/* The projection of the view is known now. */
 static bool finish(struct view_set *set, struct view_entry *entry, struct error *error)
 {
     struct pipeline *pipeline = entry->pipeline;

@@ -1,6 +1,6 @@
 /*
  * Arete stack files: entities[] with state_name and views[] of {id, source, pipeline, output}.
- * What else stands in them is about how entities come about, and is passed over.
+ * Their other members say how entities come about, and are passed over.
  */
 #include "view/view_internal.h"
 

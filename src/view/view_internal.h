@@ -69,7 +69,7 @@ void view_path_fini(struct view_path *path);
 bool view_path_hold(struct view_path *path, const struct view *view);
 /* Say so: ERROR_CONFIGURATION. Always false. */
 bool view_path_refuse(const struct view_path *path, const struct view *view, struct error *error);
-/* What it leads to in an entity (canonical text); absent when nothing is there. */
+/* The value at the path in an entity (canonical text); absent when nothing is there. */
 struct span view_path_value(const struct view_path *path, struct span entity);
 /* Append it as a canonical array of strings, or as a string if it is a text with dots. */
 void view_path_print(struct buffer *out, const struct view_path *path);

@@ -1,9 +1,11 @@
 /*
  * Windows in the database. The rows that members are shown are written down soon after: which rows
  * came into a window and which left it, a moment's worth in one transaction. So a client that kept
- * its rows and no cursor learns its deletes, also after a crash (recall.c). The writer gets this in
- * one job at a time. Once it has all windows, it also gets the change up to which that holds: no
- * client has been shown anything of a later change that the database does not know.
+ * its rows and no cursor learns its deletes, also after a crash (recall.c).
+ *
+ * The writer gets this in one job at a time. Once it has all windows, it also gets the change up to
+ * which that holds: no client has been shown anything of a later change that the database does not
+ * know.
  */
 #include "store/watched.h"
 #include "window/reading.h"

@@ -4,8 +4,10 @@
  * other, and each may be ahead of the other. So the frames of both about the key are passed over:
  * they only mark that there may be news. A refresh then states the row as it is now: an upsert with
  * all of it, a delete when neither of the two shows it, nothing when the client has that state
- * already. A mark that comes while a refresh is under way goes into the next one. So the last
- * statement comes behind the last change of both, and is right.
+ * already.
+ *
+ * A mark that comes while a refresh is under way goes into the next one. So the last statement
+ * comes behind the last change of both, and is right.
  */
 #include "delivery/key_owner.h"
 #include "window/reading.h"

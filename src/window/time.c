@@ -2,9 +2,10 @@
  * Windows whose query asks for the time. A row can begin to match, or cease to, without a change of
  * its own: at its *turn*, a second that follows from its values. If matches are kept, so are the
  * turns, also of rows that do not match yet; at each the row is looked up and checked again. Else
- * the rows are read anew at each refresh, and the first turn among them is enough. A window's `now`
- * is the second as of which its rows match. Like the engine's clock, it does not go back by less
- * than BACK_SECONDS; by more, the window is filled anew.
+ * the rows are read anew at each refresh, and the first turn among them is enough.
+ *
+ * A window's `now` is the second as of which its rows match. Like the engine's clock, it does not
+ * go back by less than BACK_SECONDS; by more, the window is filled anew.
  */
 #include "window/window_internal.h"
 

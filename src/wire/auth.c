@@ -1,4 +1,4 @@
-/* The message by which a client says who it is. Whoever sends it is a stranger. */
+/* The message by which a client says who it is. Its sender is a stranger. */
 #include "wire/wire_internal.h"
 
 enum { AUTH_DEPTH = 4, AUTH_VALUES = 64 };

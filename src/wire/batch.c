@@ -144,7 +144,7 @@ static void put_end(struct wire_batch *batch, bool complete, struct span seq)
     put_string(json, "}");
 }
 
-/* What ends a compressed body must stand in one frame, where its head changes it. */
+/* The end of a compressed body must stand in one frame, where its head changes it. */
 static bool may_compress(const struct wire_batch *batch, size_t length)
 {
     size_t last = length % WIRE_FRAGMENT;

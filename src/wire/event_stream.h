@@ -4,8 +4,8 @@
  * the message itself, and its id the cursor, where the message has one.
  *
  * Invariants:
- *   1. What a stream holds is bounded: the frames of one pull, and about twice WIRE_FRAGMENT. A
- *      silent one holds nothing of these.
+ *   1. The memory of a stream is bounded: the frames of one pull, and about twice
+ *      WIRE_FRAGMENT. A silent one holds nothing of these.
  *   2. An event's data has no line break, because messages are canonical JSON.
  */
 #ifndef WIRE_EVENT_STREAM_H

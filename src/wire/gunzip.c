@@ -27,7 +27,7 @@ static bool inflate_into(z_stream *stream, struct buffer *out, struct error *err
         stream->avail_out = (uInt)step;
         result = inflate(stream, Z_NO_FLUSH);
         out->length += step - stream->avail_out;
-        /* What is put together of several compressed files is one, too (RFC 1952, 2.2). */
+        /* Several compressed files behind each other are one, too (RFC 1952, 2.2). */
         if (result == Z_STREAM_END && stream->avail_in > 0)
             result = inflateReset(stream);
     }

@@ -120,8 +120,8 @@ static int64_t read_count(struct reader *reader, const char *name, int64_t minim
     return -1;
 }
 
-/* What of the view is wanted, on the heap; NULL: all. What is in these members is for who knows the
- * view to read. */
+/* The query of the message, on the heap; NULL: all. Readers that know the view read the content
+ * of these members. */
 static char *read_query(struct reader *reader)
 {
     static const struct {
@@ -155,9 +155,9 @@ static char *read_query(struct reader *reader)
 /* ---- messages ---- */
 
 /*
- * What makes two subscriptions of the same view and key different, in a fixed order and with
- * defaults left out. Within a query the order and the spelling of numbers are the client's: one
- * that changes them gets one more snapshot, and nothing wrong.
+ * The parameters that tell two subscriptions of the same view and key apart, in a fixed order and
+ * without defaults. Within a query the order and the spelling of numbers are the client's: one that
+ * changes them gets one more snapshot, and nothing wrong.
  */
 static char *print_parameters(struct reader *reader, bool with_snapshot)
 {

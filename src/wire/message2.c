@@ -205,7 +205,7 @@ static const char *const query_members[] = {"view",  "key",   "partition",     "
                                             "where", "sort",  "take",          "skip",
                                             "after", "epoch", "snapshotLimit", NULL};
 
-/* What else than filters chooses rows; who knows the view reads what is in them. */
+/* Members beside filters that choose rows; the reader that knows the view reads their content. */
 static const struct {
     const char *name;
     enum doc_type type;
@@ -294,7 +294,7 @@ static char *read_filters(struct reading *reading, uint32_t query)
     return take_object(reading, &text, "filters");
 }
 
-/* What of the view is asked for, as wire_subscribe has it; on the heap, NULL: all. */
+/* The wanted part of the view, as wire_subscribe has it; on the heap, NULL: all. */
 static char *read_choice(struct reading *reading, uint32_t query)
 {
     char *filters = read_filters(reading, query);

@@ -1,7 +1,7 @@
 /* Errors as clients see them: in a frame, in an HTTP body and in a close reason. */
 #include "wire/wire_internal.h"
 
-/* What the person at the client's side can do. Every code has a line; a test holds that. */
+/* The advice for the person at the client's side. Every code has a line; a test holds that. */
 static const char *const suggested_actions[ERROR_COUNT] = {
     [ERROR_NONE] = "Nothing is wrong.",
     [ERROR_INTERNAL] = "Try again; if it stays, report it with the server's log.",
@@ -131,7 +131,7 @@ void wire_put_tape(struct buffer *out, const struct wire_tape *tape)
                   (long long)tape->next);
 }
 
-/* What its clients know for a code of version 1. */
+/* The code by which its clients know a code of version 1. */
 static const char *renamed(enum wire_refusal refusal, enum error_code code)
 {
     if (code == ERROR_INVALID_MESSAGE)

@@ -199,7 +199,7 @@ bool wire_gunzip(struct span message, struct buffer *out, struct error *error);
 
 /* ---- heads, of version 2 ---- */
 
-/* What a body is, by its first frame. */
+/* The kind of a body, by its first frame. */
 enum wire_part {
     WIRE_WHOLE,      /* a message of version 1, or another that needs no head */
     WIRE_LIVE,       /* patch, upsert, remove, delete */
