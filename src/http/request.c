@@ -231,7 +231,7 @@ void http_request_respond_error(struct http_request *request, const struct error
     answer(request);
 }
 
-/* What is to be written next: of the reply, then of the large body. */
+/* The next bytes to write: of the reply, then of the large body. */
 static struct span next_piece(const struct http_request *request)
 {
     size_t head = request->reply.length, at = request->written;

@@ -59,7 +59,7 @@ static const char *reason_phrase(int status)
     return "Unknown";
 }
 
-/* What the client is to know of the connection: HTTP/1.1 goes on and 1.0 ends unless told. */
+/* The header about the connection: HTTP/1.1 goes on and 1.0 ends unless told. */
 static const char *connection_line(const struct net_connection *connection)
 {
     const struct http_head *head = net_request(connection);
@@ -101,7 +101,7 @@ bool http_print(struct buffer *out, const struct net_connection *connection,
            (http_is_head(connection) || buffer_add_span(out, content->body));
 }
 
-/* What an error is as HTTP. The texts are in the buffers, which the caller owns. */
+/* An error as HTTP. The texts are in the buffers, which the caller owns. */
 static bool describe_error(const struct error *error, const char *more, struct buffer *headers,
                            struct buffer *body, struct http_content *content)
 {
