@@ -426,8 +426,8 @@ test('one state: behind a snapshot of several states, and behind a resume, an em
     await keep();
     const it = client.subscribe(`resumed ${i}`, { view: 'E/list', after: seq });
     for (const [key, data] of Object.entries(states.get(seq))) {
-      client.entities(it).set(key, { data });
-      it.rows.add(key);
+      it.entities.set(key, { data });
+      it.keys.add(key);
     }
     const has = (id) => had.some(({ subscriptionId }) => subscriptionId === id);
     await client.until(() => has(`fresh ${i}`) && has(`resumed ${i}`), 'one state of both');
