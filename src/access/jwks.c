@@ -37,9 +37,9 @@ static void tell_keys(struct access *access, const char *source, const struct au
 {
     struct buffer kids;
     buffer_init(&kids, 64 * 1024);
-    for (size_t i = 0; auth_keys_at(keys, i); i++) {
+    for (size_t i = 0; i < keys->count; i++) {
         buffer_add_string(&kids, i ? " " : "");
-        buffer_add_string(&kids, auth_keys_at(keys, i)->id);
+        buffer_add_string(&kids, keys->keys[i].id);
     }
     const char *text = buffer_string(&kids);
     /* A URL may have something secret in its query. */
@@ -53,7 +53,7 @@ void access_tell_rules(struct access *access, const struct access_rules *old)
 {
     const struct auth_keys *keys = access->rules->credentials.keys;
     const struct auth_keys *before = old ? old->credentials.keys : NULL;
-    bool same = before ? same_keys(before, keys) : auth_keys_count(keys) == 0;
+    bool same = before ? same_keys(before, keys) : keys->count == 0;
     if (!same)
         tell_keys(access, "configuration", keys);
 }
@@ -183,7 +183,7 @@ static void become_stale(struct jwks *jwks)
     char *source = shown_url(jwks);
     jwks->stale = true;
     audit_keys_stale(&jwks->access->audit, source ? source : "URL",
-                     jwks->keys ? auth_keys_count(jwks->keys) : 0, jwks->stale_seconds);
+                     jwks->keys ? jwks->keys->count : 0, jwks->stale_seconds);
     memory_free(source);
 }
 
