@@ -1,5 +1,5 @@
 // Server-sent events, read as the standard has it (https://html.spec.whatwg.org, 9.2.6), from a
-// socket of Node's http. It keeps all events, and the last id; or it hands each out, and can be cut off.
+// socket of Node's http. It keeps all events, and the last id.
 
 import { once } from 'node:events';
 import { get } from 'node:http';
@@ -7,11 +7,9 @@ import { within } from './server.js';
 
 export class EventStream {
   /** Resolves with the head of the answer: a stream, or {status, headers, text} where it is none. */
-  static async open(url, { headers = {}, each, cutAfter = Infinity, ...options } = {}) {
+  static async open(url, { headers = {}, ...options } = {}) {
     const stream = new EventStream();
-    Object.assign(stream, { each, cutAfter });
     stream.request = get(url, { agent: false, headers: { accept: 'text/event-stream', ...headers }, ...options });
-    stream.request.on('error', () => {}); /* of later; the first one is awaited */
     const [answer] = await within(once(stream.request, 'response'), `GET ${url}`);
     answer.setEncoding('utf8');
     if (answer.headers['content-type']?.startsWith('text/event-stream')) return stream.#read(answer);
@@ -26,19 +24,14 @@ export class EventStream {
     this.event = {};
     answer.on('data', (text) => this.#take(text));
     answer.on('error', () => {});
-    this.over = new Promise((done) => answer.on('close', () => {
+    answer.on('close', () => {
       this.ended = true;
       this.wake?.();
-      done();
-    }));
+    });
     return this;
   }
 
-  #take(whole) {
-    if (this.cutAfter <= 0) return;
-    const text = whole.slice(0, this.cutAfter);
-    this.cutAfter -= whole.length;
-    if (this.cutAfter <= 0) this.destroy();
+  #take(text) {
     const lines = (this.rest + text).split('\n');
     this.rest = lines.pop();
     for (const line of lines) this.#line(line);
@@ -49,9 +42,7 @@ export class EventStream {
     if (line === '') {
       if (this.event.data !== undefined) {
         if (this.event.id !== undefined) this.lastId = this.event.id;
-        const event = { name: this.event.name ?? 'message', id: this.event.id, text: this.event.data, json: JSON.parse(this.event.data) };
-        if (this.each) this.each(event, this);
-        else this.events.push(event);
+        this.events.push({ name: this.event.name ?? 'message', id: this.event.id, text: this.event.data, json: JSON.parse(this.event.data) });
       }
       this.event = {};
       return;
@@ -102,18 +93,5 @@ export class EventStream {
 
   close() {
     this.request.destroy();
-  }
-
-  destroy() {
-    this.cutAfter = 0;
-    this.close();
-  }
-
-  pause() {
-    this.answer.pause();
-  }
-
-  resume() {
-    this.answer.resume();
   }
 }
