@@ -73,8 +73,8 @@ static bool put_event(struct catch_up_page *page, const struct store_change *cha
 {
     const struct catch_up_request *request = &page->request;
     struct sight sight = row_scope_log_sight(request->scope, change);
-    if (request->query &&
-        (row_is_gone(change->operation) || !view_query_holds(request->query, change->patch, 0)))
+    if (request->query && (row_is_gone(change->operation) || !sight.after ||
+                           !view_query_holds(request->query, change->patch, 0)))
         return true;
     if (!sight.after)
         return !sight.before || catch_up_put_gone(&page->frames, change);

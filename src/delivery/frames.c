@@ -32,8 +32,8 @@ bool frame_change(struct topic *topic, const struct change *change, enum key_sta
         struct sight sight = row_scope_sight(topic->scope, change);
         if (!sight.before && !sight.after)
             return true;
-        if (!sight.after)
-            frame.operation = ROW_REMOVE;
+        if (!sight.after) /* deleted or not, which the client must not learn */
+            frame.operation = frame.on_tape ? ROW_DELETE : ROW_REMOVE;
     }
     bool leaves = frame.operation == ROW_DELETE || frame.operation == ROW_REMOVE;
     if (leaves && state == KEY_NEVER_SENT)

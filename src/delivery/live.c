@@ -36,14 +36,20 @@ static struct reader_step pull_frame_log(struct subscription *subscription)
     return step;
 }
 
+/* Of a row that leaves the client's sight, the patch is not the client's either. */
+static bool is_asked_for(const struct subscription *subscription, const struct change *change)
+{
+    const struct row_scope *scope = subscription->topic->scope;
+    return !row_is_gone(change->operation) && (!scope || row_scope_sight(scope, change).after) &&
+           view_query_holds(subscription->tape.query, change_patch(change), 0);
+}
+
 static bool put_frame(struct subscription *subscription, const struct change *change)
 {
     struct topic *topic = subscription->topic;
     if (change->export_id != topic->export->id || !view_shows(topic->view, change_key(change)))
         return true;
-    const struct view_query *query = subscription->tape.query;
-    if (query &&
-        (row_is_gone(change->operation) || !view_query_holds(query, change_patch(change), 0)))
+    if (subscription->tape.query && !is_asked_for(subscription, change))
         return true;
     enum key_state state = knowledge_of(&subscription->knowledge, change);
     if (state == KEY_NEVER_SENT &&

@@ -237,8 +237,9 @@ static bool read_rows(struct snapshot_query *query, struct store_reader *reader,
     struct store_position at = {begin.seq, text_span(begin.key)};
     int64_t limit = query->scope ? -1 : from->limit, stage;
     const struct store_position *behind = from->begun ? &at : NULL;
-    bool done = scoped_find_rows((struct scoped){query->scope, query->was}, query->drafts.sink.view,
-                                 reader, &stage, &query->error);
+    bool done =
+        scoped_find_rows((struct scoped){query->scope, query->was},
+                         view_by_label(query->drafts.sink.view), reader, &stage, &query->error);
     if (done && stage)
         done = read_labelled(query, reader, stage, behind);
     else

@@ -190,8 +190,7 @@ bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change
 {
     char text[SEQ_SIZE];
     struct span none = span_make(NULL, 0);
-    return put_frame(frames, row_is_gone(change->operation) ? ROW_DELETE : ROW_REMOVE, change, none,
-                     none, event_cursor(frames, change, text));
+    return put_frame(frames, ROW_DELETE, change, none, none, event_cursor(frames, change, text));
 }
 
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,

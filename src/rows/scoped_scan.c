@@ -31,10 +31,9 @@ static bool gather_labels(struct scoped scoped, struct store_labels *labels, str
     return true;
 }
 
-bool scoped_find_rows(struct scoped scoped, const struct view *view, struct store_reader *reader,
-                      int64_t *stage, struct error *error)
+bool scoped_find_rows(struct scoped scoped, const struct view_stage *by_label,
+                      struct store_reader *reader, int64_t *stage, struct error *error)
 {
-    const struct view_stage *by_label = view_by_label(view);
     int64_t built;
     bool found;
     *stage = 0;

@@ -16,9 +16,10 @@ struct scoped {
     const struct row_scope *was;   /* NULL: only the first counts */
 };
 
-/* Whether rows of the view can be read by label: the number of the stage that has them so, or 0. */
-bool scoped_find_rows(struct scoped scoped, const struct view *view, struct store_reader *reader,
-                      int64_t *stage, struct error *error);
+/* Whether rows of a view can be read by label, where there is a stage for that (NULL: none): its
+ * number in the database, or 0. */
+bool scoped_find_rows(struct scoped scoped, const struct view_stage *by_label,
+                      struct store_reader *reader, int64_t *stage, struct error *error);
 /* Rows of that stage, at least the visible ones, at their sort keys in the view's order. */
 bool scoped_scan_rows(struct scoped scoped, struct store_reader *reader, int64_t stage,
                       struct span after, int64_t limit, store_each_row each, void *argument,

@@ -311,6 +311,14 @@ const struct span *view_query_sort_path(const struct view_query *query, size_t i
     return key->path.raw;
 }
 
+const struct view_path *query_only_sort(const struct view_query *query, bool *descending)
+{
+    if (query->sort_count != 1 || query->sorts[0].path.within)
+        return NULL;
+    *descending = query->sorts[0].descending;
+    return &query->sorts[0].path;
+}
+
 bool view_query_sort_key(const struct view_query *query, struct span key, struct span entity,
                          struct buffer *sort_key)
 {

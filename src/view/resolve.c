@@ -148,6 +148,24 @@ static bool make_by_label(struct view_set *set, const struct draft *draft,
     return stage != NULL;
 }
 
+const struct view_stage *view_set_order(const struct view_set *set, const struct view *view,
+                                        const struct view_query *query)
+{
+    const struct view_stage *own = view->stage;
+    struct draft draft = {.export_name = view->export_name, .cut = {.take = VIEW_ALL}};
+    draft.sort = query_only_sort(query, &draft.descending);
+    if (!draft.sort || (own && own->has_cut))
+        return NULL;
+    if (own) {
+        draft.source = (const struct stage *)own->source;
+        draft.predicate = own->predicate;
+    }
+    char *whole = print_stage(&draft, true);
+    const struct stage *stage = whole ? map_get(&set->by_definition, span_of(whole)) : NULL;
+    memory_free(whole);
+    return stage ? &stage->shown : NULL;
+}
+
 /* ---- steps ---- */
 
 /* Close the draft as a stage and begin another over it, in the same order, without a cut. */

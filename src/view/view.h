@@ -235,6 +235,10 @@ const struct view_stage *view_set_stage_at(const struct view_set *set, size_t in
 /* The view by id, or NULL. In an open set, asking for a view "<Export>/list|state|append" of an
  * unknown, valid export does not add it. */
 const struct view *view_set_find(const struct view_set *set, struct span id);
+/* The stage with the rows of a list in the order of a query with one key, if there is one, because
+ * some view is defined so: it serves as an index. NULL: there is none, or no memory to look. */
+const struct view_stage *view_set_order(const struct view_set *set, const struct view *view,
+                                        const struct view_query *query);
 bool view_set_has_export(const struct view_set *set, struct span export_name);
 /* The names of all exports, in the order of their addition: index from 0; NULL at the end. */
 const char *view_set_export_at(const struct view_set *set, size_t index);

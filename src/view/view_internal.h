@@ -232,6 +232,10 @@ struct stage {
 /* NULL is allowed. */
 void stage_free(struct stage *stage);
 
+/* The path and direction of a query with one key; NULL: it has more, or none, or one that shows
+ * less of an entity than the path alone says. */
+const struct view_path *query_only_sort(const struct view_query *query, bool *descending);
+
 /* ---- row scopes ---- */
 
 struct view_scope {

@@ -45,18 +45,29 @@ struct span window_row_map_key(const void *row)
 
 struct view_cut window_view_cut(const struct window *window)
 {
-    const struct view_stage *stage = window->spec.view->stage;
+    const struct view_stage *stage = window->spec.stage;
     return stage ? stage->cut : (struct view_cut){.take = VIEW_ALL};
 }
 
-bool window_is_sorted(const struct window *window)
+bool window_has_order(const struct window *window)
 {
     return view_query_sorts(window->spec.query) && !window->spec.key.data;
 }
 
+bool window_is_sorted(const struct window *window)
+{
+    return window_has_order(window) && window->spec.stage == window->spec.view->stage;
+}
+
+const struct view_stage *window_by_label(const struct window *window)
+{
+    const struct window_spec *spec = &window->spec;
+    return spec->stage == spec->view->stage ? view_by_label(spec->view) : spec->stage->by_label;
+}
+
 bool window_is_cut(const struct window *window)
 {
-    return window->spec.view->stage && window->spec.view->stage->has_cut;
+    return window->spec.stage && window->spec.stage->has_cut;
 }
 
 bool window_may_have_more(const struct window *window)
@@ -73,7 +84,8 @@ bool window_filters_all(const struct window *window)
         return false;
     if (window_is_keyed_by_field(window))
         return true;
-    return (window->spec.query || window->spec.view->key_count || window->spec.scope) &&
+    return (window_is_sorted(window) || view_query_filters(window->spec.query) ||
+            window->spec.view->key_count || window->spec.scope) &&
            !window->spec.key.data;
 }
 
@@ -143,7 +155,8 @@ bool window_tells_events(const struct window *window)
 bool window_may_scan(const struct window *window)
 {
     const struct window_spec *spec = &window->spec;
-    return spec->scope && window_filters_all(window) && !window_is_cut(window) && !spec->query &&
+    return spec->scope && window_filters_all(window) && !window_is_cut(window) &&
+           !window_is_sorted(window) && !view_query_filters(spec->query) &&
            !spec->view->key_count && !window_is_keyed_by_field(window);
 }
 

@@ -11,9 +11,12 @@
 /* The parameters that decide the content of a window. Owned by it. */
 struct window_spec {
     const struct view *view; /* one reference */
-    int64_t skip, take;      /* take VIEW_ALL: all */
-    int64_t limit;           /* rows of a snapshot; -1: all */
-    bool is_extra;           /* max_windows does not count for it */
+    /* Whose rows it reads: the view's, or those of an index, in the order of the query; NULL: the
+     * entities of an export. */
+    const struct view_stage *stage;
+    int64_t skip, take; /* take VIEW_ALL: all */
+    int64_t limit;      /* rows of a snapshot; -1: all */
+    bool is_extra;      /* max_windows does not count for it */
     bool is_short;   /* the view is cut to so few rows that a filter reads them at each refresh */
     bool is_partial; /* events, whose members did not begin with all rows */
     struct view_query *query; /* NULL: all rows, in the view's order */

@@ -53,7 +53,8 @@ static bool put_in(struct window *window, struct window_row *row, int64_t max_ro
     take_out(window, window_row_key(row));
     if ((int64_t)matches->count >= window_match_limit(window, max_rows)) {
         memory_free(row);
-        if (!window->spec.query && window->spec.scope)
+        if (!window_is_sorted(window) && !view_query_filters(window->spec.query) &&
+            window->spec.scope)
             return error_set(
                 error, ERROR_TOO_LARGE,
                 "this token sees more than %lld rows of what the view is cut to; raise "
@@ -62,7 +63,8 @@ static bool put_in(struct window *window, struct window_row *row, int64_t max_ro
         if (window_is_sorted(window))
             return error_set(error, ERROR_TOO_LARGE,
                              "there are more than %lld rows to sort; leave rows out (where, "
-                             "filters), define a view with that sort, or raise max_window_rows",
+                             "filters), define a view with that sort alone as an index and ask for "
+                             "a part (take), or raise max_window_rows",
                              (long long)max_rows);
         return error_set(error, ERROR_TOO_LARGE,
                          "the filters let more than %lld rows pass; narrow them, or raise "
@@ -102,7 +104,7 @@ void window_matches_clear(struct window *window)
 static bool make_match(struct window *window, const struct store_entity *entity, int64_t max_rows,
                        struct window_row **row, struct error *error)
 {
-    const struct view_stage *stage = window->spec.view->stage;
+    const struct view_stage *stage = window->spec.stage;
     struct buffer sort_key;
     *row = NULL;
     if (!window_note_turn(window, entity->key, entity->data, max_rows, error))
@@ -132,10 +134,10 @@ static bool read_stage_sort_key(const struct window *window, struct store_reader
         !*found)
         return error->code == ERROR_NONE;
     buffer_init(&sort_key, UINT32_MAX);
-    bool done = view_stage_sort_key(window->spec.view->stage, entity.key, entity.data, entity.seq,
-                                    &sort_key)
-                    ? store_read_sort_key(reader, stage, buffer_span(&sort_key), found, error)
-                    : lacks_memory(error);
+    bool done =
+        view_stage_sort_key(window->spec.stage, entity.key, entity.data, entity.seq, &sort_key)
+            ? store_read_sort_key(reader, stage, buffer_span(&sort_key), found, error)
+            : lacks_memory(error);
     buffer_fini(&sort_key);
     return done;
 }
@@ -227,7 +229,7 @@ static bool fill_from_file(void *argument, const struct store_entity *entity)
     bool found = true;
     if (has_enough(filling) || !fill_row(filling, entity, &row))
         return false;
-    if (!row || !window->spec.view->stage)
+    if (!row || !window->spec.stage)
         return put_found(filling, row);
     bool done = find_in_stage(window, filling->reader, filling->export_id, filling->stage, row,
                               &found, filling->error);
@@ -246,7 +248,7 @@ static bool fill_from_file(void *argument, const struct store_entity *entity)
 static bool choose_order(struct filling *filling, const struct view_state *state)
 {
     struct window *window = filling->window;
-    const struct view_stage *stage = window->spec.view->stage;
+    const struct view_stage *stage = window->spec.stage;
     struct view_cut cut = window_view_cut(window);
     int64_t all, rows = state->export.entities;
     bool found;
@@ -268,7 +270,7 @@ static bool begin_filling(struct filling *filling, const struct view_state *stat
 {
     struct window *window = filling->window;
     struct view_cut cut = window_view_cut(window);
-    if (!scoped_find_rows((struct scoped){window->spec.scope, NULL}, window->spec.view,
+    if (!scoped_find_rows((struct scoped){window->spec.scope, NULL}, window_by_label(window),
                           filling->reader, &filling->by_label, filling->error))
         return false;
     if (window->matches.fill.position)
@@ -302,7 +304,7 @@ static bool fill_by_order(struct filling *filling, uint32_t export_id)
                                     : &window->matches.bounds.low;
     struct span after = from->length ? buffer_span(from) : span_make(NULL, 0);
     int64_t limit = WINDOW_FILL;
-    bool done = window->spec.view->stage
+    bool done = window->spec.stage
                     ? store_scan_stage(filling->reader, filling->stage, after, 0, limit, false,
                                        true, fill_from_stage, filling, filling->error)
                     : store_scan_keys(filling->reader, export_id, after, limit, fill_from_export,
@@ -334,18 +336,18 @@ static bool fill_by_label(struct filling *filling)
 static bool read_part(struct filling *filling)
 {
     struct window *window = filling->window;
-    const struct view *view = window->spec.view;
+    const struct view_stage *stage = window->spec.stage;
     struct view_state state;
     int64_t built;
     bool found;
-    if (!view_state_read(&state, view, filling->reader, filling->error) ||
-        (view->stage && !store_read_stage(filling->reader, span_of(view->stage->definition),
-                                          &filling->stage, &built, &found, filling->error)) ||
+    if (!view_state_read(&state, window->spec.view, filling->reader, filling->error) ||
+        (stage && !store_read_stage(filling->reader, span_of(stage->definition), &filling->stage,
+                                    &built, &found, filling->error)) ||
         !begin_filling(filling, &state))
         return false;
     bool nothing = (window_is_cut(window) && window->matches.bounds.nothing) ||
                    filling->filled == WINDOW_FILL_ENDS;
-    if (!state.found || (view->stage && !filling->stage) || nothing)
+    if (!state.found || (stage && !filling->stage) || nothing)
         return true;
     filling->export_id = state.export.id;
     if (filling->by_label)
@@ -448,7 +450,7 @@ static bool is_in_view(struct window_reading *reading, const struct window_row *
     const struct window *window = reading->window;
     *found = !window_is_cut(window) ||
              window_bounds_have(&window->matches.bounds, window_row_sort_key(row));
-    if (!window->spec.view->stage || !*found)
+    if (!window->spec.stage || !*found)
         return true;
     return find_in_stage(window, reading->reader, reading->state->export.id, reading->stage, row,
                          found, &reading->result->error);
@@ -548,7 +550,7 @@ static bool find_news(struct catching *catching)
                              span_make(NULL, 0), window->content.position, export->last_change,
                              true, each_change, catching, error))
         return false;
-    if (error->code == ERROR_NONE && window->spec.view->stage &&
+    if (error->code == ERROR_NONE && window->spec.stage &&
         !store_scan_new_memberships(reading->reader, export->id, window->content.membership, -1,
                                     each_membership, catching, error))
         return false;

@@ -50,13 +50,14 @@ static struct span key_of_rows(const struct window *window)
 }
 
 /* If rows have keys other than their own, another of them may be the older one; so all come from
- * the refresh. */
+ * the refresh. Members with a scope must not learn whether a row that leaves is still there. */
 static void init_sink(struct row_sink *sink, const struct window_reading *reading)
 {
     sink->encoding = reading->window->spec.encoding;
     sink->key = key_of_rows(reading->window);
     sink->change = sink->key.data ? reading->state->log.last_change : 0;
-    sink->reader = reading->reader;
+    sink->leaving = ROW_REMOVE;
+    sink->reader = reading->window->spec.scope ? NULL : reading->reader;
     sink->export_id = reading->state->export.id;
 }
 

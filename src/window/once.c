@@ -314,8 +314,10 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
     once->options = *options;
     once->window.spec = *spec;
     once->window.mode = topic_mode(spec->view);
-    if (spec->take == VIEW_ALL && !spec->key.data)
+    if (spec->take == VIEW_ALL && !spec->key.data) {
         once->window.spec.take = ONCE_TAKE;
+        window_spec_seek_order(hub, &once->window.spec);
+    }
     once->window.matches.state = window_may_scan(&once->window) ? MATCHES_PASSED : MATCHES_WANTED;
     window_content_init(&once->window);
     row_json_init(&once->rows, spec->view, once->window.mode, BRIEF_BYTES);

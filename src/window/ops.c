@@ -70,7 +70,7 @@ static bool part(const struct subscription *subscription, int64_t *take, int64_t
 static const struct view_query *order(const struct subscription *subscription)
 {
     const struct window *window = subscription->member->window;
-    return window_is_sorted(window) ? window->spec.query : NULL;
+    return window_has_order(window) ? window->spec.query : NULL;
 }
 
 static struct previous_source *source(const struct subscription *subscription)

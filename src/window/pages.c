@@ -113,7 +113,7 @@ static bool read_order(struct page_reading *reading)
     if (is_in_order_of_key(pages->window.spec.view))
         return store_scan_key_order(reading->reader, reading->state.export.id, cut.skip, cut.take,
                                     note_id, pages, error);
-    if (!pages->window.spec.view->stage)
+    if (!pages->window.spec.stage)
         return store_scan_list(reading->reader, reading->state.export.id, cut.skip, cut.take, false,
                                note, pages, error);
     return store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0),
@@ -131,7 +131,7 @@ static bool is_in_stage(struct page_reading *reading, const struct store_entity 
     struct hub_pages *pages = reading->pages;
     struct buffer sort_key;
     buffer_init(&sort_key, UINT32_MAX);
-    bool done = view_stage_sort_key(pages->window.spec.view->stage, entity->key, entity->data,
+    bool done = view_stage_sort_key(pages->window.spec.stage, entity->key, entity->data,
                                     entity->seq, &sort_key) ||
                 lacks_memory(pages);
     done = done && store_read_sort_key(reading->reader, reading->stage, buffer_span(&sort_key),
@@ -247,7 +247,7 @@ static bool read_key(struct page_reading *reading)
 
 static bool read_stage(struct page_reading *reading, bool *found)
 {
-    const struct view_stage *stage = reading->pages->window.spec.view->stage;
+    const struct view_stage *stage = reading->pages->window.spec.stage;
     int64_t built;
     *found = true;
     return !stage || store_read_stage(reading->reader, span_of(stage->definition), &reading->stage,
@@ -331,6 +331,7 @@ struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wa
         pages->skip = HUB_SKIP;
     pages->take = wanted->take;
     spec->view = hub_find_view(hub, NULL, span_of(wanted->view), error);
+    spec->stage = spec->view ? spec->view->stage : NULL;
     if (!spec->view || !set_spec(hub, spec, wanted, error) || !note_epoch(pages, error)) {
         hub_pages_free(pages);
         return NULL;

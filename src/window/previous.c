@@ -208,7 +208,8 @@ static bool put_list(struct holding *holding, const struct row_scope *scope)
     if (!reading->state->found)
         return true;
     if (!find_sightings(holding) || !put_deleted(holding) ||
-        !scoped_find_rows(scoped, reading->window->spec.view, reading->reader, &stage, error))
+        !scoped_find_rows(scoped, view_by_label(reading->window->spec.view), reading->reader,
+                          &stage, error))
         return false;
     if (stage)
         return scoped_scan_rows(scoped, reading->reader, stage, span_make(NULL, 0),

@@ -104,7 +104,7 @@ static bool each_pinned(void *argument, struct span key, struct span label, int6
     struct recall *recall = argument;
     const struct window_spec *spec = &recall->reading->window->spec;
     bool moved = span_equal(label, span_of(STORE_WATCHED_MOVED));
-    bool counts = moved ? spec->view->stage != NULL : change > recall->from;
+    bool counts = moved ? spec->stage != NULL : change > recall->from;
     bool other = spec->key.data && !span_equal(spec->key, key), visible;
     if (!counts || other || !view_shows(spec->view, key))
         return true;

@@ -10,7 +10,7 @@
 
 bool window_read_stage(struct window_reading *reading)
 {
-    const struct view_stage *stage = reading->window->spec.view->stage;
+    const struct view_stage *stage = reading->window->spec.stage;
     bool found;
     reading->stage = 0;
     if (!stage)

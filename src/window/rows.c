@@ -139,7 +139,7 @@ static bool good(const struct window_reading *reading)
 static bool scan_labelled(struct window_reading *reading, int64_t by_label)
 {
     struct scoped scoped = {reading->window->spec.scope, NULL};
-    if (!reading->window->spec.query)
+    if (!view_query_filters(reading->window->spec.query))
         reading->budget = 0;
     return scoped_scan_rows(scoped, reading->reader, by_label, span_make(NULL, 0), -1,
                             each_of_stage, reading, &reading->result->error) &&
@@ -152,7 +152,8 @@ static bool scan(struct window_reading *reading)
     const struct window *window = reading->window;
     const struct window_spec *spec = &window->spec;
     struct view_cut cut = window_view_cut(window);
-    bool plain = !spec->query && !spec->key.data && !spec->view->key_count && !spec->scope;
+    bool plain = !view_query_filters(spec->query) && !spec->key.data && !spec->view->key_count &&
+                 !spec->scope;
     int64_t skip = cut.skip, limit = cut.take;
     if (plain) {
         skip += spec->skip;
@@ -165,12 +166,13 @@ static bool scan(struct window_reading *reading)
     }
     struct error *error = &reading->result->error;
     int64_t by_label = 0;
-    if (!window_is_cut(window) && !scoped_find_rows((struct scoped){spec->scope, NULL}, spec->view,
-                                                    reading->reader, &by_label, error))
+    if (!window_is_cut(window) &&
+        !scoped_find_rows((struct scoped){spec->scope, NULL}, window_by_label(window),
+                          reading->reader, &by_label, error))
         return false;
     if (by_label)
         return scan_labelled(reading, by_label);
-    if (!spec->view->stage)
+    if (!spec->stage)
         return store_scan_list(reading->reader, reading->state->export.id, skip, limit, true,
                                each_of_list, reading, error) &&
                good(reading);
@@ -219,7 +221,7 @@ static bool is_at_sort_key(struct window_reading *reading, struct span sort_key,
 static bool read_key(struct window_reading *reading)
 {
     const struct window *window = reading->window;
-    const struct view_stage *stage = window->spec.view->stage;
+    const struct view_stage *stage = window->spec.stage;
     struct error *error = &reading->result->error;
     struct store_entity entity;
     struct buffer sort_key;
@@ -257,7 +259,7 @@ bool window_read(struct window_reading *reading)
     struct window *window = reading->window;
     for (size_t i = 0; i < window->content.rows.count; i++)
         window->content.rows.list[i]->fate = FATE_LEFT;
-    if (!reading->state->found || (window->spec.view->stage && !reading->stage))
+    if (!reading->state->found || (window->spec.stage && !reading->stage))
         return true; /* nothing was ever fed */
     if (window_keeps_matches(window))
         return read_matches(reading);

@@ -11,7 +11,8 @@ enum { SCOPE_MATCHES = 10 };
 
 int64_t window_match_limit(const struct window *window, int64_t max_rows)
 {
-    bool only_scoped = window->spec.scope && !window->spec.query;
+    bool only_scoped =
+        window->spec.scope && !window_is_sorted(window) && !view_query_filters(window->spec.query);
     return only_scoped && max_rows < INT64_MAX / SCOPE_MATCHES ? max_rows * SCOPE_MATCHES
                                                                : max_rows;
 }
@@ -59,7 +60,7 @@ static bool each_stage_row(void *argument, struct span sort_key, const struct st
 bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
                       store_each_entity each, void *argument, bool *too_many)
 {
-    const struct view_stage *stage = reading->window->spec.view->stage;
+    const struct view_stage *stage = reading->window->spec.stage;
     struct error *error = &reading->result->error;
     struct seen seen = {.reading = reading,
                         .first = first,
@@ -70,7 +71,8 @@ bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end
                         .too_many = too_many};
     struct scoped scoped = {reading->window->spec.scope, NULL};
     int64_t by_label;
-    if (!scoped_find_rows(scoped, reading->window->spec.view, reading->reader, &by_label, error))
+    if (!scoped_find_rows(scoped, window_by_label(reading->window), reading->reader, &by_label,
+                          error))
         return false;
     bool done = by_label ? scoped_scan_rows(scoped, reading->reader, by_label, span_make(NULL, 0),
                                             -1, each_stage_row, &seen, error)

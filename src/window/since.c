@@ -91,7 +91,7 @@ static bool each_membership(void *argument, struct span key)
 /* A cut is moved by whatever changed; else what others see does not count. */
 static bool counts_seen_only(const struct window *window)
 {
-    const struct view_stage *stage = window->spec.view->stage;
+    const struct view_stage *stage = window->spec.stage;
     return window->spec.scope && (!stage || (!stage->has_cut && !stage->source));
 }
 
@@ -118,7 +118,7 @@ static bool each_trimmed(void *argument, struct span key, struct span label, int
     struct window_since *since = argument;
     const struct window *window = since->reading->window;
     if (span_equal(label, span_of(STORE_WATCHED_MOVED)))
-        return !window->spec.view->stage || each_membership(since, key);
+        return !window->spec.stage || each_membership(since, key);
     bool seen = row_scope_sees(window->spec.scope, label);
     if (change <= since->from || (!seen && counts_seen_only(window)))
         return true;
@@ -145,7 +145,7 @@ static bool find_changed(struct window_since *since)
         return true; /* one row at most: it goes or comes, whatever changed beside it */
     if (!scan_trimmed(since) || (!since->too_many && !scan_log(since)))
         return false;
-    if (since->too_many || !reading->window->spec.view->stage)
+    if (since->too_many || !reading->window->spec.stage)
         return true;
     return store_scan_memberships(reading->reader, reading->state->export.id, since->from, -1,
                                   each_membership, since, error) &&
@@ -182,7 +182,7 @@ static bool each_stage_neighbour(void *argument, struct span sort_key,
 static bool scan_neighbours(struct window_since *since, int64_t first, int64_t count)
 {
     struct window_reading *reading = since->reading;
-    const struct view_stage *stage = reading->window->spec.view->stage;
+    const struct view_stage *stage = reading->window->spec.stage;
     bool with_data = reading->window->spec.scope != NULL;
     struct error *error = &reading->result->error;
     if (count <= 0)
@@ -210,7 +210,8 @@ static bool match_neighbours(struct window_since *since, int64_t first, int64_t 
 static bool is_filtered_cut(const struct window *window)
 {
     return window_is_cut(window) && window->spec.is_short &&
-           (window->spec.query || window->spec.view->key_count || window->spec.scope);
+           (view_query_filters(window->spec.query) || window->spec.view->key_count ||
+            window->spec.scope);
 }
 
 static bool scan_above(struct window_since *since, int64_t first, int64_t near)
@@ -279,7 +280,7 @@ static bool may_lack(const struct window_since *since, size_t index)
     if (row->change > since->from || map_get(&since->changed, window_row_key(row)))
         return true;
     if (window->spec.key.data) /* others, or time, may have let it in */
-        return window->spec.view->stage && !since->only_rows;
+        return window->spec.stage && !since->only_rows;
     if (is_filtered_cut(window))
         return near > 0;
     bool begins = window->spec.skip > 0 || cut.skip > 0;
@@ -334,13 +335,13 @@ static bool moves_unnoted(const struct window_reading *reading)
 static bool is_before(const struct window_reading *reading, int64_t from)
 {
     return from < reading->state->log.cursor_floor ||
-           (reading->window->spec.view->stage && from < reading->built);
+           (reading->window->spec.stage && from < reading->built);
 }
 
 static bool lacks_changes(const struct window_reading *reading, int64_t from)
 {
     return window_since_is_trimmed(reading, from) ||
-           (reading->window->spec.view->stage && has_lost_moves(reading, from));
+           (reading->window->spec.stage && has_lost_moves(reading, from));
 }
 
 bool window_since_is_unknown(const struct window_reading *reading, int64_t from, bool current)

@@ -94,6 +94,16 @@ static bool make_query(const struct hub *hub, const struct view *view,
     return true;
 }
 
+void window_spec_seek_order(const struct hub *hub, struct window_spec *spec)
+{
+    spec->stage = spec->view->stage;
+    if (!spec->query || spec->key.data || spec->take == VIEW_ALL)
+        return; /* all rows at each refresh would cost more than to keep them sorted */
+    const struct view_stage *index = view_set_order(hub_views(hub), spec->view, spec->query);
+    if (index)
+        spec->stage = index;
+}
+
 bool window_spec_make(const struct hub *hub, const struct view *view,
                       const struct wire_subscribe *message, struct window_spec *spec,
                       struct error *error)
@@ -120,6 +130,7 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
         }
     }
     spec->view = view_ref(view);
+    window_spec_seek_order(hub, spec);
     return true;
 }
 

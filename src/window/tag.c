@@ -16,7 +16,7 @@ bool window_is_timed(const struct window *window)
 {
     if (view_query_is_timed(window->spec.query))
         return true;
-    for (const struct view_stage *stage = window->spec.view->stage; stage; stage = stage->source)
+    for (const struct view_stage *stage = window->spec.stage; stage; stage = stage->source)
         if (stage->timed)
             return true;
     return false;

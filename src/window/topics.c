@@ -62,7 +62,7 @@ static void drop_unused(struct windows *windows, struct stage_topic *topic)
 bool window_topic_join(struct window *window)
 {
     struct windows *windows = window->hub->windows;
-    const struct view_stage *stage = window->spec.view->stage;
+    const struct view_stage *stage = window->spec.stage;
     INVARIANT(link_alone(&window->listing.in_list) && !window->listing.stage);
     if (!stage) {
         link_append(&window->topic->list_windows, &window->listing.in_list);
@@ -100,7 +100,7 @@ static bool is_before(struct span sort_key, const struct window *window)
     int64_t take = window->spec.take;
     if (take == 0)
         return false; /* of a view that is cut to nothing */
-    if (take == VIEW_ALL || (int64_t)rows->count < take || window->spec.view->stage->cut.last)
+    if (take == VIEW_ALL || (int64_t)rows->count < take || window->spec.stage->cut.last)
         return true;
     if (!window->content.more && window_may_have_more(window))
         return true; /* the first row behind it is news */

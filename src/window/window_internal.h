@@ -174,6 +174,9 @@ static inline struct subscription *window_member(const struct link *in_window)
 }
 
 void window_spec_fini(struct window_spec *spec);
+/* Find its stage: an index where one has the order of its query, and it is of a part of the rows.
+ * Again after `take` was changed. */
+void window_spec_seek_order(const struct hub *hub, struct window_spec *spec);
 /* Copy the members that the spec owns, for another row scope. False when out of memory. */
 bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
                       struct window_spec *copy);
@@ -225,8 +228,12 @@ static inline bool window_is_keyed_by_field(const struct window *window)
 }
 /* For struct map. */
 struct span window_row_map_key(const void *row);
-/* Whether a query puts its rows in an order of their own. */
+/* Whether a query puts its rows in an order of their own, and whether the window itself must sort
+ * them for that, because no index has the order. */
+bool window_has_order(const struct window *window);
 bool window_is_sorted(const struct window *window);
+/* The stage that has its rows by label; NULL: none. */
+const struct view_stage *window_by_label(const struct window *window);
 /* Whether its view is cut. */
 bool window_is_cut(const struct window *window);
 /* Whether the window is a query over a whole view, or over a cut that is not short, and whether

@@ -19,6 +19,7 @@ struct wire_events {
     struct span payload;  /* ... and what is left of the one at hand */
     bool in_frame, in_message, in_event;
     bool last;       /* the frame at hand ends its message */
+    bool begins;     /* the event begins a subscription that does not go on from a cursor */
     bool compressed; /* the message is */
     z_stream inflate;
     struct buffer plain;   /* what a step inflated */
@@ -125,6 +126,12 @@ static void note_epoch(struct wire_events *events, struct span message)
     events->epoch[epoch.length] = '\0';
 }
 
+static bool is_resumed(struct span message)
+{
+    static const char member[] = ",\"resumed\":true";
+    return memmem(message.data, message.length, member, strlen(member)) != NULL;
+}
+
 static void note_tail(struct wire_events *events, struct span text)
 {
     size_t kept = events->tail_length;
@@ -175,6 +182,7 @@ static void put_text(struct wire_events *events, struct span text)
         put_string(&events->out, "event: ");
         put_span(&events->out, name);
         put_string(&events->out, "\ndata: ");
+        events->begins = span_equal(name, span_of("subscribed")) && !is_resumed(text);
         if (span_equal(name, span_of("subscribed")))
             note_epoch(events, text);
     }
@@ -182,10 +190,13 @@ static void put_text(struct wire_events *events, struct span text)
     note_tail(events, text);
 }
 
+/* Who forgets its rows must forget its cursor, too: an empty id is none, and is not sent again. */
 static void end_event(struct wire_events *events)
 {
     struct span seq;
-    if (events->in_event && *events->epoch && cursor_of(events, &seq)) {
+    if (events->in_event && events->begins)
+        put_string(&events->out, "\nid:");
+    else if (events->in_event && *events->epoch && cursor_of(events, &seq)) {
         put_string(&events->out, "\nid: ");
         put_span(&events->out, seq);
         put_string(&events->out, "@");

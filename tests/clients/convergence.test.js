@@ -1,9 +1,10 @@
 // The promise of cursors, by force: random mutations, random cut-offs, restarts and kill -9; in the
 // end every client holds exactly what SQL and the model hold. Clients apply frames as the npm
 // client does (lib/applier.js, proven equal in npm_client.test.js). Some read page by page (lib/pager.js), over
-// a log in which many changes share a seq.
+// a log in which many changes share a seq. Each client speaks version 1, version 2 with some subscriptions on a
+// connection (lib/named_listener.js), or gets server-sent events (lib/stream_listener.js).
 //
-// STELE_SEEDS seeds (default 20) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
+// STELE_SEEDS seeds (default 12) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
 // names its seed; STELE_SEED=n STELE_SEEDS=1 runs that one alone, STELE_WITHOUT=<pattern> without the
 // listeners of that name.
 
@@ -13,16 +14,19 @@ import test from 'node:test';
 import { Applier } from './lib/applier.js';
 import { Producer } from './lib/feed.js';
 import { canon, canonDouble, canonPlain, parse } from './lib/json.js';
-import { Listener } from './lib/listener.js';
+import { Listener, differenceOf } from './lib/listener.js';
 import { Model, expectRows, project } from './lib/model.js';
+import { NamedListener, NamedMember, gather } from './lib/named_listener.js';
 import { Pager } from './lib/pager.js';
 import { Random } from './lib/random.js';
 import { Seqs } from './lib/random_seq.js';
 import { playSeeds, seedsOf, wanted } from './lib/seeds.js';
-import { Server, check, patience, sqlState } from './lib/server.js';
-import { list, pipeline, windowOf } from './lib/window_model.js';
+import { Server, check, sql, sqlState } from './lib/server.js';
+import { livePath, streaming } from './lib/stream_listener.js';
+import { list, passes, pipeline, windowOf } from './lib/window_model.js';
+import { members } from './lib/window_random.js';
 
-const OPTIONS = seedsOf(20);
+const OPTIONS = seedsOf(12);
 
 const VIEWS = {
   A: {
@@ -115,22 +119,36 @@ class Feed extends Seqs {
 
 /* ---- who listens ---- */
 
+/** What a client of any protocol is asked for, and what it is to hold. */
+function wishOf({ view, key, snapshotLimit, withSnapshot, take, skip, filters, resume }) {
+  const [exportName, sub] = view.split('/');
+  const definition = VIEWS[exportName]?.[sub] ?? {};
+  const partial = snapshotLimit !== undefined || withSnapshot === false;
+  const isWindow = Boolean(definition.pipeline ?? take ?? skip ?? filters);
+  const window = { take, skip, filters };
+  const name = [view, key, isWindow ? JSON.stringify(window) : undefined, partial ? `limit ${snapshotLimit ?? 'no snapshot'}` : resume ? 'resumes' : 'forgets'].filter((x) => x !== undefined).join(' ');
+  return { view, key, snapshotLimit, withSnapshot, exportName, definition, partial, isWindow, window, name };
+}
+
+const textsOf = ({ filters, ...others }) => ({ ...others, filters: filters && JSON.stringify(filters) });
+
 class ViewListener extends Listener {
-  constructor(run, { view, key, snapshotLimit, withSnapshot, take, skip, filters, ...behaviour }, random) {
+  constructor(run, options, random) {
     super(run, random);
-    Object.assign(this, { view, key, snapshotLimit, withSnapshot });
-    this.window = { take, skip, filters };
-    this.partial = snapshotLimit !== undefined || withSnapshot === false;
-    this.applier = new Applier({ resume: behaviour.resume, forget: this.partial });
-    const [name, sub] = view.split('/');
-    this.exportName = name;
-    this.definition = VIEWS[name]?.[sub] ?? {};
-    this.isWindow = Boolean(this.definition.pipeline ?? take ?? skip ?? filters);
-    this.name = [view, key, this.isWindow ? JSON.stringify(this.window) : undefined, this.partial ? `limit ${snapshotLimit ?? 'no snapshot'}` : behaviour.resume ? 'resumes' : 'forgets'].filter((x) => x !== undefined).join(' ');
+    Object.assign(this, wishOf(options), { options });
+    this.applier = new Applier({ resume: options.resume, forget: this.partial });
   }
 
   isOpen() {
     return this.opened;
+  }
+
+  asking() {
+    this.opened = false;
+  }
+
+  path() {
+    return livePath(textsOf(this.options));
   }
 
   subscribe(socket, more = {}) {
@@ -142,7 +160,7 @@ class ViewListener extends Listener {
     if (this.snapshotLimit !== undefined) message.snapshotLimit = this.snapshotLimit;
     if (this.withSnapshot === false) message.withSnapshot = false;
     this.note(`>> ${JSON.stringify(message)}`);
-    this.opened = false;
+    this.asking();
     socket.send(JSON.stringify(message));
   }
 
@@ -176,23 +194,52 @@ class ViewListener extends Listener {
 
   /** What differs from the expected rows, or null. */
   difference(expected) {
-    const { rows } = this.applier;
-    const found = [];
-    for (const [key, want] of expected) {
-      if (this.key !== undefined && key !== this.key) continue;
-      const has = rows.get(key);
-      if (has === undefined) {
-        if (!this.partial) found.push(`  ${key}: missing; expected ${want}`);
-      } else if (canonPlain(has) !== want) {
-        found.push(`  ${key}: has      ${canonPlain(has)}\n  ${' '.repeat(key.length)}  expected ${want}`);
-      }
-    }
-    for (const key of rows.keys()) {
-      if (!expected.has(key) || (this.key !== undefined && key !== this.key)) found.push(`  ${key}: is held, but is not there`);
-    }
-    return found.length ? found.join('\n') : null;
+    return differenceOf(this.applier.rows, ofKey(expected, this.key), this.partial);
   }
 }
+
+const ofKey = (rows, wanted) => (wanted === undefined ? rows : new Map([...rows].filter(([key]) => key === wanted)));
+
+class StreamViewListener extends streaming(ViewListener) {}
+
+class NamedViewMember extends NamedMember {
+  constructor(options) {
+    const wish = wishOf(options);
+    const isTape = wish.definition.mode === 'append' || options.view.endsWith('/append');
+    const { snapshotLimit, withSnapshot, ...query } = options;
+    if (!isTape && snapshotLimit !== undefined) query.snapshotLimit = snapshotLimit;
+    const projected = wish.definition.fields !== undefined;
+    super(options.view, members(textsOf(query)), { resume: options.resume, quiet: withSnapshot === false, ...wish, isTape, projected });
+    this.isTape = isTape;
+  }
+
+  difference(expected) {
+    return super.difference(ofKey(expected, this.key));
+  }
+
+  /** What differs from the log: the events that it must have had since its first one. `log` is what SQL says. */
+  missed(log) {
+    const { events } = this.store;
+    const { fields, keys } = this.definition;
+    const { filters } = this.window;
+    const first = this.store.fromStart ? 1 : events[0]?.offset ?? Infinity;
+    const wants = ({ change, key, data }) => change >= first && (this.key ?? key) === key && (!keys || keys.includes(key)) &&
+      (!filters || (data !== null && passes(parse(JSON.stringify(filters)), project(parse(data), fields))));
+    const told = new Map(events.map((event) => [event.offset, event]));
+    const wanted = log.filter(wants);
+    for (const { change, key, op, seq } of wanted) {
+      const { key: has, op: as, seq: at } = told.get(change) ?? {};
+      const fits = has === key && at === seq && OPERATIONS[op].includes(as);
+      if (!fits) return `  ${op} ${key} at ${change}, ${seq}: was told as ${as} ${has}, ${at}`;
+    }
+    const kept = new Set(wanted.map(({ change }) => change));
+    const more = events.find(({ offset }) => offset >= (log[0]?.change ?? Infinity) && !kept.has(offset));
+    return more ? `  ${JSON.stringify(more)}: is not in the log` : null;
+  }
+}
+
+/* Of the log, and how a tape tells it. */
+const OPERATIONS = { create: ['patch', 'upsert'], patch: ['patch'], upsert: ['upsert'], delete: ['delete'], evict: ['delete'] };
 
 function listeners(run, random) {
   const all = [
@@ -214,8 +261,16 @@ function listeners(run, random) {
   const count = random.between(8, 16);
   const chosen = [];
   while (chosen.length < count) chosen.push(...all.splice(random.below(all.length), 1));
-  const made = chosen.map((options, i) => new ViewListener(run, options, random.fork(i)));
-  return wanted(made);
+  const made = [];
+  const named = [];
+  for (const [i, options] of chosen.entries()) {
+    const own = random.fork(i);
+    const protocol = own.pick(['websocket', 'named', 'named', livePath(textsOf(options)) ? 'stream' : 'websocket']);
+    if (protocol === 'named') named.push(new NamedViewMember(options));
+    else made.push(new (protocol === 'stream' ? StreamViewListener : ViewListener)(run, options, own));
+  }
+  const connections = gather(named, random, (members_, i) => new NamedListener(run, members_, random.fork(100 + i)));
+  return wanted([...made, ...connections]);
 }
 
 /* The rows of a view of an export, in its order. */
@@ -317,9 +372,11 @@ class Run {
   /** Wait until everybody agrees; fail with what differs. */
   async quiet(last) {
     const { db } = this.server;
+    this.logs = {}; /* export → what SQL says of its log, now that nothing is fed */
     const expected = new Map(); /* of a view, and of a listener that sees a window of one */
     let evicting;
-    for (const view of new Set([...this.listeners, ...this.pagers].map((l) => l.view).concat('A/list', 'B/list', 'L/list'))) {
+    const members_ = this.listeners.flatMap((l) => l.members);
+    for (const view of new Set([...members_, ...this.pagers].map((l) => l.view).concat('A/list', 'B/list', 'L/list'))) {
       const [name, sub] = view.split('/');
       const rows = await sqlState(db, view);
       const definition = VIEWS[name][sub] ?? {};
@@ -341,7 +398,7 @@ class Run {
       expected.set(view, new Map([...parsed].map(([key, data]) => [key, canonDouble(data)])));
       if (view === 'L/list') evicting = parsed;
     }
-    for (const listener of this.listeners.filter((l) => l.isWindow)) {
+    for (const listener of members_.filter((l) => l.isWindow)) {
       const { exportName, definition, window, key } = listener;
       const rows = rowsOf(exportName === 'L' ? evicting : this.model.rows(exportName), exportName, definition);
       const shown = windowOf(rows, { ...window, key, filters: window.filters && parse(JSON.stringify(window.filters)) });
@@ -349,7 +406,7 @@ class Run {
     }
     for (const listener of this.listeners) listener.calm = true;
     for (let round = 0; round < 2; round++) {
-      for (const listener of this.listeners) await this.agrees(listener, expected.get(listener) ?? expected.get(listener.view));
+      for (const listener of members_) await this.agrees(listener, expected.get(listener) ?? expected.get(listener.view));
       /* Then once more, so that a frame too many would have come. */
       if (round === 0) await new Promise((done) => setTimeout(done, 15));
     }
@@ -359,7 +416,18 @@ class Run {
 
   /* A partial client's rows are right at any moment that it is caught up; it gets its time too. */
   async agrees(listener, expected) {
-    await listener.agreed(() => listener.difference(expected), () => listener.opened, `stele-convergence-${this.seed}.log`);
+    const { isTape, window } = listener;
+    const difference = () => (isTape && (window.filters || !expected) ? null : listener.difference(expected));
+    await listener.agreed(difference, () => listener.opened, `stele-convergence-${this.seed}.log`);
+    if (isTape) await this.tapeAgrees(listener);
+  }
+
+  /** A tape has each event of the log, in its order, once. */
+  async tapeAgrees(member) {
+    const name = member.exportName;
+    this.logs[name] ??= await sql(this.server.db, `SELECT change, key, op, seq, data FROM "${name}/append" ORDER BY change`);
+    const log = this.logs[name];
+    await member.agreed(() => member.missed(log), () => true, `stele-convergence-${this.seed}.log`);
   }
 }
 

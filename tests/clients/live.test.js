@@ -60,7 +60,8 @@ test('an event for each message that a WebSocket gets, with the same text, in th
     assert.deepEqual(stream.events.map(({ text }) => text), messages.map(({ text }) => text), what);
     for (const { name, id, json } of stream.events) {
       assert.equal(name, json.op, what);
-      assert.equal(id === undefined, json.seq === undefined, what);
+      assert.equal(id || undefined, json.seq && id, what);
+      assert.equal(id === '', name === 'subscribed', what); /* who forgets its rows forgets the id */
       if (id) assert.equal(id, `${json.seq}@${stream.events[0].json.epoch}`, what);
     }
   }
@@ -108,6 +109,24 @@ test(`cut anywhere and asked again with the last id: exactly the rows that there
     const rows = (list) => list.map(([key, data]) => [key, JSON.stringify(data)]).sort();
     assert.deepEqual(rows([...applier.rows]), rows(json.rows.map(({ key, data }) => [key, data])), `${view}, seed ${SEED}`);
   }
+});
+
+test('a browser that is cut off in the snapshot behind a refused id begins anew', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await postAll(server, range(200, (i) => m(`k${i}`, { n: 1, text: 'x'.repeat(1000) })));
+  const first = await live(t, server, 'E/list/live');
+  await first.complete();
+  const good = first.lastId;
+  await post(server, m('k7', { n: 7 }));
+  /* It had an id that is refused, and lost its rows; nothing of before may be sent again. */
+  const refused = await live(t, server, 'E/list/live', { headers: { 'last-event-id': `${good}x` } });
+  assert.equal((await refused.next()).json.resumed, false);
+  await refused.next();
+  assert.equal(refused.lastId, '');
+  const resumed = await live(t, server, 'E/list/live', { headers: { 'last-event-id': good } });
+  const [subscribed] = await resumed.complete();
+  assert.deepEqual([subscribed.json.resumed, subscribed.id], [true, undefined]);
+  assert.notEqual(resumed.lastId, '');
 });
 
 test('what cannot be told is refused before the stream begins, so that a browser does not ask for ever', async (t) => {

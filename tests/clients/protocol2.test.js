@@ -247,6 +247,42 @@ test('tokens: another subject is refused, rows follow the scopes, tapes end, and
   assert.match(client.closed.reason, /^token-expired: /);
 });
 
+test('nobody can tell a row that is deleted from one that left its sight, and no filter asks about what it became', async (t) => {
+  const [READER, WRITER] = ['reader-token-0123456789', 'writer-token-0123456789'];
+  const tokens = [{ token: WRITER, scope: 'write' }, { token: READER, scope: 'read', subject: 'reader', row_scopes: ['red'] }];
+  const views = { sorted: sorted('desc'), red: { pipeline: [{ filter: { field: 'team', ne: 'none' } }] } };
+  const server = await begin(t, { config: { exports: { E: { scope: 'team', views } }, auth: { mode: 'static', tokens } } });
+  const write = (...rows) => feed(server, rows, { authorization: `Bearer ${WRITER}` });
+  const red = (key, n) => row(key, n, { team: 'red' });
+  await write(red('deleted', 1), red('moved', 1), red('same', 5), red('other', 5));
+  const connect = () => NamedClient.connect(t, server.port, { path: `/?token=${READER}`, apart: true });
+  const live = await connect();
+  const queries = { list: { view: 'E/list' }, key: { view: 'E/state', key: 'deleted' }, moved: { view: 'E/state', key: 'moved' }, sorted: { view: 'E/sorted' }, top: { view: 'E/sorted', take: 3 }, red: { view: 'E/red' } };
+  for (const [id, query] of Object.entries(queries)) await live.open(id, query);
+  await live.open('tape', { view: 'E/append' });
+  await live.open('five', { view: 'E/append', filters: { n: 5 } });
+  const after = live.rows('list').other._seq;
+  await write({ export: 'E', key: 'deleted', op: 'delete' }, row('moved', 1, { team: 'blue' }), row('same', 5, { team: 'blue' }), row('other', 6, { team: 'blue' }), red('last', 5));
+  await live.until(() => [...Object.keys(queries), 'tape', 'five'].every((id) => id === 'key' || id === 'moved' || 'last' in live.rows(id)), 'the last row');
+  const told = (client, id) => client.frames.filter(({ subscriptionId, op, key }) => subscriptionId === id && key && op !== 'upsert' && op !== 'patch' && op !== 'snapshot').map(({ op }) => op);
+  for (const id of Object.keys(queries)) {
+    const ops = told(live, id);
+    assert.deepEqual([...new Set(ops)], ['remove'], id);
+    assert.equal(ops.length, id === 'key' || id === 'moved' ? 1 : id === 'top' ? 3 : 4, id);
+  }
+  /* The same from the log, to a client that comes later. */
+  const late = await connect();
+  await late.open('tape', { view: 'E/append' });
+  await late.open('five', { view: 'E/append', filters: { n: 5 } });
+  for (const client of [live, late]) {
+    assert.deepEqual([...new Set(told(client, 'tape'))], ['delete']);
+    assert.equal(told(client, 'tape').length, 4);
+    assert.deepEqual(told(client, 'five'), []);
+  }
+  await late.open('resumed', { view: 'E/list', after });
+  assert.deepEqual(told(late, 'resumed').filter((op) => op !== 'remove'), []);
+});
+
 /* ---- convergence ---- */
 
 const seeds = Number(process.env.STELE_SEEDS ?? 3);
@@ -390,8 +426,8 @@ test('one state: behind a snapshot of several states, and behind a resume, an em
     await keep();
     const it = client.subscribe(`resumed ${i}`, { view: 'E/list', after: seq });
     for (const [key, data] of Object.entries(states.get(seq))) {
-      client.entities(it).set(key, { data });
-      it.rows.add(key);
+      it.entities.set(key, { data });
+      it.keys.add(key);
     }
     const has = (id) => had.some(({ subscriptionId }) => subscriptionId === id);
     await client.until(() => has(`fresh ${i}`) && has(`resumed ${i}`), 'one state of both');

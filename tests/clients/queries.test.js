@@ -6,8 +6,9 @@ import test from 'node:test';
 import { Applier } from './lib/applier.js';
 import { Clock } from './lib/clock.js';
 import { clientFor } from './lib/client.js';
-import { http, post, postAll } from './lib/feed.js';
+import { http, post, postAll, tryPost } from './lib/feed.js';
 import { Server, check, run, scratch, sql } from './lib/server.js';
+import { bearer, newKey, tokenOf } from './lib/token.js';
 
 const m = (key, patch) => ({ export: 'E', key, patch });
 const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
@@ -136,9 +137,105 @@ test('an order of more rows than a window may have is refused, and says so', asy
   await client.expect('subscribed');
   const answer = await client.next();
   assert.equal(answer.code, 'too-large');
-  assert.match(answer.message, /more than 20 rows to sort.*define a view.*max_window_rows/);
+  assert.match(answer.message, /more than 20 rows to sort.*define a view with that sort alone as an index.*take.*max_window_rows/);
   assert.deepEqual((await client.open('E/list', { sort: ['n'], take: 3, where: { field: 'n', gt: 0 } })).order, ['k1', 'k2', 'k3']);
   assert.equal((await read(server, 'E/list', { sort: '["n"]' })).status, 413);
+});
+
+/* ---- an index ---- */
+
+/** The whole of a window, told live by frames. */
+function follow(client, order) {
+  const rows = new Set(order);
+  return {
+    rows,
+    async until(keys, what) {
+      while ([...rows].sort().join() !== [...keys].sort().join()) {
+        const { op, key } = await client.next(what);
+        if (op === 'delete') rows.delete(key);
+        else rows.add(key);
+      }
+    },
+  };
+}
+
+test('a view that only sorts is the index of its source: a part of any number of rows comes in its order', async (t) => {
+  const config = views({
+    by_n: { pipeline: [{ sort: { by: 'n', order: 'desc' } }] }, odd: { pipeline: [{ filter: { field: 'odd', eq: true } }] },
+    odd_by_n: { source: 'E/odd', pipeline: [{ sort: 'n' }] }, slim: { fields: ['n'] }, top: { pipeline: [{ sort: 'o.x' }, { take: 50 }] },
+  });
+  const server = await Server.forTest(t, { set: { max_window_rows: 20 }, config });
+  await postAll(server, range(300, (i) => m(`k${i}`, { n: (i * 7) % 300, odd: i % 2 === 1, o: { x: i } })));
+  const open = async (view, parameters) => (await clientFor(t, server)).open(view, parameters);
+  const sort = [{ by: 'n', order: 'desc' }];
+  const expected = range(300, (i) => i).sort((a, b) => ((b * 7) % 300) - ((a * 7) % 300)).map((i) => `k${i}`);
+  const opened = await open('E/list', { sort, take: 5, skip: 2 });
+  assert.deepEqual(opened.order, expected.slice(2, 7));
+  assert.deepEqual([opened.subscribed.sort, opened.subscribed.take, opened.batches.at(-1).more], [{ field: ['n'], order: 'desc' }, 5, true]);
+  assert.deepEqual((await open('E/slim', { sort, take: 3 })).order, expected.slice(0, 3));
+  const odd = expected.filter((key) => Number(key.slice(1)) % 2);
+  assert.deepEqual((await open('E/odd', { sort: ['n'], take: 3 })).order, odd.slice(-3).reverse());
+  assert.deepEqual((await open('E/list', { sort, take: 3, where: { field: 'n', lt: 15 } })).order, expected.slice(-15, -12));
+  assert.deepEqual((await read(server, 'E/list', { sort: JSON.stringify(sort), take: 4 })).json.rows.map((row) => row.key), expected.slice(0, 4));
+  assert.equal((await read(server, 'E/list', { sort: JSON.stringify(sort), take: 4, skip: 290 })).json.rows[0].key, expected[290]);
+  for (const [view, more] of [
+    ['E/list', { sort: ['n'], take: 3 }], ['E/list', { sort, take: undefined }], ['E/list', { sort: [...sort, 'odd'], take: 3 }],
+    ['E/list', { sort: ['o.x'], take: 3 }], ['E/odd', { sort, take: 3 }],
+  ]) {
+    const other = await clientFor(t, server);
+    other.subscribe(view, more);
+    const error = (await other.until((frame) => frame.type === 'error', JSON.stringify(more))).at(-1);
+    assert.equal(error.code, 'too-large');
+    assert.match(error.message, /more than 20 rows to sort.*define a view with that sort alone.*take.*max_window_rows/);
+  }
+});
+
+test('a window by an index follows its rows, resumes over a restart, and is shared', async (t) => {
+  const server = await Server.forTest(t, { set: { max_window_rows: 20 }, config: views({ by_n: { pipeline: [{ sort: 'n' }] } }) });
+  await postAll(server, range(100, (i) => m(`k${i}`, { n: i })));
+  const parameters = { sort: ['n'], take: 3 };
+  const client = await clientFor(t, server);
+  const live = follow(client, (await client.open('E/list', parameters)).order);
+  await (await clientFor(t, server)).open('E/list', { sort: [{ by: 'n', order: 'asc' }], take: 3 });
+  assert.equal(await figure(server, 'stele_windows'), 1);
+  await post(server, m('k50', { n: -1 }));
+  await live.until(['k50', 'k0', 'k1'], 'a row that came first');
+  await post(server, [m('k0', { n: 500 }), { export: 'E', key: 'k1', op: 'delete' }]);
+  await live.until(['k50', 'k2', 'k3'], 'two that left');
+  await post(server, m('k99', { other: 1 }));
+  await client.silence();
+  const { json } = await read(server, 'E/list', { sort: '["n"]', take: 3 });
+  assert.deepEqual(json.rows.map((row) => row.key), ['k50', 'k2', 'k3']);
+  await post(server, [m('new', { n: -5 }), m('k2', { n: 90 })]);
+  await server.kill9();
+  await server.restart();
+  const again = await clientFor(t, server);
+  again.subscribe('E/list', { ...parameters, after: json.seq, epoch: json.epoch });
+  assert.equal((await again.expect('subscribed')).resumed, true);
+  const rows = follow(again, ['k50', 'k2', 'k3']);
+  const frames = await again.until((frame) => frame.complete, 'the answer to a cursor');
+  for (const frame of frames) {
+    if (frame.op === 'delete') rows.rows.delete(frame.key);
+    for (const { key } of frame.data ?? []) rows.rows.add(key);
+  }
+  assert.deepEqual([...rows.rows].sort(), ['k3', 'k50', 'new']);
+});
+
+test('by an index each token gets its own rows, however many others have', async (t) => {
+  const key = newKey();
+  const config = { auth: { mode: 'signed', keys: [key.x] }, exports: { E: { scope: 'owner', views: { by_n: { pipeline: [{ sort: 'n' }] } } } } };
+  const server = await Server.forTest(t, { set: { max_window_rows: 20 }, config });
+  const as = (...row_scopes) => ({ headers: bearer(tokenOf(key, { scope: 'read write', row_scopes })) });
+  const fed = await tryPost(server, range(300, (i) => m(`k${i}`, { n: 300 - i, owner: i % 3 ? 'ann' : 'bob' })), as().headers);
+  assert.equal(fed.status, 200);
+  for (const [scopes, ...keys] of [[['ann'], 'k299', 'k298', 'k296'], [['ann', 'bob'], 'k299', 'k298', 'k297'], [[]], [['bob'], 'k297', 'k294', 'k291']]) {
+    const client = await clientFor(t, server, as(...scopes));
+    const live = follow(client, (await client.open('E/list', { sort: ['n'], take: 3 })).order);
+    assert.deepEqual([...live.rows], keys, scopes.join());
+    if (scopes.join() !== 'bob') continue;
+    await tryPost(server, m('k0', { n: -1 }), as().headers);
+    await live.until(['k0', 'k297', 'k294'], 'its row');
+  }
 });
 
 test('a query may be long, and is known again; one that is too long is refused', async (t) => {

@@ -2,36 +2,62 @@
 // changes, over windows, plain lists, single keys and streams of events, with cut-offs, restarts,
 // kill -9, and clients that come back with another token or get one in band. No frame may ever
 // show a row, or name a key, that its client may not see; and at each quiet point every client
-// holds exactly what an independent model says that its token sees.
+// holds exactly what an independent model says that its token sees. Each client speaks version 1, version 2
+// with some subscriptions on a connection, or gets server-sent events.
 //
 // STELE_SEEDS seeds (default 10) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Applier } from './lib/applier.js';
-import { Client, checkMessage, decode } from './lib/client.js';
+import { checkMessage } from './lib/client.js';
 import { Producer, http } from './lib/feed.js';
+import { openFresh } from './lib/fresh.js';
 import { canonDouble, canonPlain, parse } from './lib/json.js';
 import { RowListener } from './lib/listener.js';
 import { Model, project } from './lib/model.js';
+import { NamedListener, NamedMember, gather } from './lib/named_listener.js';
 import { Random } from './lib/random.js';
 import { PATHS, ScopedFeed, anySpec, members, sees, seesPlain, tokenText, tokensOf } from './lib/row_random.js';
-import { Server, check, patience, scratch, sql } from './lib/server.js';
-import { Socket } from './lib/socket.js';
+import { playSeeds, seedsOf, wanted } from './lib/seeds.js';
+import { Server, check, sql } from './lib/server.js';
+import { livePath, streaming } from './lib/stream_listener.js';
 import { Definitions } from './lib/window_random.js';
 import { windowOf } from './lib/window_model.js';
 
-const SEEDS = Number(process.env.STELE_SEEDS ?? 10);
-const FIRST = Number(process.env.STELE_SEED ?? 1);
-const JOBS = Number(process.env.STELE_JOBS ?? 2);
-const FAILURES = Number(process.env.STELE_FAILURES ?? 3);
+const OPTIONS = seedsOf(10);
 const KEYS = ['"a"', '"b"', '"c"', '"d"', '"e"', '"f"', '"g"', '"h"', '"é/:*"', '"😀"', '7', '70'];
 const WRITER = 'token-writer-0123456789abcdef';
 
 /* ---- who listens ---- */
+
+/** Nothing in the message is of a row that this client may not see. */
+function checkSafe(client, { spec, keyed }, { text, json: frame }) {
+  const { path, feed } = client.run;
+  const { scopes } = client;
+  const tell = () => `token ${client.token} (${JSON.stringify(scopes)}) was shown what it may not see: ${text.slice(0, 600)}`;
+  if (frame.op === 'subscribed' || frame.op === 'unsubscribed') return;
+  const scoped = frame.entity.startsWith('A/');
+  const row = (data) => {
+    if (!scoped) return;
+    assert.ok(seesPlain(scopes, path, data), tell());
+    assert.ok(feed.seqSeen(scopes, data._seq), tell());
+  };
+  const named = (key) => {
+    if (!scoped || key === spec.key || keyed) return;
+    assert.ok(feed.everSeen([...client.saw], key), `names a key that was never seen: ${tell()}`);
+  };
+  if (frame.op === 'snapshot') {
+    for (const { key, data } of frame.data) {
+      row(data);
+      named(key);
+    }
+    return;
+  }
+  named(frame.key);
+  if (frame.data !== null) row(frame.data);
+}
 
 class ScopedListener extends RowListener {
   constructor(run, spec, behaviour, random) {
@@ -45,18 +71,20 @@ class ScopedListener extends RowListener {
     this.token = random.below(run.tokens.length);
     this.applier = new Applier({ resume: behaviour.resume, forget: !behaviour.resume && !behaviour.keeps });
     this.name = `${members(this.sent)} token ${this.token} ${Object.keys(behaviour).join(' ')}`;
-    this.frames = this.refreshed = 0;
+    this.refreshed = 0;
   }
 
   get scopes() {
     return this.run.tokens[this.token];
   }
 
-  async connect(url) {
+  get opened() {
+    return this.state === 'live' && this.refreshing === null;
+  }
+
+  /** The token of the next connection. */
+  drawToken() {
     const r = this.random;
-    const cut = !this.calm && r.chance(0.7);
-    const cutAfter = cut && r.chance(0.6) ? r.between(300, 6000) : Infinity;
-    let framesLeft = cut && cutAfter === Infinity ? r.between(1, 40) : Infinity;
     if (this.behaviour.wanders && !this.calm && r.chance(0.5)) this.token = r.below(this.run.tokens.length);
     this.saw = new Set(this.scopes); /* of all tokens of this connection */
     /* Without a cursor nobody can tell what another token saw, where that was not told in time. */
@@ -64,50 +92,45 @@ class ScopedListener extends RowListener {
     this.moving = this.unannounced = false;
     this.refreshing = null;
     this.note(`-- token ${this.token}: ${JSON.stringify(this.scopes)}`);
-    const socket = await Socket.open(`${url}/?token=${tokenText(this.token)}`, { cutAfter });
-    this.socket = socket;
-    if (this.stopped) socket.destroy(); /* meanwhile */
-    const ended = socket.closed;
-    socket.on('violation', (error) => this.fail(error));
-    socket.on('message', (bytes, isText) => {
-      if (framesLeft <= 0 || this.stopped) return;
-      try {
-        const message = decode(bytes, isText);
-        checkMessage(message, { windows: true });
-        if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
-        if (typeof message.json.success === 'boolean') this.becomes(message.json);
-        if (message.binary) this.safe(message);
-        if (message.json.op === 'subscribed') this.renewing = this.unannounced = false;
-        if (message.binary && !this.renewing) this.take(message);
-        else if (message.binary && this.behaviour.keeps) this.passOver(message);
-      } catch (error) {
-        this.fail(error);
-        socket.destroy();
-        return;
-      }
-      if (--framesLeft <= 0) {
-        this.note('-- cut');
-        socket.destroy();
-      }
-      /* Else it could not tell what each `subscribed` answers. */
-      const moving = this.moving || this.unannounced || this.refreshing !== null;
-      if (!this.calm && !this.renewing && !moving && this.state !== 'asked') {
-        if (r.chance(0.03)) this.renew(socket);
-        else if (this.behaviour.refreshes && this.refreshing === null && r.chance(0.06)) this.refresh(socket);
-      }
-      if (!this.calm && r.chance(0.03)) {
-        socket.pause();
-        setTimeout(() => socket.resume(), r.between(1, 60));
-      }
-      this.changed?.();
-    });
-    this.renewing = false;
-    this.subscribe(socket);
-    await ended;
-    this.cuts++;
+  }
+
+  address() {
+    this.drawToken();
+    return `/?token=${tokenText(this.token)}`;
+  }
+
+  asking() {
+    this.drawToken();
+    this.state = 'asked';
+  }
+
+  path() {
+    return livePath(this.sent, tokenText(this.token));
+  }
+
+  closed() {
     this.state = 'closed';
-    this.note('-- closed');
-    if (this.failure) throw this.failure;
+  }
+
+  heard(socket, message) {
+    checkMessage(message, { windows: true });
+    if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
+    if (typeof message.json.success === 'boolean') this.becomes(message.json);
+    if (message.binary) checkSafe(this, this, message);
+    if (message.json.op === 'subscribed') this.renewing = this.unannounced = false;
+    if (message.binary && !this.renewing) this.take(message);
+    else if (message.binary && this.behaviour.keeps) this.passOver(message);
+  }
+
+  restless(socket) {
+    const r = this.random;
+    /* Else it could not tell what each `subscribed` answers. */
+    const moving = this.moving || this.unannounced || this.refreshing !== null;
+    if (!this.renewing && !moving && this.state !== 'asked') {
+      if (r.chance(0.03)) this.renew(socket);
+      else if (this.behaviour.refreshes && r.chance(0.06)) this.refresh(socket);
+    }
+    this.dawdle(socket);
   }
 
   subscribe(socket, partition) {
@@ -152,37 +175,9 @@ class ScopedListener extends RowListener {
     this.refreshed++;
   }
 
-  /** Nothing in the message is of a row that this client may not see. */
-  safe({ text, json: frame }) {
-    const { path, feed } = this.run;
-    const { scopes } = this;
-    const tell = () => `token ${this.token} (${JSON.stringify(scopes)}) was shown what it may not see: ${text.slice(0, 600)}`;
-    if (frame.op === 'subscribed') return;
-    const scoped = frame.entity.startsWith('A/');
-    const row = (data) => {
-      if (!scoped) return;
-      assert.ok(seesPlain(scopes, path, data), tell());
-      assert.ok(feed.seqSeen(scopes, data._seq), tell());
-    };
-    const named = (key) => {
-      if (!scoped || key === this.spec.key || this.keyed) return;
-      assert.ok(feed.everSeen([...this.saw], key), `names a key that was never seen: ${tell()}`);
-    };
-    if (frame.op === 'snapshot') {
-      for (const { key, data } of frame.data) {
-        row(data);
-        named(key);
-      }
-      return;
-    }
-    named(frame.key);
-    if (frame.op !== 'delete') row(frame.data);
-  }
-
   take({ text, json: frame }) {
     this.note(text);
     const { applier, spec } = this;
-    this.frames++;
     if (frame.op === 'subscribed') {
       assert.equal(frame.view, spec.view);
       this.state = this.sent.withSnapshot === false && frame.resumed !== true ? 'live' : 'opening';
@@ -211,9 +206,99 @@ class ScopedListener extends RowListener {
   }
 }
 
+class StreamScopedListener extends streaming(ScopedListener) {}
+
+class NamedScopedMember extends NamedMember {
+  constructor(run, { isWindow, ...spec }, { resume, sent }) {
+    const { fields, keyField } = run.definitions.of(spec.view);
+    const { withSnapshot, ...more } = sent ?? {};
+    super(spec.view, members({ ...spec, ...more }), {
+      resume, quiet: withSnapshot === false, partial: sent !== undefined, isWindow, counts: isWindow, projected: fields !== undefined, keyedByField: keyField !== undefined, scoped: spec.view.startsWith('A/'), spec,
+    });
+  }
+
+  get keyed() {
+    return this.keyedByField;
+  }
+
+  get scopes() {
+    return this.connection.scopes;
+  }
+
+  get token() {
+    return this.connection.token;
+  }
+
+  get opened() {
+    return super.opened && this.connection.refreshing === null;
+  }
+
+  /* A filter of a tape looks at patches, so rows do not come of it. */
+  difference(expected) {
+    return this.isTape && this.spec.filters ? null : super.difference(expected);
+  }
+}
+
+/** Its subscriptions have one token, which another connection, or a refresh, may change. */
+class NamedScopedListener extends NamedListener {
+  constructor(run, subscriptions, random) {
+    super(run, subscriptions, random);
+    this.token = random.below(run.tokens.length);
+    this.refreshed = 0;
+    this.name += ` token ${this.token}`;
+  }
+
+  get scopes() {
+    return this.run.tokens[this.token];
+  }
+
+  address() {
+    const r = this.random;
+    if (!this.calm && r.chance(0.3)) this.token = r.below(this.run.tokens.length);
+    this.saw = new Set(this.scopes);
+    this.refreshing = null;
+    this.note(`-- token ${this.token}: ${JSON.stringify(this.scopes)}`);
+    return `/?token=${tokenText(this.token)}`;
+  }
+
+  heard(socket, message) {
+    const { json, binary } = message;
+    if (typeof json.success === 'boolean') {
+      assert.ok(json.success, 'a good token was refused in band');
+      this.token = this.refreshing;
+      this.refreshing = null;
+      this.refreshed++;
+      this.note(`-- is token ${this.token}: ${JSON.stringify(this.scopes)}`);
+      return;
+    }
+    const at = this.ids.get(json.subscriptionId);
+    if (binary && at) checkSafe(this, at.member, message);
+    super.heard(socket, message);
+  }
+
+  restless(socket) {
+    if (this.refreshing === null && this.random.chance(0.03)) {
+      this.refreshing = this.random.below(this.run.tokens.length);
+      for (const scope of this.run.tokens[this.refreshing]) this.saw.add(scope);
+      this.note(`>> refresh to token ${this.refreshing}`);
+      socket.send(JSON.stringify({ type: 'refresh_auth', token: tokenText(this.refreshing) }));
+    }
+    super.restless(socket);
+  }
+}
+
+/** One that is asked for this, by a protocol that can say it. */
+function listenerOf(run, spec, behaviour, random) {
+  const protocol = behaviour.keeps ? 'websocket' : random.pick(['websocket', 'named', 'stream']);
+  if (protocol === 'named') return new NamedScopedMember(run, spec, behaviour);
+  const byStream = protocol === 'stream' && livePath({ ...spec, ...behaviour.sent }) !== undefined;
+  /* A stream has no other way to another token. */
+  return byStream ? new StreamScopedListener(run, spec, { ...behaviour, wanders: behaviour.wanders || behaviour.refreshes }, random) : new ScopedListener(run, spec, behaviour, random);
+}
+
 function listeners(run, r) {
   const made = [];
-  const add = (spec, behaviour) => made.push(new ScopedListener(run, spec, behaviour, r.fork(made.length)));
+  const add = (spec, behaviour) => made.push(listenerOf(run, spec, behaviour, r.fork(made.length)));
   run.specs = [];
   for (let i = r.between(6, 11); i > 0; i--) {
     const spec = anySpec(r, run.definitions, KEYS);
@@ -228,7 +313,9 @@ function listeners(run, r) {
     if (spec.view !== 'A/append' && r.chance(0.15)) add(spec, { resume: false, sent: { snapshotLimit: r.pick([1, 3]) } });
     if (spec.view !== 'A/append' && r.chance(0.15)) add(spec, { resume: false, refreshes: true, sent: { withSnapshot: false } });
   }
-  return made;
+  const isNamed = (one) => one instanceof NamedMember;
+  const connections = gather(made.filter(isNamed), r, (members_, i) => new NamedScopedListener(run, members_, r.fork(100 + i)));
+  return wanted([...made.filter((one) => !isNamed(one)), ...connections]);
 }
 
 /* ---- one seed ---- */
@@ -365,30 +452,13 @@ class Run {
   }
 
   async allAgree(bases) {
-    for (const listener of this.listeners) await this.agrees(listener, bases);
-  }
-
-  fail(listener, what) {
-    const file = join(tmpdir(), `stele-rows-${this.seed}.log`);
-    writeFileSync(file, `${listener.name}: ${what}\n${this.server.options.config}\n${listener.events.join('\n')}\n`);
-    return new Error(`${listener.name}: ${what}\nall it saw is in ${file}; in the end:\n${listener.events.slice(-12).join('\n')}\n${this.definitions.describe(listener.spec.view)}\nscope: ${this.path}`);
+    for (const listener of this.listeners.flatMap((l) => l.members)) await this.agrees(listener, bases);
   }
 
   async agrees(listener, bases) {
-    const until = Date.now() + patience(20_000);
-    for (;;) {
-      if (listener.failure) throw this.fail(listener, listener.failure.message);
-      const difference = listener.difference(this.expected(listener.spec, listener.scopes, bases));
-      if (!difference && listener.state === 'live' && listener.refreshing === null) return;
-      if (Date.now() > until) throw this.fail(listener, `did not converge (${listener.state}, token ${listener.token}):\n${difference}`);
-      await new Promise((done) => {
-        const timer = setTimeout(done, 20);
-        listener.changed = () => {
-          clearTimeout(timer);
-          setTimeout(done, 2);
-        };
-      });
-    }
+    const more = `${this.definitions.describe(listener.spec.view)}\nscope: ${this.path}\n${this.server.options.config}`;
+    const difference = () => listener.difference(this.expected(listener.spec, listener.scopes, bases));
+    await listener.agreed(difference, () => listener.opened, `stele-rows-${this.seed}.log`, more);
   }
 
   /** Who comes now gets its rows in the view's order; so does who asks over HTTP. */
@@ -396,12 +466,9 @@ class Run {
     for (const { isWindow: _, ...spec } of this.specs) {
       const token = this.random.below(this.tokens.length);
       const want = [...this.expected(spec, this.tokens[token], bases)].map(([key, text]) => `${key} ${text}`);
-      const client = await Client.open(this.server, { windows: true, path: `/?token=${tokenText(token)}` });
-      client.send(`{"type":"subscribe",${members(spec)}}`);
-      const applier = new Applier();
-      for (const frame of await client.until((f) => (f.op === 'snapshot' && f.complete) || f.type === 'error')) applier.apply(frame);
-      client.destroy();
-      const has = [...applier.rows].map(([key, row]) => `${key} ${canonPlain(row)}`);
+      const fresh = await openFresh(this.random, this.server, spec, tokenText(token));
+      const has = fresh.rows().map(([key, row]) => `${key} ${canonPlain(row)}`);
+      fresh.close();
       assert.deepEqual(has, want, `a fresh snapshot of ${members(spec)} for token ${token}`);
       const query = [`token=${tokenText(token)}`, 'take=100'];
       if (spec.take) query[1] = `take=${spec.take}`;
@@ -418,27 +485,5 @@ class Run {
   }
 }
 
-test(`nobody is shown what it may not see, for ${SEEDS} seeds from ${FIRST} on`, async (t) => {
-  const folder = scratch(t);
-  const failures = [];
-  let [next, done, cuts, frames, refreshed] = [FIRST, 0, 0, 0, 0];
-  const began = Date.now();
-  const worker = async () => {
-    while (next < FIRST + SEEDS && failures.length < FAILURES) {
-      const seed = next++;
-      const run = new Run(seed, folder);
-      try {
-        await run.play();
-        for (const listener of run.listeners) [cuts, frames, refreshed] = [cuts + listener.cuts, frames + listener.frames, refreshed + listener.refreshed];
-      } catch (error) {
-        failures.push(`seed ${seed}: ${error.stack ?? error}\nthe server ${run.server?.running ? 'runs' : `ended with ${run.server?.child.signalCode ?? run.server?.child.exitCode}`}; its last lines:\n${run.server?.stderr.slice(-1500)}`);
-      } finally {
-        await run.server?.discard();
-      }
-      done++;
-    }
-  };
-  await Promise.all(Array.from({ length: JOBS }, worker));
-  t.diagnostic(`${done} seeds, ${cuts} cut connections, ${refreshed} refreshed tokens, ${frames} frames, ${((Date.now() - began) / 1000).toFixed(1)} s`);
-  assert.equal(failures.length, 0, `\n${failures.join('\n\n')}\n\nto see one again: STELE_SEED=<seed> STELE_SEEDS=1 node --test rows.test.js`);
-});
+test(`nobody is shown what it may not see, for ${OPTIONS.seeds} seeds from ${OPTIONS.first} on`, (t) =>
+  playSeeds(t, OPTIONS, 'rows.test.js', (seed, folder) => new Run(seed, folder), ['refreshed']));

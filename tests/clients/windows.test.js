@@ -1,7 +1,8 @@
 // Views and windows, by force: random pipelines over random data, random windows and filters,
 // cut-offs, restarts and kill -9, a clock that is wrong now and then. At each quiet point what every
 // client holds, what SQL and HTTP show and what an independent model (lib/window_model.js) says are
-// one, and no client that was live was ever sent a frame that changed nothing.
+// one, and no client that was live was ever sent a frame that changed nothing. Each client speaks version 1,
+// version 2 with some windows on a connection, or gets server-sent events.
 //
 // STELE_SEEDS seeds (default 10) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
 // names its seed; STELE_SEED=n STELE_SEEDS=1 runs that one alone, STELE_WITHOUT=<pattern> without
@@ -14,12 +15,15 @@ import { Applier } from './lib/applier.js';
 import { Client } from './lib/client.js';
 import { Clock } from './lib/clock.js';
 import { Producer, http, post } from './lib/feed.js';
+import { openFresh } from './lib/fresh.js';
 import { canon, canonDouble, canonPlain, parse, print } from './lib/json.js';
 import { RowListener } from './lib/listener.js';
 import { Model, project } from './lib/model.js';
+import { NamedListener, NamedMember, gather } from './lib/named_listener.js';
 import { Random } from './lib/random.js';
 import { playSeeds, seedsOf, wanted } from './lib/seeds.js';
 import { Server, check, patience, sql } from './lib/server.js';
+import { livePath, streaming } from './lib/stream_listener.js';
 import { Definitions, Feed, members, specOf } from './lib/window_random.js';
 
 const OPTIONS = seedsOf(10);
@@ -45,6 +49,21 @@ class WindowListener extends RowListener {
 
   isOpen() {
     return this.connected && this.state !== 'asked' && this.awaited === 0;
+  }
+
+  get opened() {
+    return this.state === 'live' && this.isOpen();
+  }
+
+  path() {
+    return livePath(this.sent);
+  }
+
+  asking() {
+    this.forgetOnArrival();
+    this.opens = true;
+    this.state = 'asked';
+    this.awaited++;
   }
 
   subscribe(socket, partition) {
@@ -120,9 +139,29 @@ class WindowListener extends RowListener {
   }
 }
 
+class StreamWindowListener extends streaming(WindowListener) {}
+
+class NamedWindowMember extends NamedMember {
+  constructor(run, spec, { resume, asFrames, sent }) {
+    const { fields, keyField } = run.definitions.of(spec.view);
+    const { withSnapshot, ...more } = sent ?? {};
+    super(spec.view, members({ ...spec, ...more }), {
+      resume, asFrames, quiet: withSnapshot === false, partial: sent !== undefined, isWindow: true, counts: true, projected: fields !== undefined, keyedByField: keyField !== undefined, spec,
+    });
+  }
+}
+
+/** One that is asked for this, by a protocol that can say it. */
+function listenerOf(run, spec, behaviour, random) {
+  const protocol = behaviour.keeps ? 'websocket' : random.pick(['websocket', 'named', 'stream']);
+  if (protocol === 'named') return new NamedWindowMember(run, spec, behaviour);
+  const byStream = protocol === 'stream' && !behaviour.asFrames && livePath({ ...spec, ...behaviour.sent }) !== undefined;
+  return new (byStream ? StreamWindowListener : WindowListener)(run, spec, behaviour, random);
+}
+
 function listeners(run, r) {
   const made = [];
-  const add = (spec, behaviour) => made.push(new WindowListener(run, spec, behaviour, r.fork(made.length)));
+  const add = (spec, behaviour) => made.push(listenerOf(run, spec, behaviour, r.fork(made.length)));
   run.specs = [];
   for (let i = r.between(5, 10); i > 0; i--) {
     const spec = specOf(r, run.definitions);
@@ -137,7 +176,9 @@ function listeners(run, r) {
     if (r.chance(0.15)) add(spec, { resume: false, sent: { snapshotLimit: r.pick([1, 3]) } });
     if (r.chance(0.15)) add(spec, { resume: false, sent: { withSnapshot: false } });
   }
-  return wanted(made);
+  const isNamed = (one) => one instanceof NamedMember;
+  const connections = gather(made.filter(isNamed), r, (members_, i) => new NamedListener(run, members_, r.fork(100 + i)));
+  return wanted([...made.filter((one) => !isNamed(one)), ...connections]);
 }
 
 /* ---- one seed ---- */
@@ -343,15 +384,20 @@ class Run {
     await this.allAgree(bases);
   }
 
+  /** All that hold rows. */
+  held() {
+    return this.listeners.flatMap((listener) => listener.members);
+  }
+
   async allAgree(bases) {
-    for (const listener of this.listeners) await this.agrees(listener, bases);
+    for (const listener of this.held()) await this.agrees(listener, bases);
   }
 
   async agrees(listener, bases) {
     const { view } = listener.spec;
     const more = `${this.definitions.describe(view)}\n${this.server.options.config}`;
     const difference = () => listener.difference(this.expected(listener.spec, bases));
-    await listener.agreed(difference, () => listener.state === 'live' && listener.isOpen(), `stele-windows-${this.seed}.log`, more);
+    await listener.agreed(difference, () => listener.opened, `stele-windows-${this.seed}.log`, more);
   }
 
   /** Who comes now gets the rows in the view's order; of what time alone has changed, perhaps the
@@ -359,21 +405,17 @@ class Run {
   async freshAgree(bases) {
     for (const spec of this.specs) {
       const timed = this.definitions.timedWindow(spec);
-      const client = await Client.open(this.server, { windows: true });
-      client.send(`{"type":"subscribe",${members(spec)}}`);
-      const applier = new Applier();
-      const rows = () => [...applier.rows].map(([key, row]) => `${key} ${canonPlain(row)}`);
+      const fresh = await openFresh(this.random, this.server, spec);
+      const rows = () => fresh.rows().map(([key, row]) => `${key} ${canonPlain(row)}`);
       const want = () => [...this.expected(spec, bases)].map(([key, text]) => `${key} ${text}`);
       const text = (list) => JSON.stringify(timed ? list.sort() : list);
-      for (const frame of await client.until((f) => (f.op === 'snapshot' && f.complete) || f.type === 'error')) applier.apply(frame);
       const until = Date.now() + patience(20_000);
       let [has, should] = [rows(), want()]; /* of one moment: what is expected changes by the second */
       while (timed && text(has) !== text(should) && Date.now() < until) {
-        while (client.read < client.messages.length) applier.apply(await client.next());
         await this.turn();
         [has, should] = [rows(), want()];
       }
-      client.destroy();
+      fresh.close();
       if (text(has) !== text(should)) {
         throw new Error(`a fresh snapshot of ${members(spec)}\n${this.definitions.describe(spec.view)}\nhas:\n  ${has.join('\n  ')}\nexpected:\n  ${should.join('\n  ')}`);
       }
@@ -426,7 +468,7 @@ class Run {
     let before = await this.bases();
     for (let i = 0; i < count; i++) {
       /* Who was cut off may see what changes in its next snapshot. */
-      const counted = this.listeners.filter((l) => l.connected && !l.partial && !l.asFrames && !this.definitions.timedWindow(l.spec));
+      const counted = this.held().filter((l) => l.connected && !l.partial && !l.asFrames && !this.definitions.timedWindow(l.spec));
       /* The model changes its rows in place. */
       before = new Map([...before].map(([name, rows]) => [name, new Map(rows)]));
       const had = counted.map((l) => ({ frames: l.liveFrames, cuts: l.cuts, rows: this.expected(l.spec, before) }));
@@ -441,7 +483,7 @@ class Run {
         const left = [...had[j].rows.keys()].filter((key) => !rows.has(key)).length;
         const fresh = [...rows].filter(([key, text]) => had[j].rows.get(key) !== text).length;
         const sent = listener.liveFrames - had[j].frames;
-        assert.ok(listener.projected || sent === left + fresh, `${listener.name}: ${sent} frames instead of ${left + fresh} after ${mutations[0]}\n${listener.events.slice(-6).join('\n')}`);
+        assert.ok(listener.projected || sent === left + fresh, `${listener.name}: ${sent} frames instead of ${left + fresh} after ${mutations[0]}\n${(listener.connection ?? listener).events.slice(-6).join('\n')}`);
       });
       before = bases;
     }

@@ -72,12 +72,19 @@ TEST(name_and_cursor_are_those_of_the_message)
         {"{\"type\":\"error\",\"error\":\"x\",\"message\":\"\\\"op\\\":\\\"patch\\\"\",\"seq\":"
          "\"\"}",
          "error", NULL},
-        {"{\"op\":\"subscribed\",\"view\":\"a\",\"epoch\":\"e2\"}", "subscribed", NULL},
+        {"{\"op\":\"subscribed\",\"view\":\"a\",\"epoch\":\"e2\"}", "subscribed", ""},
+        {"{\"op\":\"subscribed\",\"view\":\",\\\"resumed\\\":true\",\"resumed\":false}",
+         "subscribed", ""},
+        {"{\"op\":\"subscribed\",\"view\":\"a\",\"epoch\":\"e2\",\"resumed\":true}", "subscribed",
+         NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char event[1024];
         snprintf(event, sizeof event, "event: %s\ndata: %s%s%s\n\n", rows[i].name, rows[i].message,
-                 rows[i].id ? "\nid: " : "", rows[i].id ? rows[i].id : "");
+                 !rows[i].id   ? ""
+                 : *rows[i].id ? "\nid: "
+                               : "\nid:",
+                 rows[i].id ? rows[i].id : "");
         expect(rows[i].message, event);
     }
 }
@@ -120,7 +127,7 @@ TEST(batches_of_any_size_come_whole_in_bounded_pieces)
         buffer_init(&told, SIZE_MAX);
         buffer_init(&expected, SIZE_MAX);
         wire_binary(&frames, span_of(subscribed));
-        buffer_printf(&expected, "event: subscribed\ndata: %s\n\n", subscribed);
+        buffer_printf(&expected, "event: subscribed\ndata: %s\nid:\n\n", subscribed);
         for (int round = 0; round < 2; round++)
             add_batch(&frames, &expected, lengths[i / 2], i % 2);
         if (lengths[i / 2] > WIRE_FRAGMENT)

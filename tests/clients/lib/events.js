@@ -1,5 +1,5 @@
 // Server-sent events, read as the standard has it (https://html.spec.whatwg.org, 9.2.6), from a
-// socket of Node's http. It keeps all events, and the last id.
+// socket of Node's http. It keeps all events, and the last id; or it hands each out, and can be cut off.
 
 import { once } from 'node:events';
 import { get } from 'node:http';
@@ -7,9 +7,11 @@ import { within } from './server.js';
 
 export class EventStream {
   /** Resolves with the head of the answer: a stream, or {status, headers, text} where it is none. */
-  static async open(url, { headers = {}, ...options } = {}) {
+  static async open(url, { headers = {}, each, cutAfter = Infinity, ...options } = {}) {
     const stream = new EventStream();
+    Object.assign(stream, { each, cutAfter });
     stream.request = get(url, { agent: false, headers: { accept: 'text/event-stream', ...headers }, ...options });
+    stream.request.on('error', () => {}); /* of later; the first one is awaited */
     const [answer] = await within(once(stream.request, 'response'), `GET ${url}`);
     answer.setEncoding('utf8');
     if (answer.headers['content-type']?.startsWith('text/event-stream')) return stream.#read(answer);
@@ -24,14 +26,19 @@ export class EventStream {
     this.event = {};
     answer.on('data', (text) => this.#take(text));
     answer.on('error', () => {});
-    answer.on('close', () => {
+    this.over = new Promise((done) => answer.on('close', () => {
       this.ended = true;
       this.wake?.();
-    });
+      done();
+    }));
     return this;
   }
 
-  #take(text) {
+  #take(whole) {
+    if (this.cutAfter <= 0) return;
+    const text = whole.slice(0, this.cutAfter);
+    this.cutAfter -= whole.length;
+    if (this.cutAfter <= 0) this.destroy();
     const lines = (this.rest + text).split('\n');
     this.rest = lines.pop();
     for (const line of lines) this.#line(line);
@@ -42,7 +49,9 @@ export class EventStream {
     if (line === '') {
       if (this.event.data !== undefined) {
         if (this.event.id !== undefined) this.lastId = this.event.id;
-        this.events.push({ name: this.event.name ?? 'message', id: this.event.id, text: this.event.data, json: JSON.parse(this.event.data) });
+        const event = { name: this.event.name ?? 'message', id: this.event.id, text: this.event.data, json: JSON.parse(this.event.data) };
+        if (this.each) this.each(event, this);
+        else this.events.push(event);
       }
       this.event = {};
       return;
@@ -93,5 +102,18 @@ export class EventStream {
 
   close() {
     this.request.destroy();
+  }
+
+  destroy() {
+    this.cutAfter = 0;
+    this.close();
+  }
+
+  pause() {
+    this.answer.pause();
+  }
+
+  resume() {
+    this.answer.resume();
   }
 }

@@ -1,7 +1,8 @@
 // A client that is cut off at random (after so many bytes or frames), reads in fits and starts,
 // subscribes anew now and then, and comes back for as long as its run lasts. What it asks for and what
 // it makes of the frames is for those who extend it: subscribe(socket), renew(socket), take(message),
-// isOpen(), and the name.
+// isOpen(), and the name. This is version 1 over a WebSocket; stream_listener.js makes of it one over
+// server-sent events, and named_listener.js has version 2.
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
@@ -12,17 +13,40 @@ import { canonPlain } from './json.js';
 import { patience } from './server.js';
 import { Socket } from './socket.js';
 
+/** What differs between rows and what is expected of them (key → text), or null. One that is `partial`
+ * was not sent all: it may lack some. */
+export function differenceOf(rows, expected, partial) {
+  const found = [];
+  for (const [key, want] of expected) {
+    const has = rows.get(key);
+    if (has === undefined) {
+      if (!partial) found.push(`  ${key}: missing; expected ${want}`);
+    } else if (canonPlain(has) !== want) {
+      found.push(`  ${key}: has      ${canonPlain(has)}\n  ${' '.repeat(key.length)}  expected ${want}`);
+    }
+  }
+  for (const key of rows.keys()) if (!expected.has(key)) found.push(`  ${key}: is held, but is not to be there`);
+  return found.length ? found.join('\n') : null;
+}
+
 export class Listener {
   /** `run` has the server, `down` while it restarts, and turn(), a moment. */
   constructor(run, random) {
     Object.assign(this, { run, random });
     this.isWindow = false;
+    this.protocol = 'version 1';
     this.cuts = 0;
+    this.messages = 0;
     this.renewed = 0;
     this.events = [];
     this.stopped = false;
     this.connected = false; /* it has asked, and was not cut off since */
     this.calm = false; /* not cut off any more */
+  }
+
+  /** Whoever holds rows: itself, or the subscriptions that it has. */
+  get members() {
+    return [this];
   }
 
   note(text) {
@@ -38,7 +62,7 @@ export class Listener {
         continue;
       }
       try {
-        await this.connect(server.ws);
+        await this.connect(server);
       } catch (error) {
         if (error.code === 'ERR_ASSERTION' || error.fatal) {
           this.failure = error;
@@ -49,44 +73,64 @@ export class Listener {
     }
   }
 
-  async connect(url) {
+  /** Where on the server it connects to. */
+  address() {
+    return '';
+  }
+
+  /** Whether, and where, this connection is to be cut off: after how many bytes, or messages. */
+  drawCut() {
     const r = this.random;
     const cut = !this.calm && r.chance(0.7);
-    const cutAfter = cut && r.chance(0.6) ? r.between(1, 6000) : Infinity;
-    this.framesLeft = cut && cutAfter === Infinity ? r.between(1, 40) : Infinity;
-    const socket = await Socket.open(url, { cutAfter });
-    this.socket = socket;
-    if (this.stopped) socket.destroy(); /* meanwhile */
+    this.cutAfter = cut && r.chance(0.6) ? r.between(1, 6000) : Infinity;
+    this.framesLeft = cut && this.cutAfter === Infinity ? r.between(1, 40) : Infinity;
+  }
+
+  async connect(server) {
+    this.drawCut();
+    const socket = await Socket.open(server.ws + this.address(), { cutAfter: this.cutAfter });
     const ended = socket.closed;
     socket.on('violation', (error) => this.fail(error));
-    socket.on('message', (bytes, isText) => this.hear(socket, bytes, isText));
-    this.renewing = false;
-    this.connected = true;
+    socket.on('message', (bytes, isText) => this.hear(socket, () => decode(bytes, isText)));
+    this.begin(socket);
     this.subscribe(socket);
     await ended;
+    this.#end();
+  }
+
+  begin(socket) {
+    this.socket = socket;
+    if (this.stopped) socket.destroy(); /* meanwhile */
+    this.renewing = false;
+    this.connected = true;
+  }
+
+  #end() {
     this.connected = false;
     this.cuts++;
     this.note('-- closed');
+    this.closed();
     if (this.failure) throw this.failure;
+  }
+
+  /** The connection is gone. */
+  closed() {}
+
+  /** The end of a connection of another kind. */
+  end() {
+    this.#end();
   }
 
   fail(error) {
     this.failure ??= Object.assign(error, { fatal: true });
   }
 
-  hear(socket, bytes, isText) {
-    const r = this.random;
+  /** `read` gives the message. */
+  hear(socket, read) {
     if (this.framesLeft <= 0 || this.stopped) return;
+    this.messages++;
     try {
-      const message = decode(bytes, isText);
-      checkMessage(message, { windows: this.isWindow });
-      if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
-      /* What was on its way when we asked anew is not for the new subscription. */
-      if (message.json.op === 'subscribed') this.renewing = false;
-      if (!this.renewing && message.json.type !== 'pong') {
-        this.note(message.text);
-        this.take(message);
-      }
+      this.heard(socket, read());
     } catch (error) {
       this.fail(error);
       socket.destroy();
@@ -96,12 +140,34 @@ export class Listener {
       this.note('-- cut');
       socket.destroy();
     }
-    if (!this.calm && !this.renewing && this.isOpen() && r.chance(0.03)) this.renew(socket);
-    if (!this.calm && r.chance(0.03)) {
-      socket.pause();
-      setTimeout(() => socket.resume(), r.between(1, 60));
-    }
+    if (!this.calm) this.restless(socket);
     this.changed?.();
+  }
+
+  /** What it makes of a message. */
+  heard(socket, message) {
+    checkMessage(message, { windows: this.isWindow });
+    if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
+    /* What was on its way when we asked anew is not for the new subscription. */
+    if (message.json.op === 'subscribed') this.renewing = false;
+    if (!this.renewing && message.json.type !== 'pong') {
+      this.note(message.text);
+      this.take(message);
+    }
+  }
+
+  /** What it does of its own accord now and then. */
+  restless(socket) {
+    const r = this.random;
+    if (!this.renewing && this.isOpen() && r.chance(0.03)) this.renew(socket);
+    this.dawdle(socket);
+  }
+
+  dawdle(socket) {
+    const r = this.random;
+    if (!r.chance(0.03)) return;
+    socket.pause();
+    setTimeout(() => socket.resume(), r.between(1, 60));
   }
 
   stop() {
@@ -111,12 +177,12 @@ export class Listener {
 
   /** Wait until nothing differs (`difference` says what, or null) and `settled`; else throw, with all
    * that it saw in a file of that name, and `more`. */
-  async agreed(difference, settled, file, more = '') {
+  async agreed(difference, settled, file, more = '', name = this.name) {
     const until = Date.now() + patience(15_000);
     const failed = (what) => {
       const path = join(tmpdir(), file);
-      writeFileSync(path, `${this.name}: ${what}\n${more}\n${this.events.join('\n')}\n`);
-      return new Error(`${this.name}: ${what}\nall it saw is in ${path}; in the end:\n${this.events.slice(-16).join('\n')}\n${more}`);
+      writeFileSync(path, `${name}: ${what}\n${more}\n${this.events.join('\n')}\n`);
+      return new Error(`${name}: ${what}\nall it saw is in ${path}; in the end:\n${this.events.slice(-16).join('\n')}\n${more}`);
     };
     for (;;) {
       if (this.failure) throw failed(this.failure.message);
@@ -147,19 +213,7 @@ export class RowListener extends Listener {
     }
   }
 
-  /** What differs from the expected rows (key → text), or null. */
   difference(expected) {
-    const { rows } = this.applier;
-    const found = [];
-    for (const [key, want] of expected) {
-      const has = rows.get(key);
-      if (has === undefined) {
-        if (!this.partial) found.push(`  ${key}: missing; expected ${want}`);
-      } else if (canonPlain(has) !== want) {
-        found.push(`  ${key}: has      ${canonPlain(has)}\n  ${' '.repeat(key.length)}  expected ${want}`);
-      }
-    }
-    for (const key of rows.keys()) if (!expected.has(key)) found.push(`  ${key}: is held, but is not to be there`);
-    return found.length ? found.join('\n') : null;
+    return differenceOf(this.applier.rows, expected, this.partial);
   }
 }

@@ -7,6 +7,8 @@ import WebSocket from 'ws';
 import { within } from './server.js';
 
 const OPERATIONS = ['subscribed', 'unsubscribed', 'snapshot', 'upsert', 'patch', 'remove', 'delete'];
+/* A subscription does not end because a message about it was refused. */
+const OF_MESSAGES = ['malformed-message', 'invalid-subscription', 'invalid-unsubscription', 'unknown-subscription-id'];
 const QUERY = ['view', 'key', 'partition', 'filters', 'where', 'sort', 'take', 'skip', 'after', 'epoch', 'snapshotLimit'];
 
 /** Whether a version was had already: the counters of one epoch compare. */
@@ -29,6 +31,120 @@ function merge(target, patch, append, path = []) {
   return out;
 }
 
+/**
+ * One subscription, and the store of a client of version 2: what it shows (`keys`), of which objects (`entities`, which
+ * subscriptions of a view may share), and of a tape its events. The rows outlive a connection; begin() names it anew.
+ */
+export class NamedStore {
+  constructor(view, { entities = new Map(), shared = false } = {}) {
+    Object.assign(this, { view, entities, shared, keys: new Set(), cursor: undefined });
+    this.forgetEvents();
+  }
+
+  /** Subscribed under this id; `quiet`: without a snapshot. */
+  begin(id, { quiet = false } = {}) {
+    Object.assign(this, { id, quiet, ack: undefined, staged: undefined, errors: [], snapshots: 0, moved: false, live: true });
+  }
+
+  /** As if nothing had come. */
+  forget() {
+    this.keys.clear();
+    if (!this.shared) this.entities.clear();
+    this.cursor = this.epoch = undefined;
+    this.forgetEvents();
+  }
+
+  forgetEvents() {
+    this.events = [];
+    this.whole = new Set(); /* keys of which a tape told all that they have */
+    this.fromStart = undefined; /* the tape began with the log */
+  }
+
+  take(frame) {
+    assert.equal(frame.protocolVersion, 2);
+    if (frame.type === 'error') return this.#fail(frame);
+    assert.ok(OPERATIONS.includes(frame.op), `op ${frame.op}`);
+    assert.ok(this.live, `${frame.op} behind the end of the subscription`);
+    if (frame.op === 'subscribed') return this.#accept(frame);
+    if (frame.op === 'unsubscribed') return (this.live = false);
+    assert.ok(this.ack, `${frame.op} before subscribed`);
+    assert.equal(frame.entity, this.view);
+    assert.equal(frame.mode, this.ack.mode);
+    if (frame.op === 'snapshot') return this.#stage(frame);
+    this.#change(frame);
+  }
+
+  #fail(frame) {
+    assert.equal(typeof frame.code, 'string');
+    assert.equal(typeof frame.fatal, 'boolean');
+    assert.equal(frame.retry_after, undefined);
+    this.errors.push(frame);
+    if (frame.code !== 'duplicate-subscription-id' && !(this.ack && OF_MESSAGES.includes(frame.code))) this.live = false;
+  }
+
+  #accept(frame) {
+    assert.equal(this.ack, undefined, 'subscribed comes once');
+    assert.equal(frame.query.view, this.view);
+    for (const name of Object.keys(frame.query)) assert.ok(QUERY.includes(name), name);
+    this.ack = frame;
+    if (frame.replayWindow && frame.query.after === undefined) this.fromStart = frame.replayWindow.earliest === 1;
+  }
+
+  #stage(frame) {
+    this.staged ??= { id: frame.snapshotId, authoritative: frame.authoritative, key: frame.key, rows: [] };
+    assert.ok(frame.snapshotId);
+    assert.ok(frame.seq === undefined || frame.complete, 'a cursor of a batch that is not the last');
+    assert.deepEqual([frame.snapshotId, frame.authoritative, frame.key], [this.staged.id, this.staged.authoritative, this.staged.key]);
+    this.staged.rows.push(...frame.data);
+    if (!frame.complete) return;
+    if (frame.authoritative) this.keys.clear();
+    for (const { key, data } of this.staged.rows) {
+      this.entities.set(key, { data, version: data._version });
+      this.keys.add(key);
+    }
+    /* Rows that nobody asked for are those of other row scopes, and so are the cursors behind them. */
+    if (frame.authoritative && (this.snapshots > 0 || this.quiet)) this.moved = true;
+    if (frame.authoritative || frame.seq !== undefined) [this.cursor, this.epoch] = [frame.seq, this.moved ? undefined : this.ack.epoch];
+    /* An empty one behind the first says where the client has one state; it is no other snapshot. */
+    if (frame.authoritative || this.snapshots === 0 || this.staged.rows.length) this.snapshots += 1;
+    this.staged = undefined;
+  }
+
+  #change(frame) {
+    const { op, key, data, append = [], offset, seq } = frame;
+    const held = this.entities.get(key);
+    assert.notEqual(data, undefined, 'data is there, also where it is null');
+    if (offset !== undefined) this.#event(frame);
+    else if (seq !== undefined && (this.snapshots > 0 || this.quiet)) this.cursor = seq;
+    if (op === 'remove' || op === 'delete') this.keys.delete(key);
+    if (op === 'delete') this.entities.delete(key);
+    if (op === 'remove' || op === 'delete') return;
+    assert.match(data._version, /^[^:]+:[0-9]+$/);
+    const stale = offset === undefined && held && isStale(data._version, held.version);
+    if (op === 'patch' && offset === undefined && !this.shared) assert.ok(this.keys.has(key), `a patch of ${key}, which was never sent whole`);
+    if (op === 'patch' && !held && offset === undefined) return; /* what another subscription deleted comes whole when it is there again */
+    if (!stale) this.entities.set(key, { data: op === 'upsert' ? data : merge(held?.data ?? {}, data, append), version: data._version });
+    this.keys.add(key);
+  }
+
+  #event({ op, key, data, offset, seq }) {
+    assert.ok(offset > (this.events.at(-1)?.offset ?? 0), `position ${offset} behind ${this.events.at(-1)?.offset}`);
+    this.events.push({ op, key, data, offset, seq });
+    this.cursor = `${this.ack.replayWindow.epoch}:${offset}`;
+    if (op !== 'patch') this.whole.add(key);
+  }
+
+  /** All that it was to be told is told, as far as a client can know. */
+  get told() {
+    return this.live && this.ack !== undefined && (this.snapshots > 0 || this.quiet) && !this.staged;
+  }
+
+  /** key → object. */
+  get rows() {
+    return new Map([...this.keys].filter((key) => this.entities.has(key)).map((key) => [key, this.entities.get(key).data]));
+  }
+}
+
 /** What a client of version 2 makes of the messages that it gets. */
 export class NamedModel {
   /** `apart`: each subscription has its own entities. */
@@ -42,92 +158,28 @@ export class NamedModel {
   }
 
   ask(message) {
-    if (message.type !== 'subscribe' || typeof message.subscriptionId !== 'string') return;
-    if (this.subscriptions.get(message.subscriptionId)?.live) return;
-    this.subscriptions.set(message.subscriptionId, { id: message.subscriptionId, view: message.query?.view, rows: new Set(), errors: [], events: [], snapshots: 0, live: true });
-  }
-
-  entities(it) {
-    const name = this.apart ? it.id : it.view;
-    if (!this.views.has(name)) this.views.set(name, new Map());
-    return this.views.get(name);
+    const { type, subscriptionId: id, query } = message;
+    if (type !== 'subscribe' || typeof id !== 'string' || this.subscriptions.get(id)?.live) return;
+    const name = this.apart ? id : query?.view;
+    if (!this.views.has(name) || this.apart) this.views.set(name, new Map());
+    const it = new NamedStore(query?.view, { entities: this.views.get(name), shared: !this.apart });
+    it.begin(id, { quiet: message.snapshot?.enabled === false });
+    this.subscriptions.set(id, it);
   }
 
   take(frame) {
     if (frame.op && frame.protocolVersion === undefined) return this.old.push(frame); /* of version 1 */
     if ('success' in frame) return this.answers.push(frame);
     assert.equal(frame.protocolVersion, 2);
-    if (frame.type === 'error') return this.#fail(frame);
-    assert.ok(OPERATIONS.includes(frame.op), `op ${frame.op}`);
     const it = this.subscriptions.get(frame.subscriptionId);
-    assert.ok(it?.live, `${frame.op} for ${frame.subscriptionId}, which is unknown`);
-    if (frame.op === 'subscribed') return this.#accept(it, frame);
-    if (frame.op === 'unsubscribed') return (it.live = false);
-    assert.ok(it.ack, `${frame.op} before subscribed`);
-    assert.equal(frame.entity, it.view);
-    assert.equal(frame.mode, it.ack.mode);
-    if (frame.op === 'snapshot') return this.#stage(it, frame);
-    this.#change(it, frame);
-  }
-
-  #fail(frame) {
-    assert.equal(typeof frame.code, 'string');
-    assert.equal(typeof frame.fatal, 'boolean');
-    assert.equal(frame.retry_after, undefined);
-    if (frame.subscriptionId === null) return this.errors.push(frame);
-    const it = this.subscriptions.get(frame.subscriptionId);
-    if (!it) return this.errors.push(frame);
-    it.errors.push(frame);
-    if (frame.code !== 'duplicate-subscription-id' && !it.ack) it.live = false;
-  }
-
-  #accept(it, frame) {
-    assert.equal(it.ack, undefined, 'subscribed comes once');
-    assert.equal(frame.query.view, it.view);
-    for (const name of Object.keys(frame.query)) assert.ok(QUERY.includes(name), name);
-    it.ack = frame;
-  }
-
-  #stage(it, frame) {
-    it.staged ??= { id: frame.snapshotId, authoritative: frame.authoritative, key: frame.key, rows: [] };
-    assert.ok(frame.snapshotId);
-    assert.deepEqual([frame.snapshotId, frame.authoritative, frame.key], [it.staged.id, it.staged.authoritative, it.staged.key]);
-    it.staged.rows.push(...frame.data);
-    if (!frame.complete) return;
-    if (frame.authoritative) it.rows.clear();
-    for (const { key, data } of it.staged.rows) {
-      this.entities(it).set(key, { data, version: data._version });
-      it.rows.add(key);
-    }
-    it.staged = undefined;
-    it.snapshots += 1;
-  }
-
-  #change(it, { op, key, data, append = [], offset, seq }) {
-    const entities = this.entities(it);
-    const held = entities.get(key);
-    assert.notEqual(data, undefined, 'data is there, also where it is null');
-    if (offset !== undefined) it.events.push({ op, key, data, offset, seq });
-    if (op === 'remove') it.rows.delete(key);
-    if (op === 'delete') {
-      entities.delete(key);
-      for (const other of this.apart ? [it] : this.subscriptions.values()) if (other.view === it.view) other.rows.delete(key);
-    }
-    if (op === 'remove' || op === 'delete') return;
-    assert.match(data._version, /^[^:]+:[0-9]+$/);
-    const stale = offset === undefined && held && isStale(data._version, held.version);
-    if (op === 'patch' && !held && offset === undefined) {
-      assert.ok(!this.apart, `a patch of ${key}, which was never sent whole`);
-      return; /* what another subscription deleted comes whole when it is there again */
-    }
-    if (!stale) entities.set(key, { data: op === 'upsert' ? data : merge(held?.data ?? {}, data, append), version: data._version });
-    it.rows.add(key);
+    if (!it && frame.type === 'error') return this.errors.push(frame);
+    assert.ok(it, `${frame.op} for ${frame.subscriptionId}, which is unknown`);
+    it.take(frame);
+    if (frame.op === 'delete' && !this.apart) for (const other of this.subscriptions.values()) if (other.view === it.view) other.keys.delete(frame.key);
   }
 
   rows(id) {
-    const it = this.subscriptions.get(id);
-    const entities = this.entities(it);
-    return Object.fromEntries([...it.rows].filter((key) => entities.has(key)).sort().map((key) => [key, entities.get(key).data]));
+    return Object.fromEntries([...this.subscriptions.get(id).rows].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 }
 

@@ -37,7 +37,10 @@ export async function playSeeds(t, { seeds, first, jobs, failures: most }, file,
       const run = make(seed, folder);
       try {
         await run.play();
-        for (const listener of run.listeners) for (const name of Object.keys(sums)) sums[name] += listener[name];
+        for (const listener of run.listeners) {
+          for (const name of ['cuts', ...counted]) sums[name] += listener[name] ?? 0;
+          if (listener.protocol) sums[`messages of ${listener.protocol}`] = (sums[`messages of ${listener.protocol}`] ?? 0) + listener.messages;
+        }
       } catch (error) {
         const { server } = run;
         const state = server?.running ? 'runs' : `ended with ${server?.child.signalCode ?? server?.child.exitCode}`;

@@ -137,6 +137,14 @@ export class Definitions {
     this.timed = timed;
     this.derived = new Map(); /* id → {source, steps (parsed), output, fields, definition (text)} */
     for (let i = 0; i < random.between(4, 8); i++) this.add(i);
+    this.indexes = Array.from({ length: random.below(3) }, () => `{"by":"${random.pick(['n', 's', 'o.x'])}","order":"${random.pick(['asc', 'desc'])}"}`);
+    this.indexes.forEach((sort, i) => this.addIndex(i, sort));
+  }
+
+  /** A view that serves as an index for the lists of its export. */
+  addIndex(i, sort) {
+    const pipeline = `[{"sort":${sort}}]`;
+    this.derived.set(`A/index${i}`, { source: 'A', output: 'collection', steps: parse(pipeline), definition: `{"pipeline":${pipeline}}`, mode: 'list' });
   }
 
   predicate(depth) {
@@ -271,7 +279,8 @@ function whereOf(r, fields, timed) {
   return predicateOf(r, r.below(3), shownOf(PATHS, fields), timed && !fields);
 }
 
-function sortOf(r, fields) {
+function sortOf(r, fields, indexes) {
+  if (!fields && indexes.length && r.chance(0.5)) return `[${r.pick(indexes)}]`;
   const paths = shownOf(['n', 'n', 's', 'c', 'b', 'o', 'o.x', 'o.deep.y'], fields);
   const key = () => {
     const path = JSON.stringify(r.pick(paths));
@@ -319,7 +328,7 @@ export function specOf(r, definitions) {
     if (r.chance(0.15)) spec.key = key();
   }
   if (r.chance(0.35)) spec.where = whereOf(r, fields, definitions.timed);
-  if (r.chance(0.3) && (mode ?? 'list') === 'list' && definitions.sortable(view)) spec.sort = sortOf(r, fields);
+  if (r.chance(0.3) && (mode ?? 'list') === 'list' && definitions.sortable(view)) spec.sort = sortOf(r, fields, definitions.indexes);
   /* Such keys cannot be asked for. */
   if (spec.key === '' || spec.key?.includes('\0')) delete spec.key;
   return derived?.output === 'keyed' && spec.key === undefined ? specOf(r, definitions) : spec;
