@@ -126,7 +126,7 @@ struct change *backlog_get(const struct change_backlog *backlog, int64_t id);
 
 struct block;
 
-/* A run of ready bytes in commit order, one or more frames per change. */
+/* Ready bytes in commit order, one or more frames per change. */
 struct frame_log {
     struct block **blocks; /* by number, modulo capacity */
     size_t capacity;       /* a power of two, or 0 */
@@ -134,23 +134,43 @@ struct frame_log {
     int64_t start;         /* every change with a greater id that this frame log shows is in it */
     int64_t head;          /* the newest change that was offered to it, shown or not */
     size_t bytes;          /* held in blocks */
+    size_t room;           /* bytes for a name in each frame; 0: none */
 };
 
 /* A place in a frame log: everything up to change `id` was taken. */
 struct frame_log_cursor {
     uint64_t block; /* number */
-    uint32_t offset;
+    uint32_t mark;  /* changes of that block that were taken */
     int64_t id;
 };
 
 enum { FRAME_LOG_BLOCK = 32 * 1024 };
 
-/* Empty, as of change `head`: changes from head + 1 on will be offered. */
-void frame_log_init(struct frame_log *frame_log, int64_t head);
+/* What the user of the frame log counts of frames: noted with them, so that nobody walks them. */
+struct frame_counts {
+    uint32_t messages;
+    uint32_t payload; /* bytes of the frames without their headers */
+};
+
+/* What was taken at once. */
+struct frame_run {
+    struct span bytes;
+    struct text *whole;         /* the text that holds them, when they stand alone; else NULL */
+    struct frame_counts counts; /* of the bytes, unless they stand alone */
+    bool behind;                /* what the cursor stood at is gone */
+};
+
+/* Empty, as of change `head`: changes from head + 1 on will be offered. With `room`, each frame has
+ * that many bytes behind its header for the name of who takes it. */
+void frame_log_init(struct frame_log *frame_log, int64_t head, size_t room);
 void frame_log_fini(struct frame_log *frame_log);
-/* The frames of change `id`, ready bytes that end at a frame boundary. false when out of memory;
- * then the frame log is emptied, and its cursors fall behind. */
-bool frame_log_add(struct frame_log *frame_log, int64_t id, struct span frames);
+/* The frames of change `id`, ready bytes that end at a frame boundary, at most FRAME_LOG_BLOCK.
+ * With room it is one frame, which has the room. false when out of memory; then the frame log is
+ * emptied, and its cursors fall behind. */
+bool frame_log_add(struct frame_log *frame_log, int64_t id, struct span frames,
+                   struct frame_counts counts);
+/* The same of any length: they will be taken by themselves. They have no room. */
+bool frame_log_add_alone(struct frame_log *frame_log, int64_t id, struct span frames);
 /* The change was offered and this frame log shows nothing of it. */
 void frame_log_pass(struct frame_log *frame_log, int64_t id);
 /* Drop the oldest block; false when there is none but the newest. */
@@ -161,12 +181,12 @@ void frame_log_clear(struct frame_log *frame_log);
 bool frame_log_seek(const struct frame_log *frame_log, int64_t id, struct frame_log_cursor *cursor);
 /*
  * The bytes from the cursor to the end of its block, at a frame boundary at both ends; the cursor
- * moves behind them. Empty when it is at the head. *behind is set when what it stood at is gone.
- * The bytes are borrowed until the frame log changes. The frames of a change larger than
- * FRAME_LOG_BLOCK come alone, and *whole (else NULL) is the text that holds them: with a reference
- * to it they can be sent in pieces while the frame log goes on.
+ * moves behind them. Empty when it is at the head. The bytes are borrowed until the frame log
+ * changes, or the next one takes from it. `name` is as long as the frame log's room, and is written
+ * into that of each frame. With a reference to a text that stands alone its frames can be sent in
+ * pieces while the frame log goes on.
  */
-struct span frame_log_take(const struct frame_log *frame_log, struct frame_log_cursor *cursor,
-                           bool *behind, struct text **whole);
+struct frame_run frame_log_take(const struct frame_log *frame_log, struct frame_log_cursor *cursor,
+                                struct span name);
 
 #endif

@@ -53,6 +53,15 @@ bool frame_change(struct topic *topic, const struct change *change, enum key_sta
     return wire_change(out, &frame);
 }
 
+bool frames_add(struct frame_log *frame_log, int64_t change, struct span frames)
+{
+    if (frames.length > FRAME_LOG_BLOCK)
+        return frame_log_add_alone(frame_log, change, frames);
+    struct wire_run run = wire_measure(frames);
+    struct frame_counts counts = {(uint32_t)run.messages, (uint32_t)run.payload};
+    return frame_log_add(frame_log, change, frames, counts);
+}
+
 static bool was_sent(const struct knowledge *knowledge, const struct change *change)
 {
     if (knowledge->full || change->previous_change == 0)

@@ -55,6 +55,7 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views,
     link_init(&hub->topics.long_frame_logs);
     link_init(&hub->subscribers);
     buffer_init(&hub->scratch.frame, UINT32_MAX);
+    buffer_init(&hub->scratch.roomy, UINT32_MAX);
     buffer_init(&hub->scratch.shown, UINT32_MAX);
     buffer_init(&hub->scratch.paths, UINT32_MAX);
     buffer_init(&hub->scratch.out, UINT32_MAX);
@@ -77,6 +78,7 @@ void hub_free(struct hub *hub)
     map_fini(&hub->row_scopes);
     backlog_fini(&hub->backlog);
     buffer_fini(&hub->scratch.frame);
+    buffer_fini(&hub->scratch.roomy);
     buffer_fini(&hub->scratch.shown);
     buffer_fini(&hub->scratch.paths);
     buffer_fini(&hub->scratch.out);

@@ -99,9 +99,10 @@ bool subscriber_see_all(struct subscriber *subscriber);
 /*
  * It gets bodies (struct wire_encoding) instead of ready messages, and has one subscription, by
  * subscriber_subscribe. The sender puts heads before the bodies, and may have several of these for
- * one client. To be called first.
+ * one client. `head`, borrowed while there is the subscriber, is the head of live frames: where it
+ * can be, these come as ready messages (WIRE_WHOLE) that have it. To be called first.
  */
-void subscriber_write_bodies(struct subscriber *subscriber);
+void subscriber_write_bodies(struct subscriber *subscriber, struct span head);
 /* Open its subscription. false: the error is for the client. */
 bool subscriber_subscribe(struct subscriber *subscriber, const struct wire_subscribe *message,
                           struct error *error);
@@ -143,6 +144,8 @@ void subscriber_drop(struct subscriber *subscriber);
  * least). Empty: nothing now; wake follows. Borrowed until the next call on the hub.
  */
 struct span subscriber_pull(struct subscriber *subscriber);
+/* What is in the last pull, if it has so many bytes and what is in them was counted before. */
+bool subscriber_counted(const struct subscriber *subscriber, size_t length, struct wire_run *run);
 /* Whether the next pull should wait a moment, so that the client can show its rows. */
 bool subscriber_rests(const struct subscriber *subscriber);
 /* So much of the last pull was given to the connection, mostly all of it. For metering; to be

@@ -121,8 +121,10 @@ struct subscriber {
     struct allowance *allowance;    /* NULL: no limits */
     struct row_scope *scope;        /* the rows that it sees of scoped exports; one reference */
     const struct wire_encoding *encoding; /* of its frames; NULL: as version 1 has them */
-    uint64_t owner;                       /* of its shares; 0: the server itself */
-    struct share windows;                 /* those that it holds: see window/share.c */
+    struct span head;           /* which goes before bodies; borrowed. Absent: none does */
+    struct frame_counts pulled; /* by the last pull; no messages: nobody counted them */
+    uint64_t owner;             /* of its shares; 0: the server itself */
+    struct share windows;       /* those that it holds: see window/share.c */
     struct link in_hub;
     struct subscriber_calls calls;
     bool ended; /* it is being freed: nothing may wake it or send to it */
@@ -189,12 +191,13 @@ struct topic_registry {
     struct map by_name;          /* struct topic */
     struct link touched;         /* topic.in_touched: those that the present commit touched */
     size_t channel_bytes;        /* of the frame logs of all */
-    struct link long_frame_logs; /* topic.in_long: those that can drop their oldest block */
+    struct link long_frame_logs; /* topic_log.in_long: those that can drop their oldest block */
 };
 
 /* Room for bytes in the making, until the next time. */
 struct hub_scratch {
     struct buffer frame; /* one change's frames */
+    struct buffer roomy; /* the same, with room for heads */
     struct buffer shown; /* a projected object */
     struct buffer paths; /* projected append paths */
     struct buffer out;   /* what a pull returns when it is put together */
@@ -256,4 +259,6 @@ void hub_stop_waiting(struct hub *hub, struct hub_export *export);
  * subscriber. */
 bool frame_change(struct topic *topic, const struct change *change, enum key_state state,
                   struct buffer *out);
+/* Add the frames of a change to a frame log without room, counted, or alone when they are long. */
+bool frames_add(struct frame_log *frame_log, int64_t change, struct span frames);
 #endif

@@ -2,37 +2,35 @@
  */
 #include "delivery/hub_internal.h"
 
-/* Try to go on from the frame log: for those who know every key and want all of the view. */
+/* Try to go on from a frame log: for those who know every key and want all of the view. */
 static void enter_frame_log(struct subscription *subscription)
 {
-    struct topic *topic = subscription->topic;
-    struct hub *hub = topic->hub;
+    const struct hub *hub = subscription->topic->hub;
     if (subscription->group || !subscription->knowledge.full || subscription->tape.query ||
-        subscription->cursor > hub->backlog.last)
+        subscription->cursor > hub->backlog.last || !topic_log_enter(subscription))
         return;
-    if (!topic->frame_log_on) {
-        frame_log_init(&topic->frame_log, hub->backlog.last);
-        topic->frame_log_on = true;
-    }
-    subscription->live.in_frame_log =
-        frame_log_seek(&topic->frame_log, subscription->cursor, &subscription->live.at);
+    topic_log_pass(subscription->live.log);
+    subscription->live.in_frame_log = frame_log_seek(&subscription->live.log->frames,
+                                                     subscription->cursor, &subscription->live.at);
 }
 
 static struct reader_step pull_frame_log(struct subscription *subscription)
 {
     struct reader_step step = {.then = STEP_MORE};
-    bool behind;
-    struct text *whole;
-    INVARIANT(subscription->topic->frame_log_on);
-    step.bytes =
-        frame_log_take(&subscription->topic->frame_log, &subscription->live.at, &behind, &whole);
-    if (behind) {
+    struct topic_log *log = subscription->live.log;
+    INVARIANT(log && log->topic == subscription->topic);
+    topic_log_pass(log);
+    struct span head = log->frames.room ? subscription->subscriber->head : span_make(NULL, 0);
+    struct frame_run run = frame_log_take(&log->frames, &subscription->live.at, head);
+    if (run.behind) {
         subscription->live.in_frame_log = false;
         return step;
     }
     INVARIANT(subscription->cursor <= subscription->live.at.id);
     subscription->cursor = subscription->live.at.id;
-    step.text = whole ? text_ref(whole) : NULL;
+    step.bytes = run.bytes;
+    step.counts = run.counts;
+    step.text = run.whole ? text_ref(run.whole) : NULL;
     return step;
 }
 
@@ -136,7 +134,6 @@ static bool is_in_backlog(const struct subscription *subscription)
 static struct reader_step pull(struct subscription *subscription)
 {
     struct hub *hub = subscription->topic->hub;
-    topic_pass(subscription->topic);
     if (!subscription->live.in_frame_log)
         enter_frame_log(subscription);
     if (subscription->live.in_frame_log) {

@@ -112,5 +112,8 @@ struct span subscription_pull(struct subscription *subscription)
     if (step.is_snapshot)
         meter_snapshot(subscription, step.rows, step.ends);
     follow(subscription, &step);
-    return step.text ? subscriber_send(subscriber, step.text) : step.bytes;
+    if (step.text)
+        return subscriber_send(subscriber, step.text);
+    subscriber->pulled = step.counts;
+    return step.bytes;
 }

@@ -6,6 +6,7 @@
 #ifndef DELIVERY_READER_H
 #define DELIVERY_READER_H
 
+#include "backlog/backlog.h"
 #include "base/error.h"
 #include "base/span.h"
 #include "base/text.h"
@@ -37,8 +38,9 @@ enum step_then {
 
 /* The result of one pull. */
 struct reader_step {
-    struct span bytes; /* whole frames, borrowed until the next step; may be empty */
-    struct text *text; /* or one reference to a text, to be sent in pieces; NULL: none */
+    struct span bytes;          /* whole frames, borrowed until the next step; may be empty */
+    struct text *text;          /* or one reference to a text, to be sent in pieces; NULL: none */
+    struct frame_counts counts; /* of the bytes; no messages: nobody counted them */
     enum step_then then;
     enum reader_kind next;
     int64_t from;

@@ -267,9 +267,10 @@ void subscriber_message(struct subscriber *subscriber, struct span text)
 
 /* ---- for who puts heads before bodies ---- */
 
-void subscriber_write_bodies(struct subscriber *subscriber)
+void subscriber_write_bodies(struct subscriber *subscriber, struct span head)
 {
     INVARIANT(!subscriber->encoding && !subscriber->count);
+    subscriber->head = head;
     subscriber->encoding = &subscriber->hub->bodies;
     subscriber->hub->subscriber_count--; /* it is a part of one */
 }
@@ -369,6 +370,7 @@ bool subscriber_rests(const struct subscriber *subscriber)
 struct span subscriber_pull(struct subscriber *subscriber)
 {
     INVARIANT(!subscriber->ended);
+    subscriber->pulled.messages = 0;
     /* Answers before each turn: one of them may say what the frames to come begin. */
     struct span bytes = key_owners_pass(subscriber, outbox_rest(subscriber));
     if (!bytes.length && !subscriber->outbox.rest)
@@ -384,4 +386,10 @@ struct span subscriber_pull(struct subscriber *subscriber)
         subscriber_wake(subscriber);
     }
     return bytes;
+}
+
+bool subscriber_counted(const struct subscriber *subscriber, size_t length, struct wire_run *run)
+{
+    *run = (struct wire_run){subscriber->pulled.messages, subscriber->pulled.payload, false};
+    return run->messages && length == subscriber->metering.pulled_length;
 }

@@ -27,6 +27,7 @@
 #include "usage/usage.h"
 
 struct topic;
+struct topic_log;
 struct hub;
 struct key_group;
 struct member;
@@ -63,6 +64,7 @@ enum key_state knowledge_of(const struct knowledge *knowledge, const struct chan
 /* ---- the parts of the readers ---- */
 
 struct live_part {
+    struct topic_log *log; /* of its topic; NULL: it takes from none yet */
     struct frame_log_cursor at;
     bool in_frame_log; /* `at` is where the cursor stands */
     bool missed;       /* memory lacks a change for it, which the database has */

@@ -35,8 +35,8 @@ static struct topic *topic_new(const struct subscriber *subscriber, const struct
     memcpy(topic->name, name.data, name.length);
     link_init(&topic->in_export);
     link_init(&topic->in_touched);
-    link_init(&topic->in_long);
     link_init(&topic->list_windows);
+    link_init(&topic->logs);
     link_init(&topic->resting);
     map_init(&topic->groups, group_key);
     bool listed = label_index_add(&export->by_label, &topic->labels, topic, topic->scope);
@@ -74,66 +74,14 @@ struct topic *topic_get(const struct subscriber *subscriber, const struct view *
     return topic ? topic : topic_new(subscriber, view, name);
 }
 
-/* ---- the frame log ---- */
-
-/* The frame log had so many bytes before something was done to it. */
-static void count_frame_log(struct topic *topic, size_t before)
-{
-    struct hub *hub = topic->hub;
-    bool is_long = topic->frame_log.next - topic->frame_log.first >= 2;
-    INVARIANT(hub->topics.channel_bytes + topic->frame_log.bytes >= before);
-    hub->topics.channel_bytes += topic->frame_log.bytes - before;
-    if (is_long != link_alone(&topic->in_long))
-        return;
-    if (is_long)
-        link_append(&hub->topics.long_frame_logs, &topic->in_long);
-    else
-        link_remove(&topic->in_long);
-}
-
-static void end_frame_log(struct topic *topic)
-{
-    size_t before = topic->frame_log.bytes;
-    if (!topic->frame_log_on)
-        return;
-    frame_log_fini(&topic->frame_log);
-    topic->frame_log_on = false;
-    count_frame_log(topic, before);
-}
-
-void topic_pass(struct topic *topic)
-{
-    if (topic->frame_log_on && topic->frame_log.head < topic->hub->backlog.last)
-        frame_log_pass(&topic->frame_log, topic->hub->backlog.last);
-}
-
-/* One cap for all views: the fullest frame log gives its oldest block. */
-void topics_trim(struct hub *hub)
-{
-    while (hub->topics.channel_bytes > hub->options.channel_bytes &&
-           !link_alone(&hub->topics.long_frame_logs)) {
-        struct link *link = hub->topics.long_frame_logs.next;
-        struct topic *fullest = LINK_OWNER(struct topic, in_long, link);
-        for (; link != &hub->topics.long_frame_logs; link = link->next) {
-            struct topic *topic = LINK_OWNER(struct topic, in_long, link);
-            if (topic->frame_log.bytes > fullest->frame_log.bytes)
-                fullest = topic;
-        }
-        size_t before = fullest->frame_log.bytes;
-        frame_log_drop_oldest(&fullest->frame_log);
-        count_frame_log(fullest, before);
-    }
-}
-
 static void topic_free(struct topic *topic)
 {
-    INVARIANT(!topic->unkeyed && !topic->groups.count);
+    INVARIANT(!topic->unkeyed && !topic->groups.count && link_alone(&topic->logs));
     INVARIANT(link_alone(&topic->resting) && link_alone(&topic->list_windows));
     map_remove(&topic->hub->topics.by_name, span_make(topic->name, topic->name_length));
     link_remove(&topic->in_export);
     link_remove(&topic->in_touched);
     label_index_remove(&topic->export->by_label, &topic->labels);
-    end_frame_log(topic);
     map_fini(&topic->groups);
     row_scope_unref(topic->scope);
     view_unref(topic->view);
@@ -285,8 +233,9 @@ void topic_leave(struct topic *topic, struct subscription *subscription)
         if (link_alone(&subscription->group->members))
             group_free(subscription->group);
         subscription->group = NULL;
-    } else if (--topic->unkeyed == 0) {
-        end_frame_log(topic);
+    } else {
+        topic->unkeyed--;
+        topic_log_leave(subscription);
     }
     topic->hub->subscription_count--;
     topic->subscriptions--;
@@ -294,23 +243,6 @@ void topic_leave(struct topic *topic, struct subscription *subscription)
 }
 
 /* ---- a commit ---- */
-
-static void topic_offer_frame_log(struct topic *topic, const struct change *change)
-{
-    struct hub *hub = topic->hub;
-    size_t before = topic->frame_log.bytes;
-    if (!view_shows(topic->view, change_key(change)))
-        return;
-    buffer_clear(&hub->scratch.frame);
-    if (!frame_change(topic, change, KEY_SENT_WHOLE, &hub->scratch.frame)) {
-        /* Out of memory. Passed and emptied, all its cursors are behind: the database has it. */
-        frame_log_pass(&topic->frame_log, change->id);
-        frame_log_clear(&topic->frame_log);
-    } else if (hub->scratch.frame.length) {
-        frame_log_add(&topic->frame_log, change->id, buffer_span(&hub->scratch.frame));
-    }
-    count_frame_log(topic, before);
-}
 
 /* Nothing at all happens for who must not see the row. */
 static bool is_hidden(const struct topic *topic, const struct change *change)
@@ -331,8 +263,7 @@ void topic_offer(struct topic *topic, const struct change *change)
         return;
     if (link_alone(&topic->in_touched))
         link_append(&topic->hub->topics.touched, &topic->in_touched);
-    if (topic->frame_log_on)
-        topic_offer_frame_log(topic, change);
+    topic_logs_offer(topic, change);
     if (!topic->groups.count)
         return;
     struct key_group *group = map_get(&topic->groups, change_key(change));
@@ -346,7 +277,6 @@ void topic_offer(struct topic *topic, const struct change *change)
 void topic_settle(struct topic *topic, int64_t first, int64_t head)
 {
     INVARIANT(topic->offered <= head); /* who rests is woken for what was offered */
-    if (topic->frame_log_on && topic->frame_log.head < head)
-        frame_log_pass(&topic->frame_log, head);
+    topic_logs_pass(topic, head);
     wake_all(&topic->resting, first);
 }

@@ -40,13 +40,21 @@ struct topic {
     size_t windows;           /* of this view, also those without members */
     struct link list_windows; /* window.listing.in_list: of those the ones without a stage */
     size_t unkeyed;           /* subscriptions without a key, to the whole view */
-    bool frame_log_on;        /* while there are such */
-    struct frame_log frame_log;
-    struct link in_long; /* hub.topics.long_frame_logs */
-    struct link resting; /* unkeyed subscriptions at the head */
-    struct map groups;   /* struct key_group by key */
+    struct link logs;         /* struct topic_log, while such subscriptions take from them */
+    struct link resting;      /* unkeyed subscriptions at the head */
+    struct map groups;        /* struct key_group by key */
     size_t name_length;
     char name[]; /* the view's id; where rows are scoped also for whom; and of bodies, a mark */
+};
+
+/* topic_log.c: ready frames of a topic, for all whose heads have one length. */
+struct topic_log {
+    struct topic *topic;
+    struct link in_topic; /* topic.logs */
+    struct link in_long;  /* hub.topics.long_frame_logs */
+    struct frame_log
+        frames;    /* with room for the heads; of bodies without, and of version 1, none */
+    size_t takers; /* subscriptions that take from it */
 };
 
 /* Everybody who wants one key of one view, and the backlog's changes of it. */
@@ -72,13 +80,21 @@ bool topic_join_window(struct topic *topic, struct subscription *subscription,
 void topic_leave(struct topic *topic, struct subscription *subscription);
 /* Free it if neither subscription nor window needs it. */
 void topic_drop_unused(struct topic *topic);
-/* A change of the topic's export: frames into the frame log, wake who waits for the key. */
+/* A change of the topic's export: frames into the frame logs, wake who waits for the key. */
 void topic_offer(struct topic *topic, const struct change *change);
 /* The end of a commit of the changes first … head, all offered, for a topic that it touched; wake
  * who rests. */
 void topic_settle(struct topic *topic, int64_t first, int64_t head);
-/* Bring the frame log up to the head: what the topic was not offered is not for it. */
-void topic_pass(struct topic *topic);
+/* Have the subscription take from a frame log of its topic, until it leaves it; false when out of
+ * memory. */
+bool topic_log_enter(struct subscription *subscription);
+void topic_log_leave(struct subscription *subscription);
+/* A change that the topic shows, into all its frame logs. */
+void topic_logs_offer(struct topic *topic, const struct change *change);
+/* Bring the frame log up to the newest change, or all of the topic up to that one: what they were
+ * not offered is not for them. */
+void topic_log_pass(struct topic_log *log);
+void topic_logs_pass(struct topic *topic, int64_t head);
 /* Keep the ready frames of all topics within their cap. */
 void topics_trim(struct hub *hub);
 /* The subscription has everything there is: rest until the topic has more. */

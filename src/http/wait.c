@@ -103,7 +103,7 @@ static bool subscribe(struct http_wait *wait, const struct hub_answer *answer)
     if (!wait->subscriber)
         return false;
     if (by_position)
-        subscriber_write_bodies(wait->subscriber);
+        subscriber_write_bodies(wait->subscriber, span_make(NULL, 0));
     subscriber_set_owner(wait->subscriber, request->owner);
     return subscriber_set_identity(wait->subscriber, request->principal.identity) &&
            subscriber_take(wait->subscriber, &from, &error);

@@ -122,7 +122,7 @@ static bool connect_hub(struct named *named)
     named->subscriber = subscriber_new(session->frontend->hub, on_wake, named);
     if (!named->subscriber)
         return false;
-    subscriber_write_bodies(named->subscriber);
+    subscriber_write_bodies(named->subscriber, buffer_span(&named->head));
     subscriber_meter(named->subscriber, named->set->usage);
     subscriber_set_allowance(named->subscriber, &session->allowance);
     subscriber_set_owner(named->subscriber, session->owner);
@@ -326,6 +326,18 @@ static void join(struct named *named, struct span bytes)
     }
 }
 
+/* Bytes that are to be sent: ready ones as they are, bodies behind their heads. */
+static struct span make_ready(struct named *named, struct span bytes)
+{
+    if (is_due(named))
+        return span_make(NULL, 0);
+    named->set->is_shared = !named->joint.inside && wire_part_of(bytes) == WIRE_WHOLE;
+    if (named->set->is_shared)
+        return bytes;
+    join(named, bytes);
+    return buffer_span(&named->set->session->frontend->joined);
+}
+
 static struct span pull_answers(struct named_set *set)
 {
     struct buffer *answers = &set->answers;
@@ -344,17 +356,17 @@ static struct span pull_answers(struct named_set *set)
 }
 
 /* Its turn; then it goes behind the others, or away. */
-static void pull_named(struct named *named)
+static struct span pull_named(struct named *named)
 {
     struct named_set *set = named->set;
-    struct span bytes = subscriber_pull(named->subscriber);
+    struct span bytes = subscriber_pull(named->subscriber), ready = span_make(NULL, 0);
     set->broken |= subscriber_broken(named->subscriber);
     link_remove(&named->in_ready);
     if (bytes.length) {
         link_append(&set->ready, &named->in_ready);
         set->pulled = named;
         set->pulled_length = bytes.length;
-        join(named, bytes);
+        ready = make_ready(named, bytes);
     }
     if (is_due(named) && named->leaves)
         end(named);
@@ -362,33 +374,42 @@ static void pull_named(struct named *named)
         begin_anew(named);
     else if (!bytes.length && !subscriber_subscriptions(named->subscriber))
         named_free(named); /* the client was told why */
+    return ready;
 }
 
 struct span named_set_pull(struct named_set *set)
 {
-    struct buffer *joined = &set->session->frontend->joined;
+    struct span ready = span_make(NULL, 0);
     set->pulled = NULL;
-    buffer_clear(joined);
+    set->is_shared = false;
+    buffer_clear(&set->session->frontend->joined);
     if (!set->inside) {
-        struct span answers = pull_answers(set);
-        if (answers.length)
-            return answers;
+        ready = pull_answers(set);
+        if (ready.length)
+            return ready;
     }
-    while (!joined->length && !set->broken && (set->inside || !link_alone(&set->ready)))
-        pull_named(set->inside ? set->inside : LINK_OWNER(struct named, in_ready, set->ready.next));
-    if (!joined->length && !set->broken)
+    while (!ready.length && !set->broken && (set->inside || !link_alone(&set->ready)))
+        ready = pull_named(set->inside ? set->inside
+                                       : LINK_OWNER(struct named, in_ready, set->ready.next));
+    if (!ready.length && !set->broken)
         return pull_answers(set); /* of what ended meanwhile */
-    set->joined_length = joined->length;
-    return buffer_span(joined);
+    set->ready_length = ready.length;
+    return ready;
+}
+
+bool named_set_counted(const struct named_set *set, size_t length, struct wire_run *run)
+{
+    return set->pulled && set->is_shared &&
+           subscriber_counted(set->pulled->subscriber, length, run);
 }
 
 /* The heads are of the same subscription, so the hub counts by its own bytes. */
 void named_set_sent(struct named_set *set, size_t length, const struct wire_run *run)
 {
-    if (!set->pulled || !set->joined_length)
+    if (!set->pulled || !set->ready_length)
         return;
-    size_t pulled = length >= set->joined_length ? set->pulled_length
-                                                 : set->pulled_length * length / set->joined_length;
+    size_t pulled = length >= set->ready_length ? set->pulled_length
+                                                : set->pulled_length * length / set->ready_length;
     subscriber_sent(set->pulled->subscriber, pulled, run);
 }
 

@@ -28,6 +28,7 @@ void named_set_refuse(struct named_set *set, const struct error *error, bool fat
 void named_set_silence(struct named_set *set);
 bool named_set_became(struct named_set *set);
 struct span named_set_pull(struct named_set *set);
+bool named_set_counted(const struct named_set *set, size_t length, struct wire_run *run);
 void named_set_sent(struct named_set *set, size_t length, const struct wire_run *run);
 bool named_set_congested(const struct named_set *set);
 void named_set_drop(struct named_set *set);

@@ -72,8 +72,7 @@ static bool join_accepted(struct named *named, struct span frame, bool resumed)
         bool ready = !named->unfinished || complete(named);
         buffer_clear(&named->batch_head);
         named->resumes = resumed;
-        /* Who wants no rows is told all the same that those which it has count no more. */
-        return ready && (resumed || asked->with_snapshot || complete(named));
+        return ready;
     }
     named->accepted = true;
     named->resumes = resumed || named->facts.has_tape;

@@ -28,9 +28,10 @@ struct named_set {
     struct usage_client *usage;
     struct link all, ready;
     size_t count;
-    struct named *inside; /* a message of it is being sent */
-    struct named *pulled; /* the last pull was of it */
-    size_t pulled_length, joined_length;
+    struct named *inside;               /* a message of it is being sent */
+    struct named *pulled;               /* the last pull was of it */
+    size_t pulled_length, ready_length; /* of what it gave, and of that as it is sent */
+    bool is_shared;                     /* what it gave needed no head */
     struct buffer answers;
     size_t answers_sent;
     bool broken;

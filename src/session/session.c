@@ -307,11 +307,19 @@ static void write_ping(struct session *session)
     note_told(session);
 }
 
+static struct wire_run measure(const struct session *session, struct span bytes)
+{
+    struct wire_run run;
+    if (session->kind->counted && session->kind->counted(session, bytes.length, &run))
+        return run;
+    return session->kind->carrier->measure(bytes);
+}
+
 /* One write carries as many ready frames as there are, the same bytes for every client. The part
  * that the socket does not take is copied and sent later, before we are called again. */
 static bool write_once(struct session *session, struct span bytes)
 {
-    struct wire_run run = session->kind->carrier->measure(bytes);
+    struct wire_run run = measure(session, bytes);
     struct net_connection *connection = session_connection(session);
     session->mid_message = run.unfinished;
     counter_add(&session->frontend->counters.messages_out, run.messages);

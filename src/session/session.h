@@ -81,6 +81,9 @@ struct session_kind {
     void (*became)(struct session *session);
     /* The next ready bytes to send, or none; they must stay until the next call. */
     struct span (*pull)(struct session *session);
+    /* What is in the last pull, if it has so many bytes and what is in them is known without a
+     * look. NULL: never. */
+    bool (*counted)(const struct session *session, size_t length, struct wire_run *run);
     /* So many bytes of the last pull were given to the connection, and their content. NULL: not
      * needed. */
     void (*sent)(struct session *session, size_t length, const struct wire_run *run);

@@ -148,6 +148,13 @@ struct span subscriber_session_pull(struct session *session)
     return span_make(NULL, 0);
 }
 
+static bool is_counted(const struct session *session, size_t length, struct wire_run *run)
+{
+    const struct subscriber_session *it = (const struct subscriber_session *)session;
+    return it->named && it->from_named ? named_set_counted(it->named, length, run)
+                                       : subscriber_counted(it->subscriber, length, run);
+}
+
 static void on_sent(struct session *session, size_t length, const struct wire_run *run)
 {
     if (it_of(session)->named && it_of(session)->from_named)
@@ -194,6 +201,7 @@ const struct session_kind session_subscriber = {
     .silence = subscriber_session_silence,
     .became = subscriber_session_became,
     .pull = subscriber_session_pull,
+    .counted = is_counted,
     .sent = on_sent,
     .is_full = is_full,
     .drop = on_drop,

@@ -16,12 +16,12 @@ static size_t frame_log_share(const struct hub *hub)
 static void publish(struct window *window, const struct window_result *result)
 {
     if (!window->frame_log_on) {
-        frame_log_init(&window->frame_log, result->version - (result->differs ? 1 : 0));
+        frame_log_init(&window->frame_log, result->version - (result->differs ? 1 : 0), 0);
         window->frame_log_on = true;
     }
     INVARIANT(window->frame_log.head + result->differs <= result->version);
     if (result->differs) {
-        frame_log_add(&window->frame_log, result->version, text_span(result->frames));
+        frames_add(&window->frame_log, result->version, text_span(result->frames));
         counter_add(&window->hub->metrics.frames[window->mode], result->frame_count);
         while (window->frame_log.bytes > frame_log_share(window->hub) &&
                frame_log_drop_oldest(&window->frame_log))

@@ -270,26 +270,27 @@ static struct reader_step pull_live(struct subscription *subscription)
     struct member *member = subscription->member;
     struct window *window = member->window;
     struct reader_step step = {.then = STEP_MORE};
-    bool behind = !member->in_frame_log;
-    struct text *whole = NULL;
-    INVARIANT(behind || window->frame_log_on);
-    if (!behind)
-        step.bytes = frame_log_take(&window->frame_log, &member->at, &behind, &whole);
-    if (behind) {
+    struct frame_run run = {.behind = !member->in_frame_log};
+    INVARIANT(run.behind || window->frame_log_on);
+    if (!run.behind)
+        run = frame_log_take(&window->frame_log, &member->at, span_make(NULL, 0));
+    if (run.behind) {
         member->in_frame_log = false;
         member->phase = MEMBER_BEHIND;
         return ask(subscription, WINDOW_BEHIND);
     }
     INVARIANT(member->version <= member->at.id);
     member->version = member->at.id;
+    step.bytes = run.bytes;
+    step.counts = run.counts;
     if (step.bytes.length) {
         subscription->beside.stated = KEY_STATED_UNKNOWN;
     } else {
         rest(subscription);
         step.then = STEP_IDLE;
     }
-    if (whole)
-        step.text = text_ref(whole);
+    if (run.whole)
+        step.text = text_ref(run.whole);
     return step;
 }
 

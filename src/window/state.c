@@ -19,16 +19,19 @@ static void pass_over_frames(struct subscription *subscription)
 {
     struct member *member = subscription->member;
     const struct window *window = member->window;
-    struct text *whole;
-    bool behind = !member->in_frame_log;
-    INVARIANT(behind || window->frame_log_on);
-    while (!behind && frame_log_take(&window->frame_log, &member->at, &behind, &whole).length)
+    struct frame_run run = {.behind = !member->in_frame_log};
+    INVARIANT(run.behind || window->frame_log_on);
+    if (!run.behind)
+        run = frame_log_take(&window->frame_log, &member->at, span_make(NULL, 0));
+    while (run.bytes.length) {
         subscription->beside.unstated = true;
-    if (behind)
+        run = frame_log_take(&window->frame_log, &member->at, span_make(NULL, 0));
+    }
+    if (run.behind)
         subscription->beside.unstated = true;
     else
         member->version = member->at.id;
-    member->in_frame_log = !behind;
+    member->in_frame_log = !run.behind;
 }
 
 bool window_state_due(struct subscription *subscription)

@@ -140,6 +140,22 @@ bool wire_live_behind_head(struct buffer *out, struct span bytes, struct span he
     return true;
 }
 
+bool wire_live_with_room(struct buffer *out, struct span frame, size_t room)
+{
+    size_t payload, length = live_length(frame, &payload);
+    INVARIANT(room <= WIRE_HEAD);
+    if (!length || length < frame.length)
+        return true;
+    frame_put_header(out, FIN | FRAME_BINARY, room + payload);
+    char *head = buffer_reserve(out, room);
+    if (!head)
+        return false;
+    memset(head, ' ', room);
+    out->length += room;
+    put(out, frame.data + length - payload, payload);
+    return !out->failed;
+}
+
 /* ---- heads ---- */
 
 bool wire_head(struct buffer *out, struct span id)

@@ -230,6 +230,9 @@ bool wire_behind_head(struct buffer *out, struct span frame, struct span head,
 /* The same for all live frames from the start of `bytes` on that are whole messages: most of what
  * is sent. *joined is how many bytes those are; 0: there is none. */
 bool wire_live_behind_head(struct buffer *out, struct span bytes, struct span head, size_t *joined);
+/* A live frame as a message with room for a head of that length, which is to be written there. If
+ * `frame` is more than one frame, or not all of a message, nothing is appended. */
+bool wire_live_with_room(struct buffer *out, struct span frame, size_t room);
 /* Heads: of messages that name only the subscription (absent: none), ... */
 bool wire_head(struct buffer *out, struct span id);
 /* ... of its acknowledgement, with the query, canonical text of an object, and the limit of the

@@ -47,6 +47,36 @@ test('batches: 50 rows, then 100, compressed behind their heads, and cut into fr
   assert.deepEqual(bare(client.rows('again')), await shown(server, 'E/list'));
 });
 
+test('ready frames are shared by ids that are equal, as long, or of other lengths, and each client sees its own', async (t) => {
+  const server = await begin(t, { rows: [row('k0', 0)] });
+  const ids = ['same', 'same', 'also', 'more', 'a', 'bb', 'ccc', 'a longer one', 'quo"te', '\u00e9t\u00e9', `a4-${'0'.repeat(36)}`, `a4-${'1'.repeat(36)}`];
+  const clients = [];
+  for (const id of ids) {
+    const client = await NamedClient.connect(t, server.port); /* an error at once about a frame with another's id */
+    await client.open(id, { view: 'E/list' });
+    clients.push(client);
+  }
+  const others = await NamedClient.connect(t, server.port);
+  for (const id of ['x1', 'x2', 'y', 'same']) await others.open(id, { view: 'E/list' });
+  const slow = clients[1].socket._socket;
+  for (let i = 1; i <= 60; i++) {
+    if (i === 20) slow.pause();
+    if (i === 50) slow.resume();
+    await feed(server, Array.from({ length: 1 + (i * 7) % 40 }, (_, j) => row(`k${(i + j) % 50}`, i, i % 15 ? { text: 'y'.repeat(j) } : { text: 'z'.repeat(j % 2 ? 40000 : 32700) })));
+  }
+  await feed(server, [{ export: 'E', key: 'k7', op: 'delete' }, row('last', 61)]);
+  const wanted = await shown(server, 'E/list');
+  for (const [i, client] of clients.entries()) {
+    await client.until(() => 'last' in client.rows(ids[i]), `client ${i} has the last row`);
+    assert.deepEqual(bare(client.rows(ids[i])), wanted, `client ${i}, of id ${ids[i]}`);
+  }
+  for (const id of ['x1', 'x2', 'y', 'same']) {
+    await others.until(() => 'last' in others.rows(id));
+    assert.deepEqual(bare(others.rows(id)), wanted);
+  }
+  for (const client of [...clients, others]) assert.equal(client.broken, undefined);
+});
+
 test('behind unsubscribed nothing comes, and the id is free', async (t) => {
   const server = await begin(t, { rows: Array.from({ length: 2000 }, (_, i) => row(`k${i}`, i, { text: 'x'.repeat(500) })) });
   const client = await NamedClient.connect(t, server.port);
@@ -245,27 +275,6 @@ test('tokens: another subject is refused, rows follow the scopes, tapes end, and
   const last = client.errors.at(-1);
   assert.deepEqual([last.code, last.fatal, last.subscriptionId, client.closed.code], ['token-expired', true, null, 1008]);
   assert.match(client.closed.reason, /^token-expired: /);
-});
-
-test('who wants no snapshot and is left behind by the log is told that its rows count no more', async (t) => {
-  const server = await begin(t, { set: { retention_rows: 10, ring_bytes: 0, channel_bytes: 65536 } });
-  const client = await NamedClient.connect(t, server.port);
-  const quiet = client.subscribe('quiet', { view: 'E/list' }, { snapshot: { enabled: false } });
-  await client.until(() => quiet.ack, 'subscribed');
-  await feed(server, [row('gone', 1)]);
-  await client.until(() => 'gone' in client.rows('quiet'), 'the row');
-  client.socket._socket.pause();
-  await feed(server, [row('large', 0)]);
-  const text = 'x'.repeat(100_000);
-  for (let i = 0; i < 200; i++) await feed(server, [row('large', i, { text })]);
-  await feed(server, [{ export: 'E', key: 'gone', op: 'delete' }]);
-  for (let i = 0; i < 20; i++) await feed(server, [row('large', i, { text })]);
-  client.socket._socket.resume();
-  const told = await client.until(() => client.frames.find((frame) => frame.op === 'snapshot'), 'that it has nothing');
-  assert.deepEqual([told.authoritative, told.complete, told.data], [true, true, []]);
-  await feed(server, [row('last', 1)]);
-  await client.until(() => 'last' in client.rows('quiet'), 'a change of later');
-  assert.ok(!('gone' in client.rows('quiet')));
 });
 
 test('nobody can tell a row that is deleted from one that left its sight, and no filter asks about what it became', async (t) => {

@@ -57,27 +57,42 @@ static void give_back_twice(int fault)
     change_unref(change);
 }
 
-enum { BACK, SAME, MARK_BACK, PASS_BACK, BLOCK_BEFORE, BYTES, OFFSET };
+enum {
+    BACK,
+    SAME,
+    ALONE_BACK,
+    MARK_BACK,
+    PASS_BACK,
+    BLOCK_BEFORE,
+    BYTES,
+    MARKS,
+    TOO_LONG,
+    NO_ROOM,
+    OTHER_NAME
+};
 
 static void break_frame_log(int fault)
 {
     struct frame_log frame_log;
     struct frame_log_cursor cursor;
-    struct text *whole;
-    bool behind;
-    frame_log_init(&frame_log, 10);
+    struct span frame = span_of("frame");
+    struct frame_counts one = {1, 4}, more = {1, FRAME_LOG_BLOCK};
+    frame_log_init(&frame_log, 10, fault == NO_ROOM ? 5 : 0);
     frame_log_seek(&frame_log, 10, &cursor);
-    frame_log_add(&frame_log, 15, span_of("frame"));
+    frame_log_add(&frame_log, 15, frame, one);
     switch (fault) {
     case BACK:
-        frame_log_add(&frame_log, 14, span_of("frame"));
+        frame_log_add(&frame_log, 14, frame, one);
         break;
     case SAME:
-        frame_log_add(&frame_log, 15, span_of("frame"));
+        frame_log_add(&frame_log, 15, frame, one);
+        break;
+    case ALONE_BACK:
+        frame_log_add_alone(&frame_log, 14, frame);
         break;
     case MARK_BACK:
         frame_log.head = 12;
-        frame_log_add(&frame_log, 13, span_of("frame"));
+        frame_log_add(&frame_log, 13, frame, one);
         break;
     case PASS_BACK:
         frame_log_pass(&frame_log, 14);
@@ -90,9 +105,17 @@ static void break_frame_log(int fault)
         frame_log.bytes = 1;
         frame_log_clear(&frame_log);
         break;
-    case OFFSET:
-        cursor.offset = 1000;
-        frame_log_take(&frame_log, &cursor, &behind, &whole);
+    case MARKS:
+        cursor.mark = 2;
+        frame_log_take(&frame_log, &cursor, span_make(NULL, 0));
+        break;
+    case TOO_LONG:
+        frame_log_add(&frame_log, 16, frame, more);
+        break;
+    case OTHER_NAME:
+        frame_log_take(&frame_log, &cursor, frame);
+        break;
+    case NO_ROOM:
         break;
     }
 }
@@ -106,12 +129,17 @@ static const struct broken_case cases[] = {
     {give_back_twice, 0, "references > 0"},
     {break_frame_log, BACK, "id > frame_log->head"},
     {break_frame_log, SAME, "id > frame_log->head"},
-    {break_frame_log, MARK_BACK,
-     "!block->mark_count || block->marks[block->mark_count - 1].id < id"},
+    {break_frame_log, ALONE_BACK, "id > frame_log->head"},
+    {break_frame_log, MARK_BACK, "!block->mark_count || before.id < id"},
     {break_frame_log, PASS_BACK, "id >= frame_log->head"},
     {break_frame_log, BLOCK_BEFORE, "block->start >= frame_log->start"},
     {break_frame_log, BYTES, "frame_log->bytes >= block_memory(block)"},
-    {break_frame_log, OFFSET, "!block || cursor->offset <= block->used"},
+    {break_frame_log, MARKS, "!block || cursor->mark <= block->mark_count"},
+    {break_frame_log, TOO_LONG,
+     "frames.length <= FRAME_LOG_BLOCK && counts.payload <= frames.length"},
+    {break_frame_log, NO_ROOM,
+     "!frame_log->room || (counts.messages == 1 && counts.payload >= frame_log->room)"},
+    {break_frame_log, OTHER_NAME, "name.length == frame_log->room"},
 };
 
 TEST(all_fire)

@@ -1,5 +1,6 @@
 /* The backlog and the frame log: what is kept, what is dropped, and what a cursor sees of it. */
 #include "backlog/backlog.h"
+#include "random.h"
 #include "test.h"
 
 static struct change *make(int64_t id, size_t size)
@@ -57,29 +58,37 @@ TEST(backlog_survives_lack_of_memory)
     backlog_fini(&backlog);
 }
 
+static const struct span no_name = {NULL, 0};
+
+static bool add(struct frame_log *frame_log, int64_t id, const char *frame)
+{
+    struct frame_counts counts = {1, (uint32_t)strlen(frame)};
+    return frame_log_add(frame_log, id, span_of(frame), counts);
+}
+
 /* Add `count` changes with every `step`-th shown, each "<id>;". */
 static void fill(struct frame_log *frame_log, int64_t first, int64_t count, int64_t step)
 {
     for (int64_t id = first; id < first + count; id++) {
         char frame[32];
-        int length = snprintf(frame, sizeof frame, "%lld;", (long long)id);
+        snprintf(frame, sizeof frame, "%lld;", (long long)id);
         if (id % step == 0)
-            assert_true(frame_log_add(frame_log, id, span_make(frame, (size_t)length)));
+            assert_true(add(frame_log, id, frame));
     }
     frame_log_pass(frame_log, first + count - 1);
 }
 
-/* Take everything; check that it is exactly the shown ids behind `from`, in order. */
+/* Take everything; check that it is exactly the shown ids behind `from`, in order, and what it
+ * counts. */
 static void expect(const struct frame_log *frame_log, struct frame_log_cursor *cursor, int64_t from,
                    int64_t to, int64_t step)
 {
     int64_t next = from + 1;
-    bool behind = false;
-    struct text *whole;
-    struct span bytes;
-    while ((bytes = frame_log_take(frame_log, cursor, &behind, &whole)).length) {
-        const char *at = bytes.data, *end = bytes.data + bytes.length;
-        while (at < end) {
+    struct frame_run run;
+    while ((run = frame_log_take(frame_log, cursor, no_name)).bytes.length) {
+        const char *at = run.bytes.data, *end = run.bytes.data + run.bytes.length;
+        assert_int_equal(run.counts.payload, run.bytes.length);
+        for (; at < end; run.counts.messages--) {
             char *rest;
             while (next % step)
                 next++;
@@ -87,19 +96,27 @@ static void expect(const struct frame_log *frame_log, struct frame_log_cursor *c
             assert_int_equal(*rest, ';');
             at = rest + 1;
         }
+        assert_int_equal(run.counts.messages, 0);
     }
-    assert_false(behind);
+    assert_false(run.behind);
     while (next <= to && next % step)
         next++;
     assert_int_equal(next, to + 1);
     assert_int_equal(cursor->id, to);
 }
 
+static void expect_behind(const struct frame_log *frame_log, struct frame_log_cursor *cursor)
+{
+    struct frame_run run = frame_log_take(frame_log, cursor, no_name);
+    assert_true(run.behind);
+    assert_int_equal(run.bytes.length, 0);
+}
+
 TEST(frame_log_gives_what_follows)
 {
     struct frame_log frame_log;
     struct frame_log_cursor cursor;
-    frame_log_init(&frame_log, 100);
+    frame_log_init(&frame_log, 100, 0);
     assert_true(frame_log_seek(&frame_log, 100, &cursor));
     fill(&frame_log, 101, 50000, 1);
     expect(&frame_log, &cursor, 100, 50100, 1);
@@ -117,7 +134,7 @@ TEST(frame_log_passes_what_it_does_not_show)
 {
     struct frame_log frame_log;
     struct frame_log_cursor cursor, idle;
-    frame_log_init(&frame_log, 0);
+    frame_log_init(&frame_log, 0, 0);
     assert_true(frame_log_seek(&frame_log, 0, &cursor));
     assert_true(frame_log_seek(&frame_log, 0, &idle));
     fill(&frame_log, 1, 4, 5); /* nothing shown */
@@ -134,22 +151,18 @@ TEST(frame_log_tells_who_is_behind)
 {
     struct frame_log frame_log;
     struct frame_log_cursor slow, level, later;
-    bool behind;
-    struct text *whole;
-    frame_log_init(&frame_log, 0);
+    frame_log_init(&frame_log, 0, 0);
     assert_true(frame_log_seek(&frame_log, 0, &slow));
     fill(&frame_log, 1, 20000, 1);
     assert_true(frame_log_seek(&frame_log, 20000, &level));
     while (frame_log_drop_oldest(&frame_log))
         ;
-    assert_int_equal(frame_log_take(&frame_log, &slow, &behind, &whole).length, 0);
-    assert_true(behind);
+    expect_behind(&frame_log, &slow);
     fill(&frame_log, 20001, 20000, 1);
     while (frame_log_drop_oldest(&frame_log))
         ;
     /* Behind too, unless what was dropped had been taken wholly. */
-    assert_int_equal(frame_log_take(&frame_log, &level, &behind, &whole).length, 0);
-    assert_true(behind);
+    expect_behind(&frame_log, &level);
     assert_true(frame_log_seek(&frame_log, frame_log.start, &later));
     expect(&frame_log, &later, frame_log.start, 40000, 1);
     frame_log_clear(&frame_log);
@@ -163,29 +176,107 @@ TEST(frame_log_keeps_large_frames_apart)
 {
     struct frame_log frame_log;
     struct frame_log_cursor cursor;
-    bool behind;
-    struct text *whole;
+    struct frame_run run;
     size_t size = FRAME_LOG_BLOCK * 3;
     char *large = malloc(size);
     memset(large, 'x', size);
-    frame_log_init(&frame_log, 0);
+    frame_log_init(&frame_log, 0, 0);
     assert_true(frame_log_seek(&frame_log, 0, &cursor));
-    assert_true(frame_log_add(&frame_log, 1, span_of("small;")));
-    assert_true(frame_log_add(&frame_log, 2, span_make(large, size)));
-    assert_true(frame_log_add(&frame_log, 3, span_of("after;")));
-    assert_int_equal(frame_log_take(&frame_log, &cursor, &behind, &whole).length, 6);
-    assert_null(whole);
+    assert_true(add(&frame_log, 1, "small;"));
+    assert_true(frame_log_add_alone(&frame_log, 2, span_make(large, size)));
+    assert_true(add(&frame_log, 3, "after;"));
+    run = frame_log_take(&frame_log, &cursor, no_name);
+    assert_int_equal(run.bytes.length, 6);
+    assert_null(run.whole);
     assert_int_equal(cursor.id, 1);
-    struct span bytes = frame_log_take(&frame_log, &cursor, &behind, &whole);
-    assert_int_equal(bytes.length, size);
-    assert_non_null(whole);
-    struct text *kept = text_ref(whole);
+    run = frame_log_take(&frame_log, &cursor, no_name);
+    assert_int_equal(run.bytes.length, size);
+    assert_non_null(run.whole);
+    struct text *kept = text_ref(run.whole);
     while (frame_log_drop_oldest(&frame_log))
         ;
     assert_memory_equal(kept->data, large, size);
     text_unref(kept);
-    assert_int_equal(frame_log_take(&frame_log, &cursor, &behind, &whole).length, 6);
+    assert_int_equal(frame_log_take(&frame_log, &cursor, no_name).bytes.length, 6);
     assert_int_equal(cursor.id, 3);
     frame_log_fini(&frame_log);
     free(large);
+}
+
+/* ---- names ---- */
+
+enum { NAME = 6, TAKERS = 5, LONGEST = 300, STEPS = 4000 };
+
+/* A frame of a header, whose length goes by the id as that of a real one does, the room, and the
+ * id with some bytes more. */
+static size_t header_of(int64_t id)
+{
+    return id % 3 ? 4 : 2;
+}
+
+static size_t make_frame(char *frame, int64_t id, struct span name)
+{
+    size_t header = header_of(id), length = (size_t)(id * 37 % LONGEST);
+    memset(frame, '#', header);
+    memcpy(frame + header, name.data, name.length);
+    memset(frame + header + name.length, (char)('0' + id % 10), length);
+    return header + name.length + length;
+}
+
+static void add_named(struct frame_log *frame_log, int64_t id)
+{
+    char frame[LONGEST * 2];
+    struct span blank = span_of("......");
+    size_t length = make_frame(frame, id, blank);
+    if (id % 50 == 0) {
+        assert_true(frame_log_add_alone(frame_log, id, span_make(frame, length)));
+        return;
+    }
+    struct frame_counts counts = {1, (uint32_t)(length - header_of(id))};
+    assert_true(frame_log_add(frame_log, id, span_make(frame, length), counts));
+}
+
+/* Everything behind the cursor is what was added, in the name of the taker. */
+static void take_named(const struct frame_log *frame_log, struct frame_log_cursor *cursor,
+                       struct span name)
+{
+    char frame[LONGEST * 2];
+    int64_t id = cursor->id;
+    struct frame_run run;
+    while ((run = frame_log_take(frame_log, cursor, name)).bytes.length) {
+        for (size_t at = 0; at < run.bytes.length; run.counts.messages--) {
+            size_t length = make_frame(frame, ++id, run.whole ? span_of("......") : name);
+            assert_true(length <= run.bytes.length - at);
+            assert_memory_equal(run.bytes.data + at, frame, length);
+            at += length;
+            run.counts.payload -= run.whole ? 0 : (uint32_t)(length - header_of(id));
+            run.counts.messages += run.whole != NULL;
+        }
+        assert_int_equal(run.counts.messages, 0);
+        assert_int_equal(run.counts.payload, 0);
+    }
+    assert_false(run.behind);
+    assert_int_equal(id, frame_log->head);
+}
+
+/* Takers of equal and of different names, each at its own pace. */
+TEST(frame_log_writes_the_name_of_who_takes)
+{
+    static const char *const names[TAKERS] = {"first;", "first;", "second", "third;", "first;"};
+    struct frame_log_cursor cursors[TAKERS];
+    struct frame_log frame_log;
+    int64_t id = 0;
+    random_start_anew();
+    frame_log_init(&frame_log, 0, NAME);
+    for (int i = 0; i < TAKERS; i++)
+        assert_true(frame_log_seek(&frame_log, 0, &cursors[i]));
+    for (int step = 0; step < STEPS; step++) {
+        for (int64_t more = random_below(4); more; more--)
+            add_named(&frame_log, ++id);
+        int taker = (int)random_below(TAKERS);
+        if (random_below(10) == 0)
+            assert_true(frame_log_seek(&frame_log, id - id % 100, &cursors[taker]));
+        take_named(&frame_log, &cursors[taker], span_of(names[taker]));
+    }
+    frame_log_fini(&frame_log);
 }

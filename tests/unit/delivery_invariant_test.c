@@ -184,7 +184,7 @@ static void break_outbox(int fault)
         subscriber_free(subscriber);
         break;
     case BODIES_LATE:
-        subscriber_write_bodies(subscriber);
+        subscriber_write_bodies(subscriber, span_make(NULL, 0));
         break;
     case BODIES_NOT_WRITTEN:
         subscriber_problem(subscriber, &(struct wire_problem){.fatal = true});
@@ -249,6 +249,7 @@ enum {
     KEYS_BACK,
     KEYS_BEYOND,
     FRAME_LOG_UNCOUNTED,
+    LEAVES_UNTAKEN_LOG,
     ENDS_WITH_GROUP,
     ENDS_WITH_WINDOW,
     GROUP_ENDS_RESTING
@@ -315,6 +316,11 @@ static void break_topic(int fault)
         subscription->reader->pull(subscription);
         topic_offer(topic, change);
         hub->topics.channel_bytes = 0;
+        topic_leave(topic, subscription);
+        break;
+    case LEAVES_UNTAKEN_LOG:
+        topic_log_enter(subscription);
+        subscription->live.log->takers = 0;
         topic_leave(topic, subscription);
         break;
     case ENDS_WITH_GROUP:
@@ -458,8 +464,7 @@ static void break_reader(int fault)
         subscription->reader->pull(subscription);
         break;
     case CURSOR_BACK:
-        topic->frame_log_on = true;
-        frame_log_init(&topic->frame_log, 0);
+        topic_log_enter(subscription);
         subscription->live.in_frame_log = true;
         subscription->cursor = 5;
         subscription->reader->pull(subscription);
@@ -587,9 +592,10 @@ static const struct broken_case cases[] = {
     {break_topic, OFFERED_BEYOND, "topic->offered <= head"},
     {break_topic, KEYS_BACK, "!group->count || group->ids[group->first + group->count - 1] < id"},
     {break_topic, KEYS_BEYOND, "group->first + group->count <= group->capacity"},
-    {break_topic, FRAME_LOG_UNCOUNTED,
-     "hub->topics.channel_bytes + topic->frame_log.bytes >= before"},
-    {break_topic, ENDS_WITH_GROUP, "!topic->unkeyed && !topic->groups.count"},
+    {break_topic, FRAME_LOG_UNCOUNTED, "topics->channel_bytes + log->frames.bytes >= before"},
+    {break_topic, LEAVES_UNTAKEN_LOG, "log->topic == subscription->topic && log->takers > 0"},
+    {break_topic, ENDS_WITH_GROUP,
+     "!topic->unkeyed && !topic->groups.count && link_alone(&topic->logs)"},
     {break_topic, ENDS_WITH_WINDOW,
      "link_alone(&topic->resting) && link_alone(&topic->list_windows)"},
     {break_topic, GROUP_ENDS_RESTING, "link_alone(&group->resting)"},
@@ -607,7 +613,7 @@ static const struct broken_case cases[] = {
     {break_reader, TASK_BACK_TWICE, "subscription->task == task && !task->returned"},
     {break_reader, PAGE_BACK, "subscription->cursor <= page->to"},
     {break_reader, TASK_TAKEN_FROM_ANOTHER, "task->subscription == subscription"},
-    {break_reader, NO_CHANNEL, "subscription->topic->frame_log_on"},
+    {break_reader, NO_CHANNEL, "log && log->topic == subscription->topic"},
     {break_reader, CURSOR_BACK, "subscription->cursor <= subscription->live.at.id"},
     {break_reader, ROWS_BACK, "batch->end.rows >= subscription->snapshot.point.rows"},
     {break_reader, BATCH_FREED, "batch->references > 0"},

@@ -21,7 +21,7 @@
 
 #include <stdbool.h>
 
-#ifdef TEST_IS_WATCHED
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SWEEP_IS_WATCHED 1
 #else
 #define SWEEP_IS_WATCHED 0

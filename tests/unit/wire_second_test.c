@@ -156,6 +156,23 @@ static struct span head_of(struct buffer *head)
     return buffer_span(head);
 }
 
+/* With room for a head, and the head in it, it is the same message. */
+static void check_room(struct span body, struct span head, struct span wanted)
+{
+    struct buffer out;
+    buffer_init(&out, ROOM);
+    assert_true(wire_live_with_room(&out, body, head.length));
+    assert_int_equal(out.length, wanted.length);
+    if (out.length) {
+        struct span payload;
+        bool final;
+        assert_true(wire_frame_payload(buffer_span(&out), &payload, &final));
+        memcpy(out.data + (payload.data - out.data), head.data, head.length);
+        assert_memory_equal(out.data, wanted.data, wanted.length);
+    }
+    buffer_fini(&out);
+}
+
 /* Live frames may be joined many at a time. */
 static void check_live(struct span body, struct span head, struct span wanted)
 {
@@ -171,6 +188,8 @@ static void check_live(struct span body, struct span head, struct span wanted)
     assert_int_equal(out.length, is_live ? 2 * wanted.length : 0);
     for (size_t at = 0; at < out.length; at += wanted.length)
         assert_memory_equal(out.data + at, wanted.data, wanted.length);
+    check_room(body, head, is_live ? wanted : span_make(NULL, 0));
+    check_room(buffer_span(&twice), head, span_make(NULL, 0));
     buffer_fini(&out);
     buffer_fini(&twice);
 }
