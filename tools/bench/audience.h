@@ -7,9 +7,9 @@
 
 #include "bench/connection.h"
 
-/* Subscribes to the whole list view by version 2 of the protocol. */
-#define AUDIENCE_NAMED                                                                             \
-    "{\"type\":\"subscribe\",\"protocolVersion\":2,\"subscriptionId\":\"s\","                      \
+/* Subscribes to the whole list view by version 2 of the protocol, with an id of one letter. */
+#define AUDIENCE_NAMED(id)                                                                         \
+    "{\"type\":\"subscribe\",\"protocolVersion\":2,\"subscriptionId\":\"" id "\","                 \
     "\"query\":{\"view\":\"Item/list\"}}"
 
 struct audience;

@@ -151,14 +151,17 @@ static bool connect_raw(struct fanout *fanout, struct error *error)
     struct audience *audience = &fanout->raw_audience;
     if (frame_find(buffer_span(record), &frame) != FRAME_FOUND)
         return error_set(error, ERROR_INTERNAL, "no frame was recorded");
-    if (record->length % frame.whole.length)
-        return error_set(error, ERROR_INTERNAL, "recorded frames differ in length");
+    size_t frames = record->length / frame.whole.length; /* as long as the first, each of them */
+    for (size_t i = 1; i < frames; i++)
+        memcpy(record->data + i * frame.whole.length, record->data, frame.whole.length);
+    record->length = frames * frame.whole.length;
     struct raw_plan plan = {buffer_span(record), fanout->mutations * frame.whole.length,
                             fanout->audience.count};
     if (!raw_sender_start(&fanout->raw_sender, &plan, error) ||
         !audience_init(audience, &fanout->bench->loop, &fanout->raw_sender.address, NULL,
                        fanout->audience.count, error))
         return false;
+    audience->named = fanout->audience.named;
     audience->target.receive_buffer = RECEIVE_BUFFER;
     audience->target.segment = SEGMENT;
     return audience_connect(audience, error);
@@ -186,21 +189,20 @@ static bool deliver_raw_freely(struct fanout *fanout, double with_feeding, struc
 }
 
 static bool deliver_raw_alone(struct fanout *fanout, const struct delivery *alone,
-                              struct error *error)
+                              struct delivery *raw, struct error *error)
 {
     struct audience *audience = &fanout->raw_audience;
     uint64_t frames = audience->frames;
-    struct delivery raw;
     audience_set_deaf(audience, true);
     if (!start_raw(fanout, error) || !loop_for(&fanout->bench->loop, buffers_fill_seconds, error) ||
-        !read_burst(fanout, audience, frames, fanout->raw_sender.process, &raw, error))
+        !read_burst(fanout, audience, frames, fanout->raw_sender.process, raw, error))
         return false;
-    sample(fanout, "raw alone", "frames/s", raw.rate);
-    sample(fanout, "raw alone, sender's use", "% of a core", raw.sender);
-    sample(fanout, "raw alone, generator's use", "% of a core", raw.receiver);
-    sample(fanout, "raw alone, cost of a frame", "ns", raw.cost);
-    sample(fanout, "alone to raw, by rate", "ratio", alone->rate / raw.rate);
-    sample(fanout, "alone to raw, by cost", "ratio", raw.cost / alone->cost);
+    sample(fanout, "raw alone", "frames/s", raw->rate);
+    sample(fanout, "raw alone, sender's use", "% of a core", raw->sender);
+    sample(fanout, "raw alone, generator's use", "% of a core", raw->receiver);
+    sample(fanout, "raw alone, cost of a frame", "ns", raw->cost);
+    sample(fanout, "alone to raw, by rate", "ratio", alone->rate / raw->rate);
+    sample(fanout, "alone to raw, by cost", "ratio", raw->cost / alone->cost);
     return true;
 }
 
@@ -209,13 +211,14 @@ static bool deliver_raw_alone(struct fanout *fanout, const struct delivery *alon
 static bool take_turns(struct fanout *fanout, struct error *error)
 {
     double with_feeding;
-    struct delivery alone;
+    struct delivery alone, raw;
     fanout->audience.record = &fanout->record;
     for (uint64_t round = 0; round < fanout->bench->options->rounds; round++) {
         if (!deliver_with_feeding(fanout, &with_feeding, error) ||
             (round == 0 && !connect_raw(fanout, error)) ||
             !deliver_raw_freely(fanout, with_feeding, error) ||
-            !deliver_alone(fanout, &alone, error) || !deliver_raw_alone(fanout, &alone, error))
+            !deliver_alone(fanout, &alone, error) ||
+            !deliver_raw_alone(fanout, &alone, &raw, error))
             return false;
         fanout->audience.record = NULL;
     }
@@ -282,58 +285,90 @@ const struct scenario scenario_fanout = {
 
 /* ---- versions ---- */
 
-/* What one of the versions gave in a round. */
+static const char *const one_name[] = {AUDIENCE_NAMED("s")};
+/* No two that take turns are equal. */
+static const char *const many_names[] = {
+    AUDIENCE_NAMED("a"), AUDIENCE_NAMED("b"), AUDIENCE_NAMED("c"), AUDIENCE_NAMED("d"),
+    AUDIENCE_NAMED("e"), AUDIENCE_NAMED("f"), AUDIENCE_NAMED("g")};
+
+/* Who takes part in turns. */
+static const struct version {
+    const char *name;
+    const char *const *subscriptions;
+    size_t count;
+} versions[] = {{"version 1", NULL, 0},
+                {"version 2, equal ids", one_name, sizeof one_name / sizeof *one_name},
+                {"version 2, different ids", many_names, sizeof many_names / sizeof *many_names}};
+enum { VERSIONS = sizeof versions / sizeof *versions };
+
+/* What one of them gave in a round, and what the raw sender needs for as many bytes. */
 struct version_figures {
-    double with_feeding, cost;
+    double with_feeding, cost, raw;
 };
 
-static bool measure_version(struct bench *bench, uint64_t subscribers, int version,
-                            uint64_t *last_index, struct version_figures *figures,
-                            struct error *error)
+static bool measure_version(struct bench *bench, uint64_t subscribers,
+                            const struct version *version, uint64_t *last_index,
+                            struct version_figures *figures, struct error *error)
 {
-    static const char *const named[] = {AUDIENCE_NAMED};
     char text[32];
-    struct delivery alone;
+    struct delivery alone, raw;
     struct fanout fanout = {.bench = bench, .raw_sender.control = -1};
     struct crew_plan plan = bench_plan(bench, 1, BATCH, KEYS);
-    fanout.name = report_case("versions", "version %d, %s subscribers", version,
+    fanout.name = report_case("versions", "%s, %s subscribers", version->name,
                               number_text((double)subscribers, text));
     fanout.mutations = burst_size(bench->options->frames, subscribers);
+    buffer_init(&fanout.record, (size_t)bench->options->write_bytes);
     bool done = crew_open(&fanout.crew, &bench->loop, &bench->server.address, &plan, error) &&
                 audience_init(&fanout.audience, &bench->loop, &bench->server.address, "/",
                               (size_t)subscribers, error);
     fanout.crew.last_index = *last_index;
     fanout.audience.target.receive_buffer = RECEIVE_BUFFER;
     fanout.audience.target.segment = SEGMENT;
-    if (version == 2) {
-        fanout.audience.subscriptions = named;
+    fanout.audience.record = &fanout.record;
+    if (version->count) {
+        fanout.audience.subscriptions = version->subscriptions;
+        fanout.audience.subscription_count = version->count;
         fanout.audience.named = true;
     }
     done = done && audience_settle(&fanout.audience, KEYS, error) &&
            deliver_with_feeding(&fanout, &figures->with_feeding, error) &&
-           deliver_alone(&fanout, &alone, error);
-    figures->cost = done ? alone.cost : 0;
+           deliver_alone(&fanout, &alone, error) && connect_raw(&fanout, error) &&
+           deliver_raw_alone(&fanout, &alone, &raw, error);
+    if (done)
+        figures->cost = alone.cost, figures->raw = raw.cost;
     *last_index = fanout.crew.last_index;
     crew_close(&fanout.crew);
     audience_close(&fanout.audience);
+    audience_close(&fanout.raw_audience);
+    raw_sender_end(&fanout.raw_sender);
+    buffer_fini(&fanout.record);
     return done;
 }
 
-/* Both in turns, so that what else the machine does is the same for both. */
+static void compare_version(struct bench *bench, const struct version *version,
+                            uint64_t subscribers, const struct version_figures *first,
+                            const struct version_figures *second)
+{
+    char text[32];
+    struct report_case name = report_case("versions", "%s, to version 1, %s subscribers",
+                                          version->name, number_text((double)subscribers, text));
+    report_sample(bench->report, &name, "with feeding, by rate", "ratio",
+                  second->with_feeding / first->with_feeding);
+    report_sample(bench->report, &name, "alone, by cost", "ratio", first->cost / second->cost);
+    report_sample(bench->report, &name, "raw alone, by cost", "ratio", first->raw / second->raw);
+}
+
+/* All in turns, so that what else the machine does is the same for each. */
 static bool compare_versions(struct bench *bench, uint64_t subscribers, uint64_t *last_index,
                              struct error *error)
 {
-    char text[32];
-    struct report_case name = report_case("versions", "version 2 to version 1, %s subscribers",
-                                          number_text((double)subscribers, text));
     for (uint64_t round = 0; round < bench->options->rounds; round++) {
-        struct version_figures one, two;
-        if (!measure_version(bench, subscribers, 1, last_index, &one, error) ||
-            !measure_version(bench, subscribers, 2, last_index, &two, error))
-            return false;
-        report_sample(bench->report, &name, "with feeding, by rate", "ratio",
-                      two.with_feeding / one.with_feeding);
-        report_sample(bench->report, &name, "alone, by cost", "ratio", one.cost / two.cost);
+        struct version_figures figures[VERSIONS];
+        for (size_t i = 0; i < VERSIONS; i++)
+            if (!measure_version(bench, subscribers, &versions[i], last_index, &figures[i], error))
+                return false;
+        for (size_t i = 1; i < VERSIONS; i++)
+            compare_version(bench, &versions[i], subscribers, &figures[0], &figures[i]);
     }
     return true;
 }

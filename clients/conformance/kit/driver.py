@@ -49,9 +49,7 @@ class Driver:
             await self.start()
         self.number += 1
         command = {"id": self.number, "do": do, **members}
-        aloud = do not in ("status", "rows")  # they are asked over and over
-        if aloud:
-            self.trace("driver <", json.dumps(command))
+        self.trace("driver <", json.dumps(command))
         try:
             self.process.stdin.write(json.dumps(command).encode() + b"\n")
             await self.process.stdin.drain()
@@ -63,7 +61,7 @@ class Driver:
         if not line:
             raise Fault(f"the driver ended instead of answering {do!r}")
         answer = json.loads(line)
-        if aloud:
+        if do not in ("status", "rows"):
             self.trace("driver >", line.decode().strip())
         if answer.get("id") != self.number:
             raise Fault(f"the driver answered {answer.get('id')}, and was asked {self.number}")
