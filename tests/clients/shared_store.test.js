@@ -2,7 +2,9 @@
 // and keys of it, which come, are replaced and end while rows change, beside cuts and kill -9. At each
 // quiet point a store as the published clients have it (one for each view, whoever the frames came for)
 // holds what the subscriptions show together (lib/shared_store.js), and each change comes once. After a cut
-// some clients resume what they know a cursor of (lib/cursors.js).
+// some clients resume what they know a cursor of (lib/cursors.js). Beside them the connection has subscriptions of
+// version 2, which know nothing of those of version 1, and others follow the view on connections of their own, by any
+// protocol; each of these shows what it would show alone.
 //
 // STELE_SEEDS seeds (default 12) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
 // names its seed; STELE_SEED=n STELE_SEEDS=1 runs that one alone.
@@ -14,10 +16,12 @@ import { Applier } from './lib/applier.js';
 import { Client } from './lib/client.js';
 import { Cursors } from './lib/cursors.js';
 import { post } from './lib/feed.js';
+import { openFresh } from './lib/fresh.js';
+import { NamedModel } from './lib/named.js';
 import { Random } from './lib/random.js';
 import { playSeeds, seedsOf } from './lib/seeds.js';
-import { Server } from './lib/server.js';
-import { DEFINITIONS, FENCE, add, del, isPartial, settle, wantedOf } from './lib/shared_store.js';
+import { Server, patience } from './lib/server.js';
+import { DEFINITIONS, FENCE, add, del, isPartial, settle, shownBy, wantedOf } from './lib/shared_store.js';
 
 const OPTIONS = seedsOf(12);
 
@@ -52,6 +56,83 @@ class Run {
     this.cursors = new Cursors();
     this.log = [];
     this.recent = []; /* frames since the last step began */
+    this.asked = new Map(); /* of version 2: id → parameters */
+    this.others = []; /* {parameters, rows(), close()} */
+    this.names = 0;
+    this.beside = 0;
+  }
+
+  /* ---- beside it ---- */
+
+  async connect() {
+    this.named = new NamedModel({ apart: true });
+    this.client = await Client.open(this.server, { windows: true, named: this.named });
+    const asked = [...this.asked.values()];
+    this.asked.clear();
+    for (const parameters of asked) this.ask(parameters);
+  }
+
+  ask(parameters) {
+    const id = `n${this.names++}`;
+    const message = { type: 'subscribe', protocolVersion: 2, subscriptionId: id, query: { view: this.view, ...parameters } };
+    this.asked.set(id, parameters);
+    this.named.ask(message);
+    this.log.push(`>> ${JSON.stringify(message)}`);
+    this.client.send(message);
+  }
+
+  /* Of an append view version 2 tells events, which a filter leaves some of. */
+  drawBeside() {
+    const all = [...wholes(this.view, this.random), ...ofKey(this.view, this.random).map((more) => ({ key: this.random.pick(KEYS), ...more }))];
+    return this.random.pick(all.filter((one) => !isPartial(this.view, one) && !(this.view === 'T/append' && one.filters)));
+  }
+
+  async changeBeside() {
+    const r = this.random;
+    if (r.chance(0.3)) this.ask(this.drawBeside());
+    const [id] = r.chance(0.2) ? this.asked.keys() : [];
+    if (id) {
+      this.asked.delete(id);
+      this.client.send({ type: 'unsubscribe', protocolVersion: 2, subscriptionId: id });
+    }
+    if (r.chance(0.2)) {
+      const parameters = this.drawBeside();
+      const { filters, ...more } = parameters;
+      const spec = { view: this.view, ...more, filters: filters && JSON.stringify(filters) };
+      this.others.push({ parameters, ...(await openFresh(r, this.server, spec)) });
+    }
+    if (r.chance(0.1)) this.others.shift()?.close();
+  }
+
+  /** What those beside it show and should not, or the other way round. */
+  differencesBeside() {
+    const found = [];
+    const compare = (what, parameters, rows) => {
+      const want = new Map(shownBy(this.view, parameters, this.rows).map((key) => [key, this.rows.get(key)]));
+      const has = new Map(rows.map(([key, { _seq, _version, ...row }]) => [key, row]));
+      try {
+        assert.deepEqual(has, want);
+      } catch (error) {
+        found.push(`${what} ${JSON.stringify(parameters)}: ${error.message}`);
+      }
+    };
+    for (const [id, parameters] of this.asked) {
+      const store = this.named.subscriptions.get(id);
+      if (store.errors.length) throw new Error(JSON.stringify(store.errors));
+      if (store.told) compare(id, parameters, [...store.rows]);
+      else found.push(`${id} was not told all`);
+    }
+    for (const { parameters, rows } of this.others) compare('another connection', parameters, rows());
+    return found;
+  }
+
+  async checkBeside() {
+    const until = Date.now() + patience(20_000);
+    for (let found; (found = this.differencesBeside()).length; await new Promise((done) => setTimeout(done, 5))) {
+      if (this.client.failure) throw this.client.failure;
+      if (Date.now() > until) throw new Error(`${this.view}: ${found.join('\n')}\nthe last frames:\n${this.log.slice(-30).join('\n')}`);
+    }
+    this.beside += this.asked.size + this.others.length;
   }
 
   mutation(key = this.random.pick(KEYS)) {
@@ -124,6 +205,7 @@ class Run {
     } catch (error) {
       throw new Error(`${error.message}\n${what()}`);
     }
+    await this.checkBeside();
     const wanted = wantedOf(this.view, this.subscriptions(), this.rows);
     for (const key of [...this.orphans]) if (wanted(key) === true || !this.applier.rows.has(key)) this.orphans.delete(key);
   }
@@ -206,6 +288,7 @@ class Run {
     this.client.destroy();
     this.cuts++;
     if (kill) {
+      for (const { close } of this.others.splice(0)) close();
       await this.server.kill9();
       await this.server.restart();
     }
@@ -217,7 +300,7 @@ class Run {
       this.cursors.forget();
     }
     this.forgotten = new Set(this.orphans);
-    this.client = await Client.open(this.server, { windows: true });
+    await this.connect();
     const resumes = this.random.chance(0.6);
     const all = this.subscriptions();
     if (this.random.chance(0.5)) all.reverse();
@@ -240,7 +323,7 @@ class Run {
     await post(this.server, [...KEYS, ...MANY].map((key, i) => add(key, -1, { n: MANY.includes(key) ? 50 + i : 3 })));
     for (const key of MANY) await post(this.server, [del(key)]);
     for (const key of KEYS) this.rows.set(key, { n: 3, list: [-1] });
-    this.client = await Client.open(this.server, { windows: true });
+    await this.connect();
     for (let step = 0; step < 25; step++) {
       const writing = this.mutate();
       if (!this.whole || r.chance(0.25)) this.chooseWhole();
@@ -250,6 +333,7 @@ class Run {
       }
       for (let i = r.below(3); i > 0; i--) this.toggle();
       if (r.chance(0.05)) this.browse();
+      await this.changeBeside();
       await writing;
       await this.mutate();
       if (r.chance(0.06)) await this.cut(r.chance(0.4));
@@ -259,10 +343,11 @@ class Run {
       }
     }
     await this.check();
+    for (const { close } of this.others) close();
     this.client.destroy();
   }
 }
 
 test('what the client holds is what its subscriptions show, by force', async (t) => {
-  await playSeeds(t, OPTIONS, 'shared_store.test.js', (seed, folder) => new Run(seed, folder), ['steps', 'resumed']);
+  await playSeeds(t, OPTIONS, 'shared_store.test.js', (seed, folder) => new Run(seed, folder), ['steps', 'resumed', 'beside']);
 });

@@ -1,6 +1,7 @@
 // Windows and clients without a cursor, by force: a log that is shorter than what comes between a
 // crash and a client's return, kill -9 within a moment of a change, several in a row, some while
-// the server starts. Whoever comes back holds exactly what somebody new is sent.
+// the server starts. Whoever comes back holds exactly what somebody new is sent. Some speak version 2 or get
+// server-sent events; these keep their rows, too, and go on from a cursor, or from none.
 //
 // STELE_SEEDS seeds (default 8) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time.
 
@@ -9,10 +10,13 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Applier } from './lib/applier.js';
 import { Client } from './lib/client.js';
+import { EventStream } from './lib/events.js';
 import { http, lines } from './lib/feed.js';
+import { NamedClient, NamedStore } from './lib/named.js';
 import { Random } from './lib/random.js';
 import { playSeeds, seedsOf, wanted } from './lib/seeds.js';
-import { Server, patience, sql } from './lib/server.js';
+import { Server, patience, sql, within } from './lib/server.js';
+import { StreamApplier, livePath } from './lib/stream_listener.js';
 
 const OPTIONS = seedsOf(8);
 const WRITER = 'writer-0123456789abcdef';
@@ -85,10 +89,85 @@ class Watcher {
     Object.assign(stranger, { view: this.view, parameters: this.parameters, token: this.token, name: this.name });
     await stranger.come();
     await this.come();
-    for (const one of [this, stranger]) await one.part();
     const held = ({ applier }) => [...applier.rows.keys()].sort();
+    /* What is gone may come behind a snapshot that goes on from a cursor. */
+    const agree = () => JSON.stringify(held(this)) === JSON.stringify(held(stranger));
+    for (const until = Date.now() + patience(10_000); this.resumes && !agree() && Date.now() < until; ) await pause(5);
+    for (const one of [this, stranger]) await one.part();
     assert.deepEqual(held(this), held(stranger), this.name);
   }
+}
+
+/** One of version 2: its rows stay until a snapshot replaces them. */
+class NamedWatcher extends Watcher {
+  constructor(run, random) {
+    super(run, random);
+    this.resumes = random.chance(0.5);
+    this.name += ` by version 2${this.resumes ? ' with its cursor' : ''}`;
+    this.store = new NamedStore(this.view);
+    this.applier = { get rows() { return this.store.rows; }, store: this.store };
+  }
+
+  async come() {
+    const { store } = this;
+    const client = await NamedClient.connect(undefined, this.run.server.port, { path: `/?token=${tokenOf(this.token)}` });
+    const after = this.resumes && store.cursor !== undefined ? { after: store.cursor, epoch: store.epoch } : {};
+    this.client = client;
+    store.begin('s');
+    client.subscriptions.set('s', store);
+    client.send(JSON.stringify({ type: 'subscribe', protocolVersion: 2, subscriptionId: 's', query: { view: this.view, ...this.parameters, ...after } }));
+    await client.until(() => store.told, `the snapshot of ${this.name}`);
+  }
+
+  async part() {
+    const { client } = this;
+    this.client = undefined;
+    if (!client) return;
+    client.socket.terminate();
+    await client.until(() => client.closed, 'the end of the connection');
+    this.cuts++;
+  }
+}
+
+/** One of server-sent events: it sends the last id again, as a browser does. */
+class StreamWatcher extends Watcher {
+  constructor(run, random) {
+    super(run, random);
+    this.name += ' over SSE';
+    this.applier = new StreamApplier();
+  }
+
+  async come() {
+    const { filters, ...parameters } = this.parameters;
+    const path = livePath({ view: this.view, ...parameters, filters: filters && JSON.stringify(filters) }, tokenOf(this.token));
+    const headers = this.applier.lastId ? { 'last-event-id': this.applier.lastId } : {};
+    let done;
+    const told = new Promise((resolve) => (done = resolve));
+    const each = ({ name, id, json }) => {
+      if (name === 'end') return;
+      this.applier.apply(json);
+      this.applier.note(id, json);
+      if (json.complete) done();
+    };
+    this.client = await EventStream.open(this.run.server.http + path, { headers, each });
+    assert.equal(this.client.status, 200, this.client.text);
+    await within(told, `the snapshot of ${this.name}`);
+  }
+
+  async part() {
+    const { client } = this;
+    this.client = undefined;
+    if (!client) return;
+    client.destroy();
+    await client.over;
+    this.cuts++;
+  }
+}
+
+function watcherOf(run, random) {
+  const Kind = random.pick([Watcher, Watcher, NamedWatcher, StreamWatcher]);
+  const made = new Kind(run, random);
+  return made.view.endsWith('/append') && made instanceof NamedWatcher ? watcherOf(run, random) : made; /* that is a tape */
 }
 
 class Run {
@@ -96,7 +175,7 @@ class Run {
     this.seed = seed;
     this.random = new Random(seed);
     this.db = join(folder, `gap-${seed}.db`);
-    const all = range(9, () => new Watcher(this, this.random));
+    const all = range(9, () => watcherOf(this, this.random));
     this.listeners = wanted(all);
     this.slot = 1;
   }

@@ -71,9 +71,10 @@ export function checkMessage(message, { windows = false } = {}) {
 }
 
 export class Client {
-  static async open(server, { path = '/', windows = false, ...options } = {}) {
+  /** `named`: what takes the frames of version 2 (named.js), where the connection has subscriptions of both. */
+  static async open(server, { path = '/', windows = false, named, ...options } = {}) {
     const client = new Client();
-    client.windows = windows;
+    Object.assign(client, { windows, named });
     const url = typeof server === 'string' ? server : server.ws + path;
     client.socket = await Socket.open(url, options);
     client.closed = client.socket.closed;
@@ -93,6 +94,7 @@ export class Client {
     try {
       const message = decode(bytes, isText);
       message.fragments = fragments;
+      if (this.named && message.json.protocolVersion === 2) return this.named.take(message.json), this.#wake();
       checkMessage(message, { windows: this.windows });
       this.messages.push(message);
     } catch (error) {

@@ -37,7 +37,8 @@ const PROTOCOLS = {
     const applier = new StreamApplier();
     let done, stream;
     const told = new Promise((resolve) => (done = resolve));
-    const each = ({ json }) => {
+    const each = ({ name, json }) => {
+      if (name === 'end') return;
       applier.apply(json);
       if (json.complete) done();
     };
