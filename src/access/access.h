@@ -3,10 +3,9 @@
  * rules.
  *
  *   access.c        identifies the sender of a request and checks its permission
- *   life.c          access itself: its parts, and new rules
+ *   life.c          access itself: its parts, new rules, and the keys of a URL
  *   rules.c         the rules of the configuration; credentials.c reads the tokens and keys
  *   request.c       token and origin of a request; guard.c checks web pages
- *   jwks.c          the keys of a URL
  *   revocations.c   revoked tokens
  *   limits.c        how much, and how often: of all clients; allowance.c of one connection
  *   shares.c        pools that many clients share

@@ -40,10 +40,6 @@ static inline uint64_t access_now(const struct access *access)
 {
     return access->context.now_ms(access->context.argument);
 }
-/* Join the keys of the rules and the fetched ones; on failure the old ones stay. */
-bool access_join_keys(struct access *access, const struct auth_keys *fetched, struct error *error);
-/* Log the keys of the rules, unless they are as in `old` (NULL: none were in force). */
-void access_tell_rules(struct access *access, const struct access_rules *old);
 /* Whether a browser's page of this origin is allowed. */
 bool access_allows_origin(const struct access_rules *rules, struct span origin);
 /* Whether it is a page that this machine serves. */

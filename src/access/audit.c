@@ -117,15 +117,13 @@ void audit_revoked(struct audit *audit, const struct audit_client *by, const cha
 void audit_keys_changed(struct audit *audit, const char *source, const struct auth_keys *keys,
                         const char *kids)
 {
-    const char *why;
-    size_t passed_over = auth_keys_passed_over(keys, &why);
-    if (passed_over)
-        TELL(audit, AUDIT_KEYS_CHANGED, log_text("source", source),
-             log_number("keys", auth_keys_count(keys)), log_text("kids", kids),
-             log_number("passed_over", passed_over), log_text("first", why));
+    if (keys->passed_over)
+        TELL(audit, AUDIT_KEYS_CHANGED, log_text("source", source), log_number("keys", keys->count),
+             log_text("kids", kids), log_number("passed_over", keys->passed_over),
+             log_text("first", keys->passed_why));
     else
-        TELL(audit, AUDIT_KEYS_CHANGED, log_text("source", source),
-             log_number("keys", auth_keys_count(keys)), log_text("kids", kids));
+        TELL(audit, AUDIT_KEYS_CHANGED, log_text("source", source), log_number("keys", keys->count),
+             log_text("kids", kids));
 }
 
 void audit_keys_failed(struct audit *audit, const char *source, const struct error *error)

@@ -223,7 +223,7 @@ static bool check_url(const struct config_auth *auth, struct error *error)
 static bool check_keys(const struct credentials *credentials, const struct config_auth *auth,
                        struct error *error)
 {
-    if (auth->mode != CONFIG_AUTH_SIGNED || auth->jwks_url || auth_keys_count(credentials->keys))
+    if (auth->mode != CONFIG_AUTH_SIGNED || auth->jwks_url || credentials->keys->count)
         return true;
     return config_wrong(error, auth->jwks_file ? "auth.jwks_file" : "auth.keys",
                         "there is no key of Ed25519, P-256 or RSA to verify tokens with");

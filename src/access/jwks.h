@@ -34,22 +34,6 @@ struct jwks {
     struct auth_keys *keys; /* fetched last; NULL: never */
 };
 
-/* "auth.jwks_url" and its settings. */
-struct jwks_rules {
-    const char *url; /* NULL: none */
-    int64_t seconds, refetch_seconds, stale_seconds;
-};
-
-/* Zeroed is fine before; keys of another URL are forgotten. false: out of memory. */
-bool jwks_set(struct jwks *jwks, struct access *access, const struct jwks_rules *rules);
-void jwks_fini(struct jwks *jwks);
-/* The fetched keys are not usable any more, for this reason, which is logged: it counts as one
- * more failure. */
-void jwks_forget(struct jwks *jwks, const struct error *error);
-/* The keys in force; NULL: none. */
-const struct auth_keys *jwks_in_force(const struct jwks *jwks);
-/* Ask if it is time, and check whether the keys are stale by now. */
-void jwks_tick(struct jwks *jwks);
 /* A token names an unknown key: ask, if that is allowed. Returns the seconds after which the
  * token may be worth another try; 0: never. */
 int jwks_want(struct jwks *jwks);

@@ -13,6 +13,8 @@
 
 #include <stdatomic.h>
 
+struct evp_pkey_st; /* EVP_PKEY of libcrypto */
+
 /* ---- who a client is ---- */
 
 /* The permissions of a token, as bits. */
@@ -84,8 +86,6 @@ static inline bool auth_may(const struct auth_identity *identity, enum auth_scop
 
 /* Whether it may see this view at all, by its `views` claim; the scope is checked apart. */
 bool auth_may_view(const struct auth_identity *identity, struct span view_id);
-/* Whether rows with this value in their export's scope field are visible to it. */
-bool auth_sees_scope(const struct auth_identity *identity, struct span value);
 
 /* ---- keys ---- */
 
@@ -132,16 +132,20 @@ struct auth_key {
  * Public keys by kid. One thread builds the set. Then it is immutable and counted, so it is swapped
  * whole and any thread may use it.
  */
-struct auth_keys;
+enum { AUTH_PASSED_WHY = 192 };
+struct auth_keys {
+    _Atomic uint32_t references;
+    size_t count;
+    struct auth_key keys[AUTH_MAX_KEYS]; /* in the order in which they were added */
+    size_t passed_over;                  /* keys of JWKS that were skipped; */
+    char passed_why[AUTH_PASSED_WHY];    /* ... why the first was; "" if none was */
+};
 
 /* An empty set with one reference; NULL when out of memory. */
 struct auth_keys *auth_keys_new(void);
 struct auth_keys *auth_keys_retain(struct auth_keys *keys);
 /* NULL is fine. */
 void auth_keys_release(struct auth_keys *keys);
-size_t auth_keys_count(const struct auth_keys *keys);
-/* In the order in which they were added. NULL behind the last. */
-const struct auth_key *auth_keys_at(const struct auth_keys *keys, size_t index);
 
 /*
  * Add one key: the 32 bytes of Ed25519 as hex, base64 or base64url (with or without padding), or a
@@ -166,9 +170,6 @@ bool auth_keys_add_list(struct auth_keys *keys, const struct tree *list, struct 
  * result may be empty.
  */
 bool auth_keys_add_jwks(struct auth_keys *keys, struct span json, struct error *error);
-/* How many keys of JWKS were skipped, and why the first was; "" if none was. */
-enum { AUTH_PASSED_WHY = 192 };
-size_t auth_keys_passed_over(const struct auth_keys *keys, const char **why);
 /* Add all keys of another set; the same key with the same kid is not added twice. */
 bool auth_keys_add_all(struct auth_keys *keys, const struct auth_keys *others, struct error *error);
 /* The default kid of a key, with a NUL: of EdDSA the first 16 hex digits, of the others the
@@ -183,12 +184,6 @@ bool auth_keys_print_jwks(const struct auth_keys *keys, struct buffer *out);
 /* The revoked jti, for one thread. */
 struct auth_revocations;
 
-struct auth_revocation {
-    char *token_id;
-    int64_t expires_at; /* the end of its token; 0: never */
-    int64_t revoked_at;
-};
-
 /* NULL when out of memory. */
 struct auth_revocations *auth_revocations_new(void);
 void auth_revocations_free(struct auth_revocations *revocations);
@@ -199,9 +194,6 @@ bool auth_revocations_add(struct auth_revocations *revocations, struct span toke
 bool auth_revocations_trim(struct auth_revocations *revocations, int64_t now);
 bool auth_is_revoked(const struct auth_revocations *revocations, struct span token_id);
 size_t auth_revocations_count(const struct auth_revocations *revocations);
-/* Iterate in no order: start with *position = 0; NULL at the end. */
-const struct auth_revocation *auth_revocations_next(const struct auth_revocations *revocations,
-                                                    size_t *position);
 
 /* ---- signed sessions ---- */
 
@@ -333,7 +325,6 @@ struct auth_static;
 struct auth_static *auth_static_new(const struct tree *list, struct error *error);
 /* NULL is fine. */
 void auth_static_free(struct auth_static *tokens);
-size_t auth_static_count(const struct auth_static *tokens);
 /* The identity of the bearer: one reference, or NULL with ERROR_STATIC_TOKEN, or with
  * ERROR_TOKEN_EXPIRED once now >= expires_at. Takes as long for every token of a length. */
 struct auth_identity *auth_static_find(const struct auth_static *tokens, struct span token,
@@ -346,8 +337,11 @@ struct auth_identity *auth_static_follow(const struct auth_static *fresh,
 
 /* ---- signing ---- */
 
-/* A private key. */
-struct auth_signer;
+/* A private key, with its public one. libcrypto wipes it as it frees it. */
+struct auth_signer {
+    struct evp_pkey_st *private;
+    struct auth_public public;
+};
 
 /* NULL with ERROR_MEMORY or ERROR_INTERNAL. */
 struct auth_signer *auth_signer_generate(enum auth_algorithm algorithm, struct error *error);
@@ -355,7 +349,6 @@ struct auth_signer *auth_signer_generate(enum auth_algorithm algorithm, struct e
 struct auth_signer *auth_signer_read(struct span pem, struct error *error);
 /* NULL is fine. Wipes the key. */
 void auth_signer_free(struct auth_signer *signer);
-const struct auth_public *auth_signer_public(const struct auth_signer *signer);
 /* Append the private key as PEM (PKCS #8). */
 bool auth_signer_print(const struct auth_signer *signer, struct buffer *out, struct error *error);
 /* Append the token of `claims` (JSON text, used as it is), with the key's kid. */

@@ -15,7 +15,7 @@ bool base64_encode(struct span bytes, struct buffer *out);
 /* Exactly `size` bytes from twice as many hex digits. */
 bool hex_decode(struct span text, unsigned char *out, size_t size);
 
-/* ---- crypto.c, public_key.c: signatures and keys by libcrypto, which sign.c knows too ---- */
+/* ---- signature.c, public_key.c, key_text.c: signatures and keys by libcrypto ---- */
 
 enum { DIGEST_BYTES = 32 };
 
@@ -25,27 +25,13 @@ enum crypto_answer {
     CRYPTO_BROKEN /* unknown, because the library failed */
 };
 
-struct evp_pkey_st; /* EVP_PKEY and so on of libcrypto */
-struct evp_pkey_ctx_st;
-struct evp_md_st;
-
 enum crypto_answer signature_verify(const struct auth_public *public, struct span message,
                                     struct span signature);
-/* The length of its signatures. */
-size_t signature_bytes(const struct auth_public *public);
-/* The digest of its signatures; NULL: the message itself. */
-const struct evp_md_st *digest_of(enum auth_algorithm algorithm);
-bool choose_padding(enum auth_algorithm algorithm, struct evp_pkey_ctx_st *context);
-/* A signature of P-256 in the form of tokens. */
-bool p256_from_der(struct span der, unsigned char bytes[AUTH_P256_BYTES]);
 /* Whether libcrypto noted a lack of memory among its errors. Removes them all. */
 bool crypto_ran_out(void);
 /* An encrypted key is refused; without this function libcrypto would ask for its password at the
  * terminal. */
 int crypto_no_password(char *buffer, int size, int writing, void *argument);
-bool digest(struct span bytes, unsigned char out[DIGEST_BYTES]);
-/* Compare in a time that does not reveal where they differ. */
-bool digests_equal(const unsigned char *left, const unsigned char *right);
 
 /* NULL with BAD or BROKEN: the bytes are no key. */
 struct evp_pkey_st *public_open(const struct auth_public *public, enum crypto_answer *answer);
@@ -53,9 +39,6 @@ struct evp_pkey_st *public_open(const struct auth_public *public, enum crypto_an
 void public_free(struct evp_pkey_st *key);
 /* False: its kind is not accepted here. public_is_fit checks the size. */
 bool public_take(const struct evp_pkey_st *key, struct auth_public *public);
-/* BAD: not PEM of that kind, or of a kind that is not accepted here. */
-enum crypto_answer pem_read_public(struct span pem, struct auth_public *public);
-bool pem_print_public(const struct auth_public *public, struct buffer *out);
 
 /* ---- identity.c ---- */
 
@@ -92,10 +75,6 @@ bool member_time(const struct members *members, const char *name, bool round_up,
                  int64_t *time);
 /* The same for an end that a person writes: it is later than 1970, because 0 stands for no end. */
 bool member_end(const struct members *members, const char *name, int64_t *end);
-/* The scopes that the values of a claim allow, as bits; `unknown` gets the first value that
- * allows nothing, or is left. `map`: NULL: read, write and admin are the values. */
-bool member_scope(const struct members *members, const char *name, const struct auth_scopes *map,
-                  bool *is_there, unsigned *scopes, struct span *unknown);
 /* The members that tokens of both kinds have: metering_key, key_class, deployment_id, plan, views,
  * row_scopes and limits. */
 bool member_identity(const struct members *members, const struct auth_claim_names *names,
@@ -105,47 +84,20 @@ bool member_only(const struct members *members, const char *const *known);
 
 /* ---- scopes.c ---- */
 
-/* The scopes of one value; 0: none. */
-unsigned scopes_of(const struct auth_scopes *map, struct span value);
-/* The scopes of the words of a text; `unknown` as above. */
-unsigned scopes_of_words(const struct auth_scopes *map, struct span text, struct span *unknown);
+/* The scopes that the values of a claim allow, as bits; `unknown` gets the first value that
+ * allows nothing, or is left. `map`: NULL: read, write and admin are the values. */
+bool member_scope(const struct members *members, const char *name, const struct auth_scopes *map,
+                  bool *is_there, unsigned *scopes, struct span *unknown);
 
 /* ---- key.c ---- */
 
 /* The key of that name and algorithm; NULL: none. */
 const struct auth_key *keys_find(const struct auth_keys *keys, struct span id,
                                  enum auth_algorithm algorithm);
-/* Whether a key has that name, whatever its algorithm. */
-bool keys_know(const struct auth_keys *keys, struct span id);
-bool key_is_current(const struct auth_key *key, int64_t now);
 /* Whether its size and numbers are acceptable. */
 bool public_is_fit(const struct auth_public *public);
-void keys_pass_over(struct auth_keys *keys, const char *why);
-
-/* ---- jwk.c ---- */
-
-/* Append the required members of a public key, in order of their names, as an object. */
-void jwk_print_members(const struct auth_public *key, struct buffer *out);
-
-/* ---- claims.c ---- */
 
 /* The year 5138: a greater number is a time in milliseconds, of 1973 or later. */
 #define AUTH_LATEST_SECONDS INT64_C(100000000000)
-
-struct claims {
-    struct auth_identity *identity; /* complete, except for members that the claims lack */
-    struct auth_texts audiences;
-    bool has_audience, has_scope, has_expiry;
-    int64_t not_before, issued_at; /* 0: not given */
-};
-
-/* Read the claims of a token; ERROR_TOKEN_FORMAT when one is of another type. To be ended by
- * claims_fini in either case. */
-bool claims_read(struct claims *claims, const struct auth_rules *rules, const struct tree *object,
-                 struct error *error);
-void claims_fini(struct claims *claims);
-/* Steps 3 to 8 of auth_verify. */
-bool claims_check(const struct claims *claims, const struct auth_rules *rules,
-                  const struct auth_request *request, struct error *error);
 
 #endif

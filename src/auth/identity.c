@@ -107,10 +107,25 @@ bool auth_may_view(const struct auth_identity *identity, struct span view_id)
     return !identity->has_views;
 }
 
-bool auth_sees_scope(const struct auth_identity *identity, struct span value)
+/* ---- refreshing ---- */
+
+bool auth_may_follow(const struct auth_identity *held, const struct auth_identity *fresh,
+                     struct error *error)
 {
-    for (size_t i = 0; i < identity->row_scopes.count; i++)
-        if (span_equal(span_of(identity->row_scopes.items[i]), value))
-            return true;
-    return false;
+    if (strcmp(held->subject, fresh->subject) == 0)
+        return true;
+    return error_set(error, ERROR_TOKEN_FORMAT, "the fresh token is of another subject");
+}
+
+const char *auth_refresh_word(enum error_code code)
+{
+    switch (code) {
+    case ERROR_TOKEN_EXPIRED:
+    case ERROR_TOKEN_SIGNATURE:
+    case ERROR_TOKEN_ISSUER:
+    case ERROR_TOKEN_AUDIENCE:
+        return error_wire_code(code);
+    default:
+        return "token-invalid";
+    }
 }

@@ -1,6 +1,6 @@
 /*
- * Public keys as programs write them: JSON Web Keys and sets of them (RFC 7517, 7518, 8037). A set
- * may be used for other things too: what is no key of ours is passed over, and noted.
+ * Public keys as programs write them: JSON Web Keys and sets of them (RFC 7517, 7518, 8037), read.
+ * A set may have other uses, too: the reader passes over foreign keys and notes them.
  */
 #include "auth/auth_internal.h"
 
@@ -126,13 +126,14 @@ static bool read_public(const struct members *members, struct auth_public *key)
 static void pass_over(struct auth_keys *keys, size_t number, const struct tree *key,
                       const char *why)
 {
-    char text[AUTH_PASSED_WHY];
+    if (keys->passed_over++)
+        return;
     struct span id =
         tree_type(key) == TREE_OBJECT ? tree_string(tree_member(key, "kid")) : span_make(NULL, 0);
     bool shown = id.data && id.length <= 64 && !memchr(id.data, '"', id.length);
-    snprintf(text, sizeof text, "key %zu%s%.*s%s has %s", number, shown ? " (kid " : "",
-             shown ? (int)id.length : 0, shown ? id.data : "", shown ? ")" : "", why);
-    keys_pass_over(keys, text);
+    snprintf(keys->passed_why, sizeof keys->passed_why, "key %zu%s%.*s%s has %s", number,
+             shown ? " (kid " : "", shown ? (int)id.length : 0, shown ? id.data : "",
+             shown ? ")" : "", why);
 }
 
 /* A key of RSA may be sound and too weak, or larger than is taken. */
@@ -185,56 +186,4 @@ bool auth_keys_add_jwks(struct auth_keys *keys, struct span json, struct error *
     bool done = add_set(keys, set, error);
     tree_free(set);
     return done;
-}
-
-/* ---- printing ---- */
-
-static void print_number(struct buffer *out, const char *before, const unsigned char *bytes,
-                         size_t length)
-{
-    buffer_add_string(out, before);
-    base64_encode(span_make((const char *)bytes, length), out);
-    buffer_add_char(out, '"');
-}
-
-static void print_rsa(const struct auth_public *key, struct buffer *out)
-{
-    unsigned char exponent[sizeof key->exponent];
-    size_t length = 0;
-    for (int shift = 24; shift >= 0; shift -= 8)
-        if (length || key->exponent >> shift)
-            exponent[length++] = (unsigned char)(key->exponent >> shift);
-    print_number(out, "{\"e\":\"", exponent, length);
-    print_number(out, ",\"kty\":\"RSA\",\"n\":\"", key->bytes, key->length);
-}
-
-void jwk_print_members(const struct auth_public *key, struct buffer *out)
-{
-    enum { HALF = AUTH_P256_BYTES / 2 };
-    if (key->algorithm == AUTH_RS256) {
-        print_rsa(key, out);
-    } else if (key->algorithm == AUTH_ES256) {
-        print_number(out, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"", key->bytes, HALF);
-        print_number(out, ",\"y\":\"", key->bytes + HALF, HALF);
-    } else {
-        print_number(out, "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"", key->bytes, key->length);
-    }
-    buffer_add_char(out, '}');
-}
-
-bool auth_keys_print_jwks(const struct auth_keys *keys, struct buffer *out)
-{
-    buffer_add_string(out, "{\"keys\":[");
-    for (size_t i = 0; i < auth_keys_count(keys); i++) {
-        const struct auth_key *key = auth_keys_at(keys, i);
-        buffer_add_string(out, i ? "," : "");
-        jwk_print_members(&key->public, out);
-        if (!out->failed)
-            out->length--; /* the brace: more members follow */
-        buffer_printf(out, ",\"use\":\"sig\",\"alg\":\"%s\",\"kid\":",
-                      auth_algorithm_name(key->public.algorithm));
-        doc_escape(out, span_of(key->id));
-        buffer_add_char(out, '}');
-    }
-    return buffer_add_string(out, "]}");
 }

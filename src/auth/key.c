@@ -1,14 +1,7 @@
-/* Sets of public keys: what may be in them, and by which names. */
+/* Sets of public keys: their possible content, their names, and how they are printed as a JWKS. */
 #include "auth/auth_internal.h"
 
 #include <stdio.h>
-
-struct auth_keys {
-    _Atomic uint32_t references;
-    size_t count, passed_over;
-    char passed_why[AUTH_PASSED_WHY]; /* of the first that was */
-    struct auth_key keys[AUTH_MAX_KEYS];
-};
 
 struct auth_keys *auth_keys_new(void)
 {
@@ -33,16 +26,6 @@ void auth_keys_release(struct auth_keys *keys)
     memory_free(keys);
 }
 
-size_t auth_keys_count(const struct auth_keys *keys)
-{
-    return keys->count;
-}
-
-const struct auth_key *auth_keys_at(const struct auth_keys *keys, size_t index)
-{
-    return index < keys->count ? &keys->keys[index] : NULL;
-}
-
 const struct auth_key *keys_find(const struct auth_keys *keys, struct span id,
                                  enum auth_algorithm algorithm)
 {
@@ -51,31 +34,6 @@ const struct auth_key *keys_find(const struct auth_keys *keys, struct span id,
             span_equal(span_of(keys->keys[i].id), id))
             return &keys->keys[i];
     return NULL;
-}
-
-bool keys_know(const struct auth_keys *keys, struct span id)
-{
-    for (size_t i = 0; i < keys->count; i++)
-        if (span_equal(span_of(keys->keys[i].id), id))
-            return true;
-    return false;
-}
-
-bool key_is_current(const struct auth_key *key, int64_t now)
-{
-    return key->ends_at == 0 || now < key->ends_at;
-}
-
-void keys_pass_over(struct auth_keys *keys, const char *why)
-{
-    if (!keys->passed_over++)
-        snprintf(keys->passed_why, sizeof keys->passed_why, "%s", why);
-}
-
-size_t auth_keys_passed_over(const struct auth_keys *keys, const char **why)
-{
-    *why = keys->passed_why;
-    return keys->passed_over;
 }
 
 /* ---- algorithms ---- */
@@ -102,7 +60,60 @@ bool auth_algorithm_read(struct span name, enum auth_algorithm *algorithm)
     return false;
 }
 
-/* ---- names ---- */
+/* ---- printing as JSON ---- */
+
+static void print_number(struct buffer *out, const char *before, const unsigned char *bytes,
+                         size_t length)
+{
+    buffer_add_string(out, before);
+    base64_encode(span_make((const char *)bytes, length), out);
+    buffer_add_char(out, '"');
+}
+
+static void print_rsa(const struct auth_public *key, struct buffer *out)
+{
+    unsigned char exponent[sizeof key->exponent];
+    size_t length = 0;
+    for (int shift = 24; shift >= 0; shift -= 8)
+        if (length || key->exponent >> shift)
+            exponent[length++] = (unsigned char)(key->exponent >> shift);
+    print_number(out, "{\"e\":\"", exponent, length);
+    print_number(out, ",\"kty\":\"RSA\",\"n\":\"", key->bytes, key->length);
+}
+
+/* Append the required members of a public key, in order of their names, as an object. */
+static void jwk_print_members(const struct auth_public *key, struct buffer *out)
+{
+    enum { HALF = AUTH_P256_BYTES / 2 };
+    if (key->algorithm == AUTH_RS256) {
+        print_rsa(key, out);
+    } else if (key->algorithm == AUTH_ES256) {
+        print_number(out, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"", key->bytes, HALF);
+        print_number(out, ",\"y\":\"", key->bytes + HALF, HALF);
+    } else {
+        print_number(out, "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"", key->bytes, key->length);
+    }
+    buffer_add_char(out, '}');
+}
+
+bool auth_keys_print_jwks(const struct auth_keys *keys, struct buffer *out)
+{
+    buffer_add_string(out, "{\"keys\":[");
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct auth_key *key = &keys->keys[i];
+        buffer_add_string(out, i ? "," : "");
+        jwk_print_members(&key->public, out);
+        if (!out->failed)
+            out->length--; /* the brace: more members follow */
+        buffer_printf(out, ",\"use\":\"sig\",\"alg\":\"%s\",\"kid\":",
+                      auth_algorithm_name(key->public.algorithm));
+        doc_escape(out, span_of(key->id));
+        buffer_add_char(out, '}');
+    }
+    return buffer_add_string(out, "]}");
+}
+
+/* ---- the default name of a key ---- */
 
 static void hex_id(const struct auth_public *key, char id[AUTH_KEY_ID_SIZE])
 {
@@ -124,7 +135,7 @@ bool auth_key_id(const struct auth_public *key, char id[AUTH_KEY_ID_SIZE])
     }
     buffer_init(&text, 4 * AUTH_KEY_BYTES);
     jwk_print_members(key, &text);
-    bool done = !text.failed && digest(buffer_span(&text), thumbprint);
+    bool done = !text.failed && auth_digest(buffer_span(&text), thumbprint);
     buffer_clear(&text);
     done = done && base64_encode(span_make((const char *)thumbprint, sizeof thumbprint), &text) &&
            text.length < AUTH_KEY_ID_SIZE;

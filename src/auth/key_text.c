@@ -1,6 +1,12 @@
 /* Public keys as people write them; jwk.c has them as programs do. */
 #include "auth/auth_internal.h"
 
+#include <limits.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
 static struct span trim(struct span text)
 {
     static const char space[] = " \t\r\n";
@@ -15,6 +21,62 @@ static bool is_pem(struct span text)
 {
     static const char start[] = "-----BEGIN ";
     return text.length >= strlen(start) && memcmp(text.data, start, strlen(start)) == 0;
+}
+
+/* ---- PEM ---- */
+
+int crypto_no_password(char *buffer, int size, int writing, void *argument)
+{
+    (void)buffer, (void)size, (void)writing, (void)argument;
+    return -1;
+}
+
+static EVP_PKEY *read_certificate(BIO *input)
+{
+    X509 *certificate = PEM_read_bio_X509(input, NULL, crypto_no_password, NULL);
+    EVP_PKEY *key = certificate ? X509_get_pubkey(certificate) : NULL;
+    X509_free(certificate);
+    return key;
+}
+
+/* BAD: not PEM of that kind, or of a kind that is not accepted here. */
+static enum crypto_answer pem_read_public(struct span pem, struct auth_public *public)
+{
+    static const char certificate[] = "-----BEGIN CERTIFICATE-----";
+    enum crypto_answer answer = CRYPTO_BROKEN;
+    if (pem.length > INT_MAX)
+        return CRYPTO_BAD;
+    BIO *input = BIO_new_mem_buf(pem.data, (int)pem.length);
+    EVP_PKEY *key = NULL;
+    if (input) {
+        key = pem.length >= strlen(certificate) &&
+                      memcmp(pem.data, certificate, strlen(certificate)) == 0
+                  ? read_certificate(input)
+                  : PEM_read_bio_PUBKEY(input, NULL, crypto_no_password, NULL);
+        answer = key && public_take(key, public) ? CRYPTO_GOOD
+                 : crypto_ran_out()              ? CRYPTO_BROKEN
+                                                 : CRYPTO_BAD;
+    }
+    EVP_PKEY_free(key);
+    BIO_free(input);
+    ERR_clear_error();
+    return answer;
+}
+
+/* BAD: not PEM of that kind, or of a kind that is not accepted here. */
+static bool pem_print_public(const struct auth_public *public, struct buffer *out)
+{
+    char *data = NULL;
+    enum crypto_answer answer;
+    EVP_PKEY *key = public_open(public, &answer);
+    BIO *output = BIO_new(BIO_s_mem());
+    bool done = key && output && PEM_write_bio_PUBKEY(output, key) == 1;
+    long length = done ? BIO_get_mem_data(output, &data) : 0;
+    done = done && length > 0 && buffer_add(out, data, (size_t)length);
+    BIO_free(output);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return done;
 }
 
 /* ---- one key ---- */

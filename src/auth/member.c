@@ -168,28 +168,6 @@ static bool read_limits(const struct members *members, const char *name, struct 
 
 /* ---- what tokens say ---- */
 
-bool member_scope(const struct members *members, const char *name, const struct auth_scopes *map,
-                  bool *is_there, unsigned *scopes, struct span *unknown)
-{
-    const struct tree *value = member_find(members, name);
-    *is_there = value != NULL;
-    if (!value)
-        return true;
-    bool words = tree_type(value) == TREE_STRING;
-    if (!words && !(members->foreign && tree_type(value) == TREE_ARRAY))
-        return member_wrong(members, name,
-                            members->foreign ? "a text of words, or a list of texts"
-                                             : "a text of words with spaces between them");
-    *scopes = words ? scopes_of_words(map, tree_string(value), unknown) : 0;
-    for (size_t i = 0; !words && i < tree_count(value); i++) {
-        const struct tree *item = tree_element(value, i);
-        if (tree_type(item) != TREE_STRING)
-            return member_wrong(members, name, "a text of words, or a list of texts");
-        *scopes |= scopes_of(map, tree_string(item));
-    }
-    return true;
-}
-
 static bool read_key_class(const struct members *members, enum auth_key_class *class)
 {
     const struct tree *value = member_find(members, "key_class");

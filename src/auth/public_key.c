@@ -1,18 +1,24 @@
 /*
- * Public keys between libcrypto and their bytes: which kinds and sizes there are here, and PEM. The
- * decoders of libcrypto keep some failures of an allocation to themselves, so that a good key may
- * be called none; it is never called another one.
+ * Public keys between libcrypto and their bytes: which kinds and sizes there are here. The decoders
+ * of libcrypto keep some failures of an allocation to themselves: a good key may then be called
+ * none, never another one.
  */
 #include "auth/auth_internal.h"
 
-#include <limits.h>
-#include <openssl/bio.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
+
+/* It does not note every one: a good signature may then be called a bad one, never the other way
+ * round. */
+bool crypto_ran_out(void)
+{
+    bool found = false;
+    for (unsigned long each; (each = ERR_get_error());)
+        found = found || ERR_GET_REASON(each) == ERR_R_MALLOC_FAILURE;
+    return found;
+}
 
 #define P256 "prime256v1"
 enum { UNCOMPRESSED = 4, COORDINATE = AUTH_P256_BYTES / 2 };
@@ -129,58 +135,4 @@ bool public_take(const EVP_PKEY *key, struct auth_public *public)
     if (EVP_PKEY_is_a(key, "EC"))
         return take_p256(key, public);
     return EVP_PKEY_is_a(key, "RSA") && take_rsa(key, public); /* which RSA-PSS is not */
-}
-
-/* ---- PEM ---- */
-
-int crypto_no_password(char *buffer, int size, int writing, void *argument)
-{
-    (void)buffer, (void)size, (void)writing, (void)argument;
-    return -1;
-}
-
-static EVP_PKEY *read_certificate(BIO *input)
-{
-    X509 *certificate = PEM_read_bio_X509(input, NULL, crypto_no_password, NULL);
-    EVP_PKEY *key = certificate ? X509_get_pubkey(certificate) : NULL;
-    X509_free(certificate);
-    return key;
-}
-
-enum crypto_answer pem_read_public(struct span pem, struct auth_public *public)
-{
-    static const char certificate[] = "-----BEGIN CERTIFICATE-----";
-    enum crypto_answer answer = CRYPTO_BROKEN;
-    if (pem.length > INT_MAX)
-        return CRYPTO_BAD;
-    BIO *input = BIO_new_mem_buf(pem.data, (int)pem.length);
-    EVP_PKEY *key = NULL;
-    if (input) {
-        key = pem.length >= strlen(certificate) &&
-                      memcmp(pem.data, certificate, strlen(certificate)) == 0
-                  ? read_certificate(input)
-                  : PEM_read_bio_PUBKEY(input, NULL, crypto_no_password, NULL);
-        answer = key && public_take(key, public) ? CRYPTO_GOOD
-                 : crypto_ran_out()              ? CRYPTO_BROKEN
-                                                 : CRYPTO_BAD;
-    }
-    EVP_PKEY_free(key);
-    BIO_free(input);
-    ERR_clear_error();
-    return answer;
-}
-
-bool pem_print_public(const struct auth_public *public, struct buffer *out)
-{
-    char *data = NULL;
-    enum crypto_answer answer;
-    EVP_PKEY *key = public_open(public, &answer);
-    BIO *output = BIO_new(BIO_s_mem());
-    bool done = key && output && PEM_write_bio_PUBKEY(output, key) == 1;
-    long length = done ? BIO_get_mem_data(output, &data) : 0;
-    done = done && length > 0 && buffer_add(out, data, (size_t)length);
-    BIO_free(output);
-    EVP_PKEY_free(key);
-    ERR_clear_error();
-    return done;
 }

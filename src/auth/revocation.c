@@ -1,6 +1,12 @@
 /* The revoked jti, as the loop looks them up. */
 #include "auth/auth_internal.h"
 
+struct auth_revocation {
+    char *token_id;
+    int64_t expires_at; /* the end of its token; 0: never */
+    int64_t revoked_at;
+};
+
 struct auth_revocations {
     struct map map; /* struct auth_revocation by token id */
 };
@@ -78,10 +84,4 @@ bool auth_is_revoked(const struct auth_revocations *revocations, struct span tok
 size_t auth_revocations_count(const struct auth_revocations *revocations)
 {
     return revocations->map.count;
-}
-
-const struct auth_revocation *auth_revocations_next(const struct auth_revocations *revocations,
-                                                    size_t *position)
-{
-    return map_next(&revocations->map, position);
 }

@@ -23,7 +23,7 @@ static unsigned bit_of(struct span word)
     return 0;
 }
 
-unsigned scopes_of(const struct auth_scopes *map, struct span value)
+static unsigned scopes_of(const struct auth_scopes *map, struct span value)
 {
     if (!map)
         return bit_of(value);
@@ -33,7 +33,8 @@ unsigned scopes_of(const struct auth_scopes *map, struct span value)
     return 0;
 }
 
-unsigned scopes_of_words(const struct auth_scopes *map, struct span text, struct span *unknown)
+static unsigned scopes_of_words(const struct auth_scopes *map, struct span text,
+                                struct span *unknown)
 {
     unsigned scopes = 0;
     for (size_t at = 0; at < text.length;) {
@@ -111,4 +112,28 @@ void auth_scopes_free(struct auth_scopes *scopes)
     for (size_t i = 0; scopes && i < scopes->count; i++)
         memory_free(scopes->values[i].value);
     memory_free(scopes);
+}
+
+/* ---- the claim ---- */
+
+bool member_scope(const struct members *members, const char *name, const struct auth_scopes *map,
+                  bool *is_there, unsigned *scopes, struct span *unknown)
+{
+    const struct tree *value = member_find(members, name);
+    *is_there = value != NULL;
+    if (!value)
+        return true;
+    bool words = tree_type(value) == TREE_STRING;
+    if (!words && !(members->foreign && tree_type(value) == TREE_ARRAY))
+        return member_wrong(members, name,
+                            members->foreign ? "a text of words, or a list of texts"
+                                             : "a text of words with spaces between them");
+    *scopes = words ? scopes_of_words(map, tree_string(value), unknown) : 0;
+    for (size_t i = 0; !words && i < tree_count(value); i++) {
+        const struct tree *item = tree_element(value, i);
+        if (tree_type(item) != TREE_STRING)
+            return member_wrong(members, name, "a text of words, or a list of texts");
+        *scopes |= scopes_of(map, tree_string(item));
+    }
+    return true;
 }

@@ -1,6 +1,8 @@
 /* Static tokens: known by their digests, and each made into an identity when the list is read. */
 
 #include "auth/auth_internal.h"
+
+#include <openssl/crypto.h>
 #include <stdio.h>
 
 struct static_token {
@@ -15,6 +17,12 @@ struct auth_static {
 static bool out_of_memory(struct error *error)
 {
     return error_set(error, ERROR_MEMORY, "out of memory while reading static tokens");
+}
+
+/* Compare in a time that does not reveal where they differ. */
+static bool digests_equal(const unsigned char *left, const unsigned char *right)
+{
+    return CRYPTO_memcmp(left, right, DIGEST_BYTES) == 0;
 }
 
 /* ---- reading ---- */
@@ -87,7 +95,7 @@ static bool read_token(struct static_token *token, const struct tree *item, stru
     token->identity->is_static = true;
     return (!is_object || read_object(token->identity, item, error)) &&
            name_subject(token->identity, raw, error) && identity_complete(token->identity, error) &&
-           (digest(raw, token->identity->static_digest) || out_of_memory(error));
+           (auth_digest(raw, token->identity->static_digest) || out_of_memory(error));
 }
 
 static bool is_double(const struct auth_static *tokens, size_t index)
@@ -135,11 +143,6 @@ void auth_static_free(struct auth_static *tokens)
     memory_free(tokens);
 }
 
-size_t auth_static_count(const struct auth_static *tokens)
-{
-    return tokens->count;
-}
-
 /* ---- finding ---- */
 
 struct auth_identity *auth_static_find(const struct auth_static *tokens, struct span token,
@@ -149,7 +152,7 @@ struct auth_identity *auth_static_find(const struct auth_static *tokens, struct 
     struct auth_identity *found = NULL;
     if (token.length > AUTH_MOST_STATIC_TOKEN)
         token.length = 0; /* no token is as short as that either */
-    if (!digest(token, wanted)) {
+    if (!auth_digest(token, wanted)) {
         error_set(error, ERROR_MEMORY, "out of memory while looking for a token");
         return NULL;
     }

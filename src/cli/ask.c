@@ -125,7 +125,7 @@ bool ask_server(struct ask *ask, const struct ask_request *wanted, struct span *
                                        .token = ask->token.length ? ask->token.data : NULL,
                                        .max_bytes = ANSWER_BYTES,
                                        .connect_ms = CONNECT_MS,
-                                       .total_ms = TOTAL_MS,
+                                       .total_ms = wanted->total_ms ? wanted->total_ms : TOTAL_MS,
                                        .done = on_answer,
                                        .argument = ask};
     ask->answered = false;

@@ -22,6 +22,7 @@ struct ask_request {
     const char *method; /* NULL: GET, or POST with a body */
     const char *path;   /* percent-encoded */
     struct span body;   /* JSON; absent: none */
+    int64_t total_ms;   /* until its answer is there; 0: some time */
 };
 
 /* `url` may also name the server as ws:// or wss://. ask_close is due in either case. */

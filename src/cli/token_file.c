@@ -90,8 +90,7 @@ static bool begins(struct span text, const char *start)
 static bool add_public_half(struct auth_keys *keys, struct span pem, struct error *error)
 {
     struct auth_signer *signer = auth_signer_read(pem, error);
-    bool done = signer && auth_keys_add_public(keys, auth_signer_public(signer), span_make(NULL, 0),
-                                               0, error);
+    bool done = signer && auth_keys_add_public(keys, &signer->public, span_make(NULL, 0), 0, error);
     auth_signer_free(signer);
     return done;
 }

@@ -43,7 +43,7 @@ static bool write_secret(const char *path, struct span text, struct error *error
 static bool print_public(const struct auth_signer *signer, struct error *error)
 {
     char id[AUTH_KEY_ID_SIZE];
-    const struct auth_public *public = auth_signer_public(signer);
+    const struct auth_public *public = &signer->public;
     struct buffer key, line;
     buffer_init(&key, AUTH_MAX_KEY_TEXT);
     buffer_init(&line, 2 * AUTH_MAX_KEY_TEXT);

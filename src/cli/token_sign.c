@@ -156,7 +156,7 @@ static bool check(const struct auth_signer *signer, struct span token, int64_t a
     struct auth_identity *identity = NULL;
     if (!keys)
         error_set(error, ERROR_MEMORY, "out of memory");
-    else if (auth_keys_add_public(keys, auth_signer_public(signer), span_make(NULL, 0), 0, error))
+    else if (auth_keys_add_public(keys, &signer->public, span_make(NULL, 0), 0, error))
         identity = auth_verify(keys, &(struct auth_rules){0}, &(struct auth_request){.now = at},
                                token, error);
     bool done = identity != NULL;

@@ -83,15 +83,8 @@ void setting_print_words(struct buffer *out, const char *const *words);
 bool config_add_text(char ***texts, size_t *count, struct span text, struct error *error);
 void config_free_texts(char ***texts, size_t *count);
 
-/* "exports", "stacks", "auth" and "allowed_origins": set from the file's value, which replaces
- * the former one. */
-bool config_set_exports(struct config *config, const struct tree *exports, struct error *error);
-bool config_set_stacks(struct config *config, const struct tree *stacks, struct error *error);
-bool config_add_stack(struct config *config, struct span path, struct error *error);
 bool config_set_auth(struct config *config, const struct tree *auth, struct error *error);
 bool config_set_origins(struct config *config, const struct tree *origins, struct error *error);
-/* Settings outside of the table: exports and stacks; lists and origins. */
-void config_free_exports(struct config *config);
 void config_free_auth(struct config *config);
 
 /* As config_wrong, for a member that the object does not have; `known` ends with NULL. */
@@ -103,8 +96,5 @@ bool config_unknown_member(struct error *error, const char *path, const char *na
 bool setting_add(struct buffer *out, const struct config *config, const struct setting *setting);
 bool setting_add_member(struct buffer *out, const char *name, const struct config *config,
                         const struct setting *setting);
-
-/* Read a JSON file of at most `limit` bytes. NULL with ERROR_CONFIGURATION or ERROR_MEMORY. */
-struct tree *config_read_tree(int folder, const char *path, size_t limit, struct error *error);
 
 #endif

@@ -50,7 +50,7 @@ struct database {
     pid_t lock_owner;    /* the process that took it */
     struct inode *inode; /* of the database, see inode.c; NULL: not entered */
     bool locks_inode;
-    struct file_identity wal, shm; /* as they were made, see presence.c */
+    struct file_identity wal, shm; /* as they were made, see inode.c */
     _Atomic bool damaged;          /* a connection met damage, or the file was changed under us */
     off_t seen_size;               /* of the database, when database_check_files looked last */
     /* The last server's note about the database in the lock file, see lock.c; "": nothing. */
@@ -119,11 +119,7 @@ void lock_write_mark(struct database *database, int64_t change);
 bool inode_enter(struct database *database, struct error *error);
 void inode_leave(struct database *database);
 
-struct file_identity inode_identity(const struct database *database);
-/* A descriptor of the database; -1: none. It may be read and never closed. */
-int inode_descriptor(const struct database *database);
-
-/* presence.c: note the files that SQLite has open, once it has. */
+/* Note the files that SQLite has open, once it has. */
 void presence_note(struct database *database);
 /* Before the last connection closes, which removes the write-ahead log by its name: keep a file
  * that is not stele's. */

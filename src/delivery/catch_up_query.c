@@ -164,8 +164,9 @@ static bool put_change(void *argument, const struct store_change *change,
  */
 static bool ends_at_target(const struct catch_up_request *request)
 {
-    return (request->part == CATCH_UP_GONE ||
-            (request->resuming && request->style == CATCH_UP_EVENTS)) &&
+    if (request->part == CATCH_UP_GONE) /* the rows behind it are not told by this page */
+        return request->from <= request->resume_target;
+    return request->resuming && request->style == CATCH_UP_EVENTS &&
            request->from < request->resume_target;
 }
 

@@ -5,8 +5,8 @@
  *   request.c      the life of a request whose answer comes later
  *   respond.c      all bytes of answers
  *   ingest.c       POST /v1/mutations, and bodies at all
- *   views.c        GET /v1/views, views read once; query.c its query; live.c views as they change,
- *                   wait.c those who wait for that
+ *   views.c        GET /v1/views, views read once, and as they change; query.c their query; wait.c
+ *                   requests that wait for a change
  *   files.c        files of a folder, for browsers
  *   producers.c, revocations.c   what the commands ask for
  *   health.c       /health, /ready; status.c /status; metrics.c and metrics_table.c /metrics;

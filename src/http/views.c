@@ -1,9 +1,8 @@
 #include "http/views.h"
-
 #include "delivery/hub.h"
 #include "engine/engine.h"
 #include "http/facts.h"
-#include "http/live.h"
+#include "http/http_internal.h"
 #include "http/query.h"
 #include "http/reading.h"
 #include "http/wait.h"
@@ -213,9 +212,13 @@ static bool add_last_id(struct http_query *query, struct span id, struct error *
            http_query_add(query, span_make(part, (size_t)more), error);
 }
 
-bool http_views_read_query(const struct net_connection *connection, struct span view,
-                           struct span last_id, bool apart, struct wire_message *message,
-                           struct error *error)
+/* The query of a request as the message that subscribes to this view. `last_id`: what the client of
+ * an event stream had last, in place of a cursor; absent: it says nothing. `apart`: the parameters
+ * that are no part of the message (wait, events, until) may be there, and are read by others.
+ * wire_message_fini is due when true. */
+static bool http_views_read_query(const struct net_connection *connection, struct span view,
+                                  struct span last_id, bool apart, struct wire_message *message,
+                                  struct error *error)
 {
     char room[HTTP_TARGET_LIMIT];
     struct span query = net_request(connection)->query, argument;
@@ -333,6 +336,84 @@ static void answer_list(struct http *http, struct net_connection *connection)
     else
         http_respond_error(connection, &error, NULL);
 }
+
+/* ---- a view as it changes, for browsers and curl without a library ---- */
+
+#define STREAM_TYPE "text/event-stream"
+
+static const char suffix[] = "/live";
+/* How soon a browser comes back, in milliseconds. */
+static const char first_line[] = "retry: 2000\n\n";
+
+/* A view of that very name comes first; one without a slash is none. */
+static bool cut_suffix(const struct http *http, struct span *view)
+{
+    size_t length = strlen(suffix);
+    if (view->length <= length || memcmp(view->data + view->length - length, suffix, length) != 0 ||
+        view_set_find(hub_views(http->frontend->hub), *view))
+        return false;
+    struct span rest = span_make(view->data, view->length - length);
+    if (!memchr(rest.data, '/', rest.length))
+        return false;
+    *view = rest;
+    return true;
+}
+
+/* Whether a request for this view, of which the path tells, wants it so; then the name is cut to
+ * the view's. */
+static bool http_live_wants(const struct http *http, const struct net_connection *connection,
+                            struct span *view)
+{
+    return cut_suffix(http, view) ||
+           http_head_has_word(net_request(connection), "accept", STREAM_TYPE);
+}
+
+/* Only the head is asked for. */
+static bool may_read(struct http *http, struct net_connection *connection, struct error *error)
+{
+    struct principal principal;
+    bool may = access_enter(http->frontend->access, connection, PERMISSION_READ, &principal, error);
+    if (may)
+        principal_fini(&principal);
+    return may;
+}
+
+static bool start(struct http *http, struct net_connection *connection,
+                  const struct wire_message *message, struct error *error)
+{
+    struct principal principal;
+    struct access *access = http->frontend->access;
+    if (!access_let_in(access, connection, PERMISSION_SUBSCRIBE, &principal, error))
+        return false;
+    access_entered(access, connection, &principal, PERMISSION_SUBSCRIBE);
+    struct session *session =
+        session_stream_new(http->frontend, connection, &principal, message, error);
+    if (session)
+        net_set_data(connection, session);
+    return session != NULL;
+}
+
+/* Answer it; the connection is the answer's from now on, or it is refused. */
+static void http_live_request(struct http *http, struct net_connection *connection,
+                              struct span view)
+{
+    struct wire_message message;
+    struct error error;
+    struct span last_id = net_header(connection, "last-event-id");
+    bool begun = http_views_read_query(connection, view, last_id, false, &message, &error);
+    if (begun) {
+        begun = net_request(connection)->method == HTTP_HEAD
+                    ? may_read(http, connection, &error)
+                    : start(http, connection, &message, &error);
+        wire_message_fini(&message);
+    }
+    if (begun)
+        http_respond_stream(connection, STREAM_TYPE "; charset=utf-8", span_of(first_line));
+    else
+        http_respond_error(connection, &error, NULL);
+}
+
+/* ---- the requests ---- */
 
 void http_views_request(struct http *http, struct net_connection *connection, struct span path)
 {

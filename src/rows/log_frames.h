@@ -90,11 +90,9 @@ bool catch_up_put_event(struct catch_up_frames *frames, const struct store_chang
                         const struct store_entity *entity);
 /* A change that took the row away, as an event. */
 bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change *change);
-/* log_told.c: false when out of memory. */
+/* The second is false when out of memory. */
 enum told catch_up_told(const struct catch_up_frames *frames, struct span key);
 bool catch_up_note_told(struct catch_up_frames *frames, struct span key, enum told told);
-void catch_up_told_init(struct catch_up_frames *frames);
-void catch_up_told_fini(struct catch_up_frames *frames);
 /* Bytes so far, and whether anything was put. */
 size_t catch_up_frames_length(const struct catch_up_frames *frames);
 /* Close the page: RESUME's rows become a batch, and the last batch of a resume carries the

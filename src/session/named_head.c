@@ -72,7 +72,8 @@ static bool join_accepted(struct named *named, struct span frame, bool resumed)
         bool ready = !named->unfinished || complete(named);
         buffer_clear(&named->batch_head);
         named->resumes = resumed;
-        return ready;
+        /* Who wants no rows is told all the same that those which it has count no more. */
+        return ready && (resumed || asked->with_snapshot || complete(named));
     }
     named->accepted = true;
     named->resumes = resumed || named->facts.has_tape;

@@ -54,9 +54,6 @@ const struct view *view_plain_new(struct span id, struct error *error);
 bool view_shows(const struct view *view, struct span key);
 /* Append the row or patch (canonical text of an object) as this view shows it. */
 bool view_project(const struct view *view, struct span object, struct buffer *out);
-/* Whether the value at a dotted path (canonical) is part of what the view shows: the path is named
- * by it, or below a named one. */
-bool view_shows_path(const struct view *view, struct span path);
 /* Append to `out` the raw path of a member that its "fields" hide, but by which a stage of the
  * view sorts or the view is keyed. False if there is none: then neither the order nor a key reveals
  * a hidden member. */

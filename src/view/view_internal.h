@@ -32,13 +32,6 @@ struct view_path;
 /* Give a derived view its output; takes the content of `key_field` over. */
 void view_set_output(struct view *view, enum view_output output, struct view_path *key_field);
 
-/* Whether the view's "fields" have exactly this path, or show everything. */
-bool view_names_path(const struct view *view, struct span path);
-/* Whether a member with these names is shown: where one of them ends, a named path ends. */
-bool view_shows_names(const struct view *view, const struct span *names, size_t count);
-/* Whether a dotted path goes on where another ends. */
-bool view_path_is_below(struct span path, struct span above);
-
 /* ---- paths ---- */
 
 /*

@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import test from 'node:test';
 import { post } from './lib/feed.js';
@@ -125,6 +127,43 @@ test('every setting can come from the environment, below the file and the comman
   const bad = await run(['serve', '--check-config'], { env: { ...env, STELE_READERS: 'many' }, ms: 10_000 });
   assert.notEqual(bad.code, 0);
   assert.match(bad.stderr, /STELE_READERS.*from 1 to 16/);
+});
+
+/* ---- ready ---- */
+
+test('ready tells whether a server serves, by its exit code', async (t) => {
+  const server = await Server.forTest(t);
+  const url = `http://127.0.0.1:${server.healthPort}`;
+  for (const more of [[], ['--write']]) {
+    const { code, stdout, stderr } = await run(['ready', '--url', url, ...more]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^READY/);
+  }
+  const wrong = await run(['ready', '--url', server.http]); /* the other port */
+  assert.equal(wrong.code, 1);
+  assert.match(wrong.stderr, /answered 404/);
+  await server.kill9();
+  const { code, stderr } = await run(['ready', '--url', url]);
+  assert.equal(code, 1);
+  assert.match(stderr, /no server did it/);
+});
+
+test('ready waits no longer than it is told to', async (t) => {
+  const silent = createServer(() => {}).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  t.after(() => silent.close());
+  t.after(() => silent.closeAllConnections());
+  const { code, stderr } = await run(['ready', '--seconds', '1', '--url', `http://127.0.0.1:${silent.address().port}`]);
+  assert.equal(code, 1, stderr);
+});
+
+test('ready passes on why a server is not ready', async (t) => {
+  const other = createServer((request, response) => response.writeHead(503).end('NOT READY: disk-full')).listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  t.after(() => other.close());
+  const { code, stderr } = await run(['ready', '--write', '--url', `http://127.0.0.1:${other.address().port}`]);
+  assert.equal(code, 1);
+  assert.match(stderr, /NOT READY: disk-full/);
 });
 
 /* ---- ingest ---- */

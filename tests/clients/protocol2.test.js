@@ -277,6 +277,27 @@ test('tokens: another subject is refused, rows follow the scopes, tapes end, and
   assert.match(client.closed.reason, /^token-expired: /);
 });
 
+test('who wants no snapshot and is left behind by the log is told that its rows count no more', async (t) => {
+  const server = await begin(t, { set: { retention_rows: 10, ring_bytes: 0, channel_bytes: 65536 } });
+  const client = await NamedClient.connect(t, server.port);
+  const quiet = client.subscribe('quiet', { view: 'E/list' }, { snapshot: { enabled: false } });
+  await client.until(() => quiet.ack, 'subscribed');
+  await feed(server, [row('gone', 1)]);
+  await client.until(() => 'gone' in client.rows('quiet'), 'the row');
+  client.socket._socket.pause();
+  await feed(server, [row('large', 0)]);
+  const text = 'x'.repeat(100_000);
+  for (let i = 0; i < 200; i++) await feed(server, [row('large', i, { text })]);
+  await feed(server, [{ export: 'E', key: 'gone', op: 'delete' }]);
+  for (let i = 0; i < 20; i++) await feed(server, [row('large', i, { text })]);
+  client.socket._socket.resume();
+  const told = await client.until(() => client.frames.find((frame) => frame.op === 'snapshot'), 'that it has nothing');
+  assert.deepEqual([told.authoritative, told.complete, told.data], [true, true, []]);
+  await feed(server, [row('last', 1)]);
+  await client.until(() => 'last' in client.rows('quiet'), 'a change of later');
+  assert.ok(!('gone' in client.rows('quiet')));
+});
+
 test('nobody can tell a row that is deleted from one that left its sight, and no filter asks about what it became', async (t) => {
   const [READER, WRITER] = ['reader-token-0123456789', 'writer-token-0123456789'];
   const tokens = [{ token: WRITER, scope: 'write' }, { token: READER, scope: 'read', subject: 'reader', row_scopes: ['red'] }];

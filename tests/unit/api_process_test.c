@@ -127,7 +127,7 @@ TEST(a_child_holds_up_nothing)
 TEST(a_child_may_open_stores_of_its_own)
 {
     int status;
-#ifdef __SANITIZE_THREAD__
+#ifdef TEST_WATCHES_THREADS
     skip(); /* it allows no threads behind a fork */
 #endif
     stele *parents = open_store("parent");

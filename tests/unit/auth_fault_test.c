@@ -136,7 +136,7 @@ static bool make_others(void)
             return false;
         others[i] = strdup(buffer_string(&out));
         buffer_clear(&out);
-        auth_keys_add_public(made, auth_signer_public(signers[i]), span_make(NULL, 0), 0, &error);
+        auth_keys_add_public(made, &signers[i]->public, span_make(NULL, 0), 0, &error);
         auth_keys_print_jwks(made, &out);
         sets[i] = strdup(buffer_string(&out));
         buffer_fini(&out);

@@ -148,3 +148,11 @@ void expect_code(const char *what, enum error_code actual, enum error_code expec
     if (actual != expected)
         fail_msg("%s: %s, not %s", what, error_wire_code(actual), error_wire_code(expected));
 }
+
+bool texts_have(const struct auth_texts *texts, const char *text)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        if (strcmp(texts->items[i], text) == 0)
+            return true;
+    return false;
+}

@@ -46,6 +46,9 @@ struct auth_keys *keys_a(void);
 extern const struct auth_rules plain_rules, strict_rules;
 extern const struct auth_request plain_request;
 
+/* Whether one of them is this text. */
+bool texts_have(const struct auth_texts *texts, const char *text);
+
 /* Verify by key A; the identity is NULL exactly when the code is not ERROR_NONE. */
 struct auth_identity *verify_token(const char *token, const struct auth_rules *rules,
                                    const struct auth_request *request, struct error *error);

@@ -13,7 +13,7 @@ static void expect_refused(const char *text)
     if (auth_keys_add(keys, span_of(text), no_id, 0, &error))
         fail_msg("\"%s\" was taken for a key", text);
     assert_int_equal(error.code, ERROR_CONFIGURATION);
-    assert_int_equal(auth_keys_count(keys), 0);
+    assert_int_equal(keys->count, 0);
     auth_keys_release(keys);
 }
 
@@ -23,10 +23,9 @@ static void expect_taken(const char *text)
     struct auth_keys *keys = auth_keys_new();
     if (!auth_keys_add(keys, span_of(text), no_id, 0, &error))
         fail_msg("\"%s\": %s", text, error.message);
-    assert_int_equal(auth_keys_count(keys), 1);
-    assert_memory_equal(auth_keys_at(keys, 0)->public.bytes, public_a, 32);
-    assert_string_equal(auth_keys_at(keys, 0)->id, ID_A);
-    assert_null(auth_keys_at(keys, 1));
+    assert_int_equal(keys->count, 1);
+    assert_memory_equal(keys->keys[0].public.bytes, public_a, 32);
+    assert_string_equal(keys->keys[0].id, ID_A);
     auth_keys_release(keys);
 }
 
@@ -118,7 +117,7 @@ TEST(a_private_key_is_not_taken_for_a_public_one)
     expect_refused(private);
     assert_string_equal(public, pem_a);
     struct auth_signer *signer = auth_signer_read(span_of(private), &error);
-    assert_memory_equal(auth_signer_public(signer)->bytes, public_a, 32);
+    assert_memory_equal(signer->public.bytes, public_a, 32);
     auth_signer_free(signer);
     assert_null(auth_signer_read(span_of(public), &error));
     assert_null(auth_signer_read(span_of(""), &error));
@@ -187,8 +186,8 @@ TEST(kids)
     unsigned char other[32];
     public_of(seed_b, other);
     assert_true(auth_keys_add(keys, span_of(X_A), span_of("mine"), 5, &error));
-    assert_string_equal(auth_keys_at(keys, 0)->id, "mine");
-    assert_int_equal(auth_keys_at(keys, 0)->ends_at, 5);
+    assert_string_equal(keys->keys[0].id, "mine");
+    assert_int_equal(keys->keys[0].ends_at, 5);
     assert_false(add_ed25519(keys, other, span_of("mine"), 0, &error));
     assert_non_null(strstr(error.message, "mine"));
     assert_false(add_ed25519(keys, other, span_of(""), 0, &error));
@@ -198,7 +197,7 @@ TEST(kids)
     assert_false(add_ed25519(keys, other, span_make(long_id, AUTH_MAX_KEY_ID + 1), 0, &error));
     assert_int_equal(error.code, ERROR_CONFIGURATION);
     assert_true(add_ed25519(keys, other, span_make(long_id, AUTH_MAX_KEY_ID), 0, &error));
-    assert_int_equal(auth_keys_count(keys), 2);
+    assert_int_equal(keys->count, 2);
     auth_keys_release(keys);
 }
 
@@ -212,7 +211,7 @@ TEST(a_set_is_bounded)
         assert_true(add_ed25519(keys, key, no_id, 0, &error) == (i < AUTH_MAX_KEYS));
     }
     assert_int_equal(error.code, ERROR_CONFIGURATION);
-    assert_int_equal(auth_keys_count(keys), AUTH_MAX_KEYS);
+    assert_int_equal(keys->count, AUTH_MAX_KEYS);
     auth_keys_release(keys);
 }
 
@@ -224,9 +223,9 @@ TEST(sets_together)
     struct auth_keys *one = keys_a(), *two = keys_a(), *three = auth_keys_new();
     assert_true(add_ed25519(two, other, span_of("b"), 9, &error));
     assert_true(auth_keys_add_all(one, two, &error));
-    assert_int_equal(auth_keys_count(one), 2);
-    assert_string_equal(auth_keys_at(one, 1)->id, "b");
-    assert_int_equal(auth_keys_at(one, 1)->ends_at, 9);
+    assert_int_equal(one->count, 2);
+    assert_string_equal(one->keys[1].id, "b");
+    assert_int_equal(one->keys[1].ends_at, 9);
     /* Another key under a known name. */
     assert_true(add_ed25519(three, public_a, span_of("b"), 0, &error));
     assert_false(auth_keys_add_all(one, three, &error));
@@ -256,11 +255,11 @@ TEST(a_list_of_keys)
     struct auth_keys *keys = auth_keys_new();
     assert_true(add_list(keys, "[\"" X_A "\",{\"key\":\"" X_A "\",\"kid\":\"old\",\"ends_at\":77}]",
                          &error));
-    assert_int_equal(auth_keys_count(keys), 2);
-    assert_string_equal(auth_keys_at(keys, 0)->id, ID_A);
-    assert_int_equal(auth_keys_at(keys, 0)->ends_at, 0);
-    assert_string_equal(auth_keys_at(keys, 1)->id, "old");
-    assert_int_equal(auth_keys_at(keys, 1)->ends_at, 77);
+    assert_int_equal(keys->count, 2);
+    assert_string_equal(keys->keys[0].id, ID_A);
+    assert_int_equal(keys->keys[0].ends_at, 0);
+    assert_string_equal(keys->keys[1].id, "old");
+    assert_int_equal(keys->keys[1].ends_at, 77);
     auth_keys_release(keys);
     static const char *const bad[] = {"{}",
                                       "\"" X_A "\"",
@@ -296,7 +295,7 @@ static size_t count_of(const char *json, enum error_code *code)
     struct auth_keys *keys = auth_keys_new();
     bool done = auth_keys_add_jwks(keys, span_of(json), &error);
     assert_true(done == (error.code == ERROR_NONE));
-    size_t count = auth_keys_count(keys);
+    size_t count = keys->count;
     *code = error.code;
     auth_keys_release(keys);
     return count;
@@ -405,10 +404,10 @@ TEST(a_printed_set_is_read_back)
     assert_true(auth_keys_add(keys, span_of(X_A), span_of("\"q\" \\ é"), 5, &error));
     assert_true(auth_keys_print_jwks(keys, &json));
     assert_true(auth_keys_add_jwks(again, buffer_span(&json), &error));
-    assert_int_equal(auth_keys_count(again), 2);
-    assert_string_equal(auth_keys_at(again, 0)->id, ID_A);
-    assert_string_equal(auth_keys_at(again, 1)->id, "\"q\" \\ é");
-    assert_memory_equal(auth_keys_at(again, 1)->public.bytes, public_a, 32);
+    assert_int_equal(again->count, 2);
+    assert_string_equal(again->keys[0].id, ID_A);
+    assert_string_equal(again->keys[1].id, "\"q\" \\ é");
+    assert_memory_equal(again->keys[1].public.bytes, public_a, 32);
     auth_keys_release(keys);
     auth_keys_release(again);
     buffer_fini(&json);

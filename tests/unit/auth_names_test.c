@@ -107,7 +107,7 @@ TEST(every_claim_can_have_another_name)
     assert_int_equal(identity->scopes, AUTH_READ);
     assert_string_equal(identity->token_id, "x-1");
     assert_true(identity->has_views && auth_may_view(identity, span_of("Q/list")));
-    assert_true(auth_sees_scope(identity, span_of("red")));
+    assert_true(texts_have(&identity->row_scopes, "red"));
     assert_int_equal(identity->limits.max_connections, 3);
     assert_string_equal(identity->origin, "https://a.example");
     assert_string_equal(identity->metering_key, "mk");
@@ -151,8 +151,8 @@ TEST(a_text_is_a_list_of_one)
     struct auth_identity *identity = read_claims(
         &rules, "{" BASE ",\"sub\":\"alice\",\"scope\":\"read\",\"views\":\"Q/*\"}", &error);
     assert_non_null(identity);
-    assert_true(auth_sees_scope(identity, span_of("alice")));
-    assert_false(auth_sees_scope(identity, span_of("bob")));
+    assert_true(texts_have(&identity->row_scopes, "alice"));
+    assert_false(texts_have(&identity->row_scopes, "bob"));
     assert_true(auth_may_view(identity, span_of("Q/list")));
     assert_false(auth_may_view(identity, span_of("R/list")));
     auth_identity_release(identity);

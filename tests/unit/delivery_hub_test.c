@@ -330,6 +330,40 @@ TEST(a_quiet_export_resumes_at_once)
     client_fini(&client);
 }
 
+struct listener {
+    struct subscriber *subscriber;
+    const char *word; /* to be heard */
+};
+
+/* One pull at a time, and none more behind the word. */
+static bool hears(void *argument)
+{
+    struct listener *listener = argument;
+    struct span bytes;
+    while ((bytes = subscriber_pull(listener->subscriber)).length)
+        if (occurrences(bytes, listener->word))
+            return true;
+    return false;
+}
+
+/* A client that gets bodies is told the rows of a resume first, and what is gone by another read.
+ */
+TEST(a_change_between_the_rows_and_the_deletes_of_a_resume_is_told)
+{
+    struct listener listener = {subscriber_new(fixture.hub, ignore_wake, NULL),
+                                "\"complete\":true"};
+    static const char message[] =
+        "{\"type\":\"subscribe\",\"view\":\"Q/list\",\"after\":\"5:000000000001\"}";
+    subscriber_write_bodies(listener.subscriber);
+    hub_fixture_feed(&fixture, "=5:1\nQ a patch {}\n");
+    subscriber_message(listener.subscriber, span_of(message));
+    hub_fixture_until(&fixture, hears, &listener);
+    hub_fixture_feed(&fixture, "Q between patch {}\n");
+    listener.word = "\"key\":\"between\"";
+    hub_fixture_until(&fixture, hears, &listener);
+    subscriber_free(listener.subscriber);
+}
+
 /* A cursor that stands nowhere in the log is looked up in steps. */
 TEST(a_strange_cursor_is_looked_up_in_steps)
 {

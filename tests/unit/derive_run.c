@@ -72,8 +72,18 @@ void run_init(struct run *run, const struct pipeline *pipelines, int count)
     run->f.options.views = run->views;
 }
 
+/* Before the engine closes: it leaves the file as the last one. */
+static void close_readers(struct run *run)
+{
+    sqlite3_close(run->file);
+    store_reader_close(run->reader);
+    run->file = NULL;
+    run->reader = NULL;
+}
+
 void run_close(struct run *run)
 {
+    close_readers(run);
     fixture_close(&run->f);
     view_set_free(run->views);
     run->views = NULL;
@@ -100,6 +110,7 @@ static void fail_on_finding(void *argument, const char *line)
 void run_fini(struct run *run)
 {
     struct error error = {.code = ERROR_NONE};
+    close_readers(run);
     if (run->f.engine)
         fixture_close(&run->f);
     if (!engine_check(run->f.path, fail_on_finding, NULL, &error) ||
@@ -136,8 +147,9 @@ int64_t ask(const struct run *run, const char *sql)
     return value;
 }
 
-static void expect_view(struct run *run, sqlite3 *database, int view)
+static void expect_view(struct run *run, int view)
 {
+    sqlite3 *database = run->file;
     struct shown shown;
     char sql[64];
     sqlite3_stmt *statement;
@@ -197,8 +209,9 @@ static struct span first_difference(const struct buffer *was, const struct buffe
 }
 
 /* What changed in a stage was told, from its first place on. */
-static void expect_told(struct run *run, struct store_reader *reader, size_t number)
+static void expect_told(struct run *run, size_t number)
 {
+    struct store_reader *reader = run->reader;
     const struct view_stage *stage = view_set_stage_at(run->views, number);
     struct error error = {.code = ERROR_NONE};
     struct buffer rows;
@@ -222,16 +235,17 @@ static void expect_told(struct run *run, struct store_reader *reader, size_t num
 void expect_all(struct run *run)
 {
     struct error error = {.code = ERROR_NONE};
-    sqlite3 *database = open_file(run);
+    if (!run->file)
+        run->file = open_file(run);
     for (int i = 0; i < run->view_count; i++)
-        expect_view(run, database, i);
-    sqlite3_close(database);
-    struct store_reader *reader = store_reader_open(engine_database(run->f.engine), &error);
-    assert_true(store_read_begin(reader, &error));
+        expect_view(run, i);
+    if (!run->reader)
+        run->reader = store_reader_open(engine_database(run->f.engine), &error);
+    assert_non_null(run->reader);
+    assert_true(store_read_begin(run->reader, &error));
     for (size_t i = 0; view_set_stage_at(run->views, i); i++)
-        expect_told(run, reader, i);
-    store_read_end(reader);
-    store_reader_close(reader);
+        expect_told(run, i);
+    store_read_end(run->reader);
 }
 
 /* ---- mutations ---- */

@@ -14,6 +14,8 @@ struct run {
     struct engine_export_options limit;
     struct buffer told[16]; /* lowest place that commits told of, per stage; empty: none */
     struct buffer rows[16]; /* each stage's rows when they were last looked at */
+    struct sqlite3 *file;   /* to look into it: kept, because each opening reads the whole schema */
+    struct store_reader *reader;
     size_t touches;
     bool touched;
     void (*on_commit)(void *argument, struct engine_commit *commit);

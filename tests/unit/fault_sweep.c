@@ -20,7 +20,7 @@ static struct {
     struct stack stacks[SLOTS];
     int used;
     int run;
-    int part;             /* the runs that go on from each other are one, then each is */
+    int part;             /* the runs that go on from each other */
     uint64_t allocations; /* of this run, until one failed */
     uint64_t known;       /* so many at the beginning of a run are places that have failed */
     bool sticky;
@@ -74,8 +74,9 @@ static bool is_new(uint64_t hash)
 }
 
 /* A run begins as the one before it did, up to what failed there; to look again where that came by
- * would cost most of the sweep. What threads did in another order is found in the end: the last
- * runs know nothing beforehand. */
+ * would cost most of the sweep. A part of the sweep goes on like this until a run fails nowhere.
+ * The next part knows nothing beforehand, so it finds what threads did in another order. The sweep
+ * ends with a part whose first run fails nowhere. */
 static bool is_to_fail(void)
 {
     void *frames[SWEEP_FRAMES];
@@ -111,7 +112,7 @@ void sweep_begin(int sticky)
 void sweep_arm(void)
 {
     pthread_mutex_lock(&lock);
-    if (sweep.run > 0 && sweep.part == 0 && sweep.failing) {
+    if (sweep.run > 0 && sweep.failing) {
         sweep.known = sweep.allocations;
     } else if (sweep.run > 0) {
         sweep.known = 0;

@@ -21,7 +21,7 @@
 
 #include <stdbool.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef TEST_IS_WATCHED
 #define SWEEP_IS_WATCHED 1
 #else
 #define SWEEP_IS_WATCHED 0

@@ -49,7 +49,9 @@ class Driver:
             await self.start()
         self.number += 1
         command = {"id": self.number, "do": do, **members}
-        self.trace("driver <", json.dumps(command))
+        aloud = do not in ("status", "rows")  # they are asked over and over
+        if aloud:
+            self.trace("driver <", json.dumps(command))
         try:
             self.process.stdin.write(json.dumps(command).encode() + b"\n")
             await self.process.stdin.drain()
@@ -61,7 +63,7 @@ class Driver:
         if not line:
             raise Fault(f"the driver ended instead of answering {do!r}")
         answer = json.loads(line)
-        if do not in ("status", "rows"):
+        if aloud:
             self.trace("driver >", line.decode().strip())
         if answer.get("id") != self.number:
             raise Fault(f"the driver answered {answer.get('id')}, and was asked {self.number}")

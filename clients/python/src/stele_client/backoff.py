@@ -28,7 +28,8 @@ class Backoff:
             delay = max(delay, min(least, self.most) * random.uniform(1.0, 1.2))
         self._attempts += 1
         self._now.clear()
+        timer = asyncio.get_running_loop().call_later(delay, self._now.set)
         try:
-            await asyncio.wait_for(self._now.wait(), delay)
-        except asyncio.TimeoutError:
-            pass
+            await self._now.wait()
+        finally:
+            timer.cancel()

@@ -110,10 +110,11 @@ class Client:
         for timer in [*self._again.values(), *([self._refreshing] if self._refreshing else [])]:
             timer.cancel()
         self._again.clear()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Before Python 3.12 a cancellation may be lost in asyncio.wait_for, which libraries use.
+        while self._tasks:
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.wait(list(self._tasks), timeout=0.5)
         if self._socket is not None:
             await self._socket.close()
             self._socket = None
@@ -167,8 +168,8 @@ class Client:
             self._start(self._subscribe(view))
 
     async def _subscribe(self, view: View) -> None:
-        if view in self._ids.values() or wire.canonical(view.query) not in self._views:
-            return
+        if self._socket is None or view in self._ids.values() or wire.canonical(view.query) not in self._views:
+            return  # there is no connection any more, or somebody else did it
         self._count += 1
         id_ = f"{view.id}.{self._count}"
         self._ids[id_] = view

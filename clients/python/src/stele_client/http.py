@@ -94,6 +94,10 @@ class Http:
         connection = self._connection or self._connect()
         self._connection = connection
         try:
+            if connection.sock is None:
+                connection.connect()
+            if self._closed:  # meanwhile, when there was no socket to shut down yet
+                raise ConnectionAbortedError("the client was closed")
             connection.request(method, target, body, headers)
             answer = connection.getresponse()
             text = answer.read(MOST_BYTES)

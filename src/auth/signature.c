@@ -1,21 +1,124 @@
-/* Private keys, and the tokens that they sign. */
-
+/*
+ * Signatures by libcrypto: verified by public keys, made by private ones. Public keys are kept as
+ * their bytes and made into an EVP_PKEY for each use: that costs little beside a signature, and
+ * leaves no state to share between threads.
+ */
 #include "auth/auth_internal.h"
 
 #include <limits.h>
 #include <openssl/bio.h>
+#include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 
-struct auth_signer {
-    EVP_PKEY *private; /* libcrypto wipes it as it frees it */
-    struct auth_public public;
-};
+/* ---- ES256: two numbers of 32 bytes in a token, a DER sequence for libcrypto ---- */
+
+enum { NUMBER_BYTES = 32, DER_BYTES = 80 };
+
+static ECDSA_SIG *pair_of(const unsigned char *bytes)
+{
+    ECDSA_SIG *pair = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(bytes, NUMBER_BYTES, NULL);
+    BIGNUM *s = BN_bin2bn(bytes + NUMBER_BYTES, NUMBER_BYTES, NULL);
+    if (pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1)
+        return pair;
+    ECDSA_SIG_free(pair);
+    BN_free(r);
+    BN_free(s);
+    return NULL;
+}
+
+/* The length in DER, or 0 when out of memory. */
+static size_t to_der(const unsigned char *bytes, unsigned char der[DER_BYTES])
+{
+    ECDSA_SIG *pair = pair_of(bytes);
+    int length = pair ? i2d_ECDSA_SIG(pair, NULL) : 0;
+    if (length > 0 && length <= DER_BYTES) {
+        unsigned char *end = der;
+        length = i2d_ECDSA_SIG(pair, &end);
+    }
+    ECDSA_SIG_free(pair);
+    return length > 0 && length <= DER_BYTES ? (size_t)length : 0;
+}
+
+/* A signature of P-256 in the form of tokens. */
+static bool p256_from_der(struct span der, unsigned char bytes[AUTH_P256_BYTES])
+{
+    const unsigned char *at = (const unsigned char *)der.data;
+    ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &at, (long)der.length);
+    bool done =
+        pair && BN_bn2binpad(ECDSA_SIG_get0_r(pair), bytes, NUMBER_BYTES) == NUMBER_BYTES &&
+        BN_bn2binpad(ECDSA_SIG_get0_s(pair), bytes + NUMBER_BYTES, NUMBER_BYTES) == NUMBER_BYTES;
+    ECDSA_SIG_free(pair);
+    return done;
+}
+
+/* ---- verifying ---- */
+
+/* The digest of its signatures; NULL: the message itself. */
+/* The digest of its signatures; NULL: the message itself. */
+static const EVP_MD *digest_of(enum auth_algorithm algorithm)
+{
+    return algorithm == AUTH_EDDSA ? NULL : EVP_sha256();
+}
+
+/* RS256 is PKCS #1 v1.5, and never PSS. */
+static bool choose_padding(enum auth_algorithm algorithm, EVP_PKEY_CTX *context)
+{
+    return algorithm != AUTH_RS256 || EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1;
+}
+
+static enum crypto_answer verify_by(EVP_PKEY *key, enum auth_algorithm algorithm,
+                                    struct span message, struct span signature)
+{
+    enum crypto_answer answer = CRYPTO_BROKEN;
+    EVP_PKEY_CTX *of_key = NULL; /* the context's */
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    if (context && EVP_DigestVerifyInit(context, &of_key, digest_of(algorithm), NULL, key) == 1 &&
+        choose_padding(algorithm, of_key)) {
+        int result =
+            EVP_DigestVerify(context, (const unsigned char *)signature.data, signature.length,
+                             (const unsigned char *)message.data, message.length);
+        answer = result == 1 ? CRYPTO_GOOD : crypto_ran_out() ? CRYPTO_BROKEN : CRYPTO_BAD;
+    }
+    EVP_MD_CTX_free(context);
+    return answer;
+}
+
+/* The length of its signatures. */
+static size_t signature_bytes(const struct auth_public *public)
+{
+    return public->algorithm == AUTH_RS256 ? public->length : AUTH_P256_BYTES;
+}
+
+enum crypto_answer signature_verify(const struct auth_public *public, struct span message,
+                                    struct span signature)
+{
+    unsigned char der[DER_BYTES];
+    enum crypto_answer answer;
+    if (signature.length != signature_bytes(public))
+        return CRYPTO_BAD;
+    if (public->algorithm == AUTH_ES256) {
+        size_t length = to_der((const unsigned char *)signature.data, der);
+        if (!length)
+            return CRYPTO_BROKEN;
+        signature = span_make((const char *)der, length);
+    }
+    EVP_PKEY *key = public_open(public, &answer);
+    if (key)
+        answer = verify_by(key, public->algorithm, message, signature);
+    else if (answer == CRYPTO_BAD)
+        answer = CRYPTO_BROKEN; /* it was good when it came into its set */
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return answer;
+}
+
+/* ---- private keys ---- */
 
 enum { RSA_BITS = 3072 /* of a new key */, SIGNATURE_MOST = AUTH_KEY_BYTES };
-
-/* ---- keys ---- */
 
 /* Takes the key. NULL: it is of no kind that signs here, or memory ran out, as *error says. */
 static struct auth_signer *signer_of(EVP_PKEY *private, struct error *error)
@@ -84,11 +187,6 @@ void auth_signer_free(struct auth_signer *signer)
     if (signer)
         EVP_PKEY_free(signer->private);
     memory_free(signer);
-}
-
-const struct auth_public *auth_signer_public(const struct auth_signer *signer)
-{
-    return &signer->public;
 }
 
 bool auth_signer_print(const struct auth_signer *signer, struct buffer *out, struct error *error)

@@ -1,5 +1,8 @@
+/* Hashes by libcrypto: of the WebSocket handshake, and SHA-256. */
+#include "auth/auth_internal.h"
 #include "auth/handshake.h"
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 bool handshake_accept(struct span key, char accept[HANDSHAKE_ACCEPT])
@@ -21,4 +24,12 @@ bool handshake_accept(struct span key, char accept[HANDSHAKE_ACCEPT])
         return false;
     EVP_EncodeBlock((unsigned char *)accept, digest, SHA1);
     return true;
+}
+
+bool auth_digest(struct span bytes, unsigned char out[DIGEST_BYTES])
+{
+    size_t length = 0;
+    bool done = EVP_Q_digest(NULL, "SHA256", NULL, bytes.data, bytes.length, out, &length) == 1;
+    ERR_clear_error();
+    return done && length == DIGEST_BYTES;
 }
