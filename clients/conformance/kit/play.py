@@ -109,7 +109,9 @@ class Subscription:
         database, head = self.database, self.database.head
         old = {key: n for key, _, n in self.query.rows(database.states[found])}
         new = {row[0]: row for row in self.query.rows(database.states[head])}
-        gone = [key for key in old if key not in new]
+        # A client that was cut off in the middle of a difference may have rows that only came and went.
+        shown = dict.fromkeys(key for n in range(found, head + 1) for key, _, _ in self.query.rows(database.states[n]))
+        gone = [key for key in shown if key not in new]
         lacking = [key for key, row in new.items() if old.get(key) != row[2]]
         # What it is told to lose for nothing is told again when it comes with the same cursor.
         changed = {change.key for change in database.log[found:head]}

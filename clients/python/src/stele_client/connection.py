@@ -199,7 +199,7 @@ class Client:
         self._watchers.append(told)
 
     def _tell(self, error: Optional[SteleError]) -> None:
-        self.error = error
+        self.error = error.with_traceback(None) if error is not None else None
         for told in self._watchers:
             told()
 
@@ -323,8 +323,8 @@ class Client:
             try:
                 self.flush()
                 self.storage_error = None
-            except StorageError as error:  # the rows go on in memory; the disk may have room again
-                self.storage_error = error
+            except StorageError as raised:  # the rows go on in memory; the disk may have room again
+                self.storage_error = raised.with_traceback(None)
                 for view in self._views.values():
                     view.writes.bound(self._keep_events)
                 await asyncio.sleep(STORE_AGAIN)

@@ -93,8 +93,9 @@ class Feed:
             number, body = found
             try:
                 answer = await self._send(body.encode("utf-8", "surrogatepass"))
-            except SteleError as error:
-                self.error = error
+            except SteleError as raised:
+                # Whoever gets it must not find the frames of this task in it, and perhaps clear them.
+                error = self.error = raised.with_traceback(None)
                 if error.retryable:
                     await self.backoff.wait(error.retry_after)
                     continue

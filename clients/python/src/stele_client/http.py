@@ -113,7 +113,10 @@ class Http:
         """A request that is under way ends with an error."""
         self._closed = True
         connection = self._connection
-        if connection is not None and connection.sock is not None:
+        if connection is not None and self._used.acquire(blocking=False):
+            connection.close()
+            self._used.release()
+        elif connection is not None and connection.sock is not None:
             try:
                 connection.sock.shutdown(socket.SHUT_RDWR)
             except OSError:

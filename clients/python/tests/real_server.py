@@ -1,0 +1,78 @@
+"""A real stele for the tests: started, killed, restored; and what SQL says of it."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import sqlite3
+import subprocess
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BINARY = os.environ.get("STELE_BINARY", str(ROOT / "build/release/stele"))
+PATIENCE = float(os.environ.get("STELE_PATIENCE", "1"))
+
+
+class Server:
+    def __init__(self, folder, config=None):
+        self.folder = pathlib.Path(folder)
+        self.db = str(self.folder / "stele.db")
+        self.port, self.process = 0, None
+        self.configure(config or {})
+        self.start()
+
+    def configure(self, config):
+        (self.folder / "config.json").write_text(json.dumps(config))
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [BINARY, "serve", "--db", self.db, "--listen", f"127.0.0.1:{self.port}", "--health", "127.0.0.1:0",
+             "--config", str(self.folder / "config.json")],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "ARETE_RATE_LIMITING_ENABLED": "false"})
+        line = self.process.stdout.readline()
+        found = re.match(rb"stele ready: ws://127\.0\.0\.1:(\d+)", line)
+        if not found:
+            raise AssertionError(f"{BINARY} did not start: {line!r} {self.process.communicate()[1].decode()}")
+        self.port = int(found[1])
+
+    @property
+    def url(self):
+        return f"ws://127.0.0.1:{self.port}"
+
+    def stop(self, how=signal.SIGKILL):
+        self.process.send_signal(how)
+        self.process.communicate()
+
+    def feed(self, mutations, token=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/mutations",
+                                         "\n".join(map(json.dumps, mutations)).encode())
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        return json.loads(urllib.request.urlopen(request).read())
+
+    def sql(self, statement):
+        connection = sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=10)
+        try:
+            return connection.execute(statement).fetchall()
+        finally:
+            connection.close()
+
+    def rows(self, view):
+        """[(key, data)…] in the order of the view, as SQL says."""
+        return [(key, json.loads(data)) for key, data in self.sql(f'SELECT key, data FROM "{view}"')]
+
+    def stele(self, *arguments):
+        return subprocess.run([BINARY, *arguments], check=True, capture_output=True, text=True).stdout
+
+    def backup(self, to):
+        self.stele("backup", "--db", self.db, str(to))
+
+    def replace(self, file):
+        """Start on another database: a copy of `file`, or an empty one."""
+        self.stop()
+        for end in ("", "-wal", "-shm"):
+            pathlib.Path(self.db + end).unlink(missing_ok=True)
+        if file is not None:
+            pathlib.Path(self.db).write_bytes(pathlib.Path(file).read_bytes())
+        self.start()
