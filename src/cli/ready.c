@@ -3,12 +3,14 @@
 #include "cli/ask.h"
 #include "cli/command.h"
 
-enum { SHOWN = 200, DEFAULT_SECONDS = 5, MOST_SECONDS = 300 };
+#include <unistd.h>
+
+enum { SHOWN = 200, DEFAULT_SECONDS = 5, MOST_SECONDS = 300, PAUSE_US = 50 * 1000 };
 
 struct ready_options {
     struct access_options access;
     const char *url;
-    int64_t seconds;
+    int64_t seconds, wait;
     bool write;
 };
 
@@ -42,7 +44,13 @@ static int run_ready(int argc, char **argv)
     int code;
     if (!command_start(&ready_command, argc, argv, &options, &code))
         return code;
-    return is_ready(&options, &error) ? EXIT_FINE : command_failed(&error);
+    uint64_t end = clock_monotonic_us() + (uint64_t)options.wait * 1000000;
+    bool ready = is_ready(&options, &error);
+    while (!ready && clock_monotonic_us() < end) {
+        usleep(PAUSE_US);
+        ready = is_ready(&options, &error);
+    }
+    return ready ? EXIT_FINE : command_failed(&error);
 }
 
 #define AT(field) .offset = offsetof(struct ready_options, field)
@@ -52,6 +60,8 @@ static const struct command_option ready_options[] = {
     ACCESS_OPTIONS(struct ready_options),
     {"seconds", OPTION_NUMBER, AT(seconds), .least = 1, .most = MOST_SECONDS, .value = "N",
      .help = "how long to wait for its answer (5)"},
+    {"wait", OPTION_NUMBER, AT(wait), .least = 0, .most = 86400, .value = "N",
+     .help = "ask again for so many seconds until it serves (0)"},
     {"write", OPTION_FLAG, AT(write), .help = "whether it takes mutations, too"},
     {.name = NULL},
 };

@@ -157,6 +157,15 @@ test('ready waits no longer than it is told to', async (t) => {
   assert.equal(code, 1, stderr);
 });
 
+test('ready waits for a server that starts', async (t) => {
+  const first = await Server.forTest(t);
+  await first.terminate();
+  const waiting = run(['ready', '--wait', '60', '--url', `http://127.0.0.1:${first.healthPort}`]);
+  await first.restart({ samePort: true });
+  const { code, stderr } = await waiting;
+  assert.equal(code, 0, stderr);
+});
+
 test('ready passes on why a server is not ready', async (t) => {
   const other = createServer((request, response) => response.writeHead(503).end('NOT READY: disk-full')).listen(0, '127.0.0.1');
   await once(other, 'listening');

@@ -1,0 +1,33 @@
+// The page of docs/quickstart.md in Chromium, from the server's own folder: it shows the orders as they come, change and
+// go, and again after kill -9.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import test, { after, before } from 'node:test';
+import { Browser, browserProgram } from './lib/browser.js';
+import { post } from './lib/feed.js';
+import { ROOT, Server } from './lib/server.js';
+
+const skip = browserProgram() ? false : 'no chromium is installed (tools/setup test brings it)';
+let browser;
+before(() => {
+  if (!skip) browser = new Browser(browserProgram());
+});
+after(() => browser?.close());
+
+const order = (key, patch) => ({ export: 'Order', key, patch });
+const shows = (tab, ...lines) => tab.until('[...document.querySelectorAll("li")].map((item) => item.textContent).join("|")', (text) => text === lines.join('|'), lines.join('|'));
+
+test('the page of the quickstart', { skip }, async (t) => {
+  const server = await Server.forTest(t, { config: { static_files: join(ROOT, 'examples/quickstart') } });
+  await post(server, [order('1', { customer: 'Ada', total: 12.5 })]);
+  const tab = await browser.open(t, `${server.http}/`);
+  await shows(tab, '1: Ada, 12.5');
+  await post(server, [order('2', { customer: '<b>Grace</b>', total: 99 }), order('1', { total: 13 })]);
+  await shows(tab, '1: Ada, 13', '2: <b>Grace</b>, 99');
+  await server.kill9();
+  await server.restart({ samePort: true });
+  await post(server, [{ export: 'Order', key: '1', op: 'delete' }, order('3', { customer: 'Edsger', total: 7 })]);
+  await shows(tab, '2: <b>Grace</b>, 99', '3: Edsger, 7');
+  assert.deepEqual(tab.problems, []);
+});
