@@ -268,6 +268,8 @@ class NamedScopedListener extends NamedListener {
       this.token = this.refreshing;
       this.refreshing = null;
       this.refreshed++;
+      /* The epoch of `subscribed` may be of the token of before. */
+      for (const { store } of this.subscriptions) store.moved = true;
       this.note(`-- is token ${this.token}: ${JSON.stringify(this.scopes)}`);
       return;
     }
