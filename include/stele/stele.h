@@ -231,11 +231,14 @@ typedef struct stele_query_options {
     int64_t skip;        /* so many of these rows are left out first */
     int64_t take;        /* and the next so many come; negative: all */
     const char *where; /* only rows of which this predicate holds, JSON as on the wire; NULL: all */
+    const char *sort;  /* a list of keys to sort them by, JSON as on the wire; NULL: the view's own
+                          order. Without an index at most max_window_rows of them, else
+                          "too-large" */
 } stele_query_options;
 
 #define STELE_QUERY_INIT                                                                           \
     {                                                                                              \
-        sizeof(stele_query_options), NULL, NULL, NULL, 0, -1, NULL                                 \
+        sizeof(stele_query_options), NULL, NULL, NULL, 0, -1, NULL, NULL                           \
     }
 
 /* The position of a view when its rows were read: to go on from, as `after` and `epoch` of a
@@ -246,7 +249,8 @@ typedef struct stele_position {
 } stele_position;
 
 /* The same as stele_query, for a part of the view. `position` may be NULL; it is filled before
- * the first row comes. Errors also: "invalid-parameter" (the filters, the predicate). */
+ * the first row comes. Errors also: "invalid-parameter" (the filters, the predicate,
+ * the order), "too-large". */
 STELE_API bool stele_query_view(stele *store, const stele_query_options *options,
                                 stele_row_callback row, void *argument, stele_position *position,
                                 stele_error *error);

@@ -93,7 +93,7 @@ static bool run(struct stele *store, const stele_query_options *options, stele_r
                 void *argument, stele_position *position, struct error *error)
 {
     struct query query = {.options = options};
-    const struct api_query_parts parts = {options->filters, options->where, NULL};
+    const struct api_query_parts parts = {options->filters, options->where, options->sort};
     bool done, more = true, first = true;
     if (!api_print_query(&parts, &query.text, error))
         return false;
@@ -116,7 +116,8 @@ static bool check_options(const stele_query_options *options, struct error *erro
     return api_check_text(error, "view", options->view, true) &&
            api_check_text(error, "key", options->key, false) &&
            api_check_text(error, "filters", options->filters, false) &&
-           api_check_text(error, "where", options->where, false);
+           api_check_text(error, "where", options->where, false) &&
+           api_check_text(error, "sort", options->sort, false);
 }
 
 static bool query_view(struct stele *store, const stele_query_options *options,

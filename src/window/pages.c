@@ -2,15 +2,17 @@
  * All rows of a view for the program that embeds the store: as many as there are, in bounded
  * memory, without a transaction that stays open.
  *
- * The first page notes the order of the rows by their entities' numbers. Each page is one job, in
- * one short transaction. A row that changed behind the first page is looked up in its stage again,
- * because a derived view need not show it any more.
+ * The first page notes the order of the rows by their entities' numbers. An order that no index has
+ * it makes by sorting the rows that pass, which are bounded as those of windows are. Each page is
+ * one job, in one short transaction. A row that changed behind the first page is looked up in its
+ * stage again, because a derived view need not show it any more.
  */
 #include "rows/view_state.h"
 #include "window/reading.h"
 #include "window/window.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     PAGE_BYTES = 1 << 20,  /* a page ends with so many bytes of rows, */
@@ -23,7 +25,7 @@ struct hub_pages {
     struct window window; /* view, key and filter alone: for window_passes */
     char epoch[VIEW_EPOCH];
     int64_t skip, take; /* rows still to be left out, and still wanted (negative: all) */
-    bool plain;         /* every row of the view passes */
+    bool plain;         /* every row of the view passes, in an order that the database has */
     bool begun;         /* `order` and the following were read */
     int64_t position;   /* the newest change of then */
     int64_t *order;
@@ -101,6 +103,87 @@ static bool is_in_order_of_key(const struct view *view)
            strcmp(name, "/state") == 0;
 }
 
+/* ---- on a reader: an order that no index has ---- */
+
+struct sorting {
+    struct page_reading *reading;
+    struct window_rows rows; /* by sort key: the number of an entity, as bytes */
+    int64_t looked;
+};
+
+static bool refuse_more(struct hub_pages *pages, const char *what, int64_t most,
+                        const char *setting)
+{
+    return error_set(&pages->page.error, ERROR_TOO_LARGE,
+                     "there are more than %lld rows to %s; leave rows out (where, filters), define "
+                     "a view with that sort alone as an index, or raise %s",
+                     (long long)most, what, setting);
+}
+
+static bool sort_entity(void *argument, const struct store_entity *entity)
+{
+    struct sorting *sorting = argument;
+    struct hub_pages *pages = sorting->reading->pages;
+    const struct hub_options *options = &pages->hub->options;
+    struct window_row *row = NULL;
+    struct buffer sort_key;
+    if (++sorting->looked > options->max_filter_rows)
+        return refuse_more(pages, "look at", options->max_filter_rows, "max_filter_rows");
+    if (!window_passes(&pages->window, entity->key, entity->data))
+        return true;
+    if ((int64_t)sorting->rows.count >= options->max_window_rows)
+        return refuse_more(pages, "sort", options->max_window_rows, "max_window_rows");
+    buffer_init(&sort_key, UINT32_MAX);
+    if (view_query_sort_key(pages->window.spec.query, entity->key, entity->data, &sort_key))
+        row = window_row_new(span_make((const char *)&entity->id, sizeof entity->id),
+                             buffer_span(&sort_key), entity->change);
+    buffer_fini(&sort_key);
+    if (row && window_rows_add(&sorting->rows, row))
+        return true;
+    memory_free(row);
+    return lacks_memory(pages);
+}
+
+static bool sort_row(void *argument, struct span sort_key, const struct store_entity *row)
+{
+    (void)sort_key;
+    return sort_entity(argument, row);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct window_row *const *left = a, *const *right = b;
+    return span_compare(window_row_sort_key(*left), window_row_sort_key(*right));
+}
+
+static bool note_sorted(struct hub_pages *pages, struct window_rows *rows)
+{
+    bool done = true;
+    if (rows->count)
+        qsort(rows->list, rows->count, sizeof(*rows->list), compare_rows);
+    for (size_t i = 0; done && i < rows->count; i++) {
+        int64_t id;
+        memcpy(&id, window_row_key(rows->list[i]).data, sizeof id);
+        done = note_id(pages, id);
+    }
+    return done;
+}
+
+static bool read_sorted(struct page_reading *reading)
+{
+    struct hub_pages *pages = reading->pages;
+    struct error *error = &pages->page.error;
+    struct sorting sorting = {.reading = reading};
+    bool done = reading->stage
+                    ? store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0), 0, -1,
+                                       false, true, sort_row, &sorting, error)
+                    : store_scan_list(reading->reader, reading->state.export.id, 0, -1, true,
+                                      sort_entity, &sorting, error);
+    done = done && error->code == ERROR_NONE && note_sorted(pages, &sorting.rows);
+    window_rows_fini(&sorting.rows);
+    return done;
+}
+
 static bool read_order(struct page_reading *reading)
 {
     struct hub_pages *pages = reading->pages;
@@ -110,6 +193,8 @@ static bool read_order(struct page_reading *reading)
     pages->window.time.now = engine_now_ms(pages->hub->engine) / 1000;
     pages->position = reading->state.log.last_change;
     pages->page.seq = window_cursor(&reading->state);
+    if (window_is_sorted(&pages->window))
+        return read_sorted(reading);
     if (is_in_order_of_key(pages->window.spec.view))
         return store_scan_key_order(reading->reader, reading->state.export.id, cut.skip, cut.take,
                                     note_id, pages, error);
@@ -308,6 +393,8 @@ static bool set_spec(struct hub *hub, struct window_spec *spec, const struct wir
     if (wanted->query && !(spec->query = view_query_new(spec->view, span_of(wanted->query),
                                                         &hub->options.query, error)))
         return false;
+    if (view_query_sorts(spec->query) && !window_may_sort(spec->view, error))
+        return false;
     size_t length = wanted->key ? strlen(wanted->key) : 0;
     char *key = wanted->key ? memory_copy_string(wanted->key, length) : NULL;
     if (key)
@@ -331,14 +418,15 @@ struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wa
         pages->skip = HUB_SKIP;
     pages->take = wanted->take;
     spec->view = hub_find_view(hub, NULL, span_of(wanted->view), error);
-    spec->stage = spec->view ? spec->view->stage : NULL;
     if (!spec->view || !set_spec(hub, spec, wanted, error) || !note_epoch(pages, error)) {
         hub_pages_free(pages);
         return NULL;
     }
+    window_spec_seek_order(hub, spec);
     if (window_is_keyed_by_field(&pages->window) && pages->take != 0)
         pages->take = 1;
-    pages->plain = !spec->query && !spec->key.data && !spec->view->key_count;
+    pages->plain = !view_query_filters(spec->query) && !spec->key.data && !spec->view->key_count &&
+                   !window_is_sorted(&pages->window);
     return pages;
 }
 

@@ -58,7 +58,7 @@ bool window_is_wanted(const struct view *view, const struct wire_subscribe *mess
 
 /* Rows in an order of their own are kept in memory, so the view must have none, and no end by it.
  */
-static bool check_sort(const struct view *view, struct error *error)
+bool window_may_sort(const struct view *view, struct error *error)
 {
     const struct view_stage *stage = view->stage;
     if (view->mode != VIEW_LIST)
@@ -85,7 +85,7 @@ static bool make_query(const struct hub *hub, const struct view *view,
 {
     struct view_query *query =
         view_query_new(view, span_of(message->query), &hub->options.query, error);
-    if (!query || (view_query_sorts(query) && !check_sort(view, error)) ||
+    if (!query || (view_query_sorts(query) && !window_may_sort(view, error)) ||
         (view_query_is_timed(query) && !check_timed(view, error))) {
         view_query_unref(query);
         return false;

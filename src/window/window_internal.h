@@ -174,6 +174,8 @@ static inline struct subscription *window_member(const struct link *in_window)
 }
 
 void window_spec_fini(struct window_spec *spec);
+/* Whether a query may put the view's rows in an order. */
+bool window_may_sort(const struct view *view, struct error *error);
 /* Find its stage: an index where one has the order of its query, and it is of a part of the rows.
  * Again after `take` was changed. */
 void window_spec_seek_order(const struct hub *hub, struct window_spec *spec);

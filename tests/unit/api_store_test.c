@@ -111,6 +111,26 @@ TEST(rows_are_asked_for_by_a_predicate_and_in_an_order)
     query.filters = "{\"n\":1}";
     assert_true(stele_query_view(store, &query, on_row, &rows, NULL, &error));
     assert_string_equal(rows.keys, "a ");
+    query.filters = NULL;
+    query.sort = "[{\"by\":\"n\",\"order\":\"desc\"}]";
+    rows = (struct rows){0};
+    assert_true(stele_query_view(store, &query, on_row, &rows, NULL, &error));
+    assert_string_equal(rows.keys, "b a ");
+    query.where = NULL;
+    query.sort = "[\"missing\",{\"by\":\"s\",\"order\":\"desc\"}]";
+    query.skip = 1;
+    query.take = 1;
+    rows = (struct rows){0};
+    assert_true(stele_query_view(store, &query, on_row, &rows, NULL, &error));
+    assert_string_equal(rows.keys, "a ");
+    query.view = "E/append";
+    REFUSED(stele_query_view(store, &query, on_row, &rows, NULL, &refusal), "invalid-parameter",
+            "sort");
+    query.view = "E/list";
+    query.sort = "[]";
+    REFUSED(stele_query_view(store, &query, on_row, &rows, NULL, &refusal), "invalid-parameter",
+            "sort");
+    query.sort = NULL;
     stele_subscribe_options options = STELE_SUBSCRIBE_INIT;
     options.view = "E/list";
     options.where = "{\"field\":\"n\",\"in\":[1,2,3]}";
@@ -180,6 +200,55 @@ TEST(a_long_view_is_read_in_pages_while_it_changes)
     assert_true(stele_query(store, "E/list", NULL, 1999, on_row, &rows, &error));
     assert_int_equal(rows.count, 1999);
     assert_true(strncmp(rows.keys, "new 3 2499 ", 11) == 0);
+    stele_close(store);
+}
+
+struct descent {
+    int count, last;
+};
+
+static bool on_descending_row(void *argument, const stele_row *row)
+{
+    struct descent *descent = argument;
+    int number = atoi(row->key);
+    assert_true(descent->count++ == 0 || number < descent->last);
+    descent->last = number;
+    return true;
+}
+
+TEST(any_number_of_rows_is_read_in_the_order_of_an_index_and_few_in_any)
+{
+    static const char *const settings[] = {
+        "log_level=error", "max_window_rows=50",
+        "exports={\"E\":{\"views\":{\"by_n\":{\"pipeline\":[{\"sort\":{\"by\":\"n\",\"order\":"
+        "\"desc\"}}]}}}}"};
+    stele_error error = {0};
+    stele *store = open_with("sorted", settings, 3);
+    char lines[PAGED_ROWS * 64], *end = lines;
+    for (int i = 0; i < PAGED_ROWS; i++)
+        end += snprintf(end, 64, "{\"export\":\"E\",\"key\":\"%d\",\"patch\":{\"n\":%d}}\n",
+                        i * 7 % PAGED_ROWS, i * 7 % PAGED_ROWS);
+    apply(store, lines);
+    stele_query_options query = STELE_QUERY_INIT;
+    query.view = "E/list";
+    query.sort = "[{\"by\":\"n\",\"order\":\"desc\"}]";
+    struct descent descent = {0};
+    assert_true(stele_query_view(store, &query, on_descending_row, &descent, NULL, &error));
+    assert_int_equal(descent.count, PAGED_ROWS);
+    query.skip = 10;
+    query.take = 5;
+    descent = (struct descent){0};
+    assert_true(stele_query_view(store, &query, on_descending_row, &descent, NULL, &error));
+    assert_true(descent.count == 5 && descent.last == PAGED_ROWS - 15);
+    query.sort = "[{\"by\":\"n\",\"order\":\"desc\"},\"m\"]";
+    REFUSED(stele_query_view(store, &query, on_descending_row, &descent, NULL, &refusal),
+            "too-large", "index");
+    query.skip = 0;
+    query.take = -1;
+    query.where = "{\"field\":\"n\",\"lt\":50}";
+    descent = (struct descent){0};
+    assert_true(stele_query_view(store, &query, on_descending_row, &descent, NULL, &error));
+    assert_true(descent.count == 50 && descent.last == 0);
     stele_close(store);
 }
 
