@@ -85,13 +85,19 @@ static bool send_own_records(struct net_connection *connection)
     return false;
 }
 
+/* While an answer is owed, bytes are kept, as far as there is room: then it stops to listen. */
+static bool may_pump(const struct net_connection *connection)
+{
+    return (output_may_take(connection) && !connection->ahead.length) || output_listens(connection);
+}
+
 /* All plain bytes that TLS has, as far as they may be taken. */
 static void pump_tls(struct net_connection *connection)
 {
     struct net *net = connection->net;
     struct error error;
     int64_t got = 1;
-    while (got > 0 && output_may_take(connection) && !connection->ahead.length) {
+    while (got > 0 && may_pump(connection)) {
         got = tls_stream_read(connection->tls, net->plain, sizeof net->plain, &error);
         if (!send_own_records(connection))
             return;
@@ -195,7 +201,7 @@ static void take_in(struct net_connection *connection)
 {
     if (connection->ahead.length && output_may_take(connection))
         feed_ahead(connection);
-    if (connection->tls_holds && output_may_take(connection))
+    if (connection->tls_holds && may_pump(connection))
         pump_tls(connection);
     output_set_reading(connection);
 }

@@ -64,13 +64,17 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
     *room = uv_buf_init(connection->net->room, sizeof connection->net->room);
 }
 
+/* Under TLS only where somebody wants to know: what comes has to be decrypted for it. */
+bool output_listens(const struct net_connection *connection)
+{
+    return connection->mode == MODE_ANSWER && !connection->paused && !connection->closing &&
+           connection->keeps && (!connection->tls || connection->must_stay);
+}
+
 void output_set_reading(struct net_connection *connection)
 {
     bool takes = output_may_take(connection) && !connection->ahead.length;
-    /* While an answer is owed, to hear that the client has gone. */
-    bool listens = connection->mode == MODE_ANSWER && !connection->paused && connection->keeps &&
-                   !connection->tls;
-    bool wanted = !connection->ended && (takes || listens);
+    bool wanted = !connection->ended && (takes || output_listens(connection));
     if (connection->closing || wanted == connection->reading)
         return;
     connection->reading = wanted;

@@ -227,6 +227,7 @@ static void go_on(struct net_connection *connection)
 void net_expect_client(struct net_connection *connection)
 {
     connection->must_stay = true;
+    net_schedule(connection); /* under TLS it is read from now on */
 }
 
 void net_stream(struct net_connection *connection)

@@ -15,7 +15,7 @@ import WebSocket from 'ws';
 import { Applier } from './lib/applier.js';
 import { Client } from './lib/client.js';
 import { Ingest, http } from './lib/feed.js';
-import { ROOT, Server, patience, run, scratch, sqlView, within } from './lib/server.js';
+import { ROOT, Server, eventually, patience, run, scratch, sqlView, within } from './lib/server.js';
 import { makeChain, makePair } from './lib/tls.js';
 
 const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
@@ -61,6 +61,42 @@ test('the clients, HTTP and the commands work as without it', async (t) => {
   assert.match(seen.stdout, /"op":"snapshot".*"n":2/);
   const view = await http(`${server.http}/v1/views/E/list?take=3`, { tls });
   assert.equal(view.status, 200, view.text);
+});
+
+test('a request that waits goes when its client does, in order or not, and whatever it sent ahead', async (t) => {
+  const { server, tls } = await secure(t, { set: { max_connections: 2 } });
+  const fed = await http(`${server.http}/v1/mutations`, { method: 'POST', body: JSON.stringify(m('a', { n: 1 })), tls });
+  const path = (wait) => `/v1/views/E/list?wait=${wait}&after=${fed.json.seq}`;
+  const probe = async () => (await http(server.http + path(1), { tls })).status;
+  const request = `GET ${path(60)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`;
+  for (const [leave, ahead] of [['end', ''], ['destroy', ''], ['end', 'GET /v1/views HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'], ['destroy', 'GET /v1/views HTTP']]) {
+    const sockets = range(2, () => connectTls({ host: '127.0.0.1', port: Number(server.port), ...tls }).on('error', () => {}));
+    t.after(() => sockets.forEach((socket) => socket.destroy()));
+    for (const socket of sockets) socket.write(request + ahead);
+    while ((await probe()) !== 429);
+    for (const socket of sockets) socket[leave]();
+    await eventually(async () => (await probe()) !== 429, `they are gone: ${leave}, ${ahead}`, 300);
+  }
+});
+
+test('a client that sends ahead of an answer for which it waits gets both answers under TLS', async (t) => {
+  const { server, tls } = await secure(t);
+  const fed = await http(`${server.http}/v1/mutations`, { method: 'POST', body: JSON.stringify(m('a', { n: 1 })), tls });
+  const socket = connectTls({ host: '127.0.0.1', port: Number(server.port), ...tls });
+  t.after(() => socket.destroy());
+  let text = '';
+  const both = new Promise((done) => {
+    socket.setEncoding('utf8').on('data', (part) => {
+      text += part;
+      if (text.includes('"views":[') && text.includes('E/state')) done();
+    });
+  });
+  socket.write(`GET /v1/views/E/list?wait=60&after=${fed.json.seq} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+  socket.write('GET /v1/views HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+  while (!/^stele_subscriptions_active 1$/m.test((await server.get('/metrics')).text));
+  await http(`${server.http}/v1/mutations`, { method: 'POST', body: JSON.stringify(m('b', { n: 1 })), tls });
+  await within(both, 'both answers');
+  assert.match(text, /"rows":\[[^\]]*"key":"b"/);
 });
 
 test('the published client', async (t) => {

@@ -32,8 +32,8 @@ process.on('exit', () => {
 });
 
 /** Wait for a fact that no event tells of. */
-export async function eventually(test, what) {
-  for (let i = 0; i < 1200; i++) {
+export async function eventually(test, what, times = 1200) {
+  for (let i = 0; i < times; i++) {
     if (await test()) return;
     await new Promise((done) => setTimeout(done, 50));
   }
