@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import test from 'node:test';
 import * as jose from 'jose';
 import { clientFor } from './lib/client.js';
-import { http } from './lib/feed.js';
-import { Server, run, scratch } from './lib/server.js';
+import { PYTHON, missing } from './lib/python_sdk.js';
+import { http, tryPost } from './lib/feed.js';
+import { ROOT, Server, run, scratch } from './lib/server.js';
 import { bearer } from './lib/token.js';
 
 const algorithms = ['EdDSA', 'ES256', 'RS256'];
@@ -252,3 +253,28 @@ for (const shape of shapes) {
     assert.equal((await ask('/v1/views', await tokenAs(pair, claims, { alg: shape.alg, kid: 'ins_2' }))).headers['x-error-code'], 'token-key-not-found');
   });
 }
+
+/* ---- the same, by a library of another language ---- */
+
+test('tokens of these shapes that PyJWT made', { skip: missing }, async (t) => {
+  const folder = scratch(t);
+  const lines = shapes.flatMap((shape) => [shape.claims(), { ...shape.claims(), ...shape.less }].map((claims) => JSON.stringify({ alg: shape.alg, kid: shape.name, claims })));
+  const signed = await run(['-I', join(ROOT, 'tests/clients/foreign/pyjwt_sign.py')], { input: lines.join('\n'), program: PYTHON });
+  assert.equal(signed.code, 0, signed.stderr);
+  const [keys, ...tokens] = signed.stdout.trim().split('\n');
+  writeFileSync(join(folder, 'jwks.json'), keys);
+  for (const [i, shape] of shapes.entries()) {
+    const server = await Server.forTest(t, { config: { exports: { E: { scope: 'team' } }, auth: { mode: 'signed', jwks_file: join(folder, 'jwks.json'), ...shape.auth } } });
+    const ask = (token, path, options = {}) => http(server.http + path, { ...options, headers: { ...bearer(token), ...(shape.origin ? { Origin: shape.origin } : {}) } });
+    const [token, less] = tokens.slice(2 * i, 2 * i + 2);
+    const body = JSON.stringify({ export: 'E', key: 'k', patch: {} });
+    const fed = await tryPost(server, [...shape.sees, 'nobody'].map((team) => ({ export: 'E', key: team, patch: { team } })), { ...bearer(token), ...(shape.origin ? { Origin: shape.origin } : {}) });
+    assert.equal(fed.status, 200, `${shape.name}: ${fed.text}`);
+    assert.deepEqual((await ask(token, '/v1/views/E/list')).json.rows.map(({ key }) => key).sort(), [...shape.sees].sort(), shape.name);
+    assert.equal((await ask(less, '/v1/mutations', { method: 'POST', body })).headers['x-error-code'], 'scope-missing', shape.name);
+    const [head, claims, signature] = token.split('.');
+    const other = tokens[2 * ((i + 1) % shapes.length)].split('.')[1];
+    assert.equal((await ask(`${head}.${other}.${signature}`, '/v1/views')).headers['x-error-code'], 'token-invalid-signature', shape.name);
+    assert.equal((await ask(`${head}.${claims}.${signature.slice(0, -4)}AAAA`, '/v1/views')).headers['x-error-code'], 'token-invalid-signature', shape.name);
+  }
+});

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { within } from './server.js';
 
 const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
-const PYTHON = join(HERE, 'node_modules/.python/bin/python');
+export const PYTHON = join(HERE, 'node_modules/.python/bin/python');
 /** Why it cannot run; false: it can. */
 export const missing = existsSync(join(HERE, 'node_modules/.python/.installed')) ? false : 'arete-sdk is not installed; tests/clients/run.sh --install does it where there is python3 with venv';
 
