@@ -215,10 +215,10 @@ class Run:
         subscription = Subscription(self.database, query, id_, self.random)
         behind = self.database.head
         self.subscriptions[id_] = subscription
-        for each in subscription.open(asked):
-            if each.get("type") == "error":
-                del self.subscriptions[id_]
-            self._send(socket, each)
+        frames = list(subscription.open(asked))
+        if frames[-1].get("type") == "error":
+            del self.subscriptions[id_]
+        self._send_all(socket, frames)
         subscription.whole_until = behind
         if query.is_tape and id_ in self.subscriptions and asked.get("after") is None:
             self.bases[name] = subscription.base
@@ -231,8 +231,15 @@ class Run:
                 if subscription.database is not self.database:
                     continue
                 if self.random.random() < 0.3 or self.calm:
-                    for each in subscription.go_on(self.random.choice([1, 2, 10])):
-                        self._send(socket, each)
+                    self._send_all(socket, list(subscription.go_on(self.random.choice([1, 2, 10]))))
+
+    def _send_all(self, socket, frames):
+        """Frames that belong together; now and then it is between them, or inside one, that the server cuts."""
+        at = self.random.randrange(len(frames)) if frames and not self.calm and self.random.random() < 0.1 else None
+        for i, each in enumerate(frames):
+            self._send(socket, each)
+            if i == at:
+                socket.budget = int(self.random.choice([0, 1, 100]) * self.random.random())
 
     def _send(self, socket, message):
         if socket.gone:
