@@ -180,7 +180,7 @@ class Run:
             self.socket.end()
         self.subscriptions = {}
         self.socket = socket = request.upgrade()
-        if not self.calm:
+        if not self.calm and self.random.random() < 0.6:
             socket.budget = int(self.random.choice([0, 50, 400, 3000, 20000]) * self.random.random())
             self.trace("server", f"will cut after {socket.budget} bytes")
         if request.in_first_message():
