@@ -1,6 +1,6 @@
 """Feeds stele from tables of PostgreSQL, by logical decoding: each transaction whole, exactly once, in commit order.
 
-usage: postgres.py [--once] TABLE…
+usage: from_postgres.py [--once] TABLE…
 
 A table is an export of its name, its primary key the key of the entity. It takes psql (with PGHOST and the like),
 wal_level=logical and the plugin wal2json (apt-get install postgresql-15-wal2json). STELE_HTTP names the server, STELE_TOKEN
