@@ -320,9 +320,10 @@ static bool start_read(struct http_request *request, struct error *error)
     return false;
 }
 
-/* It is not among the reads that are counted for its owner: how many answers go on is bounded by
- * their memory, and who downloads must be able to open a page beside it. */
-void http_file_go_on(struct http_request *request)
+/* Have the next piece read. It is not among the reads that are counted for its owner: how many
+ * answers go on is bounded by their memory, and who downloads must be able to open a page beside
+ * it. */
+static void go_on(struct http_request *request)
 {
     struct error error;
     buffer_init(&request->file->piece, PIECE_BYTES);
@@ -332,16 +333,17 @@ void http_file_go_on(struct http_request *request)
         net_close(request->connection);
 }
 
-void http_file_free(struct http_request *request)
+/* No reader works for it. */
+static void free_file(struct http_request *request)
 {
     struct http_file *file = request->file;
-    if (!file)
-        return;
     buffer_fini(&file->piece);
     memory_free(file->path);
     memory_free(file->known);
     memory_free(file);
 }
+
+static const struct http_source a_file = {.go_on = go_on, .free = free_file};
 
 /* Not what begins with a dot, on the way either; and an escaped '/' is none of a name's. */
 static bool is_plain(const struct net_connection *connection, struct span path)
@@ -380,6 +382,7 @@ static bool attach_file(struct http_request *request, struct span path)
     if (!file)
         return false;
     request->file = file;
+    request->source = &a_file;
     file->job.run = run;
     file->job.event.deliver = deliver;
     file->job.is_long = true; /* a slow disk must not stop brief reads */

@@ -28,11 +28,4 @@ bool http_files_have(const struct http *http, struct span path);
 /* Answer a request for this path. */
 void http_files_request(struct http *http, struct net_connection *connection, struct span path);
 
-/* ---- for request.c ---- */
-
-/* Have the next piece read. */
-void http_file_go_on(struct http_request *request);
-/* Forget the file; the request is being freed, and no reader works for it. */
-void http_file_free(struct http_request *request);
-
 #endif

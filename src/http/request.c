@@ -1,10 +1,8 @@
 #include "http/request.h"
 #include "access/access.h"
 
-#include "http/files.h"
 #include "http/http_internal.h"
 #include "http/respond.h"
-#include "http/wait.h"
 
 enum {
     MOST_LARGE_BYTES = 64 << 20, /* of answers that clients have not taken yet */
@@ -65,8 +63,8 @@ static void http_request_free(struct http_request *request)
 {
     struct http *http = request->http;
     intake_end(&request->intake);
-    http_wait_free(request);
-    http_file_free(request);
+    if (request->source)
+        request->source->free(request);
     buffer_fini(&request->reply);
     share_end(&request->share, &http->answers);
     INVARIANT(!request->reading.owner && !request->writing.owner);
@@ -265,15 +263,15 @@ static void take_next_piece(struct http_request *request)
     if (net_is_blocked(request->connection))
         net_want_write(request->connection);
     else
-        http_file_go_on(request);
+        request->source->go_on(request);
 }
 
 void http_request_writable(struct http_request *request)
 {
     struct net_connection *connection = request->connection;
     INVARIANT(connection);
-    if (http_wait_watches(request)) {
-        http_wait_look(request);
+    if (request->watches) {
+        request->source->go_on(request);
     } else if (request->reply.failed) {
         net_close(connection);
     } else if (request->reply.length && write_pieces(request)) {
@@ -291,7 +289,7 @@ void http_request_gone(struct http_request *request)
     INVARIANT(request->connection);
     request->connection = NULL;
     intake_end(&request->intake); /* nothing more is waited for from the client */
-    if (http_wait_watches(request))
+    if (request->watches)
         request->awaited = false; /* nobody else knows of it */
     if (!request->awaited)
         http_request_free(request);

@@ -11,6 +11,7 @@
 
 struct http;
 struct http_file;
+struct http_request;
 struct http_wait;
 
 struct http_content {
@@ -31,6 +32,15 @@ void http_respond_error(struct net_connection *connection, const struct error *e
  * first bytes. */
 void http_respond_stream(struct net_connection *connection, const char *type, struct span line);
 
+/* The part that answers a request later: at a change of a view, or piece by piece. */
+struct http_source {
+    /* Of a request that watches: the socket takes bytes. Else: the client has taken a piece, and
+     * the next is due by http_request_continue. */
+    void (*go_on)(struct http_request *request);
+    /* The request is being freed. */
+    void (*free)(struct http_request *request);
+};
+
 struct http_request {
     struct http *http;
     struct net_connection *connection; /* NULL once the client is gone */
@@ -47,11 +57,13 @@ struct http_request {
     struct share reading;                       /* ... of the requests that readers work on */
     struct share writing;                       /* ... of those that wait to be committed */
     enum permission permission;                 /* for which it was accepted, with a body */
-    struct http_wait *wait;                     /* for a change; NULL: it does not. Owned */
-    struct http_file *file;                     /* whose bytes are asked for; NULL: none. Owned */
+    const struct http_source *source;           /* NULL: none; else it owns: */
+    struct http_wait *wait;                     /* ... the wait for a change, */
+    struct http_file *file;                     /* ... or the file whose bytes are asked for */
     bool form;                                  /* it claims to be a form, as curl -d does */
     bool head;                                  /* answered without the body */
     bool awaited;                               /* http_request_respond will follow */
+    bool watches;                               /* a view, for a change */
 };
 
 /* The request was refused (not its sender): if it is a producer's, the audit gets it. */
@@ -73,8 +85,7 @@ void http_request_respond(struct http_request *request, const struct http_conten
  * Beyond the bound, the largest answer of the owner who has most is broken off.
  *
  * With content->whole, the body is the first piece of it. When the client has taken a piece and
- * more are due, `http_file_go_on` is called, which has the next one come by
- * http_request_continue. */
+ * more are due, the source has the next one come by http_request_continue. */
 void http_request_respond_large(struct http_request *request, struct http_content *content,
                                 struct buffer *body);
 /* The awaited next piece, moved out of the buffer. */

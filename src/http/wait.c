@@ -25,12 +25,45 @@ static void on_closed(uv_handle_t *timer)
     memory_free(wait);
 }
 
+static void end_watch(struct http_wait *wait)
+{
+    wait->request->watches = false;
+    link_remove(&wait->in_http);
+    uv_timer_stop(&wait->timer);
+    subscriber_free(wait->subscriber);
+    wait->subscriber = NULL;
+}
+
+/* The first messages only say that it is subscribed, and where it begins. */
+static void look(struct http_request *request)
+{
+    struct http_wait *wait = request->wait;
+    struct span bytes;
+    INVARIANT(request->watches);
+    while (wait->told < wait->needed && (bytes = subscriber_pull(wait->subscriber)).length)
+        wait->told += wire_measure(bytes).messages;
+    if (wait->told < wait->needed && !subscriber_broken(wait->subscriber))
+        return;
+    end_watch(wait);
+    wait->again(request);
+}
+
+static void free_wait(struct http_request *request)
+{
+    struct http_wait *wait = request->wait;
+    if (wait->subscriber)
+        end_watch(wait);
+    uv_close((uv_handle_t *)&wait->timer, on_closed);
+}
+
+static const struct http_source a_change = {.go_on = look, .free = free_wait};
+
 bool http_wait_begin(struct http_request *request, struct wire_message *message, uint64_t ms,
                      void (*again)(struct http_request *request))
 {
     struct frontend *frontend = request->http->frontend;
     struct http_wait *wait = memory_new(sizeof *wait);
-    INVARIANT(!request->wait);
+    INVARIANT(!request->source);
     if (!wait)
         return false;
     wait->request = request;
@@ -41,6 +74,7 @@ bool http_wait_begin(struct http_request *request, struct wire_message *message,
     uv_timer_init(frontend->loop, &wait->timer);
     wait->timer.data = wait;
     request->wait = wait;
+    request->source = &a_change;
     net_expect_client(request->connection);
     return true;
 }
@@ -50,20 +84,7 @@ const struct wire_message *http_wait_message(const struct http_request *request)
     return &request->wait->message;
 }
 
-bool http_wait_watches(const struct http_request *request)
-{
-    return request->wait && request->wait->subscriber;
-}
-
 /* ---- watching ---- */
-
-static void end_watch(struct http_wait *wait)
-{
-    link_remove(&wait->in_http);
-    uv_timer_stop(&wait->timer);
-    subscriber_free(wait->subscriber);
-    wait->subscriber = NULL;
-}
 
 static void on_time(uv_timer_t *timer)
 {
@@ -122,37 +143,13 @@ bool http_wait_watch(struct http_request *request, const struct hub_answer *answ
         wait->subscriber = NULL;
         return false;
     }
+    request->watches = true;
     link_append(&request->http->waiting, &wait->in_http);
     uv_timer_start(&wait->timer, on_time, wait->until_ms - now, 0);
     return true;
 }
 
-/* The first messages only say that it is subscribed, and where it begins. */
-void http_wait_look(struct http_request *request)
-{
-    struct http_wait *wait = request->wait;
-    struct span bytes;
-    INVARIANT(http_wait_watches(request));
-    while (wait->told < wait->needed && (bytes = subscriber_pull(wait->subscriber)).length)
-        wait->told += wire_measure(bytes).messages;
-    if (wait->told < wait->needed && !subscriber_broken(wait->subscriber))
-        return;
-    end_watch(wait);
-    wait->again(request);
-}
-
 /* ---- the end ---- */
-
-void http_wait_free(struct http_request *request)
-{
-    struct http_wait *wait = request->wait;
-    request->wait = NULL;
-    if (!wait)
-        return;
-    if (wait->subscriber)
-        end_watch(wait);
-    uv_close((uv_handle_t *)&wait->timer, on_closed);
-}
 
 void http_wait_stop(struct http *http)
 {

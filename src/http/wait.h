@@ -24,12 +24,6 @@ const struct wire_message *http_wait_message(const struct http_request *request)
 /* Nothing is new by this answer: watch from there on. False: its time is over, or the view cannot
  * be watched, so the answer is due. */
 bool http_wait_watch(struct http_request *request, const struct hub_answer *answer);
-/* Whether it is being watched for. */
-bool http_wait_watches(const struct http_request *request);
-/* The subscription may have been told of something. */
-void http_wait_look(struct http_request *request);
-/* Forget it; the request is being freed. */
-void http_wait_free(struct http_request *request);
 /* Answer all that wait: the server stops. */
 void http_wait_stop(struct http *http);
 
