@@ -47,7 +47,8 @@ static bool load_one(void *argument, const struct store_revocation *row)
 static bool load(struct access *access, struct error *error)
 {
     struct loading loading = {.set = access->revoked};
-    struct store_reader *reader = store_reader_open(engine_database(access->context.engine), error);
+    struct store_reader *reader =
+        store_reader_open(engine_facts(access->context.engine)->database, error);
     if (!reader)
         return false;
     bool done = store_read_begin(reader, error) &&

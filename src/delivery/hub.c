@@ -90,12 +90,12 @@ void hub_free(struct hub *hub)
 void hub_attach(struct hub *hub, struct engine *engine)
 {
     hub->engine = engine;
-    hub->head = engine_head(engine);
-    hub->opened_change = engine_last_change(engine);
+    hub->head = engine_facts(engine)->head;
+    hub->opened_change = engine_facts(engine)->last_change;
     hub->opened_us = clock_monotonic_us();
-    hub->bodies = wire_encoding_of(span_of(engine_epoch(engine)));
+    hub->bodies = wire_encoding_of(span_of(engine_facts(engine)->epoch));
     backlog_fini(&hub->backlog);
-    backlog_init(&hub->backlog, engine_last_change(engine), hub->options.ring_bytes);
+    backlog_init(&hub->backlog, engine_facts(engine)->last_change, hub->options.ring_bytes);
 }
 
 void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions)

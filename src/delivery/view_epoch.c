@@ -29,7 +29,7 @@ static uint32_t fold_view(const struct hub *hub, const struct view *view, int64_
 static void print_parts(const struct hub *hub, const struct view *view,
                         const struct row_scope *scope, char text[VIEW_EPOCH])
 {
-    int64_t floor = engine_cursor_floor(hub->engine);
+    int64_t floor = engine_facts(hub->engine)->cursor_floor;
     size_t length = 0;
     text[0] = '\0';
     if (scope && view->scope)
@@ -41,7 +41,7 @@ static void print_parts(const struct hub *hub, const struct view *view,
 const char *view_epoch(const struct hub *hub, const struct view *view,
                        const struct row_scope *scope, char text[VIEW_EPOCH])
 {
-    const char *epoch = engine_epoch(hub->engine);
+    const char *epoch = engine_facts(hub->engine)->epoch;
     char parts[VIEW_EPOCH];
     print_parts(hub, view, scope, parts);
     int length = snprintf(text, VIEW_EPOCH, "%s%s", epoch, parts);
@@ -52,7 +52,7 @@ const char *view_epoch(const struct hub *hub, const struct view *view,
 /* `epoch` is of this database, or of a former one. */
 static bool is_known(const struct hub *hub, const char *epoch, size_t length, int64_t *parted)
 {
-    const char *own = engine_epoch(hub->engine);
+    const char *own = engine_facts(hub->engine)->epoch;
     char former[VIEW_EPOCH];
     *parted = -1;
     if (strlen(own) != length)
@@ -76,7 +76,7 @@ bool view_epoch_fits(const struct hub *hub, const struct view *view, const struc
         engine_former_epoch(hub->engine, NULL, &origin->parted);
         return true;
     }
-    size_t database = strlen(engine_epoch(hub->engine));
+    size_t database = strlen(engine_facts(hub->engine)->epoch);
     if (strlen(epoch) < database || !is_known(hub, epoch, database, &origin->parted))
         return false;
     print_parts(hub, view, scope, own);

@@ -134,7 +134,7 @@ static bool note_scopes(struct writer *writer, const struct engine_options *opti
 
 static bool configure(struct engine *engine, struct error *error)
 {
-    struct store_writer *store = store_writer_open(engine->database, error);
+    struct store_writer *store = store_writer_open(engine->facts.database, error);
     struct writer writer = {.engine = engine, .store = store};
     if (!store)
         return false;
@@ -201,10 +201,10 @@ static uint32_t checkpoint_pages(const struct engine_options *options)
 static bool start_checkpoints(struct engine *engine, struct error *error)
 {
     engine->disk.store = engine->writer.store;
-    engine->disk.database = engine->database;
+    engine->disk.database = engine->facts.database;
     engine->disk.checkpoints = &engine->checkpoints;
     engine->disk.max_wal_bytes = engine->options.max_wal_bytes;
-    engine->checkpoints.database = engine->database;
+    engine->checkpoints.database = engine->facts.database;
     engine->checkpoints.metrics = &engine->metrics;
     engine->checkpoints.intake = &engine->disk.state;
     return checkpoints_start(&engine->checkpoints, checkpoint_pages(&engine->options), error);
@@ -222,9 +222,10 @@ static bool start(struct engine *engine, struct error *error)
     if (!start_checkpoints(engine, error) ||
         !writer_open_views(&engine->writer, engine->options.views, error))
         return false;
-    engine->last_change = engine->writer.open.last_change;
-    engine->cursor_floor = store_writer_log(engine->writer.store)->cursor_floor;
-    engine->head = engine->writer.open.head;
+    engine->facts.last_change = engine->writer.open.last_change;
+    engine->facts.cursor_floor = store_writer_log(engine->writer.store)->cursor_floor;
+    engine->facts.head = engine->writer.open.head;
+    engine->facts.epoch = database_epoch(engine->facts.database);
     if (!engine_start_readers(engine, error) || !start_limits(engine, error))
         return false;
     if (pthread_create(&engine->writer_thread, NULL, writer_main, &engine->writer) != 0)
@@ -263,12 +264,13 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
     queue_on_fill(&engine->events, options->wake, options->wake_argument);
     done = done && index_options(engine, error) &&
            array_lengths_take(&engine->array_lengths, options, error) &&
-           (engine->database = database_open(&options->store, error)) && configure(engine, error) &&
-           start(engine, error);
+           (engine->facts.database = database_open(&options->store, error)) &&
+           configure(engine, error) && start(engine, error);
     map_fini(&engine->configured);
     engine->options.views = NULL;
     engine->options.exports = NULL;
-    engine->options.store.path = engine->database ? database_path(engine->database) : NULL;
+    engine->options.store.path =
+        engine->facts.database ? database_path(engine->facts.database) : NULL;
     if (done)
         return engine;
     engine_close(engine);
@@ -279,7 +281,7 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
 
 bool engine_submit(struct engine *engine, struct submission *submission, struct error *error)
 {
-    enum error_code disk = engine_disk_state(engine);
+    enum error_code disk = disk_state(&engine->disk);
     INVARIANT(submission->event.deliver);
     if (disk != ERROR_NONE)
         return disk_error(&engine->disk, disk, error);
@@ -318,8 +320,8 @@ void engine_close(struct engine *engine)
     checkpoints_stop(&engine->checkpoints);
     engine_deliver(engine);
     writer_fini(&engine->writer);
-    if (engine->database)
-        database_close(engine->database);
+    if (engine->facts.database)
+        database_close(engine->facts.database);
     array_lengths_fini(&engine->array_lengths);
     queue_fini(&engine->intake);
     queue_fini(&engine->writes);
@@ -333,14 +335,32 @@ void engine_close(struct engine *engine)
 
 /* ---- facts ---- */
 
-bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change)
+const struct engine_facts *engine_facts(const struct engine *engine)
 {
-    return database_former_epoch(engine->database, epoch, last_change);
+    return &engine->facts;
 }
 
-int64_t engine_cursor_floor(const struct engine *engine)
+static uint64_t busy_us(const struct engine *engine)
 {
-    return engine->cursor_floor;
+    uint64_t since = atomic_load_explicit(&engine->writer_since_us, memory_order_relaxed);
+    uint64_t now = clock_monotonic_us();
+    return since && now > since ? now - since : 0;
+}
+
+struct engine_state engine_state(struct engine *engine)
+{
+    struct engine_state state = {.disk = disk_state(&engine->disk),
+                                 .checkpoints_fail = checkpoints_fail(&engine->checkpoints),
+                                 .writer_busy_us = busy_us(engine)};
+    queue_fill(&engine->intake, &state.queue_count, &state.queue_bytes);
+    state.queue_count += atomic_load(&engine->large_count);
+    state.queue_bytes += atomic_load(&engine->large_bytes);
+    return state;
+}
+
+bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change)
+{
+    return database_former_epoch(engine->facts.database, epoch, last_change);
 }
 
 int64_t engine_stage_number(const struct engine *engine, const struct view_stage *stage)
@@ -348,60 +368,16 @@ int64_t engine_stage_number(const struct engine *engine, const struct view_stage
     return stage ? derive_stage_number(engine->writer.derive, stage) : 0;
 }
 
-const char *engine_epoch(const struct engine *engine)
-{
-    return database_epoch(engine->database);
-}
-
-struct database *engine_database(struct engine *engine)
-{
-    return engine->database;
-}
-
-int64_t engine_last_change(const struct engine *engine)
-{
-    return engine->last_change;
-}
-
-struct seq engine_head(const struct engine *engine)
-{
-    return engine->head;
-}
-
 uint32_t engine_max_array_length(const struct engine *engine, struct span export_name)
 {
     return array_length_of(&engine->array_lengths, export_name);
-}
-
-uint64_t engine_writer_busy_us(const struct engine *engine)
-{
-    uint64_t since = atomic_load_explicit(&engine->writer_since_us, memory_order_relaxed);
-    uint64_t now = clock_monotonic_us();
-    return since && now > since ? now - since : 0;
-}
-
-enum error_code engine_disk_state(const struct engine *engine)
-{
-    return disk_state(&engine->disk);
-}
-
-bool engine_checkpoints_fail(const struct engine *engine)
-{
-    return checkpoints_fail(&engine->checkpoints);
-}
-
-void engine_queue_fill(struct engine *engine, size_t *count, size_t *bytes)
-{
-    queue_fill(&engine->intake, count, bytes);
-    *count += atomic_load(&engine->large_count);
-    *bytes += atomic_load(&engine->large_bytes);
 }
 
 bool engine_each_export(struct engine *engine,
                         bool (*each)(void *argument, const struct store_export *export),
                         void *argument, struct error *error)
 {
-    struct store_reader *reader = store_reader_open(engine->database, error);
+    struct store_reader *reader = store_reader_open(engine->facts.database, error);
     if (!reader)
         return false;
     bool done =

@@ -268,7 +268,7 @@ struct engine_options {
  * threads. `options` and what it points to are copied as needed. */
 struct engine *engine_open(const struct engine_options *options, struct error *error);
 /* Hand a submission over; false at once, and it stays the caller's, with ERROR_QUEUE_FULL,
- * ERROR_SHUTTING_DOWN, or the error of engine_disk_state. Any thread. */
+ * ERROR_SHUTTING_DOWN, or the error of engine_state. Any thread. */
 bool engine_submit(struct engine *engine, struct submission *submission, struct error *error);
 /* Hand a read job over; false when shutting down or too many wait (it stays the caller's). */
 bool engine_read(struct engine *engine, struct read_job *job);
@@ -300,30 +300,36 @@ void engine_close(struct engine *engine);
 int64_t engine_now_ms(struct engine *engine);
 int64_t engine_due_ms(struct engine *engine);
 
-/* Facts that any thread may ask for. */
-const char *engine_epoch(const struct engine *engine);
-/* See store_log_state; it is as it was when the engine was opened. Of a stage of the options' views
- * its number in the database, which no other ever gets; 0: it has none, or there is no stage. Any
- * thread. */
-int64_t engine_cursor_floor(const struct engine *engine);
+/* The database as it was when the engine opened it. Any thread. */
+struct engine_facts {
+    struct database *database;
+    const char *epoch;
+    int64_t last_change;  /* committed */
+    struct seq head;      /* the greatest */
+    int64_t cursor_floor; /* see store_log_state */
+};
+const struct engine_facts *engine_facts(const struct engine *engine);
+/* Of a stage of the options' views its number in the database, which no other ever gets; 0: it has
+ * none, or there is no stage. Any thread. */
 int64_t engine_stage_number(const struct engine *engine, const struct view_stage *stage);
 /* See database_former_epoch. */
 bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change);
-struct database *engine_database(struct engine *engine);
-int64_t engine_last_change(const struct engine *engine); /* committed at open */
-struct seq engine_head(const struct engine *engine);     /* the greatest seq at open */
 /* The length to which arrays of the export are cut; 0: they are not. Any thread. */
 uint32_t engine_max_array_length(const struct engine *engine, struct span export_name);
-/* How long the writer has worked on its present step; 0: it waits for work. Any thread. */
-uint64_t engine_writer_busy_us(const struct engine *engine);
-/* ERROR_NONE while the database accepts writes; else ERROR_DISK_FULL, ERROR_DISK_FAILED,
- * ERROR_FILE_LIMIT, ERROR_WAL_LIMIT, ERROR_DATABASE_GONE, ERROR_DATABASE_DAMAGED or
- * ERROR_DATABASE_UNUSABLE. */
-enum error_code engine_disk_state(const struct engine *engine);
-/* Whether several checkpoints in a row failed: writes to the write-ahead log succeed, those to
- * the database's own file do not. Any thread. */
-bool engine_checkpoints_fail(const struct engine *engine);
-void engine_queue_fill(struct engine *engine, size_t *count, size_t *bytes);
+
+/* How the engine is, now. Any thread. */
+struct engine_state {
+    /* ERROR_NONE while the database accepts writes; else ERROR_DISK_FULL, ERROR_DISK_FAILED,
+     * ERROR_FILE_LIMIT, ERROR_WAL_LIMIT, ERROR_DATABASE_GONE, ERROR_DATABASE_DAMAGED or
+     * ERROR_DATABASE_UNUSABLE. */
+    enum error_code disk;
+    /* Several checkpoints in a row failed: writes to the write-ahead log succeed, those to the
+     * database's own file do not. */
+    bool checkpoints_fail;
+    size_t queue_count, queue_bytes; /* submissions that wait */
+    uint64_t writer_busy_us; /* for which the writer has worked on its step; 0: it waits for work */
+};
+struct engine_state engine_state(struct engine *engine);
 /* Visits the exports that existed at open. Before the threads are busy: right after engine_open. */
 bool engine_each_export(struct engine *engine,
                         bool (*each)(void *argument, const struct store_export *export),

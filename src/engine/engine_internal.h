@@ -408,7 +408,7 @@ struct drained_event {
 
 struct engine {
     struct engine_options options; /* pointers into the caller's memory are cleared after open */
-    struct database *database;
+    struct engine_facts facts;
     struct map configured; /* options.exports by name, while it opens */
     /* The queues that the loop fills and empties. */
     struct queue intake;  /* submissions */
@@ -426,10 +426,7 @@ struct engine {
     struct reader_thread *readers;
     uint32_t readers_started;
     struct checkpoints checkpoints;
-    /* Facts as it was opened. */
-    struct array_lengths array_lengths;
-    int64_t last_change, cursor_floor;
-    struct seq head;
+    struct array_lengths array_lengths; /* as it was opened */
     /* Any thread. */
     struct engine_clock clock;
     _Atomic uint64_t writer_since_us;        /* the writer's present step; 0: none */

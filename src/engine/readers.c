@@ -48,7 +48,7 @@ bool engine_start_readers(struct engine *engine, struct error *error)
         struct reader_thread *thread = &engine->readers[i];
         thread->engine = engine;
         thread->takes_long = count == 1 || i > 0;
-        thread->reader = store_reader_open(engine->database, error);
+        thread->reader = store_reader_open(engine->facts.database, error);
         if (!thread->reader)
             return false;
         if (pthread_create(&thread->thread, NULL, reader_main, thread) != 0) {

@@ -37,7 +37,7 @@ static bool load_export(void *argument, const struct store_export *row)
 
 static bool load_exports(struct writer *writer, struct error *error)
 {
-    struct store_reader *reader = store_reader_open(writer->engine->database, error);
+    struct store_reader *reader = store_reader_open(writer->engine->facts.database, error);
     if (!reader)
         return false;
     bool done =
@@ -60,7 +60,7 @@ bool writer_init(struct writer *writer, struct engine *engine, struct error *err
     buffer_init(&writer->scratch.log_append, UINT32_MAX);
     buffer_init(&writer->scratch.rest, UINT32_MAX);
     doc_init(&writer->scratch.stripped, UINT32_MAX, UINT32_MAX);
-    writer->store = store_writer_open(engine->database, error);
+    writer->store = store_writer_open(engine->facts.database, error);
     if (!writer->store || !load_exports(writer, error))
         return false;
     writer->open.last_change = store_writer_log(writer->store)->last_change;

@@ -144,7 +144,7 @@ static struct facts_job *job_new(struct facts *facts)
     for (size_t i = 0; i < count; i++)
         rows[i] = (struct fact_rows){view_set_at(views, i), -1};
     it->facts = facts;
-    it->database = engine_database(facts->http->frontend->engine);
+    it->database = engine_facts(facts->http->frontend->engine)->database;
     it->rows = rows;
     it->row_count = count;
     it->asked_ms = frontend_now(facts->http->frontend);

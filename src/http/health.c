@@ -31,14 +31,15 @@ static void reply_health(struct http *http, struct net_connection *connection)
  * it would be lost to them too. */
 static void reply_ready(struct http *http, struct net_connection *connection)
 {
-    enum error_code disk = engine_disk_state(http->frontend->engine);
+    struct engine_state engine = engine_state(http->frontend->engine);
     char text[96] = "READY";
     bool ready = http->frontend->running;
     if (!ready)
         snprintf(text, sizeof text, "NOT READY");
-    else if (disk != ERROR_NONE)
-        snprintf(text, sizeof text, "READY, but no mutations are taken: %s", error_wire_code(disk));
-    else if (engine_checkpoints_fail(http->frontend->engine))
+    else if (engine.disk != ERROR_NONE)
+        snprintf(text, sizeof text, "READY, but no mutations are taken: %s",
+                 error_wire_code(engine.disk));
+    else if (engine.checkpoints_fail)
         snprintf(text, sizeof text, "READY, but checkpoints fail");
     else if (access_keys_are_stale(http->frontend->access))
         snprintf(text, sizeof text, "READY, but the keys of auth.jwks_url are stale");
@@ -48,15 +49,15 @@ static void reply_ready(struct http *http, struct net_connection *connection)
 /* For who routes producers. */
 static void reply_ready_to_write(struct http *http, struct net_connection *connection)
 {
-    enum error_code disk = engine_disk_state(http->frontend->engine);
+    struct engine_state engine = engine_state(http->frontend->engine);
     char text[96] = "NOT READY";
-    bool ready = http->frontend->running && disk == ERROR_NONE;
-    if (ready && engine_checkpoints_fail(http->frontend->engine))
+    bool ready = http->frontend->running && engine.disk == ERROR_NONE;
+    if (ready && engine.checkpoints_fail)
         snprintf(text, sizeof text, "READY, but checkpoints fail");
     else if (ready)
         snprintf(text, sizeof text, "READY");
-    else if (disk != ERROR_NONE)
-        snprintf(text, sizeof text, "NOT READY: %s", error_wire_code(disk));
+    else if (engine.disk != ERROR_NONE)
+        snprintf(text, sizeof text, "NOT READY: %s", error_wire_code(engine.disk));
     reply_text(connection, ready ? 200 : 503, text);
 }
 

@@ -199,9 +199,8 @@ static double known(int64_t number)
 
 static size_t queue_waiting(struct http *http, bool bytes)
 {
-    size_t requests, size;
-    engine_queue_fill(http->frontend->engine, &requests, &size);
-    return bytes ? size : requests;
+    struct engine_state state = engine_state(http->frontend->engine);
+    return bytes ? state.queue_bytes : state.queue_count;
 }
 
 static size_t windows_fill(struct http *http, bool members)
@@ -220,7 +219,7 @@ VALUE(answer_bytes, http->answers.total)
 VALUE(incoming_bytes, http->frontend->incoming.bytes)
 static bool is_database_whole(const struct http *http)
 {
-    enum error_code state = engine_disk_state(http->frontend->engine);
+    enum error_code state = engine_state(http->frontend->engine).disk;
     return state != ERROR_DATABASE_GONE && state != ERROR_DATABASE_DAMAGED &&
            state != ERROR_DATABASE_UNUSABLE;
 }
@@ -239,13 +238,13 @@ VALUE(log_last_change, http->facts->log.last_change)
 VALUE(log_floor_change, http->facts->log.floor_change)
 static bool takes_writes(const struct http *http)
 {
-    enum error_code state = engine_disk_state(http->frontend->engine);
+    enum error_code state = engine_state(http->frontend->engine).disk;
     return state == ERROR_NONE || state == ERROR_WAL_LIMIT;
 }
 
 VALUE(disk_ok, takes_writes(http))
-VALUE(wal_ok, engine_disk_state(http->frontend->engine) != ERROR_WAL_LIMIT)
-VALUE(checkpoints_ok, !engine_checkpoints_fail(http->frontend->engine))
+VALUE(wal_ok, engine_state(http->frontend->engine).disk != ERROR_WAL_LIMIT)
+VALUE(checkpoints_ok, !engine_state(http->frontend->engine).checkpoints_fail)
 VALUE(database_ok, is_database_whole(http))
 VALUE(database_bytes, known(http->facts->sizes.database_bytes))
 VALUE(wal_bytes, known(http->facts->sizes.wal_bytes))

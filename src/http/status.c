@@ -8,19 +8,19 @@
 
 static bool is_healthy(const struct http *http)
 {
-    return http->frontend->running && engine_disk_state(http->frontend->engine) == ERROR_NONE &&
-           !engine_checkpoints_fail(http->frontend->engine) &&
+    struct engine_state engine = engine_state(http->frontend->engine);
+    return http->frontend->running && engine.disk == ERROR_NONE && !engine.checkpoints_fail &&
            !access_keys_are_stale(http->frontend->access);
 }
 
 static const char *state_name(const struct http *http)
 {
-    enum error_code disk = engine_disk_state(http->frontend->engine);
+    struct engine_state engine = engine_state(http->frontend->engine);
     if (!http->frontend->running)
         return "stopping";
-    if (disk != ERROR_NONE)
-        return error_wire_code(disk);
-    if (engine_checkpoints_fail(http->frontend->engine))
+    if (engine.disk != ERROR_NONE)
+        return error_wire_code(engine.disk);
+    if (engine.checkpoints_fail)
         return "checkpoints-fail";
     return access_keys_are_stale(http->frontend->access) ? "keys-stale" : "running";
 }
@@ -51,7 +51,7 @@ static void print_server(struct buffer *out, struct http *http)
     buffer_printf(out, ",\"version\":\"%s\"", STELE_VERSION);
     buffer_printf(out, ",\"uptime_seconds\":%llu,\"epoch\":\"%s\",\"seq\":",
                   (unsigned long long)((clock_monotonic_us() - http->started_us) / 1000000),
-                  engine_epoch(http->frontend->engine));
+                  engine_facts(http->frontend->engine)->epoch);
     if (hub_last_change(http->frontend->hub))
         print_seq(out, hub_head(http->frontend->hub));
     else
@@ -61,9 +61,9 @@ static void print_server(struct buffer *out, struct http *http)
 
 static void print_clients(struct buffer *out, struct http *http)
 {
-    size_t count, bytes, windows, members;
+    size_t windows, members;
+    struct engine_state engine = engine_state(http->frontend->engine);
     const struct hub_metrics *hub = hub_metrics(http->frontend->hub);
-    engine_queue_fill(http->frontend->engine, &count, &bytes);
     hub_windows(http->frontend->hub, &windows, &members);
     buffer_printf(out, ",\"clients\":%zu,\"subscribers\":%zu,\"subscriptions\":%zu,\"lag\":%lld",
                   http->frontend->sessions.count, hub_subscribers(http->frontend->hub),
@@ -72,7 +72,8 @@ static void print_clients(struct buffer *out, struct http *http)
     buffer_printf(out, ",\"connections\":{\"total\":%llu,\"refused\":%llu}",
                   (unsigned long long)counter_get(&http->frontend->counters.connections),
                   (unsigned long long)counter_get(&http->frontend->counters.connections_refused));
-    buffer_printf(out, ",\"queue\":{\"requests\":%zu,\"bytes\":%zu}", count, bytes);
+    buffer_printf(out, ",\"queue\":{\"requests\":%zu,\"bytes\":%zu}", engine.queue_count,
+                  engine.queue_bytes);
     buffer_printf(out, ",\"windows\":{\"count\":%zu,\"members\":%zu,\"looks\":%llu}", windows,
                   members, (unsigned long long)counter_get(&hub->window_refreshes));
 }
@@ -126,7 +127,7 @@ static void print_machine(struct buffer *out, struct http *http)
 {
     const struct database_sizes *sizes = &http->facts->sizes;
     const struct process_figures *process = &http->facts->process;
-    enum error_code disk = engine_disk_state(http->frontend->engine);
+    enum error_code disk = engine_state(http->frontend->engine).disk;
     buffer_printf(out, ",\"disk\":{\"state\":\"%s\",",
                   disk == ERROR_NONE ? "ok" : error_wire_code(disk));
     print_number(out, "database_bytes", sizes->database_bytes);

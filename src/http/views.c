@@ -88,7 +88,8 @@ static void list_print(struct http *http, struct http_request *request)
     const struct facts *facts = http->facts;
     struct buffer out;
     buffer_init(&out, LIST_BYTES);
-    buffer_printf(&out, "{\"epoch\":\"%s\",\"views\":[", engine_epoch(http->frontend->engine));
+    buffer_printf(&out, "{\"epoch\":\"%s\",\"views\":[",
+                  engine_facts(http->frontend->engine)->epoch);
     const char *between = "\n";
     for (size_t i = 0; i < facts->row_count; i++) {
         if (!auth_may_view(request->principal.identity, span_of(facts->rows[i].view->id)))

@@ -397,12 +397,6 @@ static void try_refused_again(struct usage_delivery *delivery, uint64_t now)
 
 /* ---- for the others ---- */
 
-void usage_delivery_spooled(struct usage *usage, int64_t count)
-{
-    usage->delivery.waiting += count;
-    usage->delivery.news += count;
-}
-
 void usage_delivery_turn(struct usage *usage, uint64_t now)
 {
     struct usage_delivery *delivery = &usage->delivery;

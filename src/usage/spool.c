@@ -94,7 +94,8 @@ static void spooled(struct usage *usage, struct usage_batch *batch)
     if (batch->dropped)
         log_warning("usage", "events-dropped", log_number("events", batch->dropped),
                     log_text("cause", "the spool is full"));
-    usage_delivery_spooled(usage, (int64_t)batch->count);
+    usage->delivery.waiting += (int64_t)batch->count;
+    usage->delivery.news += (int64_t)batch->count;
     forget(usage, batch);
 }
 

@@ -140,8 +140,6 @@ struct usage_delivery {
 
 void usage_delivery_init(struct usage_delivery *delivery, uint64_t seed);
 void usage_delivery_fini(struct usage_delivery *delivery);
-/* So many more events are in the spool. */
-void usage_delivery_spooled(struct usage *usage, int64_t count);
 void usage_delivery_turn(struct usage *usage, uint64_t now);
 bool usage_delivery_settled(const struct usage_delivery *delivery);
 /* When the oldest event happened that was read and not delivered yet; wall clock, 0: none. */

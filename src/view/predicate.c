@@ -234,3 +234,11 @@ int64_t view_stage_rechecks(const struct view_stage *stage, struct span entity, 
 {
     return stage->timed ? predicate_rechecks(stage->predicate, entity, now) : INT64_MAX;
 }
+
+bool predicate_set_literal_text(struct view_predicate *predicate, struct span text,
+                                struct error *error)
+{
+    predicate->operand = OPERAND_LITERAL;
+    predicate->literal = span_make(memory_copy_string(text.data, text.length), text.length);
+    return predicate->literal.data || error_set(error, ERROR_MEMORY, "no memory for a predicate");
+}

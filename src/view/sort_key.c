@@ -123,8 +123,9 @@ bool view_seq_sort_key(struct span key, struct seq seq, struct buffer *sort_key)
     return buffer_add_span(sort_key, key);
 }
 
-bool view_value_sort_key(struct span value, struct span key, bool descending,
-                         struct buffer *sort_key)
+/* The same in the order of one value, absent or canonical text. */
+static bool view_value_sort_key(struct span value, struct span key, bool descending,
+                                struct buffer *sort_key)
 {
     return sort_key_value(sort_key, value, descending) && buffer_add_span(sort_key, key);
 }

@@ -31,6 +31,78 @@ static const struct tree *segments(const struct tree *path)
 
 /* ---- predicates ---- */
 
+static struct view_predicate *predicate_of(const struct tree *tree, unsigned depth,
+                                           struct error *error);
+
+static struct view_predicate *no_memory(struct error *error)
+{
+    error_set(error, ERROR_MEMORY, "no memory for a predicate");
+    return NULL;
+}
+
+/* A comparison or an existence test of the field at `path`. NULL with an error. */
+static struct view_predicate *test_of(enum predicate_kind kind, const struct tree *path,
+                                      struct error *error)
+{
+    struct view_predicate *predicate = predicate_new(kind);
+    if (!predicate)
+        return no_memory(error);
+    if (view_path_read(&predicate->path, path, false, error))
+        return predicate;
+    predicate_unref(predicate);
+    return NULL;
+}
+
+static bool set_literal(struct view_predicate *predicate, const struct tree *value,
+                        struct error *error)
+{
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX);
+    predicate->operand = OPERAND_LITERAL;
+    if (tree_print_canonical(value, &text) && buffer_string(&text))
+        predicate->literal.data = buffer_take(&text, &predicate->literal.length);
+    buffer_fini(&text);
+    return predicate->literal.data || no_memory(error) != NULL;
+}
+
+/* A combination of the predicates in `list`. */
+static struct view_predicate *list_of(enum predicate_kind kind, const struct tree *list,
+                                      unsigned depth, struct error *error)
+{
+    if (tree_type(list) != TREE_ARRAY) {
+        error_set(error, ERROR_CONFIGURATION, "must be a list of predicates");
+        return NULL;
+    }
+    struct view_predicate *all = predicate_new(kind);
+    if (!all)
+        return no_memory(error);
+    for (size_t i = 0; i < tree_count(list); i++) {
+        struct view_predicate *child = predicate_of(tree_element(list, i), depth + 1, error);
+        if (child && predicate_add(all, child))
+            continue;
+        if (child)
+            no_memory(error);
+        else
+            error_prefix(error, "[%zu]", i);
+        predicate_unref(child);
+        predicate_unref(all);
+        return NULL;
+    }
+    return all;
+}
+
+static struct view_predicate *not_of(struct view_predicate *child, struct error *error)
+{
+    if (!child)
+        return NULL;
+    struct view_predicate *not = predicate_new(PREDICATE_NOT);
+    if (not &&predicate_add(not, child))
+        return not ;
+    predicate_unref(not );
+    predicate_unref(child);
+    return no_memory(error);
+}
+
 static bool read_value(struct view_predicate *predicate, const struct tree *value,
                        struct error *error)
 {
@@ -41,7 +113,7 @@ static bool read_value(struct view_predicate *predicate, const struct tree *valu
         return wrong(error, "\"value\" must be an object with Literal, Field or Dynamic");
     switch (view_word(kinds, span_of(name))) {
     case 0:
-        return predicate_set_literal(predicate, content, error);
+        return set_literal(predicate, content, error);
     case 1:
         predicate->operand = OPERAND_FIELD;
         return view_path_read(&predicate->field, segments(content), false, error);
@@ -69,7 +141,7 @@ static struct view_predicate *read_compare(const struct tree *compare, struct er
                                             [RELATION_LTE] = "Lte",
                                             NULL};
     struct view_predicate *predicate =
-        predicate_of_path(PREDICATE_COMPARE, segments(member(compare, "field")), error);
+        test_of(PREDICATE_COMPARE, segments(member(compare, "field")), error);
     if (!predicate)
         return NULL;
     int relation = view_word(relations, text_member(compare, "op"));
@@ -90,21 +162,21 @@ static struct view_predicate *read_kind(const char *name, const struct tree *val
     case 0:
         return read_compare(value, error);
     case 1:
-        return predicate_of_list(PREDICATE_ALL, value, depth, stack_predicate_read, error);
+        return list_of(PREDICATE_ALL, value, depth, error);
     case 2:
-        return predicate_of_list(PREDICATE_ANY, value, depth, stack_predicate_read, error);
+        return list_of(PREDICATE_ANY, value, depth, error);
     case 3:
-        return predicate_of_not(stack_predicate_read(value, depth + 1, error), error);
+        return not_of(predicate_of(value, depth + 1, error), error);
     case 4:
-        return predicate_of_path(PREDICATE_EXISTS, segments(member(value, "field")), error);
+        return test_of(PREDICATE_EXISTS, segments(member(value, "field")), error);
     default:
         view_unknown(error, "a predicate", name, kinds);
         return NULL;
     }
 }
 
-struct view_predicate *stack_predicate_read(const struct tree *tree, unsigned depth,
-                                            struct error *error)
+static struct view_predicate *predicate_of(const struct tree *tree, unsigned depth,
+                                           struct error *error)
 {
     const char *name;
     const struct tree *value;
@@ -145,7 +217,7 @@ static bool fill_step(struct view_step *step, enum word word, const struct tree 
     switch (word) {
     case FILTER:
         step->kind = STEP_FILTER;
-        step->predicate = stack_predicate_read(member(value, "predicate"), 0, error);
+        step->predicate = predicate_of(member(value, "predicate"), 0, error);
         return step->predicate != NULL;
     case SORT:
         return read_sort(step, value, error);

@@ -111,9 +111,6 @@ int64_t view_stage_rechecks(const struct view_stage *stage, struct span entity, 
  * memory. */
 bool view_stage_sort_key(const struct view_stage *stage, struct span key, struct span entity,
                          struct seq seq, struct buffer *sort_key);
-/* The same in the order of one value, absent or canonical text. */
-bool view_value_sort_key(struct span value, struct span key, bool descending,
-                         struct buffer *sort_key);
 /* The same for an export's own order (seq, newest first, then key). */
 bool view_seq_sort_key(struct span key, struct seq seq, struct buffer *sort_key);
 

@@ -145,22 +145,9 @@ struct view_predicate *predicate_read_doc(struct predicate_reading *reading, uin
                                           unsigned depth, struct error *error);
 /* The same, of any size, from the configuration, and from an arete stack file. */
 struct view_predicate *predicate_read(const struct tree *tree, struct error *error);
-struct view_predicate *stack_predicate_read(const struct tree *tree, unsigned depth,
-                                            struct error *error);
-/* A comparison or an existence test of the field at `path`. NULL with an error. */
-struct view_predicate *predicate_of_path(enum predicate_kind kind, const struct tree *path,
-                                         struct error *error);
 /* Compare with this text, canonical, which is copied. */
 bool predicate_set_literal_text(struct view_predicate *predicate, struct span text,
                                 struct error *error);
-bool predicate_set_literal(struct view_predicate *predicate, const struct tree *value,
-                           struct error *error);
-/* A combination of the predicates in `list`, each read by `read`. */
-struct view_predicate *
-predicate_of_list(enum predicate_kind kind, const struct tree *list, unsigned depth,
-                  struct view_predicate *(*read)(const struct tree *, unsigned, struct error *),
-                  struct error *error);
-struct view_predicate *predicate_of_not(struct view_predicate *child, struct error *error);
 /* Place of a word in a list that ends with NULL, or -1. */
 int view_word(const char *const *words, struct span word);
 /* ERROR_CONFIGURATION: "<what> has no …", with the known words. Always false. */

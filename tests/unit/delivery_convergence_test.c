@@ -133,7 +133,7 @@ static void start(struct world *world)
 {
     struct error error;
     hub_fixture_start(&world->fixture, make_views(world->scoped), exports, EXPORTS);
-    world->reader = store_reader_open(engine_database(world->fixture.base.engine), &error);
+    world->reader = store_reader_open(engine_facts(world->fixture.base.engine)->database, &error);
     assert_non_null(world->reader);
     if (!world->past_count)
         note_past(world);
@@ -457,7 +457,7 @@ static json_t *expect(struct world *world, const struct client *client)
                       ? 1u << world->token[client - world->clients]
                       : 0};
     struct store_reader *reader =
-        store_reader_open(engine_database(world->fixture.base.engine), &error);
+        store_reader_open(engine_facts(world->fixture.base.engine)->database, &error);
     assert_true(store_read_begin(reader, &error));
     assert_true(
         store_read_export(reader, span_of(expected.view->export_name), &export, &found, &error));

@@ -319,7 +319,8 @@ static void expect_convergence(struct store_reader *reader)
 static void sweep(int sticky)
 {
     struct error error;
-    struct store_reader *reader = store_reader_open(engine_database(fixture.base.engine), &error);
+    struct store_reader *reader =
+        store_reader_open(engine_facts(fixture.base.engine)->database, &error);
     int quiet = 0;
     sweep_begin(sticky);
     /* The threads allocate in another order each time, so one round without a hit is not the end.

@@ -240,7 +240,7 @@ void expect_all(struct run *run)
     for (int i = 0; i < run->view_count; i++)
         expect_view(run, i);
     if (!run->reader)
-        run->reader = store_reader_open(engine_database(run->f.engine), &error);
+        run->reader = store_reader_open(engine_facts(run->f.engine)->database, &error);
     assert_non_null(run->reader);
     assert_true(store_read_begin(run->reader, &error));
     for (size_t i = 0; view_set_stage_at(run->views, i); i++)

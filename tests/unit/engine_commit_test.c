@@ -91,7 +91,7 @@ static int count_exports(struct fixture *f)
 {
     struct error error;
     int count = 0;
-    struct store_reader *reader = store_reader_open(engine_database(f->engine), &error);
+    struct store_reader *reader = store_reader_open(engine_facts(f->engine)->database, &error);
     assert_true(store_read_begin(reader, &error));
     assert_true(store_read_exports(reader, count_export, &count, &error));
     store_read_end(reader);

@@ -64,7 +64,7 @@ void fixture_open(struct fixture *fixture)
     fixture->engine = engine_open(&fixture->options, &error);
     if (!fixture->engine)
         fail_msg("engine_open: %s", error.message);
-    fixture->last_change = engine_last_change(fixture->engine);
+    fixture->last_change = engine_facts(fixture->engine)->last_change;
 }
 
 void fixture_close(struct fixture *fixture)
@@ -194,7 +194,8 @@ struct outcome fixture_apply(struct fixture *fixture, const char *text)
 char *fixture_entity(struct fixture *fixture, const char *export, const char *key)
 {
     struct error error = {.code = ERROR_NONE};
-    struct store_reader *reader = store_reader_open(engine_database(fixture->engine), &error);
+    struct store_reader *reader =
+        store_reader_open(engine_facts(fixture->engine)->database, &error);
     struct store_export row;
     struct store_entity entity;
     bool found;

@@ -35,8 +35,8 @@ static void make(void)
     array_lengths_init(&engine->array_lengths);
     assert_true(queue_init(&engine->intake, 100, 1 << 20) &&
                 queue_init(&engine->commits, 100, 1 << 20));
-    engine->database = database_open(&engine->options.store, &error);
-    assert_non_null(engine->database);
+    engine->facts.database = database_open(&engine->options.store, &error);
+    assert_non_null(engine->facts.database);
     writer = &engine->writer;
     assert_true(writer_init(writer, engine, &error) && store_begin(writer->store, &error));
     assert_true(writer_export(writer, span_of("Q"), &export, &error));
@@ -412,14 +412,14 @@ enum { STARTS_ALONE, ENDS_STARTED, TELLS_OF_NO_ERROR };
 static void break_checkpoints(int fault)
 {
     make();
-    engine->disk.database = engine->database;
+    engine->disk.database = engine->facts.database;
     switch (fault) {
     case STARTS_ALONE:
         checkpoints_start(&engine->checkpoints, 100, &error);
         break;
     case ENDS_STARTED:
         assert_true(checkpoints_init(&engine->checkpoints));
-        engine->checkpoints.database = engine->database;
+        engine->checkpoints.database = engine->facts.database;
         engine->checkpoints.metrics = &engine->metrics;
         engine->checkpoints.intake = &engine->disk.state;
         assert_true(checkpoints_start(&engine->checkpoints, 100, &error));

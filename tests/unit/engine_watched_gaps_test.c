@@ -88,7 +88,7 @@ static size_t gaps_since(int64_t since, struct engine_watched_gap *gaps)
 {
     struct error error;
     size_t count;
-    struct store_reader *reader = store_reader_open(engine_database(fixture.engine), &error);
+    struct store_reader *reader = store_reader_open(engine_facts(fixture.engine)->database, &error);
     assert_true(store_read_begin(reader, &error));
     assert_true(engine_watched_gaps(reader, false, since, gaps, &count, &error));
     store_read_end(reader);
@@ -206,7 +206,7 @@ static int keys(bool pinned, int64_t from, int64_t to)
 {
     struct error error;
     int count = 0;
-    struct store_reader *reader = store_reader_open(engine_database(fixture.engine), &error);
+    struct store_reader *reader = store_reader_open(engine_facts(fixture.engine)->database, &error);
     assert_true(store_read_begin(reader, &error));
     assert_true(store_scan_watched_keys(reader, pinned, 1, from, to, count_key, &count, &error));
     store_read_end(reader);

@@ -40,7 +40,7 @@ static bool is_there(struct fixture *f, const char *name, const char *value)
     struct error error;
     struct buffer found_value;
     bool found = false;
-    struct store_reader *reader = store_reader_open(engine_database(f->engine), &error);
+    struct store_reader *reader = store_reader_open(engine_facts(f->engine)->database, &error);
     assert_non_null(reader);
     buffer_init(&found_value, 100);
     assert_true(store_read_begin(reader, &error));

@@ -48,11 +48,12 @@ TEST(test_ready_bytes_arrive_verbatim)
     for (int i = 0; i < 2; i++)
         peer_hear_frame(fd, &received);
 
-    struct wire_subscribed subscribed = {.view = span_of("Q/list"),
-                                         .mode = WIRE_LIST,
-                                         .sorted_by_seq = true,
-                                         .epoch = span_of(engine_epoch(server_engine(live.server))),
-                                         .resumed = -1};
+    struct wire_subscribed subscribed = {
+        .view = span_of("Q/list"),
+        .mode = WIRE_LIST,
+        .sorted_by_seq = true,
+        .epoch = span_of(engine_facts(server_engine(live.server))->epoch),
+        .resumed = -1};
     struct wire_change change = {.mode = WIRE_LIST,
                                  .view = span_of("Q/list"),
                                  .operation = ROW_UPSERT,

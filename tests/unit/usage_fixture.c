@@ -231,7 +231,7 @@ int64_t in_spool(void)
 {
     struct store_usage_state state;
     struct error error;
-    struct store_reader *reader = store_reader_open(engine_database(it.base.engine), &error);
+    struct store_reader *reader = store_reader_open(engine_facts(it.base.engine)->database, &error);
     assert_non_null(reader);
     assert_true(store_read_usage_state(reader, &state, &error));
     store_reader_close(reader);

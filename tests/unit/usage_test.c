@@ -245,7 +245,7 @@ static bool note_id(void *argument, const struct store_usage_event *event)
 static void note_spool(struct map *ids)
 {
     struct error error;
-    struct store_reader *reader = store_reader_open(engine_database(it.base.engine), &error);
+    struct store_reader *reader = store_reader_open(engine_facts(it.base.engine)->database, &error);
     assert_non_null(reader);
     assert_true(store_read_usage(reader, 0, -1, note_id, ids, &error));
     store_reader_close(reader);

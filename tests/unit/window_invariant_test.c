@@ -52,7 +52,7 @@ static void open_hub(void)
     engine_stop_readers(engine);
     read_queue_fini(&engine->reads);
     assert_true(read_queue_init(&engine->reads, 100));
-    reader = store_reader_open(engine->database, &error);
+    reader = store_reader_open(engine->facts.database, &error);
     assert_non_null(reader);
     hub = fixture.hub;
     windows = hub->windows;
