@@ -1,0 +1,58 @@
+// What the tests of this package share: the real server, and what it says that a view shows.
+
+import assert from 'node:assert/strict';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import WebSocket from 'ws';
+import { SteleClient } from '../dist/index.js';
+
+/* The helpers of the server's own tests; run.sh runs these in a copy elsewhere. */
+export const ROOT = process.env.STELE_ROOT ?? join(dirname(fileURLToPath(import.meta.url)), '../../..');
+const lib = (name) => import(join(ROOT, 'tests/clients/lib', name));
+export const { Server, sql, patience, within } = await lib('server.js');
+export const { post, postAll } = await lib('feed.js');
+
+export const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+export const row = (i, more = {}) => ({ export: 'E', key: `k${i}`, patch: { n: i, g: i % 3, text: `row ${i}`, ...more } });
+export const del = (i) => ({ export: 'E', key: `k${i}`, op: 'delete' });
+
+export const CONFIG = {
+  exports: { E: { views: { top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 10 }] } } }, F: {} },
+};
+
+/** A client that closes when the test ends. */
+export function clientOf(t, server, options = {}) {
+  const client = new SteleClient({ url: server.ws, WebSocket, storage: 'memory', backoff: { first: 0.02, most: 0.2 }, ...options });
+  t.after(() => client.close());
+  return client;
+}
+
+/** Wait until `holds` of the view's state; the state. */
+export function until(view, holds, what = String(holds)) {
+  let stop = () => {};
+  const found = new Promise((done) => {
+    const look = () => holds(view.state) && done(view.state);
+    stop = view.subscribe(look);
+    look();
+  });
+  return within(found, () => `${what}; it is ${JSON.stringify(view.state).slice(0, 600)}`).finally(() => setTimeout(stop, 1000).unref());
+}
+
+/** key → row in the order of SQL's view, which knows a derived view's own order and cut. */
+export async function table(server, view, where = 'true', order = undefined) {
+  const rows = await sql(server.db, `SELECT key, json(data) AS data FROM "${view}" WHERE ${where} ${order ? `ORDER BY ${order}` : ''}`);
+  return rows.map(({ key, data }) => [key, JSON.parse(data)]);
+}
+
+export const shown = ({ keys, rows }) => rows.map((data, i) => [keys[i], data]);
+
+/** The view shows soon what SQL has, in its order. */
+export async function equals(server, view, name, where, order, cut = (rows) => rows) {
+  const wanted = cut(await table(server, name, where, order));
+  await until(view, (state) => state.status === 'live' && JSON.stringify(shown(state)) === JSON.stringify(wanted), `${name} as SQL has it: ${JSON.stringify(wanted).slice(0, 600)}`).catch(
+    (error) => {
+      assert.deepEqual(shown(view.state), wanted, error.message);
+      throw error;
+    },
+  );
+}

@@ -1,0 +1,68 @@
+// The package as a fresh project gets it: packed, installed, type-checked and used; and how big it is.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import test from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { buildSync } from 'esbuild';
+import { CONFIG, post, range, row, Server } from './lib.js';
+
+const HERE = join(dirname(fileURLToPath(import.meta.url)), '..');
+function run(program, args, cwd) {
+  try {
+    return execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (error) {
+    throw new Error(`${program} ${args.join(' ')}: ${error.stdout}${error.stderr}`);
+  }
+}
+
+test('a fresh project installs it, compiles against its types, and shows a view', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await post(server, range(3, (i) => row(i)));
+  const project = mkdtempSync(join(tmpdir(), 'stele-client-project-'));
+  t.after(() => rmSync(project, { recursive: true, force: true }));
+  const [{ filename, files }] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], HERE));
+  for (const name of ['README.md', 'dist/index.js', 'dist/index.d.ts', 'dist/node.js']) assert.ok(files.some(({ path }) => path === name), name);
+  assert.ok(files.every(({ path }) => /^(dist\/|README\.md$|package\.json$)/.test(path)), JSON.stringify(files.map(({ path }) => path)));
+
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'fresh', private: true, type: 'module' }));
+  run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${filename}`], project);
+  const installed = JSON.parse(readFileSync(join(project, 'node_modules/stele-client/package.json'), 'utf8'));
+  assert.equal(installed.dependencies, undefined, 'nothing else at run time');
+  /* What a Node of 20 brings along itself: the class of "ws". */
+  symlinkSync(join(HERE, 'node_modules/ws'), join(project, 'node_modules/ws'));
+  writeFileSync(join(project, 'main.ts'), `
+    import { SteleClient, type Row } from 'stele-client';
+    import { fileStorage } from 'stele-client/node';
+    interface E { n: number; text: string }
+    declare const process: any;
+    const { default: WebSocket } = await import('ws' as string);
+    const client = new SteleClient({ url: process.argv[2], WebSocket, storage: fileStorage('kept') });
+    const view = client.view<E>({ view: 'E/list', where: { field: 'n', gte: 1 }, sort: [{ by: 'n', order: 'desc' }], take: 10 });
+    await new Promise<void>((done) => view.subscribe(({ status }) => status === 'live' && done()));
+    const first: Row<E> | undefined = view.state.rows[0];
+    // @ts-expect-error rows have a type
+    void first?.nothing;
+    const rows = view.state.rows.length;
+    const { applied } = await client.apply({ export: 'E', key: 'k9', patch: { n: 9 } });
+    console.log(JSON.stringify({ rows, first: first?.text, applied }));
+    await client.close();
+  `);
+  run(join(HERE, 'node_modules/.bin/tsc'), ['--strict', '--target', 'es2022', '--module', 'nodenext', '--lib', 'es2022,dom', 'main.ts'], project);
+  const said = JSON.parse(run('node', ['main.js', server.ws], project));
+  assert.deepEqual(said, { rows: 2, first: 'row 2', applied: 1 });
+});
+
+test('the core has at most 6,000 bytes, minified and gzipped', (t) => {
+  const { outputFiles } = buildSync({
+    entryPoints: [join(HERE, 'dist/index.js')], bundle: true, minify: true, format: 'esm', target: 'es2022', platform: 'browser', write: false,
+    external: ['./feed.js', './sse.js', './upkeep.js'], /* loaded when they are needed */
+  });
+  const size = gzipSync(outputFiles[0].contents, { level: 9 }).length;
+  t.diagnostic(`${size} bytes`);
+  assert.ok(size <= 6000, `the core has ${size} bytes`);
+});
