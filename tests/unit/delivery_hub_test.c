@@ -354,7 +354,7 @@ TEST(a_change_between_the_rows_and_the_deletes_of_a_resume_is_told)
                                 "\"complete\":true"};
     static const char message[] =
         "{\"type\":\"subscribe\",\"view\":\"Q/list\",\"after\":\"5:000000000001\"}";
-    subscriber_write_bodies(listener.subscriber);
+    subscriber_write_bodies(listener.subscriber, span_make(NULL, 0));
     hub_fixture_feed(&fixture, "=5:1\nQ a patch {}\n");
     subscriber_message(listener.subscriber, span_of(message));
     hub_fixture_until(&fixture, hears, &listener);
@@ -362,6 +362,84 @@ TEST(a_change_between_the_rows_and_the_deletes_of_a_resume_is_told)
     listener.word = "\"key\":\"between\"";
     hub_fixture_until(&fixture, hears, &listener);
     subscriber_free(listener.subscriber);
+}
+
+/* ---- a change that finds no memory ---- */
+
+static _Thread_local uint64_t allocations_left; /* on this thread, until one fails; 0: none will */
+
+static int is_last_allocation(void)
+{
+    return allocations_left && --allocations_left == 0;
+}
+
+/* More than the backlog keeps, all of another entity. */
+static void push_out_of_memory(void)
+{
+    struct buffer text;
+    buffer_init(&text, 4 << 20);
+    buffer_add_string(&text, "Q large patch {\"x\":\"");
+    for (int i = 0; i < 400 * 1024; i++)
+        buffer_add_char(&text, 'x');
+    buffer_add_string(&text, "\"}\n");
+    for (int i = 0; i < 4; i++)
+        hub_fixture_feed(&fixture, buffer_string(&text));
+    buffer_fini(&text);
+}
+
+/* The change is committed, and the loop hears of it while its nth allocation fails. */
+static void feed_short_of_memory(const char *text, uint64_t nth)
+{
+    struct outcome outcome = {.done = false};
+    struct error error;
+    uint64_t before = counter_get(&engine_metrics(fixture.base.engine)->commits);
+    assert_true(engine_submit(fixture.base.engine, fixture_submission(text, &outcome), &error));
+    while (counter_get(&engine_metrics(fixture.base.engine)->commits) == before)
+        usleep(50);
+    usleep(1000); /* until the news is posted; a later one only misses what is tried */
+    allocations_left = nth;
+    memory_fail_if(is_last_allocation);
+    engine_deliver(fixture.base.engine);
+    memory_fail_if(NULL);
+    fixture_wait(&fixture.base, &outcome.done);
+}
+
+/* A key's subscriber has fallen behind memory, and the log was read for it, when the change comes.
+ * The database has that, and it is not to be passed over when the subscription goes live again. */
+static void miss_a_change(int changes, uint64_t nth)
+{
+    struct listener listener = {subscriber_new(fixture.hub, ignore_wake, NULL),
+                                "\"complete\":true"};
+    char text[64], word[32];
+    snprintf(word, sizeof word, "\"n\":%llu", 1000 * (unsigned long long)(changes + 1) + nth);
+    snprintf(text, sizeof text, "Q key patch {%s}\n", word);
+    hub_fixture_feed(&fixture, "Q key patch {\"n\":0}\n");
+    subscriber_message(listener.subscriber,
+                       span_of("{\"type\":\"subscribe\",\"view\":\"Q/list\",\"key\":\"key\"}"));
+    hub_fixture_until(&fixture, hears, &listener);
+    while (subscriber_pull(listener.subscriber).length)
+        ;
+    hub_fixture_feed(&fixture, "Q key patch {\"n\":1}\n");
+    push_out_of_memory();
+    for (int i = 0; i < changes; i++)
+        hub_fixture_feed(&fixture, "Q key patch {\"n\":2}\n");
+    uint64_t before = jobs_so_far();
+    while (subscriber_pull(listener.subscriber).length)
+        ;
+    while (jobs_so_far() == before)
+        usleep(50);
+    hub_fixture_wait_for_readers(&fixture);
+    feed_short_of_memory(text, nth);
+    listener.word = word;
+    hub_fixture_until(&fixture, hears, &listener);
+    subscriber_free(listener.subscriber);
+}
+
+TEST(a_change_that_finds_no_memory_while_the_log_is_read_is_told)
+{
+    for (int changes = 0; changes <= 4; changes++)
+        for (uint64_t nth = 1; nth <= 8; nth++)
+            miss_a_change(changes, nth);
 }
 
 /* A cursor that stands nowhere in the log is looked up in steps. */
