@@ -2,11 +2,14 @@
 // go, and again after kill -9.
 
 import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 import { Browser, browserProgram } from './lib/browser.js';
 import { post } from './lib/feed.js';
-import { ROOT, Server } from './lib/server.js';
+import { ROOT, Server, scratch } from './lib/server.js';
 
 const skip = browserProgram() ? false : 'no chromium is installed (tools/setup test brings it)';
 let browser;
@@ -30,4 +33,26 @@ test('the page of the quickstart', { skip }, async (t) => {
   await post(server, [{ export: 'Order', key: '1', op: 'delete' }, order('3', { customer: 'Edsger', total: 7 })]);
   await shows(tab, '2: <b>Grace</b>, 99', '3: Edsger, 7');
   assert.deepEqual(tab.problems, []);
+});
+
+const client = join(ROOT, 'clients/typescript/src/index.ts');
+test('the page with React and stele-client', { skip: skip || (existsSync(client) ? false : 'there is no client for TypeScript') }, async (t) => {
+  const folder = scratch(t);
+  await build({
+    entryPoints: [join(ROOT, 'examples/quickstart/react.jsx')], outfile: join(folder, 'page.js'), bundle: true, format: 'iife', platform: 'browser',
+    jsx: 'automatic', define: { 'process.env.NODE_ENV': '"production"' }, logLevel: 'silent',
+    alias: { 'stele-client': client }, nodePaths: [fileURLToPath(new URL('node_modules', import.meta.url))],
+  });
+  writeFileSync(join(folder, 'index.html'), '<!doctype html><title>Orders</title><link rel=icon href=data:,><div id=root></div><script src=page.js></script>');
+  const server = await Server.forTest(t, { config: { static_files: folder } });
+  await post(server, [order('1', { customer: 'Ada', total: 12.5 }), order('2', { customer: 'Grace', total: 99 })]);
+  const tab = await browser.open(t, `${server.http}/`);
+  await shows(tab, 'Grace: 99', 'Ada: 12.5');
+  await post(server, [order('1', { total: 100 })]);
+  await shows(tab, 'Ada: 100', 'Grace: 99');
+  await server.kill9();
+  await server.restart({ samePort: true });
+  await post(server, [order('3', { customer: 'Edsger', total: 99.5 }), { export: 'Order', key: '2', op: 'delete' }]);
+  await shows(tab, 'Ada: 100', 'Edsger: 99.5');
+  assert.deepEqual(tab.problems.filter((text) => !/WebSocket/.test(text)), []);
 });
