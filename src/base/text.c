@@ -2,8 +2,7 @@
 
 #include "base/memory.h"
 
-/* Room for `length` bytes, terminated and with one reference. */
-static struct text *allocate(size_t length)
+struct text *text_new(const char *data, size_t length)
 {
     if (length > UINT32_MAX)
         return NULL;
@@ -13,27 +12,9 @@ static struct text *allocate(size_t length)
     atomic_init(&text->references, 1);
     text->length = (uint32_t)length;
     text->rest_at = 0;
-    text->data[length] = '\0';
-    return text;
-}
-
-struct text *text_new(const char *data, size_t length)
-{
-    struct text *text = allocate(length);
-    if (text && length)
+    if (length)
         memcpy(text->data, data, length);
-    return text;
-}
-
-struct text *text_join(struct span first, struct span second)
-{
-    if (first.length > UINT32_MAX || second.length > UINT32_MAX - first.length)
-        return NULL;
-    struct text *text = allocate(first.length + second.length);
-    if (text && first.length)
-        memcpy(text->data, first.data, first.length);
-    if (text && second.length)
-        memcpy(text->data + first.length, second.data, second.length);
+    text->data[length] = '\0';
     return text;
 }
 

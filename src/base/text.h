@@ -19,8 +19,6 @@ struct text {
 
 /* A copy with one reference; NULL when out of memory or longer than 4 GiB - 1. */
 struct text *text_new(const char *data, size_t length);
-/* As text_new, of the two runs joined. */
-struct text *text_join(struct span first, struct span second);
 /* One more reference; returns its argument. NULL is passed through. */
 struct text *text_ref(struct text *text);
 /* Give a reference back; the last one frees. NULL is allowed. */

@@ -14,25 +14,11 @@ TEST(copies_and_terminates)
     text_unref(text);
 }
 
-TEST(joins_two_runs)
-{
-    struct text *text = text_join(span_of("one"), span_of("two"));
-    assert_string_equal(text->data, "onetwo");
-    assert_int_equal(text->length, 6);
-    text_unref(text);
-    text = text_join(span_of(NULL), span_of("two"));
-    assert_string_equal(text->data, "two");
-    text_unref(text);
-}
-
 TEST(refuses_what_is_too_long)
 {
     assert_null(text_new("", (size_t)UINT32_MAX + 1));
-    assert_null(text_join(span_make("", UINT32_MAX), span_of("a")));
-    assert_null(text_join(span_make("", SIZE_MAX), span_make("", 2)));
     memory_fail_at(1, 1);
     assert_null(text_new("a", 1));
-    assert_null(text_join(span_of("a"), span_of("b")));
     memory_fail_at(0, 0);
 }
 
