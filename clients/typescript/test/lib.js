@@ -9,8 +9,10 @@ import { SteleClient } from '../dist/index.js';
 /* The helpers of the server's own tests; run.sh runs these in a copy elsewhere. */
 export const ROOT = process.env.STELE_ROOT ?? join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const lib = (name) => import(join(ROOT, 'tests/clients/lib', name));
-export const { Server, sql, patience, within } = await lib('server.js');
+export const { run, Server, sql, patience, within } = await lib('server.js');
 export const { post, postAll } = await lib('feed.js');
+export const { Browser, browserProgram } = await lib('browser.js');
+export const { bearer, newKey, tokenOf, unixNow } = await lib('token.js');
 
 export const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
 export const row = (i, more = {}) => ({ export: 'E', key: `k${i}`, patch: { n: i, g: i % 3, text: `row ${i}`, ...more } });

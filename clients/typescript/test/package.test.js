@@ -26,7 +26,7 @@ test('a fresh project installs it, compiles against its types, and shows a view'
   const project = mkdtempSync(join(tmpdir(), 'stele-client-project-'));
   t.after(() => rmSync(project, { recursive: true, force: true }));
   const [{ filename, files }] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], HERE));
-  for (const name of ['README.md', 'dist/index.js', 'dist/index.d.ts', 'dist/node.js']) assert.ok(files.some(({ path }) => path === name), name);
+  for (const name of ['README.md', 'dist/index.js', 'dist/index.d.ts', 'dist/node.js', 'dist/react.js', 'dist/tanstack.js']) assert.ok(files.some(({ path }) => path === name), name);
   assert.ok(files.every(({ path }) => /^(dist\/|README\.md$|package\.json$)/.test(path)), JSON.stringify(files.map(({ path }) => path)));
 
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'fresh', private: true, type: 'module' }));

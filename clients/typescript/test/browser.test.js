@@ -1,0 +1,181 @@
+// The client in a real browser: kept rows over reloads, and what happens to a page that the network, the server, its
+// token or its storage leaves alone. Skipped where no Chromium is installed.
+
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { dirname, join } from 'node:path';
+import test, { after, before } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
+import { bearer, Browser, browserProgram, CONFIG, del, newKey, post, postAll, range, row, run, Server, table, tokenOf, unixNow } from './lib.js';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const skip = browserProgram() ? false : 'no chromium is installed (tools/setup test brings it)';
+
+let browser;
+let bundle;
+before(() => {
+  if (skip) return;
+  browser = new Browser(browserProgram());
+  bundle = buildSync({ entryPoints: [join(HERE, 'page.js')], bundle: true, write: false, format: 'iife', platform: 'browser', minify: true }).outputFiles[0].text;
+});
+after(() => browser?.close());
+
+/** A developer's web server; `token` is what its pages fetch. */
+async function siteFor(t) {
+  const site = createServer((request, response) => {
+    const { pathname } = new URL(request.url, 'http://site');
+    const body = pathname === '/page.js' ? bundle : pathname === '/token' ? site.token : '<!doctype html><title>stele</title><link rel=icon href=data:,><body><script src=/page.js></script>';
+    response.setHeader('content-type', pathname === '/page.js' ? 'text/javascript; charset=utf-8' : 'text/html; charset=utf-8');
+    response.end(body);
+  });
+  await new Promise((done) => site.listen(0, '127.0.0.1', done));
+  t.after(() => {
+    site.closeAllConnections();
+    site.close();
+  });
+  site.url = `http://127.0.0.1:${site.address().port}/`;
+  return site;
+}
+
+async function start(t, { rows = 300 } = {}) {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await postAll(server, range(rows, (i) => row(i)));
+  const site = await siteFor(t);
+  const url = `${site.url}?stele=${encodeURIComponent(server.ws)}`;
+  return { server, site, url, tab: await browser.open(t, url) };
+}
+
+const same = (a, b) => JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort());
+
+/** The page shows what SQL has. */
+async function equals(server, tab) {
+  const wanted = Object.fromEntries((await table(server, 'E/list')).map(([key, data]) => [key, data]));
+  await tab.until('globalThis.page?.shown()', (shown) => shown && same(shown, wanted), 'the page shows what SQL has');
+}
+
+/** Load the page again, once what it shows is kept. */
+async function reload(tab) {
+  await tab.evaluate('page.client.flush()');
+  await tab.evaluate('globalThis.page = undefined');
+  await tab.send('Page.reload');
+  await tab.until('globalThis.page?.first', (first) => first, 'the first rows after a reload');
+  return tab.evaluate('page.first');
+}
+
+test('first load, and a reload: rows are there before the server said anything; then what changed, and no more', { skip }, async (t) => {
+  const { server, tab } = await start(t);
+  await equals(server, tab);
+  await tab.evaluate('page.client.flush()');
+  /* While the page is loaded again, the server is away: what it shows can only be what was kept. */
+  await server.kill9();
+  const first = await reload(tab);
+  assert.deepEqual([first.rows, first.status], [300, 'stale']);
+  t.diagnostic(`${first.rows} kept rows were shown after ${first.ms.toFixed(0)} ms`);
+  const frames = tab.frames.length;
+  await server.restart({ samePort: true });
+  await post(server, [del(7), row(8, { text: 'while away' })]);
+  await equals(server, tab);
+  const came = tab.frames.slice(frames).filter(({ op }) => op === 'snapshot').flatMap(({ data }) => data);
+  assert.ok(came.length <= 1, `${came.length} rows came for one that changed`);
+  assert.deepEqual(tab.problems, []);
+});
+
+test('two tabs keep the rows of one view, and do not disturb each other', { skip }, async (t) => {
+  const { server, url, tab } = await start(t, { rows: 50 });
+  const other = await browser.open(t, url);
+  await equals(server, tab);
+  await equals(server, other);
+  await post(server, [del(1), row(2, { text: 'x' })]);
+  await equals(server, tab);
+  await equals(server, other);
+  assert.equal((await reload(tab)).rows, 49);
+  assert.equal((await reload(other)).rows, 49);
+  await equals(server, tab);
+  await equals(server, other);
+  await Promise.all([tab, other].map((each) => each.evaluate(`Promise.all([1, 2, 3].map((i) => page.client.apply({ export: 'F', key: 'log', patch: { list: [i] }, append: ['list'] })))`)));
+  const [[, log]] = await table(server, 'F/list');
+  assert.deepEqual(log.list.toSorted(), [1, 1, 2, 2, 3, 3], 'each batch of both counts once');
+  const { producers } = await (await fetch(`${server.http}/v1/producers`)).json();
+  assert.equal(producers.length, 1, 'both are one producer');
+});
+
+test('offline, with deletes, then online again', { skip }, async (t) => {
+  const { server, tab } = await start(t, { rows: 50 });
+  await equals(server, tab);
+  await server.kill9(); /* what the page sees of a network that is gone: its connection ends, and no other opens */
+  await tab.until('page.client.status.connection', (connection) => connection !== 'open', 'the page notices');
+  await server.restart({ samePort: true });
+  await post(server, [...range(20, (i) => del(i)), row(60)]);
+  await tab.evaluate(`dispatchEvent(new Event('online'))`);
+  await equals(server, tab);
+});
+
+test('storage that is refused: memory, the status says so, and the view is live', { skip }, async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await postAll(server, range(50, (i) => row(i)));
+  const site = await siteFor(t);
+  const tab = await browser.open(t, 'about:blank');
+  await tab.send('Page.addScriptToEvaluateOnNewDocument', { source: `IDBFactory.prototype.open = () => { throw new DOMException('refused', 'SecurityError'); };` });
+  await tab.send('Page.navigate', { url: `${site.url}?stele=${encodeURIComponent(server.ws)}` });
+  await equals(server, tab);
+  const { storage, storageError } = await tab.evaluate('({ ...page.client.status, storageError: page.client.status.storageError?.code })');
+  assert.deepEqual([storage, storageError], ['memory', 'storage-failed']);
+  assert.equal(await tab.evaluate(`page.client.apply({ export: 'F', key: 'a', patch: {} }).then(({ applied }) => applied)`), 1);
+});
+
+test('storage that is full: memory, and the view goes on', { skip }, async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await postAll(server, range(300, (i) => row(i)));
+  const site = await siteFor(t);
+  const tab = await browser.open(t, 'about:blank');
+  /* Chromium looks at its quota when it likes; so each write is refused as it refuses one then. */
+  await tab.send('Page.addScriptToEvaluateOnNewDocument', { source: `IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError'); };` });
+  await tab.send('Page.navigate', { url: `${site.url}?stele=${encodeURIComponent(server.ws)}` });
+  await equals(server, tab);
+  await tab.evaluate('page.client.flush()');
+  assert.deepEqual(await tab.evaluate('[page.client.status.storage, page.client.status.storageError?.code]'), ['memory', 'storage-failed']);
+  await post(server, [del(1), row(2, { text: 'after' })]);
+  await equals(server, tab);
+});
+
+test('a restored backup: what the page had behind it is gone', { skip }, async (t) => {
+  const { server, tab } = await start(t, { rows: 50 });
+  await equals(server, tab);
+  const copy = `${server.db}.copy`;
+  assert.equal((await run(['backup', '--db', server.db, copy])).code, 0);
+  await post(server, range(20, (i) => row(100 + i)));
+  await equals(server, tab);
+  await tab.evaluate('page.client.flush()');
+  await server.terminate();
+  const restored = await Server.start({ ...server.options, db: copy, listen: `127.0.0.1:${server.port}` });
+  t.after(() => restored.discard());
+  await post(restored, range(40, (i) => row(200 + i)));
+  await equals(restored, tab);
+  assert.equal((await reload(tab)).rows, 90);
+  await equals(restored, tab);
+});
+
+test('a token that runs out: the page asks for another, and no token stands in a URL', { skip }, async (t) => {
+  const key = newKey();
+  const server = await Server.forTest(t, { config: { ...CONFIG, auth: { mode: 'signed', keys: [key.x] } } });
+  const headers = bearer(tokenOf(key));
+  const feed = (mutations) => fetch(`${server.http}/v1/mutations`, { method: 'POST', headers, body: mutations.map((each) => JSON.stringify(each)).join('\n') });
+  await feed(range(20, (i) => row(i)));
+  const site = await siteFor(t);
+  site.token = tokenOf(key, { exp: unixNow() + 3 });
+  const tab = await browser.open(t, 'about:blank');
+  const urls = [];
+  const { event } = tab;
+  tab.event = function (message) {
+    if (message.method === 'Network.webSocketCreated') urls.push(message.params.url);
+    return event.call(this, message);
+  };
+  await tab.send('Page.navigate', { url: `${site.url}?token&stele=${encodeURIComponent(server.ws)}` });
+  await equals(server, tab);
+  await tab.until('page.client.status.error?.code', (code) => code === 'token-expired', 'the token ran out');
+  await feed([del(3), row(30)]);
+  site.token = tokenOf(key);
+  await equals(server, tab);
+  assert.ok(urls.length >= 2 && urls.every((url) => !url.includes('eyJ')), urls.join());
+});
