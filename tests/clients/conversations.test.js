@@ -37,7 +37,6 @@ const PLAYED = {
   recreated: { before: BASE, until: (line) => line.json?.[0]?.slot === 106 /* the same */ },
   refusals: { before: BASE },
   derived: { before: BASE, without: ['max'] /* the greatest, and not the newest */ },
-  'after-list': { before: BASE, without: ['St', 'D', 'G', 'N'] /* a state view says its row again; what is no cursor of use gets all */ },
 };
 
 /* What published clients and hands said to that server, said to stele over other rows (the vectors have few of theirs):
@@ -45,6 +44,7 @@ const PLAYED = {
 const ANSWERED = ['python-basic', 'python-modes', 'python-resume', 'rust-basic', 'rust-modes', 'rust-late-frame', 'batches'];
 
 const DIFFERS = {
+  'after-list': 'a cursor is found in the log: what came behind it, deletes too, as patches of what the client has',
   'append-plain': 'append views always have a tape',
   'append-tape': 'offsets are positions of the log, and deletes are events (protocol2.test.js)',
   coalesced: 'intervals are by the clock (window_rules.test.js)',

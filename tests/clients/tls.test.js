@@ -7,15 +7,16 @@ import { once } from 'node:events';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect as connectTcp } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { connect as connectTls } from 'node:tls';
+import { fileURLToPath } from 'node:url';
 import { HyperStack } from 'hyperstack-typescript';
 import WebSocket from 'ws';
 import { Applier } from './lib/applier.js';
 import { Client } from './lib/client.js';
 import { Ingest, http } from './lib/feed.js';
-import { ROOT, Server, eventually, patience, run, scratch, sqlView, within } from './lib/server.js';
+import { Server, eventually, patience, run, scratch, sqlView, within } from './lib/server.js';
 import { makeChain, makePair } from './lib/tls.js';
 
 const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
@@ -340,7 +341,7 @@ async function overTls(t, file, env) {
   copyFileSync(pair.certificate, join(folder, 'certificate.pem'));
   copyFileSync(pair.key, join(folder, 'key.pem'));
   const child = spawn(process.execPath, ['--test-reporter=tap', file], {
-    cwd: join(ROOT, 'tests/clients'),
+    cwd: dirname(fileURLToPath(import.meta.url)), /* where the packages are */
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NODE_TEST_CONTEXT: '', STELE_TLS: folder, NODE_EXTRA_CA_CERTS: join(folder, 'certificate.pem'), ...env },
   });

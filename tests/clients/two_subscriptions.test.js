@@ -20,7 +20,7 @@ for (const name of ['list', 'append']) {
   for (const parameters of unkeyed.filter((more) => name === 'list' || !more.take)) {
     for (const order of ['all first', 'key first', 'at once']) {
       test(`a change comes once: T/${name} ${JSON.stringify(parameters)} and a key, ${order}`, async (t) => {
-        const server = await Server.forTest(t);
+        const server = await Server.forTest(t, { config: ONE_READER });
         const client = await clientFor(t, server);
         const applier = new Applier();
         const view = `T/${name}`;
@@ -29,11 +29,11 @@ for (const name of ['list', 'append']) {
         if (order === 'key first') both.reverse();
         for (const one of both) {
           client.subscribe(view, one);
-          if (order !== 'at once') for (const frame of await settle(client)) applier.apply(frame);
+          if (order !== 'at once') for (const frame of await settle(client, server)) applier.apply(frame);
         }
         /* What is pulled for a window comes when it was looked at: wait for both. */
         while (applier.rows.get('k1') === undefined) applier.apply(await client.next('the row'));
-        for (const frame of await settle(client)) applier.apply(frame);
+        for (const frame of await settle(client, server)) applier.apply(frame);
         for (let n = 1; n < 4; n++) {
           await post(server, [add('k1', n)]);
           const of = [];
@@ -44,7 +44,7 @@ for (const name of ['list', 'append']) {
           }
           await post(server, [add('k2', n)]); /* what follows of k1 comes before this, or not at all */
           await post(server, [{ export: 'Other', key: 'o', patch: {} }]);
-          for (const frame of await settle(client)) {
+          for (const frame of await settle(client, server)) {
             of.push(frame);
             applier.apply(frame);
           }

@@ -218,10 +218,10 @@ static bool on_descending_row(void *argument, const stele_row *row)
 
 TEST(any_number_of_rows_is_read_in_the_order_of_an_index_and_few_in_any)
 {
-    static const char *const settings[] = {
-        "log_level=error", "max_window_rows=50",
+    static const char index[] =
         "exports={\"E\":{\"views\":{\"by_n\":{\"pipeline\":[{\"sort\":{\"by\":\"n\",\"order\":"
-        "\"desc\"}}]}}}}"};
+        "\"desc\"}}]}}}}";
+    static const char *const settings[] = {"log_level=error", "max_window_rows=50", index};
     stele_error error = {0};
     stele *store = open_with("sorted", settings, 3);
     char lines[PAGED_ROWS * 64], *end = lines;

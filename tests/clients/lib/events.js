@@ -2,7 +2,8 @@
 // socket of Node's http. It keeps all events, and the last id; or it hands each out, and can be cut off.
 
 import { once } from 'node:events';
-import { get } from 'node:http';
+import { get as getPlain } from 'node:http';
+import { get as getOverTls } from 'node:https';
 import { within } from './server.js';
 
 export class EventStream {
@@ -10,6 +11,7 @@ export class EventStream {
   static async open(url, { headers = {}, each, cutAfter = Infinity, ...options } = {}) {
     const stream = new EventStream();
     Object.assign(stream, { each, cutAfter });
+    const get = url.startsWith('https:') ? getOverTls : getPlain;
     stream.request = get(url, { agent: false, headers: { accept: 'text/event-stream', ...headers }, ...options });
     stream.request.on('error', () => {}); /* of later; the first one is awaited */
     const [answer] = await within(once(stream.request, 'response'), `GET ${url}`);

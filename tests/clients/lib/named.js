@@ -187,7 +187,7 @@ export class NamedModel {
 export class NamedClient extends NamedModel {
   static async connect(t, port, { path = '/', headers, apart } = {}) {
     const client = new NamedClient({ apart });
-    client.socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, { headers });
+    client.socket = new WebSocket(`${process.env.STELE_TLS ? 'wss' : 'ws'}://127.0.0.1:${port}${path}`, { headers });
     client.frames = [];
     client.waiting = new Set();
     client.socket.on('message', (bytes, binary) => {
