@@ -53,9 +53,9 @@ static void follow(uint64_t seed, bool limited)
 
 /* A sanitizer sees in few what it sees in many; what is right is asked where a seed takes less. */
 #ifdef TEST_IS_WATCHED
-enum { USUAL_SEEDS = 15, BUILD_ENDS = 3 };
+enum { USUAL_SEEDS = 15 };
 #else
-enum { USUAL_SEEDS = 60, BUILD_ENDS = 8 };
+enum { USUAL_SEEDS = 60 };
 #endif
 
 TEST(follows_random_mutations)
@@ -246,7 +246,7 @@ TEST(a_build_goes_on)
     run.view_count = 3;
     run.views = make_views(run.pipelines, 3);
     run.f.options.views = run.views;
-    for (uint64_t nth = 1000;; nth += nth / BUILD_ENDS) {
+    for (uint64_t nth = 1000;; nth += nth / 8) {
         memory_fail_at(nth, 1);
         run.f.engine = engine_open(&run.f.options, &error);
         bool hit = memory_fault_hit();
