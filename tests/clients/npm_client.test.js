@@ -144,6 +144,8 @@ test('the client sends its whole window: withSnapshot, after, snapshotLimit', as
   await post(server, range(10, (i) => m(`k${i}`, { i }, { slot: 5, index: i })));
   const newest = await connect(t, server, ['E']);
   subscribe(newest, 'E/list', { snapshotLimit: 3 });
+  const before = await sqlRows(server, 'E/list');
+  await holds(newest, 'E/list', new Map([...before].filter(([key]) => ['k7', 'k8', 'k9'].includes(key))));
   await post(server, m('k0', { x: 1 }));
   const all = await sqlRows(server, 'E/list');
   await holds(newest, 'E/list', new Map([...all].filter(([key]) => ['k0', 'k7', 'k8', 'k9'].includes(key))));

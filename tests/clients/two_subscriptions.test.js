@@ -197,6 +197,7 @@ for (const view of Object.keys(wholes))
           await pair.agree('the row again');
           pair.subscriptions.shift();
           pair.client.send({ type: 'unsubscribe', view });
+          for (const frame of await settle(pair.client, pair.server)) pair.applier.apply(frame);
           if (more.skip) continue;
           for (const mutation of [add('k1', 21), add('k1', 22, { n: -1 }), add('k1', 23, more.filters ? { g: 7 } : {})]) {
             await pair.post(mutation);
