@@ -1,10 +1,13 @@
 /*
- * One pull of a subscription: a step of its reader, and all that follows from it. Read slots, the
- * limit of rows and metering are taken from the step here, and nowhere else.
+ * The bytes of a subscriber: answers first, then its subscriptions with news in turns. A turn pulls
+ * one step of a reader. Read slots, the limit of rows and metering are taken from the step here,
+ * and nowhere else.
  */
 #include "access/allowance.h"
 #include "delivery/hub_internal.h"
 #include "delivery/key_owner.h"
+
+/* ---- a step, and all that follows from it ---- */
 
 static struct reader_step pull_step(struct subscription *subscription)
 {
@@ -116,4 +119,64 @@ struct span subscription_pull(struct subscription *subscription)
         return subscriber_send(subscriber, step.text);
     subscriber->pulled = step.counts;
     return step.bytes;
+}
+
+/* ---- turns ---- */
+
+/* The next subscription's turn; it goes behind the others when it had something. */
+static struct span pull_subscription(struct subscriber *subscriber)
+{
+    struct subscription *subscription =
+        LINK_OWNER(struct subscription, in_ready, subscriber->ready.next);
+    link_remove(&subscription->in_ready);
+    meter_pull(subscription);
+    subscriber->owners.pulled = subscription_owns_key(subscription);
+    subscriber->owners.opens = key_owner_opens(subscription);
+    struct span bytes = subscription_pull(subscription);
+    if (bytes.length && link_alone(&subscription->in_ready))
+        link_append(&subscriber->ready, &subscription->in_ready);
+    if (!bytes.length && !subscriber->owners.pulled)
+        key_owners_wake(subscriber);
+    return bytes;
+}
+
+static struct span pull_frames(struct subscriber *subscriber)
+{
+    struct span bytes = outbox_rest(subscriber);
+    if (!bytes.length && !link_alone(&subscriber->ready))
+        bytes = pull_subscription(subscriber);
+    return bytes.length ? key_owners_pass(subscriber, bytes) : bytes;
+}
+
+bool subscriber_rests(const struct subscriber *subscriber)
+{
+    const struct text *rest = subscriber->outbox.rest;
+    return rest && rest->rest_at && subscriber->outbox.rest_sent == rest->rest_at;
+}
+
+struct span subscriber_pull(struct subscriber *subscriber)
+{
+    INVARIANT(!subscriber->ended);
+    subscriber->pulled.messages = 0;
+    /* Answers before each turn: one of them may say what the frames to come begin. */
+    struct span bytes = key_owners_pass(subscriber, outbox_rest(subscriber));
+    if (!bytes.length && !subscriber->outbox.rest)
+        bytes = outbox_answers(subscriber);
+    while (!bytes.length && (subscriber->outbox.rest || !link_alone(&subscriber->ready))) {
+        bytes = pull_frames(subscriber);
+        if (!bytes.length && !subscriber->outbox.rest)
+            bytes = outbox_answers(subscriber);
+    }
+    subscriber->metering.pulled_length = bytes.length;
+    if (bytes.length) {
+        counter_add(&subscriber->hub->metrics.bytes_out, bytes.length);
+        subscriber_wake(subscriber);
+    }
+    return bytes;
+}
+
+bool subscriber_counted(const struct subscriber *subscriber, size_t length, struct wire_run *run)
+{
+    *run = (struct wire_run){subscriber->pulled.messages, subscriber->pulled.payload, false};
+    return run->messages && length == subscriber->metering.pulled_length;
 }

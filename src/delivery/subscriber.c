@@ -1,4 +1,5 @@
-/* One connection's side of the hub: its messages in, its bytes out. */
+/* One connection's side of the hub: who it is, what it may do, and its messages. pull.c has its
+ * bytes. */
 #include "access/allowance.h"
 #include "delivery/hub_internal.h"
 #include "delivery/key_owner.h"
@@ -332,64 +333,4 @@ bool subscriber_congested(const struct subscriber *subscriber)
 bool subscriber_broken(const struct subscriber *subscriber)
 {
     return subscriber->outbox.control.failed;
-}
-
-/* ---- bytes ---- */
-
-/* The next subscription's turn; it goes behind the others when it had something. */
-static struct span pull_subscription(struct subscriber *subscriber)
-{
-    struct subscription *subscription =
-        LINK_OWNER(struct subscription, in_ready, subscriber->ready.next);
-    link_remove(&subscription->in_ready);
-    meter_pull(subscription);
-    subscriber->owners.pulled = subscription_owns_key(subscription);
-    subscriber->owners.opens = key_owner_opens(subscription);
-    struct span bytes = subscription_pull(subscription);
-    if (bytes.length && link_alone(&subscription->in_ready))
-        link_append(&subscriber->ready, &subscription->in_ready);
-    if (!bytes.length && !subscriber->owners.pulled)
-        key_owners_wake(subscriber);
-    return bytes;
-}
-
-static struct span pull_frames(struct subscriber *subscriber)
-{
-    struct span bytes = outbox_rest(subscriber);
-    if (!bytes.length && !link_alone(&subscriber->ready))
-        bytes = pull_subscription(subscriber);
-    return bytes.length ? key_owners_pass(subscriber, bytes) : bytes;
-}
-
-bool subscriber_rests(const struct subscriber *subscriber)
-{
-    const struct text *rest = subscriber->outbox.rest;
-    return rest && rest->rest_at && subscriber->outbox.rest_sent == rest->rest_at;
-}
-
-struct span subscriber_pull(struct subscriber *subscriber)
-{
-    INVARIANT(!subscriber->ended);
-    subscriber->pulled.messages = 0;
-    /* Answers before each turn: one of them may say what the frames to come begin. */
-    struct span bytes = key_owners_pass(subscriber, outbox_rest(subscriber));
-    if (!bytes.length && !subscriber->outbox.rest)
-        bytes = outbox_answers(subscriber);
-    while (!bytes.length && (subscriber->outbox.rest || !link_alone(&subscriber->ready))) {
-        bytes = pull_frames(subscriber);
-        if (!bytes.length && !subscriber->outbox.rest)
-            bytes = outbox_answers(subscriber);
-    }
-    subscriber->metering.pulled_length = bytes.length;
-    if (bytes.length) {
-        counter_add(&subscriber->hub->metrics.bytes_out, bytes.length);
-        subscriber_wake(subscriber);
-    }
-    return bytes;
-}
-
-bool subscriber_counted(const struct subscriber *subscriber, size_t length, struct wire_run *run)
-{
-    *run = (struct wire_run){subscriber->pulled.messages, subscriber->pulled.payload, false};
-    return run->messages && length == subscriber->metering.pulled_length;
 }

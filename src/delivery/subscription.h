@@ -218,7 +218,7 @@ void subscription_announce(struct subscription *subscription, int resumed);
 void subscription_move(struct subscription *subscription);
 /* The client got the deletes for its former token. */
 void subscription_lost_was(struct subscription *subscription);
-/* pull.c: the next bytes, borrowed until the next call; it may be gone afterwards. */
+/* pull.c: its next bytes, borrowed until the next call; it may be gone afterwards. */
 struct span subscription_pull(struct subscription *subscription);
 
 /* phase.c: who serves it. */

@@ -249,8 +249,6 @@ struct engine_options {
     /* Called on the loop thread, from engine_deliver, for every commit. Takes over the references
      * in commit->changes. */
     void (*on_commit)(void *argument, struct engine_commit *commit);
-    /* Called on the loop thread once the intake is closed and everything queued is committed. */
-    void (*on_drained)(void *argument);
     void *argument;
     /* The wall clock, milliseconds since 1970 UTC; NULL: the system's. Any thread. */
     int64_t (*wall_ms)(void *argument);
@@ -260,7 +258,9 @@ struct engine_options {
     void *wall_argument; /* of both */
     /* Called on any thread when there are events: e.g. uv_async_send. */
     void (*wake)(void *argument);
-    void *wake_argument;
+    /* Called on the loop thread once the intake is closed and everything queued is committed. */
+    void (*on_drained)(void *argument);
+    void *wake_argument; /* of both */
 };
 
 /* Opens the database (see database_open for the refusals), defines the SQL views, builds new

@@ -329,7 +329,7 @@ static void drained_deliver(struct engine_event *event)
     struct drained_event *drained = (struct drained_event *)event;
     const struct engine_options *options = &drained->engine->options;
     if (options->on_drained)
-        options->on_drained(options->argument);
+        options->on_drained(options->wake_argument);
 }
 
 /* Through the queue of commits, so that it comes behind the last of them. */

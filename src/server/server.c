@@ -26,11 +26,6 @@ static void wake(void *server)
     uv_async_send(&((struct server *)server)->async);
 }
 
-static void on_commit(void *server, struct engine_commit *commit)
-{
-    hub_commit(((struct server *)server)->frontend.hub, commit);
-}
-
 static bool open_hub(struct server *server, const struct config *config, struct error *error)
 {
     struct hub_options options = {
@@ -88,10 +83,10 @@ static struct engine_options engine_options(struct server *server, const struct 
         .checkpoint_pages = (uint32_t)config->checkpoint_pages,
         .max_wal_bytes = config->max_wal_bytes,
         .readers = (uint32_t)config->readers,
-        .on_commit = on_commit,
-        .on_drained = server_on_drained,
-        .argument = server,
+        .on_commit = hub_commit,
+        .argument = server->frontend.hub,
         .wake = wake,
+        .on_drained = server_on_drained,
         .wake_argument = server,
     };
 }
