@@ -37,15 +37,20 @@ function rank(value: any): [number, any] {
   return /^(0|-?[1-9]\d*)$/.test(value) ? [1, BigInt(value)] : [2, value];
 }
 
+const compare = (a: any, b: any): number => (a < b ? -1 : +(a > b));
+
 function compareValues(a: unknown, b: unknown): number {
   const [kind, x] = rank(a);
   const [other, y] = rank(b);
   if (kind !== other) return kind - other;
-  return kind > 1 ? compareText(x, y) : x < y ? -1 : +(x > y);
+  return (kind > 1 ? compareText : compare)(x, y);
 }
 
-/** "<slot>:<index>" as one number. */
-const place = (seq: unknown): string => String(seq).split(':').reduce((sum, part) => (sum << 64n) + BigInt(part), 0n).toString();
+/** "<slot>:<index>": two numbers, of which one with more digits is greater. */
+function comparePlaces(a: string, b: string): number {
+  const at = a.indexOf(':');
+  return at - b.indexOf(':') || compare(a.slice(0, at), b.slice(0, at)) || a.length - b.length || compare(a, b);
+}
 
 export interface Placed {
   key: string;
@@ -55,12 +60,11 @@ export interface Placed {
 export function comparator(sorts: readonly Sort[]): (a: Placed, b: Placed) => number {
   return (a, b) => {
     for (const { field, order } of sorts) {
-      let x = valueAt(a.data, field) ?? null;
-      let y = valueAt(b.data, field) ?? null;
+      const x = valueAt(a.data, field) ?? null;
+      const y = valueAt(b.data, field) ?? null;
       if (x === y) continue;
       if (x === null || y === null) return x === null ? 1 : -1; /* last in both directions */
-      if (`${field}` === '_seq') [x, y] = [place(x), place(y)];
-      const sign = compareValues(x, y);
+      const sign = (`${field}` === '_seq' ? comparePlaces : compareValues)(x as string, y as string);
       if (sign) return order === 'desc' ? -sign : sign;
     }
     return compareText(a.key, b.key);

@@ -28,22 +28,24 @@ function indexedStorage(name: string): Storage {
   const opened = openDatabase(name);
   opened.catch(() => {}); /* whoever asks is told */
 
-  /** One transaction: resolves with what `act` gives, when all of it is on disk. */
-  const run = async <R>(mode: IDBTransactionMode, durability: IDBTransactionDurability, act: (store: IDBObjectStore, give: (value: R) => void) => void): Promise<R> => {
+  /** One transaction: resolves with what `act` gives, when all of it is on disk; or at once, when `act` says done. */
+  const run = async <R>(
+    mode: IDBTransactionMode, durability: IDBTransactionDurability, act: (store: IDBObjectStore, give: (value: R) => void, done: (value: R) => void) => void,
+  ): Promise<R> => {
     const transaction = (await opened).transaction(STORE, mode, { durability });
     return new Promise((done, fail) => {
       let given: R;
       transaction.oncomplete = () => done(given);
       transaction.onabort = () => fail(transaction.error);
-      act(transaction.objectStore(STORE), (value) => (given = value));
+      act(transaction.objectStore(STORE), (value) => (given = value), done);
     });
   };
 
   return {
     get: (key) =>
-      run('readonly', 'default', (store, give) => {
+      run('readonly', 'default', (store, _, done) => {
         const request = store.get(key);
-        request.onsuccess = () => give(request.result);
+        request.onsuccess = () => done(request.result);
       }),
     /* A number that the disk forgets would be given to another batch; rows that it forgets come again. */
     update: (key, change) =>

@@ -135,8 +135,6 @@ export class View<T = any> {
 
   /** Stop, and forget what is kept of it. */
   async forget(): Promise<void> {
-    clearTimeout(this.#keeping);
-    this.#keeping = undefined;
     this.close();
     await this.#kept;
     await this.home.storage.delete(this.id);
@@ -169,13 +167,14 @@ export class View<T = any> {
   async #load(): Promise<void> {
     const kept = (await this.home.storage.get(this.id)) as Kept | undefined;
     if (!kept || this.#isKnown) return;
-    for (const row of kept.rows) this.#put(row);
+    this.#order = kept.rows; /* in their order */
+    this.#held = new Map(kept.rows.map((row) => [row.key, row]));
     this.#events = kept.events;
-    this.#cursor = kept.cursor;
+    this.#cursor = this.#shownCursor = kept.cursor;
     this.#sorts = kept.sorts;
     this.#more = kept.more;
     this.#isKnown = true;
-    this.#publish();
+    this.#show(new Set(this.#held.keys()));
   }
 
   /** Whatever waits to be kept. */
@@ -350,16 +349,16 @@ export class View<T = any> {
     if (this.#isComplete || isTape) this.#keeping ??= after(KEEP_MS, () => this.#keep());
   }
 
-  #show(changed?: Set<string>): void {
+  #show(changed = new Set<string>()): void {
     const status: ViewStatus = this.#ended ? 'ended' : !this.#isKnown ? 'loading' : this.#isComplete ? 'live' : 'stale';
     const error = this.#ended ?? (status === 'live' ? null : this.#lost);
     const { state } = this;
-    const rows = changed?.size ? this.#order.map(({ data }) => data as Row<T>) : state.rows;
-    const keys = changed?.size ? this.#order.map(({ key }) => key) : state.keys;
-    const events = changed ? this.#events : state.events;
+    const events = this.#events;
+    const rows = changed.size ? this.#order.map(({ data }) => data as Row<T>) : state.rows;
+    const keys = changed.size ? this.#order.map(({ key }) => key) : state.keys;
     if (rows === state.rows && events === state.events && status === state.status && error === state.error && this.#more === state.more) return;
     this.state = { status, rows, keys, events, more: this.#more, error };
-    tell(this.#listeners, this.state, changed ?? new Set());
+    tell(this.#listeners, this.state, changed);
   }
 }
 

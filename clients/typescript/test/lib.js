@@ -11,6 +11,7 @@ export const ROOT = process.env.STELE_ROOT ?? join(dirname(fileURLToPath(import.
 const lib = (name) => import(join(ROOT, 'tests/clients/lib', name));
 export const { run, Server, sql, patience, within } = await lib('server.js');
 export const { post, postAll } = await lib('feed.js');
+export const { Proxy } = await lib('proxy.js');
 export const { Browser, browserProgram } = await lib('browser.js');
 export const { bearer, newKey, tokenOf, unixNow } = await lib('token.js');
 

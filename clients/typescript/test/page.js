@@ -4,7 +4,6 @@ import { SteleClient } from '../dist/index.js';
 
 const parameters = new URLSearchParams(location.search);
 const query = { view: 'E/list' };
-const began = performance.now();
 
 const client = new SteleClient({
   url: parameters.get('stele'),
@@ -15,9 +14,22 @@ const view = client.view(query);
 
 const page = { client, view, first: null };
 globalThis.page = page;
+
+/** Milliseconds since the page's script began. */
+const now = () => performance.now() - performance.getEntriesByName('script')[0].startTime;
+
 view.subscribe((state) => {
-  if (state.rows.length && !page.first) page.first = { status: state.status, rows: state.rows.length, connection: client.status.connection, ms: performance.now() - began };
+  const isFirst = state.rows.length > 0 && !page.first;
+  if (isFirst) page.first = { status: state.status, rows: state.rows.length, told: now() };
   document.body.innerHTML = state.rows.map(({ n, text }) => `<p>${n} ${text}</p>`).join('');
+  if (!isFirst) return;
+  void document.body.offsetHeight; /* lays it out */
+  page.first.shown = now();
+  requestAnimationFrame(() => {
+    const { port1, port2 } = new MessageChannel(); /* a task behind the frame */
+    port1.onmessage = () => (page.first.painted = now());
+    port2.postMessage(null);
+  });
 });
 
 /** What it shows, once it is live: key → row. */
