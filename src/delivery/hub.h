@@ -120,6 +120,9 @@ struct hub_facts hub_describe(const struct hub *hub, const struct auth_identity 
                               struct span view);
 /* Whether that identity sees the same rows. */
 bool subscriber_sees_same(const struct subscriber *subscriber, struct auth_identity *identity);
+/* The epoch of the cursors of its one subscription; false: there is none any more. */
+enum { HUB_EPOCH = 64 };
+bool subscriber_epoch(const struct subscriber *subscriber, char epoch[HUB_EPOCH]);
 /* The encoding of bodies. */
 const struct wire_encoding *hub_bodies(const struct hub *hub);
 /* A message came that does not reach the hub. */

@@ -308,6 +308,16 @@ bool subscriber_sees_same(const struct subscriber *subscriber, struct auth_ident
     return same;
 }
 
+bool subscriber_epoch(const struct subscriber *subscriber, char epoch[HUB_EPOCH])
+{
+    if (link_alone(&subscriber->subscriptions))
+        return false;
+    const struct topic *topic =
+        LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next)->topic;
+    view_epoch(subscriber->hub, topic->view, topic->scope, epoch);
+    return true;
+}
+
 void hub_count_message(struct hub *hub, bool refused)
 {
     counter_add(&hub->metrics.messages_in, 1);

@@ -9,10 +9,11 @@
 #ifndef DELIVERY_VIEW_EPOCH_H
 #define DELIVERY_VIEW_EPOCH_H
 
+#include "delivery/hub.h"
 #include "rows/resume_query.h"
 #include "rows/row_scope.h"
 
-enum { VIEW_EPOCH = 64 };
+enum { VIEW_EPOCH = HUB_EPOCH };
 
 struct hub;
 

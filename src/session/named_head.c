@@ -7,14 +7,19 @@
 static bool make_batch_head(struct named *named)
 {
     static uint64_t snapshots;
-    char id[48];
+    char id[48], epoch[HUB_EPOCH];
     const char *key = named->asked.subscribe.key;
     if (named->batch_head.length)
         return true;
     snprintf(id, sizeof id, "%" PRIx64 "-%" PRIx64, named->set->session->frontend->started_ms,
              ++snapshots);
-    return wire_head_batch(&named->batch_head, span_of(named->asked.id), span_of(id),
-                           !named->resumes, key ? span_of(key) : span_make(NULL, 0));
+    struct wire_batch_head head = {
+        .id = span_of(named->asked.id), .snapshot = span_of(id), .authoritative = !named->resumes};
+    if (key)
+        head.key = span_of(key);
+    if (named->replaced && subscriber_epoch(named->subscriber, epoch))
+        head.epoch = span_of(epoch);
+    return wire_head_batch(&named->batch_head, &head);
 }
 
 static bool join_frame(struct named *named, struct span frame, struct span head)
@@ -53,13 +58,18 @@ static bool complete(struct named *named)
 bool named_heads_fit(const struct wire_message *asked)
 {
     static const char longest_id[] = "ffffffffffffffff-ffffffffffffffff"; /* of a snapshot */
+    char longest_epoch[HUB_EPOCH];
     const char *key = asked->subscribe.key;
     struct buffer head;
+    memset(longest_epoch, 'f', sizeof longest_epoch);
     buffer_init(&head, WIRE_HEAD);
     bool fit = wire_head_accepted(&head, span_of(asked->id), span_of(asked->query), INT64_MAX);
     buffer_clear(&head);
-    fit = fit && wire_head_batch(&head, span_of(asked->id), span_of(longest_id), false,
-                                 key ? span_of(key) : span_make(NULL, 0));
+    fit = fit && wire_head_batch(&head, &(struct wire_batch_head){
+                                            .id = span_of(asked->id),
+                                            .snapshot = span_of(longest_id),
+                                            .key = key ? span_of(key) : span_make(NULL, 0),
+                                            .epoch = span_make(longest_epoch, HUB_EPOCH)});
     buffer_fini(&head);
     return fit;
 }
@@ -72,6 +82,7 @@ static bool join_accepted(struct named *named, struct span frame, bool resumed)
         bool ready = !named->unfinished || complete(named);
         buffer_clear(&named->batch_head);
         named->resumes = resumed;
+        named->replaced |= !resumed;
         /* Who wants no rows is told all the same that those which it has count no more. */
         return ready && (resumed || asked->with_snapshot || complete(named));
     }

@@ -18,6 +18,7 @@ struct named {
     struct wire_joint joint;
     bool accepted;    /* the client was told `subscribed` */
     bool resumes;     /* its snapshot adds to what the client has */
+    bool replaced;    /* its rows are others than `subscribed` announced, of another epoch maybe */
     bool unfinished;  /* a batch was sent, and not the one that completes the snapshot */
     bool leaves;      /* goes when the message that is being sent is whole, */
     bool begins_anew; /* ... or begins anew then */

@@ -180,18 +180,22 @@ bool wire_head_accepted(struct buffer *out, struct span id, struct span query, i
     return !out->failed;
 }
 
-bool wire_head_batch(struct buffer *out, struct span id, struct span snapshot, bool authoritative,
-                     struct span key)
+static void put_named(struct buffer *out, const char *name, struct span value)
 {
-    wire_head(out, id);
-    put_string(out, "\"snapshotId\":");
-    doc_escape(out, snapshot);
-    put_string(out, authoritative ? ",\"authoritative\":true," : ",\"authoritative\":false,");
-    if (key.data) {
-        put_string(out, "\"key\":");
-        doc_escape(out, key);
-        put_string(out, ",");
-    }
+    if (!value.data)
+        return;
+    buffer_printf(out, "\"%s\":", name);
+    doc_escape(out, value);
+    put_string(out, ",");
+}
+
+bool wire_head_batch(struct buffer *out, const struct wire_batch_head *head)
+{
+    wire_head(out, head->id);
+    put_named(out, "snapshotId", head->snapshot);
+    put_string(out, head->authoritative ? "\"authoritative\":true," : "\"authoritative\":false,");
+    put_named(out, "key", head->key);
+    put_named(out, "epoch", head->epoch);
     return !out->failed;
 }
 

@@ -238,9 +238,14 @@ bool wire_head(struct buffer *out, struct span id);
 /* ... of its acknowledgement, with the query, canonical text of an object, and the limit of the
  * view itself, if the query names none (0: the view has none), */
 bool wire_head_accepted(struct buffer *out, struct span id, struct span query, int64_t take);
-/* ... and of its batches. `snapshot` is their id; `key` absent: the query has none. */
-bool wire_head_batch(struct buffer *out, struct span id, struct span snapshot, bool authoritative,
-                     struct span key);
+/* ... and of its batches. Absent spans are left out. */
+struct wire_batch_head {
+    struct span id, snapshot; /* of the subscription, of the batches */
+    bool authoritative;
+    struct span key;   /* of the query */
+    struct span epoch; /* of the cursors from here on, where the acknowledgement told another */
+};
+bool wire_head_batch(struct buffer *out, const struct wire_batch_head *head);
 /* The whole answer to unsubscribe. */
 bool wire_unsubscribed(struct buffer *out, struct span id);
 /* The body of a batch without rows that completes a snapshot. */

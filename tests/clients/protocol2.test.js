@@ -267,6 +267,13 @@ test('tokens: another subject is refused, rows follow the scopes, tapes end, and
   assert.equal(client.answers[1].success, true);
   await client.until(() => client.subscriptions.get('list').snapshots === 2 && client.subscriptions.get('quiet').snapshots === 1);
   assert.deepEqual([Object.keys(client.rows('list')), Object.keys(client.rows('quiet'))], [['b', 'c'], ['b', 'c']]);
+  /* The snapshot names the epoch of its cursors: they resume. */
+  const moved = client.frames.findLast(({ op, subscriptionId, complete }) => op === 'snapshot' && subscriptionId === 'list' && complete);
+  assert.notEqual(moved.epoch, client.subscriptions.get('list').ack.epoch);
+  const later = await NamedClient.connect(t, server.port, { path: `/?hs_token=${token({ row_scopes: ['blue'] })}` });
+  await later.open('same', { view: 'E/list', after: moved.seq, epoch: moved.epoch });
+  await later.open('other', { view: 'E/list', after: moved.seq, epoch: client.subscriptions.get('list').ack.epoch });
+  assert.deepEqual(['same', 'other'].map((id) => later.subscriptions.get(id).ack.resumed), [true, false]);
   const rescoped = await client.until(() => client.subscriptions.get('tape').errors[0]);
   assert.deepEqual([rescoped.code, rescoped.fatal], ['subscription-rescoped', false]);
   assert.equal(client.subscriptions.get('free').snapshots, 1);

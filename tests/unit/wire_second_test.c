@@ -369,15 +369,18 @@ static void check_batch(struct wire_gzip *gzip, size_t rows, size_t bytes, bool 
     buffer_init(&json, ROOM);
     assert_true(build(&batch, gzip, rows, bytes, noisy, &out));
     assert_int_equal(wire_part_of(buffer_span(&out)), WIRE_LAST_BATCH);
-    assert_true(
-        wire_head_batch(&head, span_of("s"), span_of("id-1"), false, span_of("the \"key\"")));
+    assert_true(wire_head_batch(&head, &(struct wire_batch_head){.id = span_of("s"),
+                                                                 .snapshot = span_of("id-1"),
+                                                                 .key = span_of("the \"key\""),
+                                                                 .epoch = span_of("e-1")}));
     join(buffer_span(&out), buffer_span(&head), &message);
     bool compressed = wire_is_gzip(buffer_span(&message));
     if (compressed)
         assert_true(wire_gunzip(buffer_span(&message), &json, &error));
     struct span got = compressed ? buffer_span(&json) : buffer_span(&message);
-    struct span start = span_of("{\"protocolVersion\":2,\"subscriptionId\":\"s\",\"snapshotId\":"
-                                "\"id-1\",\"authoritative\":false,\"key\":\"the \\\"key\\\"\",");
+    struct span start =
+        span_of("{\"protocolVersion\":2,\"subscriptionId\":\"s\",\"snapshotId\":"
+                "\"id-1\",\"authoritative\":false,\"key\":\"the \\\"key\\\"\",\"epoch\":\"e-1\",");
     assert_memory_equal(got.data, start.data, start.length);
     assert_int_equal(got.length, start.length + batch.json.length);
     assert_memory_equal(got.data + start.length, batch.json.data, batch.json.length);

@@ -15,6 +15,7 @@ class Subscription:
         self.database, self.query, self.id, self.random = database, query, id_, random
         self.at = 0
         self.base = 0  # of a tape: the events from here on
+        self.epoch = database.epoch  # of its cursors
         self.held = set()  # the keys that the client has of a list, as far as this server sent them
 
     def frame(self, **members):
@@ -62,6 +63,8 @@ class Subscription:
                                complete=last)
             if self.query.key is not None:
                 batch["key"] = self.query.key
+            if self.epoch != self.database.epoch:
+                batch["epoch"] = self.epoch
             if last and cursor is not None:
                 batch["seq"] = cursor
             yield batch
@@ -128,6 +131,12 @@ class Subscription:
         yield from self._batches([new[key] for key in dict.fromkeys(lacking)], False, database.cursor(head))
         self.at = head
 
+    def _begin_again(self):
+        """As for a client with other row_scopes: everything anew, and cursors of another epoch."""
+        self.epoch = f"{self.database.epoch}-{self.random.getrandbits(64):016x}"
+        self.whole_until = self.database.head
+        yield from self._snapshot()
+
     # ---- the log goes on ----
 
     def _gone(self, key, op, seq):
@@ -143,6 +152,9 @@ class Subscription:
         """Frames of some of what came since; `most` changes."""
         to = min(self.database.head, self.at + most)
         if to == self.at:
+            return
+        if not self.query.is_tape and self.random.random() < 0.04:
+            yield from self._begin_again()
             return
         before, self.at = self.at, to
         if self.query.is_tape:

@@ -32,7 +32,7 @@ class Run:
         self.socket = None
         self.fault = None
         self.calm = False  # no more cuts
-        self.told_epochs = {}
+        self.told = set()  # cursors, with their epochs
         self.applied, self.came = [], []  # the batches, as asked and as they came
         self.bodies, self.last_batch = {}, 0
 
@@ -212,13 +212,15 @@ class Run:
         query = self.queries[name]
         if "after" in asked and not query.is_tape and "epoch" not in asked:
             raise Fault("a cursor without the epoch that came with it")
+        if "after" in asked and not query.is_tape and (asked["after"], asked["epoch"]) not in self.told:
+            raise Fault("a cursor with an epoch that it did not come under")
         subscription = Subscription(self.database, query, id_, self.random)
         behind = self.database.head
         self.subscriptions[id_] = subscription
         frames = list(subscription.open(asked))
         if frames[-1].get("type") == "error":
             del self.subscriptions[id_]
-        self._send_all(socket, frames)
+        self._send_all(socket, subscription, frames)
         subscription.whole_until = behind
         if query.is_tape and id_ in self.subscriptions and asked.get("after") is None:
             self.bases[name] = subscription.base
@@ -231,12 +233,14 @@ class Run:
                 if subscription.database is not self.database:
                     continue
                 if self.random.random() < 0.3 or self.calm:
-                    self._send_all(socket, list(subscription.go_on(self.random.choice([1, 2, 10]))))
+                    self._send_all(socket, subscription, list(subscription.go_on(self.random.choice([1, 2, 10]))))
 
-    def _send_all(self, socket, frames):
+    def _send_all(self, socket, subscription, frames):
         """Frames that belong together; now and then it is between them, or inside one, that the server cuts."""
         at = self.random.randrange(len(frames)) if frames and not self.calm and self.random.random() < 0.1 else None
         for i, each in enumerate(frames):
+            if "seq" in each:
+                self.told.add((each["seq"], subscription.epoch))
             self._send(socket, each)
             if i == at:
                 socket.budget = int(self.random.choice([0, 1, 100]) * self.random.random())

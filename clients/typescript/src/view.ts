@@ -8,8 +8,7 @@
 // Servers that tell no epoch tell no cursor in batches; there the last batch is enough. Where a cursor fails to come, a
 // short silence stands for it.
 //
-// A snapshot that replaces the rows without being asked for is of other row_scopes, with an epoch that was not told. What
-// follows it has no cursor, until the next subscription.
+// A snapshot that replaces the rows without being asked for is of other row_scopes, and names the epoch of what follows.
 
 import { after } from './backoff.js';
 import { merge } from './merge.js';
@@ -93,7 +92,6 @@ export class View<T = any> {
   #ended: SteleError | null = null;
   #lost: SteleError | null = null;
   #ack: Frame = {};
-  #isRescoped = false;
   #seq: string | undefined; /* of the last frame that had one */
 
   #listeners = new Set<Listener<T>>();
@@ -233,7 +231,6 @@ export class View<T = any> {
 
   #accept(frame: Frame): void {
     this.#ack = frame;
-    this.#isRescoped = false;
     this.#seq = this.#cursor.after;
     this.#staged = undefined;
     this.#ended = this.#lost = null;
@@ -251,7 +248,7 @@ export class View<T = any> {
     if (!frame.complete) return;
     const { replaces, rows } = this.#staged;
     this.#staged = undefined;
-    this.#isRescoped ||= replaces && (this.#isComplete || this.#ack.resumed === true);
+    if (frame.epoch) this.#ack.epoch = frame.epoch;
     const old = this.#held;
     if (replaces) {
       this.#held = new Map();
@@ -303,7 +300,7 @@ export class View<T = any> {
 
   #advance(seq: string): void {
     this.#seq = seq;
-    this.#cursor = this.#isRescoped ? {} : { after: seq, epoch: this.#ack.epoch };
+    this.#cursor = { after: seq, epoch: this.#ack.epoch };
   }
 
   // ---- what is held ----

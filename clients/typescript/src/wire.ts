@@ -11,7 +11,7 @@ export interface Frame {
   mode?: string;
   sort?: Sort;
   sorts?: Sort[];
-  epoch?: string;
+  epoch?: string; /* also of a snapshot that begins another */
   resumed?: boolean;
   replayWindow?: { epoch: string };
   /* snapshot; `data` is a list */

@@ -43,7 +43,7 @@ export class NamedStore {
 
   /** Subscribed under this id; `quiet`: without a snapshot. */
   begin(id, { quiet = false } = {}) {
-    Object.assign(this, { id, quiet, ack: undefined, staged: undefined, errors: [], snapshots: 0, moved: false, live: true });
+    Object.assign(this, { id, quiet, ack: undefined, staged: undefined, errors: [], snapshots: 0, live: true });
   }
 
   /** As if nothing had come. */
@@ -87,14 +87,19 @@ export class NamedStore {
     assert.equal(frame.query.view, this.view);
     for (const name of Object.keys(frame.query)) assert.ok(QUERY.includes(name), name);
     this.ack = frame;
+    this.ownEpoch = frame.epoch;
     if (frame.replayWindow && frame.query.after === undefined) this.fromStart = frame.replayWindow.earliest === 1;
   }
 
   #stage(frame) {
-    this.staged ??= { id: frame.snapshotId, authoritative: frame.authoritative, key: frame.key, rows: [] };
+    this.staged ??= { id: frame.snapshotId, authoritative: frame.authoritative, key: frame.key, epoch: frame.epoch, rows: [] };
     assert.ok(frame.snapshotId);
     assert.ok(frame.seq === undefined || frame.complete, 'a cursor of a batch that is not the last');
-    assert.deepEqual([frame.snapshotId, frame.authoritative, frame.key], [this.staged.id, this.staged.authoritative, this.staged.key]);
+    const { id, authoritative, key, epoch } = this.staged;
+    assert.deepEqual([frame.snapshotId, frame.authoritative, frame.key, frame.epoch], [id, authoritative, key, epoch]);
+    /* Rows that nobody asked for are those of other row scopes, and so are the cursors behind them. */
+    const isUnasked = frame.authoritative && (this.snapshots > 0 || this.quiet || this.ack.resumed === true);
+    if (isUnasked) assert.equal(typeof frame.epoch, 'string', 'the epoch of other rows is told');
     this.staged.rows.push(...frame.data);
     if (!frame.complete) return;
     if (frame.authoritative) this.keys.clear();
@@ -102,9 +107,8 @@ export class NamedStore {
       this.entities.set(key, { data, version: data._version });
       this.keys.add(key);
     }
-    /* Rows that nobody asked for are those of other row scopes, and so are the cursors behind them. */
-    if (frame.authoritative && (this.snapshots > 0 || this.quiet)) this.moved = true;
-    if (frame.authoritative || frame.seq !== undefined) [this.cursor, this.epoch] = [frame.seq, this.moved ? undefined : this.ack.epoch];
+    this.ownEpoch = frame.epoch ?? this.ownEpoch;
+    if (frame.authoritative || frame.seq !== undefined) [this.cursor, this.epoch] = [frame.seq, this.ownEpoch];
     /* An empty one behind the first says where the client has one state; it is no other snapshot. */
     if (frame.authoritative || this.snapshots === 0 || this.staged.rows.length) this.snapshots += 1;
     this.staged = undefined;

@@ -45,9 +45,7 @@ class View:
         self._sorted: Optional[List[Row]] = None
         self._staged: List[Json] = []
         self._snapshot: Optional[str] = None
-        self._snapshots = 0
         self._own_epoch: Optional[str] = None
-        self._has_cursors = True
         self._dropped_last = -1
         self._waiting: Set[asyncio.Event] = set()
         self._readers: List[Deque[Change]] = []
@@ -213,12 +211,12 @@ class View:
         self.ack = {name: frame[name] for name in ("mode", "sort", "sorts", "replayWindow") if name in frame}
         self._own_epoch = frame.get("epoch")
         self._order, self._sorted = Order(self.ack), None
-        self._staged, self._snapshot, self._snapshots = [], None, 0
-        self._has_cursors, self._live, self.error, self.ended = True, False, None, False
+        self._staged, self._snapshot = [], None
+        self._live, self.error, self.ended = False, None, False
         self.writes.any = True
 
     def _point(self, seq: Any) -> None:
-        if self._has_cursors and isinstance(seq, str):
+        if isinstance(seq, str):
             self.cursor, self.epoch = seq, self._own_epoch
             self.writes.any = True
 
@@ -231,13 +229,13 @@ class View:
         if not frame.get("complete"):
             return
         staged, self._staged, self._snapshot = self._staged, [], None
+        self._own_epoch = frame.get("epoch", self._own_epoch)  # with another token it is another
         if frame.get("authoritative"):
             self._replace(staged, frame)
         else:
             for each in staged:
                 self._put(each["key"], each["data"])
             self._point(frame.get("seq"))
-        self._snapshots += 1
         self.complete = self._live = self.writes.any = True
 
     def _replace(self, staged: List[Json], frame: Mapping[str, Any]) -> None:
@@ -247,8 +245,6 @@ class View:
         for key, data in rows.items():
             if self._data.get(key) != data:
                 self._put(key, data)
-        # Behind another one it is of other row scopes, whose epoch was not told.
-        self._has_cursors = self._snapshots == 0
         self.cursor, self.epoch = None, None
         self._point(frame.get("seq"))
 
