@@ -74,6 +74,45 @@ bool window_bounds_end(const struct window_bounds *bounds, struct span sort_key)
     return bounds->nothing || is_behind(bounds, sort_key);
 }
 
+/* ---- one row ---- */
+
+/* Look an entity up in the view's stage. Its texts are the reader's no more afterwards. */
+static bool look_up(const struct window *window, struct store_reader *reader, int64_t stage,
+                    const struct store_entity *entity, struct buffer *sort_key, bool *found,
+                    struct error *error)
+{
+    buffer_init(sort_key, UINT32_MAX);
+    if (!view_stage_sort_key(window->spec.stage, entity->key, entity->data, entity->seq, sort_key))
+        return error_set(error, ERROR_MEMORY, "out of memory while reading a view");
+    return store_read_sort_key(reader, stage, buffer_span(sort_key), found, error);
+}
+
+bool window_stage_has(const struct window *window, struct store_reader *reader, int64_t stage,
+                      const struct store_entity *entity, bool *found, struct error *error)
+{
+    struct buffer sort_key;
+    bool done = look_up(window, reader, stage, entity, &sort_key, found, error);
+    buffer_fini(&sort_key);
+    return done;
+}
+
+bool window_view_has(const struct window *window, struct store_reader *reader, int64_t stage,
+                     const struct store_entity *entity, bool *found, struct error *error)
+{
+    struct buffer sort_key;
+    struct window_bounds bounds;
+    struct view_cut cut = window_view_cut(window);
+    window_bounds_init(&bounds);
+    bool done = look_up(window, reader, stage, entity, &sort_key, found, error);
+    if (done && *found && window_is_cut(window)) {
+        done = window_bounds_read(&bounds, reader, stage, &cut, error);
+        *found = done && window_bounds_have(&bounds, buffer_span(&sort_key));
+    }
+    window_bounds_fini(&bounds);
+    buffer_fini(&sort_key);
+    return done;
+}
+
 /* ---- what came in ---- */
 
 struct newcomers {

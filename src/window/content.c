@@ -30,6 +30,18 @@ bool window_rows_add(struct window_rows *rows, struct window_row *row)
     return true;
 }
 
+struct window_row *window_rows_note(struct window_rows *rows, struct span key,
+                                    enum window_fate fate)
+{
+    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
+    if (!row || !window_rows_add(rows, row)) {
+        memory_free(row);
+        return NULL;
+    }
+    row->fate = fate;
+    return row;
+}
+
 void window_rows_fini(struct window_rows *rows)
 {
     for (size_t i = 0; i < rows->count; i++)
@@ -169,30 +181,4 @@ bool window_part(const struct window *window, int64_t *take, int64_t *skip)
     if (cut.last || (cut.take != VIEW_ALL && cut.take < *take))
         *take = cut.last ? 1 : cut.take;
     return !spec->key.data && spec->take != VIEW_ALL;
-}
-
-void window_content_init(struct window *window)
-{
-    map_init(&window->matches.by_key, window_row_map_key);
-    map_init(&window->time.by_key, window_turn_map_key);
-    window->time.turn = INT64_MAX;
-    window_bounds_init(&window->matches.bounds);
-    buffer_init(&window->matches.fill.after, UINT32_MAX);
-    buffer_init(&window->content.next, UINT32_MAX);
-}
-
-void window_content_fini(struct window *window)
-{
-    window_rows_fini(&window->content.rows);
-    window_rows_fini(&window->matches.rows);
-    window_rows_fini(&window->content.previous.rows);
-    map_fini(&window->matches.by_key);
-    window_turns_clear(window);
-    map_fini(&window->time.by_key);
-    window_bounds_fini(&window->matches.bounds);
-    buffer_fini(&window->matches.fill.after);
-    buffer_fini(&window->content.next);
-    for (size_t i = 0; i < window->content.removals.count; i++)
-        memory_free(window->content.removals.list[i].key);
-    memory_free(window->content.removals.list);
 }

@@ -79,7 +79,7 @@ struct window_fill_point {
     bool by_file;        /* it goes in the order of the file */
 };
 
-/* Of a filter over a whole view: filter.c. */
+/* Of a filter over a whole view: filter.c, fill.c. */
 struct window_matches {
     enum window_matching state;
     struct window_rows rows; /* in order of sort key */
@@ -96,7 +96,7 @@ struct window_time {
     struct map by_key; /* and the same by key */
 };
 
-/* Keys that left lately: diff.c. */
+/* Keys that left lately: encode.c. */
 struct window_removals {
     struct window_removal *list; /* the oldest first */
     size_t count, capacity, bytes;

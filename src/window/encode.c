@@ -1,11 +1,52 @@
-/* Windows: differences, snapshots and catch-up as frames. */
-#include "rows/scoped_scan.h"
-#include "rows/show.h"
+/*
+ * Requests of members on a reader: which are equal, serving them from the content just read, and
+ * their end. Here are also those who fell behind, with the keys that left the window lately.
+ */
 #include "window/reading.h"
 
-static bool lacks_memory(struct window_reading *reading)
+/* ---- keys that left lately ---- */
+
+static void forget_removals(struct window_removals *removals, size_t count)
 {
-    return error_set(&reading->result->error, ERROR_MEMORY, "out of memory while showing a window");
+    for (size_t i = 0; i < count; i++) {
+        INVARIANT(removals->floor <= removals->list[i].version);
+        INVARIANT(removals->bytes >= removals->list[i].key_length);
+        removals->floor = removals->list[i].version;
+        removals->bytes -= removals->list[i].key_length;
+        memory_free(removals->list[i].key);
+    }
+    removals->count -= count;
+    memmove(removals->list, removals->list + count, removals->count * sizeof *removals->list);
+}
+
+bool window_note_removal(struct window *window, const struct window_row *row)
+{
+    struct window_removals *removals = &window->content.removals;
+    struct span key = window_row_key(row);
+    if (!removals->list) {
+        removals->list = memory_new(WINDOW_REMOVALS * sizeof *removals->list);
+        if (!removals->list)
+            return false;
+    }
+    /* In one go, so that making room is cheap for each. */
+    if (removals->count == WINDOW_REMOVALS || removals->bytes > WINDOW_REMOVAL_BYTES)
+        forget_removals(removals, removals->count - removals->count / 2);
+    INVARIANT(removals->count < WINDOW_REMOVALS);
+    INVARIANT(!removals->count ||
+              removals->list[removals->count - 1].version <= window->content.version + 1);
+    char *copy = memory_copy_string(key.data, key.length);
+    if (!copy)
+        return false;
+    removals->list[removals->count++] =
+        (struct window_removal){.version = window->content.version + 1,
+                                .entered = row->entered,
+                                .told = row->version,
+                                .change = row->change,
+                                .at = engine_now_ms(window->hub->engine),
+                                .key_length = (uint32_t)key.length,
+                                .key = copy};
+    removals->bytes += key.length;
+    return true;
 }
 
 /* ---- who fell behind ---- */
@@ -32,7 +73,7 @@ static bool find_first_removals(struct behind *behind)
         struct window_removal *removal = &window->content.removals.list[i];
         if (removal->version > behind->from && !map_get(&behind->first, removal_key(removal)) &&
             !map_add(&behind->first, removal))
-            return lacks_memory(behind->reading);
+            return out_of_memory(behind->reading);
     }
     return true;
 }
@@ -63,7 +104,7 @@ static bool put_missed(struct behind *behind)
         const struct window_removal *removal = &window->content.removals.list[i];
         if (is_gone(behind, removal) &&
             !row_sink_remove(&behind->frames.sink, removal_key(removal)))
-            return lacks_memory(behind->reading);
+            return out_of_memory(behind->reading);
     }
     for (size_t i = 0; i < window->content.rows.count; i++) {
         const struct window_row *row = window->content.rows.list[i];
@@ -84,13 +125,41 @@ static bool encode_behind(struct window_reading *reading, struct window_request 
     }
     window_frames_init(&behind.frames, reading);
     map_init(&behind.first, removal_key);
-    bool done = window_index_rows(window, &behind.rows) || lacks_memory(reading);
+    bool done = window_index_rows(window, &behind.rows) || out_of_memory(reading);
     done = done && find_first_removals(&behind) && put_missed(&behind) &&
-           (row_sink_end(&behind.frames.sink, &request->text) || lacks_memory(reading));
+           (row_sink_end(&behind.frames.sink, &request->text) || out_of_memory(reading));
     map_fini(&behind.rows);
     map_fini(&behind.first);
     row_frames_fini(&behind.frames);
     return done;
+}
+
+/* ---- all requests of a refresh ---- */
+
+static struct window_request *request_of(struct link *link)
+{
+    return LINK_OWNER(struct window_request, in_requests, link);
+}
+
+static bool is_same(const struct window_request *a, const struct window_request *b)
+{
+    return a->window == b->window && a->kind == b->kind && link_alone(&a->previous) &&
+           link_alone(&b->previous) && a->kind != WINDOW_MOVE && a->kind != WINDOW_STATE &&
+           a->from == b->from && a->current == b->current && a->as_frames == b->as_frames;
+}
+
+/* Many come back at once with the cursor that they were cut off at. */
+void window_requests_pair(struct window_refresh *refresh)
+{
+    struct link *link, *earlier;
+    for (link = refresh->requests.next; link != &refresh->requests; link = link->next) {
+        struct window_request *request = request_of(link);
+        request->same = NULL;
+        for (earlier = refresh->requests.next; earlier != link && !request->same;
+             earlier = earlier->next)
+            if (!request_of(earlier)->same && is_same(request_of(earlier), request))
+                request->same = request_of(earlier);
+    }
 }
 
 bool window_encode_request(struct window_reading *reading, struct window_request *request)
@@ -110,7 +179,26 @@ bool window_encode_request(struct window_reading *reading, struct window_request
     return request->done;
 }
 
-bool window_request_finish(struct window_request *request)
+bool window_requests_serve(struct window_refresh *refresh, struct window_reading *reading)
+{
+    struct link *link;
+    for (link = refresh->requests.next; link != &refresh->requests; link = link->next) {
+        struct window_request *request = LINK_OWNER(struct window_request, in_requests, link);
+        if (request->window != reading->window || request->same)
+            continue;
+        if (refresh->served > 0 && window_refresh_is_late(refresh)) {
+            reading->result->skipped = true;
+            return true;
+        }
+        INVARIANT(request->stage == REQUEST_TAKEN);
+        refresh->served++;
+        if (!window_encode_request(reading, request))
+            return false;
+    }
+    return true;
+}
+
+static bool end_request(struct window_request *request)
 {
     bool done = true;
     if (!request->drafts)
@@ -123,4 +211,31 @@ bool window_request_finish(struct window_request *request)
     memory_free(request->drafts);
     request->drafts = NULL;
     return done;
+}
+
+static void finish_request(struct window_refresh *refresh, struct window_request *request)
+{
+    if (end_request(request))
+        return;
+    for (size_t i = 0; i < refresh->count; i++)
+        if (refresh->results[i].window == request->window)
+            error_set(&refresh->results[i].error, ERROR_MEMORY,
+                      "out of memory while resuming a window");
+}
+
+/* Encoding and compressing is for after the transaction. */
+void window_requests_finish(struct window_refresh *refresh)
+{
+    struct link *link;
+    for (link = refresh->requests.next; link != &refresh->requests; link = link->next) {
+        struct window_request *request = request_of(link), *same = request->same;
+        finish_request(refresh, request);
+        if (!same)
+            continue;
+        request->done = same->done;
+        request->refused = same->refused;
+        request->version = same->version;
+        request->rows = same->rows;
+        request->text = text_ref(same->text);
+    }
 }

@@ -16,12 +16,6 @@ struct events {
     size_t count;
 };
 
-static bool lacks_memory(struct events *events)
-{
-    return error_set(&events->reading->result->error, ERROR_MEMORY,
-                     "out of memory while telling events");
-}
-
 /* The last change of the key: what it is now, it became by this one. */
 static bool is_last(const struct store_change *change, const struct store_entity *entity)
 {
@@ -37,7 +31,7 @@ static bool put_whole(struct events *events, const struct store_change *change,
     events->count++;
     return row_frames_put_at(&events->frames.frames, operation, change->key, entity,
                              &change->seq) ||
-           lacks_memory(events);
+           out_of_memory(events->reading);
 }
 
 /* An event out of sight is not sent. A client that comes into sight again gets the entity whole,
@@ -95,7 +89,7 @@ static bool index_new(struct events *events)
     map_init(&events->is, window_row_map_key);
     for (size_t i = 0; i < rows->count; i++)
         if (!map_add(&events->is, rows->list[i]))
-            return lacks_memory(events);
+            return out_of_memory(events->reading);
     return true;
 }
 
@@ -116,7 +110,7 @@ bool window_encode_events(struct window_reading *reading, struct text **text, si
                                    state->export.id, window->spec.key, window->content.position,
                                    state->export.last_change, true, each_change, &events, error) &&
                error->code == ERROR_NONE &&
-               (row_sink_end(&events.frames.frames.sink, text) || lacks_memory(&events));
+               (row_sink_end(&events.frames.frames.sink, text) || out_of_memory(reading));
     *count = events.count;
     catch_up_frames_fini(&events.frames);
     map_fini(&events.is);

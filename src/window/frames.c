@@ -2,11 +2,6 @@
 #include "rows/show.h"
 #include "window/reading.h"
 
-static bool lacks_memory(struct window_reading *reading)
-{
-    return error_set(&reading->result->error, ERROR_MEMORY, "out of memory while showing a window");
-}
-
 void window_say_more(const struct window *window, struct snapshot_drafts *drafts)
 {
     int64_t take, skip;
@@ -34,13 +29,8 @@ bool window_index_old(struct window_reading *reading)
     reading->old_on = true;
     for (size_t i = 0; i < rows->count; i++)
         if (!map_add(&reading->old, rows->list[i]))
-            return lacks_memory(reading);
+            return out_of_memory(reading);
     return true;
-}
-
-struct seq window_cursor(const struct view_state *state)
-{
-    return view_state_cursor(state);
 }
 
 /* Members of a view that is keyed by a field know rows by the key that they asked for. */
@@ -66,7 +56,7 @@ void window_frames_init(struct row_frames *frames, const struct window_reading *
     const struct window *window = reading->window;
     row_frames_init(frames, window->spec.view, window->mode, FRAMES_LAST);
     init_sink(&frames->sink, reading);
-    frames->last = window_cursor(reading->state);
+    frames->last = view_state_cursor(reading->state);
 }
 
 void window_drafts_init(struct snapshot_drafts *drafts, const struct window_reading *reading,
@@ -74,8 +64,10 @@ void window_drafts_init(struct snapshot_drafts *drafts, const struct window_read
 {
     const struct window *window = reading->window;
     int64_t change = reading->state->log.last_change;
-    const struct snapshot_point point = {
-        .limit = limit, .change = change, .latest = change, .seq = window_cursor(reading->state)};
+    const struct snapshot_point point = {.limit = limit,
+                                         .change = change,
+                                         .latest = change,
+                                         .seq = view_state_cursor(reading->state)};
     snapshot_drafts_init(drafts, window->spec.view, window->mode, &point);
     init_sink(&drafts->sink, reading);
     drafts->ends_at_limit = true;
@@ -86,7 +78,7 @@ bool window_request_drafts(struct window_reading *reading, struct window_request
 {
     request->drafts = memory_new(sizeof *request->drafts);
     if (!request->drafts)
-        return lacks_memory(reading);
+        return out_of_memory(reading);
     window_drafts_init(request->drafts, reading, limit);
     return true;
 }
@@ -97,7 +89,7 @@ bool window_put_row(struct window_reading *reading, struct span key, struct row_
     if (!window_fetch(reading, key, &entity))
         return false;
     entity.key = key;
-    return row_sink_put(sink, &entity) || lacks_memory(reading);
+    return row_sink_put(sink, &entity) || out_of_memory(reading);
 }
 
 /* The new rows, by key: many may be looked for. */

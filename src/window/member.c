@@ -88,9 +88,7 @@ static bool start_request(struct subscription *subscription, enum window_request
     request->current = member->current;
     request->as_frames = kind == WINDOW_RESUME && !subscription->asked.with_snapshot;
     request->with_rows = subscription->asked.with_snapshot;
-    link_append(&window->hub->windows->requests, &request->in_requests);
-    window->request_count++;
-    window_activate(window);
+    window_request_queue(request);
     member->request = request;
     member->phase = MEMBER_WAITING;
     windows_refresh(window->hub);

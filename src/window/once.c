@@ -9,6 +9,7 @@
  */
 #include "rows/resume_query.h"
 #include "rows/row_json.h"
+#include "rows/tag.h"
 #include "window/answer.h"
 #include "window/reading.h"
 
@@ -40,12 +41,49 @@ struct window_once {
 
 /* ---- the tag ---- */
 
+static void fold_spec(uint64_t *hash, const struct window_spec *spec)
+{
+    tag_view(hash, spec->view);
+    tag_number(hash, spec->skip);
+    tag_number(hash, spec->take);
+    tag_span(hash, spec->key);
+    tag_span(hash, spec->query ? view_query_text(spec->query) : span_make(NULL, 0));
+    tag_span(hash, spec->scope ? row_scope_name(spec->scope) : span_make(NULL, 0));
+}
+
+/* Whether rows enter and leave the view without any change of an entity. */
+static bool is_timed(const struct window *window)
+{
+    if (view_query_is_timed(window->spec.query))
+        return true;
+    for (const struct view_stage *stage = window->spec.stage; stage; stage = stage->source)
+        if (stage->timed)
+            return true;
+    return false;
+}
+
+/* Several changes may have one seq, so the change's own number is in it; in what time alone
+ * changes, also which rows there are. */
+static uint64_t window_tag(const struct window *window, const struct seq *after,
+                           const struct view_state *state)
+{
+    uint64_t hash = TAG_START;
+    fold_spec(&hash, &window->spec);
+    tag_number(&hash, after ? after->slot : -1);
+    tag_number(&hash, after ? after->index : -1);
+    tag_number(&hash, state->found ? state->export.last_change : 0);
+    for (size_t i = 0; is_timed(window) && i < window->content.rows.count; i++)
+        tag_span(&hash, window_row_key(window->content.rows.list[i]));
+    tag_number(&hash, is_timed(window) && window->content.more);
+    return hash;
+}
+
 static void make_tag(struct window_once *once, const struct view_state *state)
 {
     const struct seq *after = once->has_after ? &once->cursor.after : NULL;
     const struct window_spec *spec = &once->window.spec;
     char room[VIEW_EPOCH], *seq = once->answer.seq, *epoch = once->answer.epoch;
-    seq_print(seq, window_cursor(state));
+    seq_print(seq, view_state_cursor(state));
     snprintf(epoch, VIEW_EPOCH, "%s", view_epoch(once->hub, spec->view, spec->scope, room));
     snprintf(once->answer.tag, sizeof once->answer.tag, "%s-%s-%016llx", epoch, seq,
              (unsigned long long)window_tag(&once->window, after, state));
@@ -102,7 +140,7 @@ static bool take_changes(struct window_once *once, struct window_reading *readin
 
 static bool read_rows(struct window_once *once, struct window_reading *reading)
 {
-    if (!window_read_stage(reading) || !begin_body(once))
+    if (!begin_body(once))
         return false;
     if (!window_read(reading))
         return reading->result->refill && fill_anew(once);
@@ -168,7 +206,7 @@ static void read_window(struct window_once *once, struct store_reader *reader)
                                      .budget = first_look(once)};
     if (!view_state_read(&state, window->spec.view, reader, &once->answer.error))
         return;
-    bool timed = window_is_timed(window);
+    bool timed = is_timed(window);
     make_tag(once, &state);
     once->answer.unchanged = !timed && answer_is_known(&once->answer, once->known);
     if (once->answer.unchanged)

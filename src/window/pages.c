@@ -192,7 +192,7 @@ static bool read_order(struct page_reading *reading)
     pages->begun = true;
     pages->window.time.now = engine_now_ms(pages->hub->engine) / 1000;
     pages->position = reading->state.log.last_change;
-    pages->page.seq = window_cursor(&reading->state);
+    pages->page.seq = view_state_cursor(&reading->state);
     if (window_is_sorted(&pages->window))
         return read_sorted(reading);
     if (is_in_order_of_key(pages->window.spec.view))
@@ -207,25 +207,6 @@ static bool read_order(struct page_reading *reading)
 }
 
 /* ---- on a reader: rows ---- */
-
-/* Whether a row stands in the view's stage, and within its cut where `bounds` are given. The
- * entity's texts are the reader's no more afterwards. */
-static bool is_in_stage(struct page_reading *reading, const struct store_entity *entity,
-                        const struct window_bounds *bounds, bool *found)
-{
-    struct hub_pages *pages = reading->pages;
-    struct buffer sort_key;
-    buffer_init(&sort_key, UINT32_MAX);
-    bool done = view_stage_sort_key(pages->window.spec.stage, entity->key, entity->data,
-                                    entity->seq, &sort_key) ||
-                lacks_memory(pages);
-    done = done && store_read_sort_key(reading->reader, reading->stage, buffer_span(&sort_key),
-                                       found, &pages->page.error);
-    if (done && *found && bounds)
-        *found = window_bounds_have(bounds, buffer_span(&sort_key));
-    buffer_fini(&sort_key);
-    return done;
-}
 
 static bool put_row(struct hub_pages *pages, const struct store_entity *entity)
 {
@@ -270,7 +251,9 @@ static bool read_row(struct page_reading *reading, int64_t id)
     if (!store_read_entity_by_id(reading->reader, export_id, id, &entity, &found, error) || !found)
         return error->code == ERROR_NONE;
     if (reading->stage && entity.change > pages->position) {
-        if (!is_in_stage(reading, &entity, NULL, &found) || !found ||
+        if (!window_stage_has(&pages->window, reading->reader, reading->stage, &entity, &found,
+                              error) ||
+            !found ||
             !store_read_entity_by_id(reading->reader, export_id, id, &entity, &found, error) ||
             !found)
             return error->code == ERROR_NONE;
@@ -305,8 +288,8 @@ static bool read_key(struct page_reading *reading)
     struct span key = pages->window.spec.key;
     uint32_t export_id = reading->state.export.id;
     struct store_entity entity;
-    bool found, done;
-    pages->page.seq = window_cursor(&reading->state);
+    bool found;
+    pages->page.seq = view_state_cursor(&reading->state);
     pages->window.time.now = engine_now_ms(pages->hub->engine) / 1000;
     if (pages->take == 0)
         return true;
@@ -314,20 +297,13 @@ static bool read_key(struct page_reading *reading)
         return error->code == ERROR_NONE;
     if (!reading->stage)
         return add_row(reading, &entity);
-    struct window_bounds bounds;
-    struct view_cut cut = window_view_cut(&pages->window);
-    window_bounds_init(&bounds);
-    if (cut.last) /* what the last row is, no rank tells */
-        done = read_rows(reading);
-    else
-        done = window_bounds_read(&bounds, reading->reader, reading->stage, &cut, error) &&
-               store_read_entity(reading->reader, export_id, key, &entity, &found, error) &&
-               is_in_stage(reading, &entity, &bounds, &found) &&
-               (!found ||
-                (store_read_entity(reading->reader, export_id, key, &entity, &found, error) &&
-                 add_row(reading, &entity)));
-    window_bounds_fini(&bounds);
-    return done;
+    if (window_view_cut(&pages->window).last) /* what the last row is, no rank tells */
+        return read_rows(reading);
+    if (!window_view_has(&pages->window, reading->reader, reading->stage, &entity, &found, error))
+        return false;
+    if (found && !store_read_entity(reading->reader, export_id, key, &entity, &found, error))
+        return false;
+    return !found || add_row(reading, &entity);
 }
 
 static bool read_stage(struct page_reading *reading, bool *found)

@@ -29,12 +29,6 @@ static struct previous *previous_of(const struct link *link)
     return LINK_OWNER(struct previous, in_list, link);
 }
 
-static bool lacks_memory(struct window_reading *reading)
-{
-    return error_set(&reading->result->error, ERROR_MEMORY,
-                     "out of memory while moving to a window");
-}
-
 /* ---- what stays ---- */
 
 static bool find_shown(struct holding *holding)
@@ -49,7 +43,7 @@ static bool find_shown(struct holding *holding)
              i++) {
             struct window_row *row = window_of_previous(previous)->content.rows.list[i];
             if (!map_get(&holding->shown, window_row_key(row)) && !map_add(&holding->shown, row))
-                return lacks_memory(holding->reading);
+                return out_of_memory(holding->reading);
         }
     }
     return true;
@@ -78,7 +72,7 @@ static bool is_shown(const struct holding *holding, struct span key)
 static bool put(struct holding *holding, struct span key)
 {
     return is_shown(holding, key) || row_sink_remove(holding->sink, key) ||
-           lacks_memory(holding->reading);
+           out_of_memory(holding->reading);
 }
 
 static struct span sighting_key(const void *value)
@@ -115,14 +109,14 @@ static bool each_change(void *argument, const struct store_change *change,
         return holding->sighted_all;
     struct sighting *sighting = memory_new(sizeof *sighting + change->key.length);
     if (!sighting)
-        return lacks_memory(holding->reading);
+        return out_of_memory(holding->reading);
     sighting->was_seen = row_scope_log_sight(holding->scope, change).before;
     sighting->key_length = change->key.length;
     memcpy(sighting->key, change->key.data, change->key.length);
     if (map_add(&holding->sightings, sighting))
         return true;
     memory_free(sighting);
-    return lacks_memory(holding->reading);
+    return out_of_memory(holding->reading);
 }
 
 /* One pass over the log for all keys: it has no index by key. To be called before a scan whose
@@ -320,7 +314,7 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
     if (!window_request_drafts(reading, request, limit))
         return false;
     struct snapshot_drafts *drafts = request->drafts;
-    bool done = window_index_rows(window, &rows) || lacks_memory(reading);
+    bool done = window_index_rows(window, &rows) || out_of_memory(reading);
     done = done && window_each_previous(reading, request, &rows, false, &drafts->sink) &&
            (limit == 0 || put_rows(reading, &drafts->sink)) &&
            window_encode_tombstones(reading, drafts);

@@ -115,31 +115,53 @@ struct window_reading {
     struct buffer data;
 };
 
+static inline bool out_of_memory(struct window_reading *reading)
+{
+    return error_set(&reading->result->error, ERROR_MEMORY, "out of memory for a window");
+}
+
+/* A refresh of several windows: refresh.c starts it and delivers it, read.c is its work. */
+struct window_refresh {
+    struct read_job read;
+    struct hub *hub;
+    int64_t max_rows, tombstone_ms;
+    int64_t now;   /* unix seconds */
+    bool outlived; /* as in struct window_reading */
+    struct window_result *results;
+    size_t count;
+    struct link requests; /* window_request.in_requests */
+    uint64_t until_us;    /* its time is up */
+    size_t served;        /* requests */
+    struct error error;   /* the refresh itself failed */
+};
+
+static inline bool window_refresh_is_late(const struct window_refresh *refresh)
+{
+    return clock_monotonic_us() >= refresh->until_us;
+}
+
+/* read.c */
+void window_refresh_run(struct read_job *read, struct store_reader *reader);
 void window_reading_init(struct window_reading *reading);
 /* Read the window's rows in the open transaction: the new ones, what is fresh among them, a
  * snapshot's rows when wanted. False with result->error; the window is as before until window_diff.
  */
 bool window_read(struct window_reading *reading);
-bool window_encode_difference(struct window_reading *reading, struct text **text);
 /* Encode the diff and take the new rows over; rows that left become removals. */
 bool window_diff(struct window_reading *reading);
 void window_reading_fini(struct window_reading *reading);
-/* Find the view's stage in the database. */
-bool window_read_stage(struct window_reading *reading);
-/* The text of an entity of the window; borrowed until the reader's next call. */
-bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
 
-/* scope.c */
-/* The most matches that are kept under scoping. */
-int64_t window_match_limit(const struct window *window, int64_t max_rows);
-/* Whether it needs no matches, at first. */
-bool window_may_scan(const struct window *window);
-/* A scanning window has skipped too much, and must keep its matches from now on. */
-bool window_stop_scanning(struct window_reading *reading);
-/* Give rows beside those of a scanning window: of the visible ones, from sort key `first` up to
- * `end` in the view's order. *too_many if they are too far away. */
+/* scan.c; all false with result->error. */
+/* The stage that has the view's rows by label: its number in the database; 0: none. */
+bool window_find_labelled(struct window_reading *reading, int64_t *by_label);
+/* Give the rows of a part of the view's stage or list; with `by_label` all rows of that stage that
+ * the window's labels show. A callback that returns false ends it, with an error or without. */
+bool window_scan(struct window_reading *reading, int64_t by_label, const struct view_cut *part,
+                 bool with_data, store_each_row each, void *argument);
+/* Give rows beside those of a window that keeps no matches: of the visible ones, from number
+ * `first` up to `end` in the view's order. *too_many if they are too far away. */
 bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
-                      store_each_entity each, void *argument, bool *too_many);
+                      store_each_row each, void *argument, bool *too_many);
 
 /* previous.c */
 /* Remove each row that the request's client may hold, and that neither the window nor another of
@@ -150,13 +172,22 @@ bool window_each_previous(struct window_reading *reading, const struct window_re
 /* Serve a member that begins again with rows of other subscriptions. */
 bool window_encode_move(struct window_reading *reading, struct window_request *request);
 
-/* Make `reading->old`: the former rows. */
-bool window_index_old(struct window_reading *reading);
-
 /* filter.c */
 /* Bring the matches up to date with what changed since. */
 bool window_matches_update(struct window_reading *reading);
-/* Fill the next part. */
+void window_matches_clear(struct window *window);
+/* A new match as the entity stands; *row is NULL when it does not pass. / Put it in; it is taken
+ * over. `max_rows`: of the window. */
+bool window_match_make(struct window *window, const struct store_entity *entity, int64_t max_rows,
+                       struct window_row **row, struct error *error);
+bool window_match_put(struct window *window, struct window_row *row, int64_t max_rows,
+                      struct error *error);
+/* Whether a match is in the stage of its view, wherever that is cut. */
+bool window_match_in_stage(const struct window *window, struct store_reader *reader,
+                           uint32_t export_id, int64_t stage, const struct window_row *row,
+                           bool *found, struct error *error);
+
+/* fill.c: find the next part of the matches. */
 struct window_fill_limits {
     int64_t matches;   /* most that may be kept */
     int64_t rows;      /* rows that the view may have */
@@ -166,11 +197,16 @@ struct window_fill_limits {
 bool window_matches_fill(struct window *window, struct store_reader *reader,
                          const struct window_fill_limits *limits, enum window_filled *filled,
                          struct error *error);
-void window_matches_clear(struct window *window);
+/* The same as a job; refresh.c starts it and delivers it. */
+struct window_fill {
+    struct read_job read;
+    struct window *window;
+    bool done;
+    enum window_filled filled;
+    struct error error;
+};
+void window_fill_run(struct read_job *read, struct store_reader *reader);
 
-/* Of rows that moved without a change of their own (FATE_REPLACED): a client saw one then if it
- * sees it now. They become FATE_LEFT or FATE_CARRIED. */
-bool window_judge_moved(struct window_reading *reading, struct window_rows *keys);
 /* bounds.c */
 void window_bounds_init(struct window_bounds *bounds);
 void window_bounds_fini(struct window_bounds *bounds);
@@ -178,6 +214,12 @@ void window_bounds_fini(struct window_bounds *bounds);
 bool window_bounds_read(struct window_bounds *bounds, struct store_reader *reader, int64_t stage,
                         const struct view_cut *cut, struct error *error);
 bool window_bounds_have(const struct window_bounds *bounds, struct span sort_key);
+/* Whether an entity stands in the view's stage / and within its cut. The entity's texts are the
+ * reader's no more afterwards. */
+bool window_stage_has(const struct window *window, struct store_reader *reader, int64_t stage,
+                      const struct store_entity *entity, bool *found, struct error *error);
+bool window_view_has(const struct window *window, struct store_reader *reader, int64_t stage,
+                     const struct store_entity *entity, bool *found, struct error *error);
 /* Whether neither this sort key nor any behind it is within. */
 bool window_bounds_end(const struct window_bounds *bounds, struct span sort_key);
 /* The rows that are within `is` but were not within `was`; possibly some more than once. False
@@ -187,6 +229,14 @@ bool window_bounds_newcomers(const struct window_bounds *was, const struct windo
                              void *argument, struct error *error);
 
 /* frames.c */
+/* The text of an entity of the window; borrowed until the reader's next call. */
+bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
+/* Make `reading->old`: the former rows. */
+bool window_index_old(struct window_reading *reading);
+/* The new rows by key; false when out of memory. The map is to be ended in any case. */
+bool window_index_rows(const struct window *window, struct map *map);
+/* Put into a snapshot whether the view has more rows. */
+void window_say_more(const struct window *window, struct snapshot_drafts *drafts);
 /* Live frames for one member: only the last carries a cursor. */
 void window_frames_init(struct row_frames *frames, const struct window_reading *reading);
 /* Batches of the state that is read. */
@@ -204,15 +254,30 @@ bool window_tells_events_of(const struct view *view);
 bool window_encode_events(struct window_reading *reading, struct text **text, size_t *count);
 /* Deletes behind the rows of a snapshot, into its drafts. */
 bool window_encode_tombstones(struct window_reading *reading, struct snapshot_drafts *drafts);
+/* encode.c */
+/* A row left the window: its key is remembered for members that fell behind. */
+bool window_note_removal(struct window *window, const struct window_row *row);
 /* Serve a request from the content just read; rows to be compressed stay in its drafts. */
 bool window_encode_request(struct window_reading *reading, struct window_request *request);
+/* Of a refresh: find equal requests, which are served once. / Serve those to the window just read,
+ * until time is up. / After the transaction: encode and compress them. */
+void window_requests_pair(struct window_refresh *refresh);
+bool window_requests_serve(struct window_refresh *refresh, struct window_reading *reading);
+void window_requests_finish(struct window_refresh *refresh);
+/* resume.c: of a member with a cursor; of one that holds nothing: what came in or changed. */
 bool window_encode_resume(struct window_reading *reading, struct window_request *request);
-/* The rows that changed behind the change `from`, as far as they are known without the log. */
-bool window_encode_changed(struct window_reading *reading, struct window_request *request);
-/* Rows that came in or changed, for a client that holds none. */
 bool window_encode_from_now(struct window_reading *reading, struct window_request *request);
-/* Make its drafts its text; after the transaction. False when out of memory. */
-bool window_request_finish(struct window_request *request);
+
+/* requests.c, on the loop: for the next refresh / into this one / back from one that was not
+ * started / back from one that is over. */
+void window_request_queue(struct window_request *request);
+void window_requests_take(struct window_refresh *refresh);
+void window_requests_give_back(struct window_refresh *refresh);
+void window_requests_deliver(struct window_refresh *refresh);
+/* The refresh is over: the request was served, or goes into the next one. */
+void window_request_done(struct window_request *request);
+void window_request_free(struct window_request *request);
+
 /* since.c: how far the window can have moved behind a change. All false with result->error. */
 struct window_since {
     struct window_reading *reading;
@@ -247,9 +312,6 @@ bool window_recall(struct window_reading *reading);
  * server was started; *all: and other rows of its view. */
 bool window_recall_other(const struct window_reading *reading, const struct window *other,
                          bool (*each)(void *argument, struct span key), void *argument, bool *all);
-struct seq window_cursor(const struct view_state *state);
-/* The new rows by key; false when out of memory. The map is to be ended in any case. */
-bool window_index_rows(const struct window *window, struct map *map);
 
 /* state.c */
 bool window_encode_state(struct window_reading *reading, struct window_request *request);
@@ -259,13 +321,5 @@ bool window_state_ask(struct subscription *subscription, struct window_request *
 struct text *window_state_answer(struct subscription *subscription, struct window_request *request);
 /* Whether a member that states its row has something to state. */
 bool window_state_due(struct subscription *subscription);
-
-/* tag.c */
-/* Whether rows enter and leave the view without any change of an entity. */
-bool window_is_timed(const struct window *window);
-/* A number that is another whenever the question or the rows are; it outlives the process. `after`
- * NULL: all rows are asked for. */
-uint64_t window_tag(const struct window *window, const struct seq *after,
-                    const struct view_state *state);
 
 #endif

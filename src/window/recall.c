@@ -23,31 +23,14 @@ struct recall {
     bool unread;     /* the window's rows are not known, nor so what is near them */
 };
 
-static bool lacks_memory(struct window_reading *reading)
-{
-    return error_set(&reading->result->error, ERROR_MEMORY,
-                     "out of memory while recalling a window");
-}
-
-static struct window_row *new_row(struct span key)
-{
-    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
-    if (row)
-        row->fate = FATE_LEFT;
-    return row;
-}
-
 /* Somebody may hold it, and the window does not have it. */
 static bool lose(struct recall *recall, struct span key)
 {
     if (map_get(&recall->rows, key) || map_get(&recall->lost, key))
         return true;
-    struct window_row *row = new_row(key);
-    if (!row || !window_rows_add(&recall->reading->window->content.previous.rows, row)) {
-        memory_free(row);
-        return lacks_memory(recall->reading);
-    }
-    return map_add(&recall->lost, row) || lacks_memory(recall->reading);
+    struct window_row *row =
+        window_rows_note(&recall->reading->window->content.previous.rows, key, FATE_LEFT);
+    return (row && map_add(&recall->lost, row)) || out_of_memory(recall->reading);
 }
 
 /* ---- what the database has ---- */
@@ -58,13 +41,9 @@ static bool each_kept(void *argument, struct span key, int64_t left_at)
     struct window_reading *reading = recall->reading;
     if (map_get(&recall->rows, key) || (left_at && left_at < recall->since))
         return true;
-    if (!left_at) { /* it left while nobody looked: now is when that becomes known */
-        struct window_row *row = new_row(key);
-        if (!row || !window_rows_add(&reading->result->moves, row)) {
-            memory_free(row);
-            return lacks_memory(reading);
-        }
-    }
+    /* It left while nobody looked: now is when that becomes known. */
+    if (!left_at && !window_rows_note(&reading->result->moves, key, FATE_LEFT))
+        return out_of_memory(reading);
     return lose(recall, key);
 }
 
@@ -199,7 +178,7 @@ bool window_recall(struct window_reading *reading)
         return true;
     window->content.previous.us = clock_monotonic_us();
     map_init(&recall.lost, window_row_map_key);
-    bool done = (window_index_rows(window, &recall.rows) || lacks_memory(reading)) &&
+    bool done = (window_index_rows(window, &recall.rows) || out_of_memory(reading)) &&
                 find_kept(&recall) && find_gaps(&recall);
     map_fini(&recall.rows);
     map_fini(&recall.lost);

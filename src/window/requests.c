@@ -1,4 +1,4 @@
-/* Requests of members on the loop: their end. */
+/* Requests of members on the loop: those that a refresh takes along, and their end. */
 #include "window/reading.h"
 
 void window_request_free(struct window_request *request)
@@ -9,6 +9,15 @@ void window_request_free(struct window_request *request)
     text_unref(request->text);
     text_unref(request->statement.with_cursor);
     memory_free(request);
+}
+
+void window_request_queue(struct window_request *request)
+{
+    request->stage = REQUEST_QUEUED;
+    link_remove(&request->in_requests);
+    link_append(&request->window->hub->windows->requests, &request->in_requests);
+    request->window->request_count++;
+    window_activate(request->window);
 }
 
 void window_request_done(struct window_request *request)
@@ -22,13 +31,56 @@ void window_request_done(struct window_request *request)
     }
     if (!request->done) {
         /* The window was not read, or failed and says so to its members. */
-        request->stage = REQUEST_QUEUED;
-        link_append(&request->window->hub->windows->requests, &request->in_requests);
-        request->window->request_count++;
-        window_activate(request->window);
+        window_request_queue(request);
         return;
     }
     /* Before the others of its client: its deletes spare what they have sent, and not yet what the
      * same refresh brings them. */
     subscriber_ready_first(subscription);
+}
+
+/* ---- with a refresh ---- */
+
+void window_requests_take(struct window_refresh *refresh)
+{
+    struct windows *windows = refresh->hub->windows;
+    struct link *link = windows->requests.next;
+    size_t taken = 0;
+    while (link != &windows->requests && taken < WINDOW_REQUESTS) {
+        struct window_request *request = LINK_OWNER(struct window_request, in_requests, link);
+        link = link->next;
+        if (request->window->busy != WINDOW_REFRESHED)
+            continue;
+        link_remove(&request->in_requests);
+        link_append(&refresh->requests, &request->in_requests);
+        INVARIANT(request->window->request_count > 0);
+        request->stage = REQUEST_TAKEN;
+        request->window->published.joining = true;
+        request->window->request_count--;
+        taken++;
+    }
+}
+
+static struct window_request *first_of(struct window_refresh *refresh)
+{
+    return LINK_OWNER(struct window_request, in_requests, refresh->requests.next);
+}
+
+void window_requests_give_back(struct window_refresh *refresh)
+{
+    while (!link_alone(&refresh->requests))
+        window_request_queue(first_of(refresh));
+}
+
+void window_requests_deliver(struct window_refresh *refresh)
+{
+    while (!link_alone(&refresh->requests)) {
+        struct window_request *request = first_of(refresh);
+        INVARIANT(request->stage == REQUEST_TAKEN);
+        link_remove(&request->in_requests);
+        request->stage = REQUEST_RETURNED;
+        if (request->done && request->same)
+            counter_add(&refresh->hub->metrics.resumes_shared, 1);
+        window_request_done(request);
+    }
 }

@@ -57,6 +57,26 @@ bool window_encode_resume(struct window_reading *reading, struct window_request 
     return request->as_frames ? tell_frames(&since, request) : tell_rows(&since, request);
 }
 
+/* Without the log: the rows that changed behind that change, as far as they are known. */
+static bool tell_changed(struct window_reading *reading, struct window_request *request)
+{
+    const struct window_rows *rows = &reading->window->content.rows;
+    struct row_frames frames;
+    struct map by_key;
+    window_frames_init(&frames, reading);
+    bool done = window_index_rows(reading->window, &by_key) || out_of_memory(reading);
+    done = done && window_each_previous(reading, request, &by_key, true, &frames.sink);
+    map_fini(&by_key);
+    for (size_t i = 0; done && i < rows->count; i++) {
+        struct span key = window_row_key(rows->list[i]);
+        if (rows->list[i]->change > request->from)
+            done = window_put_row(reading, key, &frames.sink);
+    }
+    done = done && (row_sink_end(&frames.sink, &request->text) || out_of_memory(reading));
+    row_frames_fini(&frames);
+    return done;
+}
+
 bool window_encode_from_now(struct window_reading *reading, struct window_request *request)
 {
     struct window_since since = {.reading = reading, .from = request->from, .only_rows = true};
@@ -65,5 +85,5 @@ bool window_encode_from_now(struct window_reading *reading, struct window_reques
         return false;
     bool told = !request->refused;
     request->refused = false;
-    return told || window_encode_changed(reading, request);
+    return told || tell_changed(reading, request);
 }

@@ -25,12 +25,6 @@ struct lost_keys {
     bool too_many;
 };
 
-static bool lacks_memory(struct window_since *since)
-{
-    return error_set(&since->reading->result->error, ERROR_MEMORY,
-                     "out of memory while resuming a window");
-}
-
 /* ---- what changed ---- */
 
 /*
@@ -55,13 +49,8 @@ static bool note_changed(struct window_since *since, struct span key, enum windo
         since->too_many = true;
         return false;
     }
-    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
-    if (!row || !window_rows_add(&since->keys, row)) {
-        memory_free(row);
-        return lacks_memory(since);
-    }
-    row->fate = fate;
-    return map_add(&since->changed, row) || lacks_memory(since);
+    struct window_row *row = window_rows_note(&since->keys, key, fate);
+    return (row && map_add(&since->changed, row)) || out_of_memory(since->reading);
 }
 
 static bool count_scanned(struct window_since *since)
@@ -137,6 +126,25 @@ static bool scan_trimmed(struct window_since *since)
            error->code == ERROR_NONE;
 }
 
+/* Of rows that moved without a change of their own: a client saw one then if it sees it now. */
+static bool judge_moved(struct window_reading *reading, struct window_rows *keys)
+{
+    const struct window_spec *spec = &reading->window->spec;
+    for (size_t i = 0; i < keys->count; i++) {
+        struct window_row *row = keys->list[i];
+        struct store_entity entity;
+        bool found;
+        if (row->fate != FATE_REPLACED)
+            continue;
+        if (!store_read_entity(reading->reader, reading->state->export.id, window_row_key(row),
+                               &entity, &found, &reading->result->error))
+            return false;
+        bool seen = found && row_scope_shows(spec->scope, spec->view, entity.data);
+        row->fate = seen ? FATE_LEFT : FATE_CARRIED;
+    }
+    return true;
+}
+
 static bool find_changed(struct window_since *since)
 {
     struct window_reading *reading = since->reading;
@@ -149,19 +157,20 @@ static bool find_changed(struct window_since *since)
         return true;
     return store_scan_memberships(reading->reader, reading->state->export.id, since->from, -1,
                                   each_membership, since, error) &&
-           error->code == ERROR_NONE && window_judge_moved(reading, &since->keys);
+           error->code == ERROR_NONE && judge_moved(reading, &since->keys);
 }
 
 /* ---- what goes ---- */
 
 static bool put_delete(struct window_since *since, struct span key)
 {
-    return row_sink_remove(since->sink, key) || lacks_memory(since);
+    return row_sink_remove(since->sink, key) || out_of_memory(since->reading);
 }
 
-static bool each_neighbour(void *argument, const struct store_entity *row)
+static bool each_neighbour(void *argument, struct span sort_key, const struct store_entity *row)
 {
     struct window_since *since = argument;
+    (void)sort_key;
     const struct window_spec *spec = &since->reading->window->spec;
     if (map_get(&since->rows, row->key) || map_get(&since->changed, row->key) ||
         !view_shows(spec->view, row->key))
@@ -172,27 +181,12 @@ static bool each_neighbour(void *argument, const struct store_entity *row)
     return put_delete(since, row->key);
 }
 
-static bool each_stage_neighbour(void *argument, struct span sort_key,
-                                 const struct store_entity *row)
-{
-    (void)sort_key;
-    return each_neighbour(argument, row);
-}
-
 static bool scan_neighbours(struct window_since *since, int64_t first, int64_t count)
 {
-    struct window_reading *reading = since->reading;
-    const struct view_stage *stage = reading->window->spec.stage;
-    bool with_data = reading->window->spec.scope != NULL;
-    struct error *error = &reading->result->error;
-    if (count <= 0)
-        return true;
-    bool done =
-        stage ? store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0), first, count,
-                                 stage->cut.last, with_data, each_stage_neighbour, since, error)
-              : store_scan_list(reading->reader, reading->state->export.id, first, count, with_data,
-                                each_neighbour, since, error);
-    return done && error->code == ERROR_NONE;
+    const struct window *window = since->reading->window;
+    const struct view_cut part = {first, count, window_view_cut(window).last};
+    return count <= 0 ||
+           window_scan(since->reading, 0, &part, window->spec.scope != NULL, each_neighbour, since);
 }
 
 static bool match_neighbours(struct window_since *since, int64_t first, int64_t end)
@@ -200,7 +194,7 @@ static bool match_neighbours(struct window_since *since, int64_t first, int64_t 
     const struct window_rows *matches = &since->reading->window->matches.rows;
     for (int64_t i = first < 0 ? 0 : first; i < end && i < (int64_t)matches->count; i++) {
         struct store_entity row = {.key = window_row_key(matches->list[i])};
-        if (!each_neighbour(since, &row))
+        if (!each_neighbour(since, span_make(NULL, 0), &row))
             return false;
     }
     return true;
@@ -354,7 +348,8 @@ bool window_since_find(struct window_since *since)
 {
     map_init(&since->changed, window_row_map_key);
     since->max_changed = most_changed(since);
-    return (window_index_rows(since->reading->window, &since->rows) || lacks_memory(since)) &&
+    return (window_index_rows(since->reading->window, &since->rows) ||
+            out_of_memory(since->reading)) &&
            find_changed(since);
 }
 
@@ -375,13 +370,9 @@ void window_since_fini(struct window_since *since)
 static bool note_lost(struct row_sink *sink, struct span key)
 {
     struct lost_keys *lost = (struct lost_keys *)sink;
-    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
     lost->bytes += key.length;
     lost->too_many = lost->bytes > WINDOW_REMOVAL_BYTES;
-    if (row && window_rows_add(lost->rows, row))
-        return !lost->too_many;
-    memory_free(row);
-    return false;
+    return window_rows_note(lost->rows, key, FATE_LEFT) && !lost->too_many;
 }
 
 bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,

@@ -129,7 +129,7 @@ bool window_encode_state(struct window_reading *reading, struct window_request *
 {
     const struct window *window = reading->window;
     struct span key = window->spec.key;
-    struct seq cursor = window_cursor(reading->state);
+    struct seq cursor = view_state_cursor(reading->state);
     struct store_entity entity;
     bool found, shown = window->content.rows.count > 0 && !request->statement.inherits;
     request->statement.state = reading->state->log.last_change;

@@ -2,11 +2,6 @@
 #include "rows/scoped_scan.h"
 #include "window/reading.h"
 
-static bool lacks_memory(struct window_reading *reading)
-{
-    return error_set(&reading->result->error, ERROR_MEMORY, "out of memory while showing a window");
-}
-
 /* Keys that whoever comes anew may hold from before. */
 struct telling {
     struct window_reading *reading;
@@ -23,7 +18,7 @@ static bool put_tombstone(struct telling *telling, struct span key)
     /* Under the one key that they ask for, they are sent another row. */
     if (window_is_keyed_by_field(reading->window) && reading->window->content.rows.count)
         return true;
-    return row_sink_remove(&telling->drafts->sink, key) || lacks_memory(reading);
+    return row_sink_remove(&telling->drafts->sink, key) || out_of_memory(reading);
 }
 
 /* Whether some may hold rows from before the window was made, of which not all are known. */
@@ -75,12 +70,12 @@ bool window_encode_tombstones(struct window_reading *reading, struct snapshot_dr
 {
     struct window *window = reading->window;
     if (drafts->sink.encoding) /* who gets bodies forgets what is not among the rows */
-        return snapshot_drafts_rows_read(drafts) || lacks_memory(reading);
+        return snapshot_drafts_rows_read(drafts) || out_of_memory(reading);
     struct telling telling = {.reading = reading,
                               .drafts = drafts,
                               .since = engine_due_ms(window->hub->engine) - reading->tombstone_ms};
     bool done = (window_index_rows(window, &telling.rows) && snapshot_drafts_rows_read(drafts)) ||
-                lacks_memory(reading);
+                out_of_memory(reading);
     for (size_t i = 0; done && i < window->content.removals.count; i++)
         if (window->content.removals.list[i].at >= telling.since)
             done = put_tombstone(&telling, span_make(window->content.removals.list[i].key,

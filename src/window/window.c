@@ -48,6 +48,32 @@ static char *print_name(const struct window_spec *spec)
     return text;
 }
 
+void window_content_init(struct window *window)
+{
+    map_init(&window->matches.by_key, window_row_map_key);
+    map_init(&window->time.by_key, window_turn_map_key);
+    window->time.turn = INT64_MAX;
+    window_bounds_init(&window->matches.bounds);
+    buffer_init(&window->matches.fill.after, UINT32_MAX);
+    buffer_init(&window->content.next, UINT32_MAX);
+}
+
+void window_content_fini(struct window *window)
+{
+    window_rows_fini(&window->content.rows);
+    window_rows_fini(&window->matches.rows);
+    window_rows_fini(&window->content.previous.rows);
+    map_fini(&window->matches.by_key);
+    window_turns_clear(window);
+    map_fini(&window->time.by_key);
+    window_bounds_fini(&window->matches.bounds);
+    buffer_fini(&window->matches.fill.after);
+    buffer_fini(&window->content.next);
+    for (size_t i = 0; i < window->content.removals.count; i++)
+        memory_free(window->content.removals.list[i].key);
+    memory_free(window->content.removals.list);
+}
+
 static struct window *window_new(struct hub *hub, struct topic *topic, struct window_spec *spec,
                                  char *name)
 {
@@ -276,6 +302,15 @@ void window_leave(struct subscription *subscription)
     link_append(&windows->lingerers, &window->in_lingering);
 }
 
+/* Clients that do not keep their cursor come back soon after a restart, with what they held. */
+bool windows_outlived(const struct hub *hub)
+{
+    const struct windows *windows = hub->windows;
+    uint64_t now = clock_monotonic_us(), most = (uint64_t)hub->options.tombstone_ms * 1000;
+    bool ended = windows->ended_us && now - windows->ended_us < most;
+    return ended || (hub->opened_change > 0 && now - hub->opened_us < most);
+}
+
 void window_fail(struct window *window, const struct error *error)
 {
     INVARIANT(!window->busy); /* its content is a reader's until then */
@@ -291,10 +326,4 @@ void window_fail(struct window *window, const struct error *error)
     if (window->content.known)
         window->hub->windows->ended_us = clock_monotonic_us();
     window->content.known = false;
-}
-
-void window_wake(struct link *members)
-{
-    while (!link_alone(members))
-        subscriber_ready(LINK_OWNER(struct subscription, in_rest, members->next));
 }

@@ -1,30 +1,29 @@
 /*
  * Windows: shared by subscribers of a part of a view (docs/views.md). The files:
- *   window.c      on the loop: finding, joining, leaving; share.c: owners of windows
- *   spec.c        the window of a subscribe message
- *   topics.c      on the loop: the windows that a commit touches
- *   due.c         on the loop: starting a refresh, delivering its results
- *   member.c      on the loop: one subscription in a window, from snapshot to live
- *   requests.c    on the loop: requests of members to a refresh
- *   content.c     rows, and small questions about a window's spec
- *   refresh.c     on a reader: one refresh of several windows, in one short transaction
- *   rows.c        on a reader: the present rows of a window
- *   diff.c        on a reader: how they differ from the former ones
- *   keep.c        on the loop and the writer: windows in the database, for after a restart
- *   recall.c      on a reader: reading such a window
- *   once.c        both sides: a window that is read once, for plain HTTP; pages.c: page by page
- *   tag.c         on a reader: the name of the state of such a one
- *   filter.c      on a reader: the rows of a whole view that pass a query
- *   time.c        both sides: when time alone changes that
- *   scope.c       on a reader: row scopes in these
- *   bounds.c      on a reader: the part of its stage that such a view passes on
- *   frames.c      on a reader: rows as frames; tombstones.c: deletes with a snapshot
- *   events.c      on a reader: the events of append views, instead of a diff
- *   encode.c      on a reader: the answer to a member's request, by
- *   resume.c      ... the log, by since.c: rows that may have gone and come;
- *   changed.c     ... the content, without the log;
- *   previous.c    ... rows that the client has of other subscriptions;
- *   state.c       ... a row that two subscriptions of a client show
+ *   on the loop:
+ *     window.c      finding, joining, leaving; share.c: owners of windows
+ *     spec.c        the window of a subscribe message
+ *     topics.c      the places where commits find windows
+ *     refresh.c     what a commit touched; when to read it; what that brings
+ *     member.c      one subscription in a window, from snapshot to live
+ *     requests.c    requests of members to a refresh
+ *     keep.c        windows in the database, for after a restart (also on the writer)
+ *   on a reader:
+ *     read.c        a refresh of several windows, in one short transaction: rows and diffs
+ *     scan.c        rows of a view, in its order; bounds.c: those that its cut passes on
+ *     filter.c      the rows of a whole view that pass a query; fill.c: finding them
+ *     frames.c      rows as frames; tombstones.c: deletes with a snapshot
+ *     events.c      the events of append views, instead of a diff
+ *     encode.c      the answers to requests of members, by
+ *     resume.c      ... the log, by since.c: rows that may have gone and come;
+ *     previous.c    ... rows that the client has of other subscriptions;
+ *     state.c       ... a row that two subscriptions of a client show
+ *     recall.c      what the database kept of a window from before a restart
+ *   on both sides:
+ *     content.c     rows, and small questions about a window's spec
+ *     time.c        when time alone changes the rows of a query
+ *     once.c        a window that is read once, for plain HTTP; pages.c: page by page; history.c:
+ *                   the events of an append view
  *
  * Invariants:
  *  1. The content of a window is the result of a query of the database at its `position`; nothing
@@ -65,6 +64,14 @@ enum window_kept {
     WINDOW_UNDECIDED, /* not decided yet */
     WINDOW_KEPT,
     WINDOW_NOT_KEPT /* there were too many of others */
+};
+
+/* All windows over one stage, whatever their views cut of it: topics.c. */
+struct stage_topic {
+    struct link windows;         /* window.listing.in_list */
+    struct label_index by_label; /* the same */
+    size_t length;
+    char definition[];
 };
 
 /* The places where commits find it: topics.c. */
@@ -206,10 +213,6 @@ bool window_is_ahead(const struct window *window, int64_t now);
 int64_t windows_now_ms(const struct hub *hub);
 int64_t window_turns_in(const struct window *window, int64_t now_ms);
 
-/* Set up the content that refreshes keep; for all zeroes. */
-void window_content_init(struct window *window);
-void window_content_fini(struct window *window);
-
 /* ---- content ---- */
 
 static inline struct span window_row_key(const struct window_row *row)
@@ -222,6 +225,9 @@ static inline struct span window_row_sort_key(const struct window_row *row)
 }
 struct window_row *window_row_new(struct span key, struct span sort_key, int64_t change);
 bool window_rows_add(struct window_rows *rows, struct window_row *row);
+/* Add one of which only the key and the fate count; NULL when out of memory. */
+struct window_row *window_rows_note(struct window_rows *rows, struct span key,
+                                    enum window_fate fate);
 void window_rows_fini(struct window_rows *rows);
 /* Whether its members ask by the value of a field, and so know its one row by that. */
 static inline bool window_is_keyed_by_field(const struct window *window)
@@ -244,10 +250,12 @@ bool window_filters_all(const struct window *window);
 bool window_keeps_matches(const struct window *window);
 /* ... and they are still to be found. */
 bool window_lacks_matches(const struct window *window);
+/* Whether it needs no matches, at first: only its scope leaves rows out. Mostly many are visible,
+ * and the view is read in its order until there are enough. If that is far, it keeps its matches.
+ */
+bool window_may_scan(const struct window *window);
 /* Whether its view may have rows behind the last one that it takes. */
 bool window_may_have_more(const struct window *window);
-/* Put into a snapshot of the window whether it has. */
-void window_say_more(const struct window *window, struct snapshot_drafts *drafts);
 /* The part of its view's order that the view itself passes on. */
 struct view_cut window_view_cut(const struct window *window);
 /* Whether its members may see an entity (key, canonical text) at all, */
@@ -291,6 +299,11 @@ void windows_count(const struct windows *windows, size_t *watched, size_t *membe
  * spec are taken over in any case. */
 bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);
 void window_leave(struct subscription *subscription);
+/* Set up the content that refreshes keep; for all zeroes. */
+void window_content_init(struct window *window);
+void window_content_fini(struct window *window);
+/* Whether clients may hold rows of windows from before these were made. */
+bool windows_outlived(const struct hub *hub);
 /* The owner of the readers' time for a window: its first member's. */
 uint64_t window_owner(const struct window *window);
 
@@ -311,10 +324,10 @@ void window_inherit(struct subscription *subscription);
  * itself: an owner states its row as of a refresh that is ahead of it (state.c). */
 struct window_shown window_shown(const struct subscription *subscription);
 
-/* due.c */
+/* refresh.c: mark what a commit touched, and refresh it. */
+void windows_commit(struct hub *hub, const struct engine_commit *commit);
+/* Start a refresh of what needs one, and fillings, unless one is on its way. */
 void windows_refresh(struct hub *hub);
-/* Whether clients may hold rows of windows from before these were made. */
-bool windows_outlived(const struct hub *hub);
 int64_t windows_due(const struct hub *hub);
 
 /* The window of what is held; NULL: it is of none. */
@@ -339,9 +352,6 @@ void window_topics_fini(struct windows *windows);
 /* The places where commits find the window. False when out of memory; then it has none. */
 bool window_topic_join(struct window *window);
 void window_topic_leave(struct window *window);
-/* Its content is right up to the hub's newest change, unless it was touched: it need not read
- * the changes before that. */
-void window_pass(struct window *window, int64_t change);
 /* It may need a refresh: the next windows_refresh decides. */
 static inline void window_activate(struct window *window)
 {
@@ -351,37 +361,8 @@ static inline void window_activate(struct window *window)
 /* Free what lingers beyond WINDOW_LINGER. */
 void windows_end_lingering(struct windows *windows);
 
-/* refresh.c: the work of a refresh, or of a filling, on a reader; due.c is the loop's side. */
-struct window_refresh {
-    struct read_job read;
-    struct hub *hub;
-    int64_t max_rows, tombstone_ms;
-    int64_t now;   /* unix seconds */
-    bool outlived; /* as in struct window_reading */
-    struct window_result *results;
-    size_t count;
-    struct link requests; /* window_request.in_requests */
-    uint64_t until_us;    /* its time is up */
-    size_t served;        /* requests */
-    struct error error;   /* the refresh itself failed */
-};
-void window_refresh_run(struct read_job *read, struct store_reader *reader);
-struct window_fill {
-    struct read_job read;
-    struct window *window;
-    bool done;
-    enum window_filled filled;
-    struct error error;
-};
-void window_fill_run(struct read_job *read, struct store_reader *reader);
-
 /* All members get the error and are gone; possibly the window too. */
 void window_fail(struct window *window, const struct error *error);
-/* Mark the windows that a commit touched; topics.c. The same, and refresh them; due.c. And write
- * the kept ones at the end; keep.c. */
-void windows_mark(struct hub *hub, const struct engine_commit *commit);
-void windows_commit(struct hub *hub, const struct engine_commit *commit);
-void windows_keep_last(struct hub *hub);
 /* keep.c: note the result of a refresh to be written. Takes the moves. */
 void window_keep(struct window *window, struct window_result *result);
 /* The window is freed. */
@@ -389,11 +370,8 @@ void window_keep_end(struct window *window);
 /* Hand the noted results to the writer, when it is time; and when that is: monotonic, or
  * UINT64_MAX. */
 void windows_keep(struct hub *hub);
+/* ... all that is noted, at the end. */
+void windows_keep_last(struct hub *hub);
 uint64_t windows_keep_due(const struct hub *hub);
-/* A member's turn to pull came. */
-void window_wake(struct link *members);
-/* The refresh is over: the request was served, or goes into the next one. */
-void window_request_done(struct window_request *request);
-void window_request_free(struct window_request *request);
 
 #endif

@@ -372,7 +372,6 @@ static void break_reading(int fault)
     struct window_fresh fresh = {.row = window->content.rows.list[0], .at = 5, .length = 5};
     struct window_reading reading = {
         .window = window, .result = &result, .state = &state, .fresh = &fresh};
-    struct text *out;
     window_reading_init(&reading);
     window->content.rows.list[0]->fate = window->content.rows.list[1]->fate = FATE_LEFT;
     if (fault >= REMOVALS_BACK && fault <= REMOVALS_NEWER) {
@@ -390,8 +389,9 @@ static void break_reading(int fault)
         window_diff(&reading);
         break;
     case FRESH_BEYOND:
-        reading.fresh_count = 1;
-        window_encode_difference(&reading, &out);
+        reading.fresh_count = reading.rows.count = 1;
+        reading.rows.list = window->content.rows.list;
+        window_diff(&reading);
         break;
     case REMOVALS_BACK:
         window->content.removals.floor = 1;
@@ -613,15 +613,12 @@ static const struct broken_case cases[] = {
     {break_reading, STATE_BACK, "window->content.position <= reading->state->log.last_change"},
     {break_reading, FRESH_UNREAD, "reading->fresh_count <= reading->rows.count"},
     {break_reading, FRESH_BEYOND, "fresh->at + fresh->length <= reading->data.length"},
-    {break_reading, REMOVALS_BACK,
-     "window->content.removals.floor <= window->content.removals.list[i].version"},
-    {break_reading, REMOVALS_UNCOUNTED,
-     "window->content.removals.bytes >= window->content.removals.list[i].key_length"},
-    {break_reading, REMOVALS_BEYOND, "window->content.removals.count < WINDOW_REMOVALS"},
+    {break_reading, REMOVALS_BACK, "removals->floor <= removals->list[i].version"},
+    {break_reading, REMOVALS_UNCOUNTED, "removals->bytes >= removals->list[i].key_length"},
+    {break_reading, REMOVALS_BEYOND, "removals->count < WINDOW_REMOVALS"},
     {break_reading, REMOVALS_NEWER,
-     "!window->content.removals.count || "
-     "window->content.removals.list[window->content.removals.count - 1].version <= "
-     "window->content.version + 1"},
+     "!removals->count || removals->list[removals->count - 1].version <= window->content.version + "
+     "1"},
     {break_reading, ROWS_BEYOND, "rows->count <= rows->capacity"},
     {break_reading, SERVES_ANOTHER, "request->window == reading->window && !request->same"},
     {break_reading, SERVES_UNSETTLED,
