@@ -59,6 +59,13 @@ def check(message):
             raise Fault(f"{name!r} is no number from {least} on")
 
 
+def unknown_id(message):
+    """What a server answers to an `unsubscribe` that names no subscription: clients ask so whether it is there."""
+    code = "unknown-subscription-id"
+    return {"type": "error", "protocolVersion": 2, "subscriptionId": message["subscriptionId"], "error": code, "code": code,
+            "message": "there is no such subscription", "retryable": False, "fatal": False}
+
+
 def check_id(value):
     if not isinstance(value, str) or not value or value != value.strip() or len(value.encode()) > 128:
         raise Fault(f"subscriptionId {value!r} cannot be used")

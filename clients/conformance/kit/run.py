@@ -9,7 +9,7 @@ import tempfile
 
 from .driver import PATIENCE, Driver
 from .feeder import mutation, queries
-from .form import Fault, read, same
+from .form import Fault, read, same, unknown_id
 from .model import Database
 from .play import Subscription, event_of
 from .websocket import BINARY, TEXT, Listener, frame
@@ -199,6 +199,8 @@ class Run:
         if message["type"] == "subscribe":
             self.trace("client >", json.dumps(message))
             self._subscribe(socket, message)
+        elif message["type"] == "unsubscribe" and message["subscriptionId"] not in self.subscriptions:
+            self._send(socket, unknown_id(message))
         elif message["type"] == "unsubscribe":
             raise Fault("the client unsubscribed, and was not asked to")
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 
 from .driver import PATIENCE, Driver, wait
-from .form import Fault, matches, read, same
+from .form import Fault, matches, read, same, unknown_id
 from .websocket import BINARY, TEXT, Listener, frame
 
 BACKOFF = {"first": 0.01, "most": 0.05}
@@ -118,7 +118,10 @@ class Player:
                     if message["subscriptionId"] in self.in_use:
                         raise Fault(f"the id {message['subscriptionId']!r} is in use")
                     self.in_use.add(message["subscriptionId"])
-                if message["type"] != "ping":
+                if message["type"] == "unsubscribe" and message["subscriptionId"] not in self.in_use:
+                    if self.socket is socket:
+                        self._send_json(unknown_id(message), TEXT)
+                elif message["type"] != "ping":
                     self.messages.append(message)
         except Fault as fault:
             self.fault = fault

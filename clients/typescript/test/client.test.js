@@ -1,18 +1,9 @@
 // The client against the real server: what it shows is what SQL has, whatever happens to the connection or the server.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import test from 'node:test';
 import { fileStorage } from '../dist/node.js';
-import { clientOf, CONFIG, del, equals, post, postAll, range, row, Server, shown, table, until } from './lib.js';
-
-const scratch = (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'stele-client-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-};
+import { clientOf, CONFIG, del, equals, post, postAll, range, row, scratch, Server, shown, table, until } from './lib.js';
 
 test('several windows of one view over one socket, each as SQL has it, and each in its order', async (t) => {
   const server = await Server.forTest(t, { config: CONFIG });

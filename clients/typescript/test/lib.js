@@ -1,6 +1,8 @@
 // What the tests of this package share: the real server, and what it says that a view shows.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
@@ -18,6 +20,13 @@ export const { bearer, newKey, tokenOf, unixNow } = await lib('token.js');
 export const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
 export const row = (i, more = {}) => ({ export: 'E', key: `k${i}`, patch: { n: i, g: i % 3, text: `row ${i}`, ...more } });
 export const del = (i) => ({ export: 'E', key: `k${i}`, op: 'delete' });
+
+/** A folder that goes when the test ends. */
+export function scratch(t) {
+  const folder = mkdtempSync(join(tmpdir(), 'stele-client-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
 
 export const CONFIG = {
   exports: { E: { views: { top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 10 }] } } }, F: {} },
