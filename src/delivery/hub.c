@@ -93,7 +93,7 @@ void hub_attach(struct hub *hub, struct engine *engine)
     hub->head = engine_facts(engine)->head;
     hub->opened_change = engine_facts(engine)->last_change;
     hub->opened_us = clock_monotonic_us();
-    hub->bodies = wire_encoding_of(span_of(engine_facts(engine)->epoch));
+    hub->encoding = wire_encoding_of(span_of(engine_facts(engine)->epoch));
     backlog_fini(&hub->backlog);
     backlog_init(&hub->backlog, engine_facts(engine)->last_change, hub->options.ring_bytes);
 }

@@ -124,7 +124,7 @@ bool subscriber_sees_same(const struct subscriber *subscriber, struct auth_ident
 enum { HUB_EPOCH = 64 };
 bool subscriber_epoch(const struct subscriber *subscriber, char epoch[HUB_EPOCH]);
 /* The encoding of bodies. */
-const struct wire_encoding *hub_bodies(const struct hub *hub);
+const struct wire_encoding *hub_encoding(const struct hub *hub);
 /* A message came that does not reach the hub. */
 void hub_count_message(struct hub *hub, bool refused);
 /* One that was counted is refused after all. `subscribes`: it would have made a subscription, and

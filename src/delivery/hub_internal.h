@@ -210,10 +210,10 @@ struct hub {
     struct engine *engine;
     struct change_backlog backlog;
     struct seq head;
-    struct wire_encoding bodies;
-    uint64_t commits;      /* commits so far, also those by time alone */
-    int64_t opened_change; /* newest change when the engine was opened */
-    uint64_t opened_us;    /* and when that was: monotonic */
+    struct wire_encoding encoding; /* of bodies */
+    uint64_t commits;              /* commits so far, also those by time alone */
+    int64_t opened_change;         /* newest change when the engine was opened */
+    uint64_t opened_us;            /* and when that was: monotonic */
     struct export_registry exports;
     struct topic_registry topics;
     struct map row_scopes; /* row scopes in use, by name */

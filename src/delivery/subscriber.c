@@ -272,13 +272,13 @@ void subscriber_write_bodies(struct subscriber *subscriber, struct span head)
 {
     INVARIANT(!subscriber->encoding && !subscriber->count);
     subscriber->head = head;
-    subscriber->encoding = &subscriber->hub->bodies;
+    subscriber->encoding = &subscriber->hub->encoding;
     subscriber->hub->subscriber_count--; /* it is a part of one */
 }
 
-const struct wire_encoding *hub_bodies(const struct hub *hub)
+const struct wire_encoding *hub_encoding(const struct hub *hub)
 {
-    return &hub->bodies;
+    return &hub->encoding;
 }
 
 struct hub_facts hub_describe(const struct hub *hub, const struct auth_identity *identity,

@@ -383,10 +383,8 @@ static bool start(struct http *http, struct net_connection *connection,
                   const struct wire_message *message, struct error *error)
 {
     struct principal principal;
-    struct access *access = http->frontend->access;
-    if (!access_let_in(access, connection, PERMISSION_SUBSCRIBE, &principal, error))
+    if (!access_let_in(http->frontend->access, connection, PERMISSION_SUBSCRIBE, &principal, error))
         return false;
-    access_entered(access, connection, &principal, PERMISSION_SUBSCRIBE);
     struct session *session =
         session_stream_new(http->frontend, connection, &principal, message, error);
     if (session)

@@ -117,6 +117,14 @@ void session_print_welcome(const struct auth_identity *identity, char answer[SES
         snprintf(answer, SESSION_ANSWER, "{\"success\":true}");
 }
 
+void session_denied(struct session *session, const struct error *error)
+{
+    struct audit_client client = {.address = session->principal.address,
+                                  .kind = session->kind->name,
+                                  .identity = session->principal.identity};
+    audit_session_denied(access_audit(session->frontend->access), &client, "subscribe", error);
+}
+
 void session_become(struct session *session, struct auth_identity *identity)
 {
     INVARIANT(session->state != SESSION_GONE);

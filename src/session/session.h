@@ -215,8 +215,8 @@ struct session *session_subscriber_new(struct frontend *frontend, struct net_con
                                        struct principal *principal, int version);
 struct session *session_ingest_new(struct frontend *frontend, struct net_connection *connection,
                                    struct principal *principal);
-/* One subscription, told as server-sent events behind the head of an answer. NULL with the error to
- * answer with; the principal is moved in any case. */
+/* One subscription, told as server-sent events behind the head of an answer; the audit is told of
+ * the client. NULL with the error to answer with; the principal is moved in any case. */
 struct session *session_stream_new(struct frontend *frontend, struct net_connection *connection,
                                    struct principal *principal, const struct wire_message *message,
                                    struct error *error);

@@ -150,8 +150,10 @@ struct session *session_stream_new(struct frontend *frontend, struct net_connect
         error_set(error, ERROR_MEMORY, "out of memory for a stream of events");
         return NULL;
     }
-    if (subscriber_take(it->base.subscriber, message, error))
-        return session;
-    session_closed(session);
-    return NULL;
+    if (!subscriber_take(it->base.subscriber, message, error)) {
+        session_closed(session);
+        return NULL;
+    }
+    access_entered(frontend->access, connection, &session->principal, PERMISSION_SUBSCRIBE);
+    return session;
 }

@@ -50,8 +50,7 @@ static struct named_set *named_of(struct subscriber_session *it)
 }
 
 /* A message of version 2, or one that cannot be read from who speaks it. */
-static void on_second(struct session *session, struct wire_message *message,
-                      const struct error *wrong)
+static void on_v2(struct session *session, struct wire_message *message, const struct error *wrong)
 {
     struct subscriber_session *it = it_of(session);
     if (!named_of(it))
@@ -68,7 +67,7 @@ static void on_message(struct session *session, struct span text)
     struct error error = {.code = ERROR_NONE};
     const struct error *wrong = wire_message_read(text, &message, &error) ? NULL : &error;
     if (message.version == 2 || (wrong && it_of(session)->version == 2))
-        on_second(session, &message, wrong);
+        on_v2(session, &message, wrong);
     else
         subscriber_handle(subscriber_of(session), &message, wrong);
     wire_message_fini(&message);
@@ -101,14 +100,6 @@ void subscriber_session_became(struct session *session)
     if (!subscriber_set_identity(subscriber_of(session), session->principal.identity) ||
         (named && !named_set_became(named)))
         session_give_up(session, "out-of-memory: connect again");
-}
-
-void session_denied(struct session *session, const struct error *error)
-{
-    struct audit_client client = {.address = session->principal.address,
-                                  .kind = session->kind->name,
-                                  .identity = session->principal.identity};
-    audit_session_denied(access_audit(session->frontend->access), &client, "subscribe", error);
 }
 
 static void on_denied(void *argument, const struct error *error)

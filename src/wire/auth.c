@@ -43,7 +43,7 @@ char *wire_auth_read(struct span text, int *version, struct error *error)
     } else if (doc.nodes[object].type != DOC_OBJECT) {
         error_set(error, ERROR_INVALID_MESSAGE, "a message must be a JSON object");
     } else {
-        *version = wire_message_is_second(&doc, object) ? 2 : 1;
+        *version = wire_message_is_v2(&doc, object) ? 2 : 1;
         token = read_token(&doc, object, error);
     }
     doc_fini(&doc);

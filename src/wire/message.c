@@ -269,8 +269,8 @@ bool wire_message_read(struct span text, struct wire_message *message, struct er
     struct reader reader = {.error = {.code = ERROR_NONE}};
     doc_init(&reader.doc, SIZE_MAX, MESSAGE_VALUES);
     bool parsed = parse_document(&reader, text);
-    if (parsed && wire_message_is_second(&reader.doc, reader.object))
-        wire_message_read_second(&reader.doc, reader.object, message, &reader.error);
+    if (parsed && wire_message_is_v2(&reader.doc, reader.object))
+        wire_message_read_v2(&reader.doc, reader.object, message, &reader.error);
     else if (parsed)
         read_message(&reader, message);
     doc_fini(&reader.doc);

@@ -12,7 +12,7 @@
  * a struct wire_encoding) and shared. It becomes a message, behind a head, when it is sent: see
  * wire_behind_head.
  *
- *   message.c  reads messages of clients; message2.c those of version 2
+ *   message.c  reads messages of clients; message_v2.c those of version 2
  *   change.c   `subscribed`, and live frames
  *   batch.c    batches of snapshots
  *   head.c     the heads of version 2
@@ -61,7 +61,7 @@ struct wire_subscribe {
     bool by_position; /* events of an append view are: `after` is "<epoch>:<offset>" there */
     /* Canonical text of all parameters but view and key: equal iff the same. A new parameter goes
      * into print_parameters (message.c), or a client that changes it gets no answer; and into
-     * query_members (message2.c), behind view and key. */
+     * query_members (message_v2.c), behind view and key. */
     char *parameters;
 };
 

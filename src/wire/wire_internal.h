@@ -66,10 +66,10 @@ static inline void put_span(struct buffer *out, struct span span)
     put(out, span.data, span.length);
 }
 
-/* message2.c: whether a message is one of version 2 / read it: as wire_message_read. */
-bool wire_message_is_second(const struct doc *doc, uint32_t object);
-bool wire_message_read_second(const struct doc *doc, uint32_t object, struct wire_message *message,
-                              struct error *error);
+/* message_v2.c: whether a message is one of version 2 / read it: as wire_message_read. */
+bool wire_message_is_v2(const struct doc *doc, uint32_t object);
+bool wire_message_read_v2(const struct doc *doc, uint32_t object, struct wire_message *message,
+                          struct error *error);
 
 /* The longest prefix of valid UTF-8 of at most `limit` bytes that ends with a whole character. */
 size_t wire_cut(struct span text, size_t limit);

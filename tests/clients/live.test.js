@@ -140,6 +140,10 @@ test('what cannot be told is refused before the stream begins, so that a browser
     assert.equal(answer.status, status, `${path}: ${answer.text}`);
     assert.equal(answer.json.code, code, path);
   }
+  /* None of them was a client that came in: only one that gets its stream is. */
+  await live(t, server, 'E/list');
+  await server.logged(/handshake-accepted/);
+  assert.equal(server.stderr.match(/handshake-accepted/g).length, 1, server.stderr);
   const post405 = await http(`${server.http}/v1/views/E/list/live`, { method: 'POST', headers: { accept: 'text/event-stream' } });
   assert.equal(post405.status, 405);
   const head = await http(`${server.http}/v1/views/E/list/live`, { method: 'HEAD' });

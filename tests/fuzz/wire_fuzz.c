@@ -92,7 +92,7 @@ static void check_decoded(const struct wire_message *message)
 }
 
 /* Of version 2: an answer can name the subscription, and repeat the query. */
-static void check_second(const struct wire_message *message)
+static void check_v2(const struct wire_message *message)
 {
     struct buffer head;
     require(message->version == 2);
@@ -145,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (wire_message_parse(span_make((const char *)data, size), &message, &error)) {
         check_decoded(&message);
         if (message.version != 1)
-            check_second(&message);
+            check_v2(&message);
         wire_message_fini(&message);
     } else {
         check_refused(&error);

@@ -436,7 +436,7 @@ static bool is_type(const struct reading *reading, uint32_t object, const char *
     return value != DOC_NONE && span_equal(doc_text(reading->doc, value), span_of(name));
 }
 
-bool wire_message_is_second(const struct doc *doc, uint32_t object)
+bool wire_message_is_v2(const struct doc *doc, uint32_t object)
 {
     uint32_t version, id;
     int64_t number;
@@ -450,8 +450,8 @@ bool wire_message_is_second(const struct doc *doc, uint32_t object)
            (!doc_integer(doc, version, &number) || number != 1);
 }
 
-bool wire_message_read_second(const struct doc *doc, uint32_t object, struct wire_message *message,
-                              struct error *error)
+bool wire_message_read_v2(const struct doc *doc, uint32_t object, struct wire_message *message,
+                          struct error *error)
 {
     struct reading reading = {.doc = doc, .error = error};
     const char *wrong_id;
