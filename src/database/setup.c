@@ -5,8 +5,9 @@
  * table. It asks for 1,024 bytes for one of that kind at most, which are 64 chains, and takes as
  * many chains as the block that it gets has room for. With 30,000 SQL views each chain is hundreds
  * of names long, and every connection reads the whole schema. So a request of exactly that size
- * gets a larger block. A table that outgrew it asks for a new one of the same size, and gives the
- * old one back at once: from then on, such requests of that thread get twice as much.
+ * gets a larger block. A table that outgrew it asks for a new one of the same size, gives the old
+ * one back at once, and asks how large the new one is: from then on, such requests of that thread
+ * get twice as much. Other users of 1,024 bytes, such as a journal in memory, do not ask.
  */
 #include "database/database_internal.h"
 
@@ -19,46 +20,55 @@ enum { HEADER = 16 };
 enum { TABLE_ASKED = 1024, TABLE_FIRST = 16 << 10, TABLE_LARGEST = 64 << 20 };
 
 static _Thread_local struct {
-    int next; /* what the next table gets; 0: TABLE_FIRST */
-    int made; /* the last call made a table of so much; 0: it did something else */
+    int next;         /* what the next table gets; 0: TABLE_FIRST */
+    const void *made; /* the last call made this table; NULL: it did something else */
+    const void *grew; /* the last two calls made this table and gave back one of its size */
 } tables;
+
+static int read_size(const void *memory)
+{
+    int size;
+    memcpy(&size, (const char *)memory - HEADER, sizeof size);
+    return size;
+}
 
 static int size_of(void *memory)
 {
-    int size = 0;
-    if (memory) {
-        memcpy(&size, (char *)memory - HEADER, sizeof size);
+    int size = memory ? read_size(memory) : 0;
+    if (memory && memory == tables.grew && size < TABLE_LARGEST) {
+        tables.next = 2 * size;
     }
+    tables.made = tables.grew = NULL;
     return size;
 }
 
 static void *allocate(int size)
 {
-    tables.made = 0;
-    if (size == TABLE_ASKED) {
-        size = tables.made = tables.next ? tables.next : TABLE_FIRST;
+    bool is_table = size == TABLE_ASKED;
+    tables.made = tables.grew = NULL;
+    if (is_table) {
+        size = tables.next ? tables.next : TABLE_FIRST;
     }
     char *block = memory_alloc((size_t)size + HEADER);
     if (!block) {
         return NULL;
     }
     memcpy(block, &size, sizeof size);
+    tables.made = is_table ? block + HEADER : NULL;
     return block + HEADER;
 }
 
 static void release(void *memory)
 {
-    int size = size_of(memory);
-    if (tables.made && size == tables.made && size < TABLE_LARGEST) {
-        tables.next = 2 * size;
-    }
-    tables.made = 0;
+    const void *made = memory != tables.made ? tables.made : NULL;
+    tables.grew = made && read_size(memory) == read_size(made) ? made : NULL;
+    tables.made = NULL;
     memory_free((char *)memory - HEADER);
 }
 
 static void *resize(void *memory, int size)
 {
-    tables.made = 0;
+    tables.made = tables.grew = NULL;
     char *block = memory_resize((char *)memory - HEADER, (size_t)size + HEADER);
     if (!block) {
         return NULL;
