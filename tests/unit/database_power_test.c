@@ -33,7 +33,7 @@ enum { CUT = -1 };
 struct disk_file {
     const char *suffix;
     char *bytes;
-    size_t length;
+    size_t length, room;
     struct operation *pending;
     size_t count;
 };
@@ -60,8 +60,11 @@ static struct disk_file *find_file(const char *name)
 
 static void resize(struct disk_file *file, size_t length)
 {
-    file->bytes = realloc(file->bytes, length + 1);
-    assert_non_null(file->bytes);
+    if (length > file->room || !file->bytes) {
+        file->room = 2 * length + 1;
+        file->bytes = realloc(file->bytes, file->room);
+        assert_non_null(file->bytes);
+    }
     if (length > file->length) {
         memset(file->bytes + file->length, 0, length - file->length);
     }
