@@ -4,6 +4,8 @@
  */
 #include "engine/engine_internal.h"
 
+enum { MOST_LISTS = 32 }; /* sorted ones, each twice as long as the one before */
+
 static struct span entity_map_key(const void *value)
 {
     const struct entity *entity = value;
@@ -139,6 +141,47 @@ void entity_cache_mark_dirty(struct entity_cache *cache, struct entity *entity)
     entity->dirty = true;
     entity->next_dirty = cache->dirty;
     cache->dirty = entity;
+}
+
+/* Stored ones by their row, as they lie in the file; behind them the new ones, oldest first. */
+static bool is_before(const struct entity *a, const struct entity *b)
+{
+    if (a->stored != b->stored)
+        return a->stored;
+    return a->stored ? a->id < b->id : a->change < b->change;
+}
+
+static struct entity *merge_sorted(struct entity *a, struct entity *b)
+{
+    struct entity *first = NULL, **link = &first;
+    while (a && b) {
+        struct entity **least = is_before(b, a) ? &b : &a;
+        *link = *least;
+        *least = (*least)->next_dirty;
+        link = &(*link)->next_dirty;
+    }
+    *link = a ? a : b;
+    return first;
+}
+
+void entity_cache_sort_dirty(struct entity_cache *cache)
+{
+    /* Sorted lists of 1, 2, 4, ... entities, as the bits of a number are set that counts up. */
+    struct entity *sorted[MOST_LISTS] = {NULL}, *rest = cache->dirty, *all = NULL;
+    while (rest) {
+        struct entity *list = rest;
+        size_t i = 0;
+        rest = rest->next_dirty;
+        list->next_dirty = NULL;
+        for (; i + 1 < MOST_LISTS && sorted[i]; i++) {
+            list = merge_sorted(sorted[i], list);
+            sorted[i] = NULL;
+        }
+        sorted[i] = sorted[i] ? merge_sorted(sorted[i], list) : list;
+    }
+    for (size_t i = 0; i < MOST_LISTS; i++)
+        all = merge_sorted(sorted[i], all);
+    cache->dirty = all;
 }
 
 void entity_cache_settle(struct entity_cache *cache)

@@ -53,6 +53,9 @@ struct entity *entity_cache_add(struct entity_cache *cache, struct export_state 
 /* Replace the data (the reference passes over; NULL: it is gone). */
 void entity_cache_set_data(struct entity_cache *cache, struct entity *entity, struct text *data);
 void entity_cache_mark_dirty(struct entity_cache *cache, struct entity *entity);
+/* Put the dirty ones into the order in which their rows lie in the file, so that writing them goes
+ * through its pages once. */
+void entity_cache_sort_dirty(struct entity_cache *cache);
 /* Between transactions: drop absent entities, and the least used beyond max_bytes. */
 void entity_cache_settle(struct entity_cache *cache);
 /* Drop the entities of an export that was new and never stored. */

@@ -91,6 +91,7 @@ bool writer_flush(struct writer *writer, struct error *error)
 {
     /* Else a row would hold a change that the log lacks. */
     INVARIANT(!writer->applying.pending_count);
+    entity_cache_sort_dirty(&writer->cache);
     for (struct entity *entity = writer->cache.dirty; entity; entity = entity->next_dirty) {
         INVARIANT(entity->dirty && !entity->draft && entity->change <= writer->open.last_change);
         if (!(entity->data ? flush_present : flush_deleted)(writer, entity, error))

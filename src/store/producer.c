@@ -4,6 +4,10 @@
 
 static const char get_sql[] =
     "SELECT name, owner, batch, mark, slot, idx, at FROM producer WHERE name = ?";
+/* Nearly always its owner stays. Naming the owner would make SQLite write its index anew. */
+static const char advance_sql[] =
+    "UPDATE producer SET batch = ?3, mark = ?4, slot = ?5, idx = ?6, at = ?7 "
+    "WHERE name = ?1 AND owner IS ?2";
 static const char put_sql[] =
     "INSERT INTO producer (name, owner, batch, mark, slot, idx, at) VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, batch = excluded.batch, "
@@ -76,12 +80,11 @@ bool store_read_producer(struct store_reader *reader, struct span name,
     return get(&reader->connection, name, producer, found, error);
 }
 
-bool store_producer_put(struct store_writer *writer, const struct store_producer *producer,
-                        struct error *error)
+static bool write_row(struct store_writer *writer, size_t statement, const char *sql,
+                      const struct store_producer *producer, struct error *error)
 {
     struct query query;
-    if (!writer_ready(writer, error) ||
-        !query_start(&query, &writer->connection, STATEMENT_PRODUCER_PUT, put_sql, error)) {
+    if (!query_start(&query, &writer->connection, statement, sql, error)) {
         return false;
     }
     query_text(&query, producer->name);
@@ -97,6 +100,17 @@ bool store_producer_put(struct store_writer *writer, const struct store_producer
     }
     query_integer(&query, producer->at);
     return query_run(&query, error);
+}
+
+bool store_producer_put(struct store_writer *writer, const struct store_producer *producer,
+                        struct error *error)
+{
+    if (!writer_ready(writer, error) ||
+        !write_row(writer, STATEMENT_PRODUCER_ADVANCE, advance_sql, producer, error)) {
+        return false;
+    }
+    return connection_changes(&writer->connection) > 0 ||
+           write_row(writer, STATEMENT_PRODUCER_PUT, put_sql, producer, error);
 }
 
 bool store_producer_count(struct store_writer *writer, struct span owner, int64_t most,
