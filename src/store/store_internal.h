@@ -37,7 +37,9 @@ enum statement {
     STATEMENT_ENTITY_DELETE,
     STATEMENT_ENTITY_SCAN, /* two: same seq, or beyond */
     STATEMENT_ENTITY_SCAN_END = STATEMENT_ENTITY_SCAN + 1,
-    STATEMENT_CHANGE_INSERT,
+    STATEMENT_CHANGE_INSERT, /* three: one row, several, many */
+    STATEMENT_CHANGE_INSERT_SEVERAL,
+    STATEMENT_CHANGE_INSERT_MANY,
     STATEMENT_CHANGE_SEQ_EXISTS,
     STATEMENT_CHANGE_GONE,
     STATEMENT_CHANGE_FIND_SEQ,
@@ -207,8 +209,22 @@ struct ahead_rows {
     int64_t at;
 };
 
+enum { HELD_CHANGES = 16, HELD_TEXT_BYTES = 32 * 1024 };
+
+/* Changes of the open transaction that are not in the table yet; see append.c. */
+struct held_changes {
+    struct held_change {
+        struct store_change row;
+        bool torn;
+    } rows[HELD_CHANGES];
+    size_t count;
+    char *texts; /* HELD_TEXT_BYTES, of which are used: */
+    size_t length;
+};
+
 struct store_writer {
     struct connection connection;
+    struct held_changes held;
     bool log_dirty;
     bool usage_dirty;
     struct log_record now, committed;
@@ -256,6 +272,11 @@ static inline bool export_is_ordered(const struct export_counters *counters)
 {
     return counters->max_entities > 0 || counters->work == ORDER_MAKE;
 }
+
+/* append.c: bring held changes into the table; due before it is read in their transaction / they
+ * are rolled back. */
+bool changes_flush(struct store_writer *writer, struct error *error);
+void changes_forget(struct store_writer *writer);
 
 /* stage_count.c */
 bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);

@@ -363,7 +363,7 @@ bool store_trim(struct store_writer *writer, const struct store_retention *reten
 {
     *more = false;
     watch_now(writer, now);
-    return writer_ready(writer, error) &&
+    return writer_ready(writer, error) && changes_flush(writer, error) &&
            trim_changes(writer, retention, now, step, watched, more, error) &&
            trim_memberships(writer, step, watched, more, error) &&
            watched_keys_forget(writer, watched, step, error) &&

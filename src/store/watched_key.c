@@ -223,7 +223,7 @@ bool store_watched_keys_pin(struct store_writer *writer, int64_t from, int64_t t
 {
     int64_t first = from > to - STORE_WATCHED_CHANGES ? from : to - STORE_WATCHED_CHANGES,
             count = 0, last = 0;
-    if (!writer_ready(writer, error) ||
+    if (!writer_ready(writer, error) || !changes_flush(writer, error) ||
         !run(writer, STATEMENT_WATCHED_KEYS_PIN, pin_sql,
              (int64_t[]){first, to, from, STORE_WATCHED_CHANGES, STORE_WATCHED_PINNED}, 5, error) ||
         !ask(writer, STATEMENT_WATCHED_KEYS_COUNT, count_sql, (int64_t[]){1}, 1, &count, error)) {

@@ -86,7 +86,13 @@ struct store_writer *store_writer_open(struct database *database, struct error *
         return NULL;
     }
     map_init(&writer->exports_by_name, export_record_name);
+    writer->held.texts = memory_alloc(HELD_TEXT_BYTES);
     sql_views_init(&writer->views, &writer->connection);
+    if (!writer->held.texts) {
+        error_set(error, ERROR_MEMORY, "out of memory");
+        store_writer_close(writer);
+        return NULL;
+    }
     if (!connection_open(&writer->connection, database, CONNECTION_WRITER, STATEMENT_COUNT,
                          error) ||
         !read_log(&writer->connection, &writer->committed, error) ||
@@ -112,6 +118,7 @@ void store_writer_close(struct store_writer *writer)
     exports_free(writer);
     sql_views_fini(&writer->views);
     memory_free(writer->stages);
+    memory_free(writer->held.texts);
     memory_free(writer);
 }
 
@@ -138,6 +145,7 @@ static void take_back(struct store_writer *writer)
     writer->usage_now = writer->usage_committed;
     writer->log_dirty = writer->usage_dirty = false;
     writer->stage_count = 0;
+    changes_forget(writer);
     writer->ahead = writer->tombstones_ahead = (struct ahead_rows){.until = 0};
     sql_views_forget_due(&writer->views);
     exports_rollback(writer);
@@ -145,8 +153,8 @@ static void take_back(struct store_writer *writer)
 
 bool store_commit(struct store_writer *writer, struct error *error)
 {
-    if (!writer_ready(writer, error) || !write_counters(writer, error) ||
-        !sql_views_make_due(&writer->views, error)) {
+    if (!writer_ready(writer, error) || !changes_flush(writer, error) ||
+        !write_counters(writer, error) || !sql_views_make_due(&writer->views, error)) {
         store_rollback(writer);
         return false;
     }

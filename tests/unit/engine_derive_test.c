@@ -298,23 +298,23 @@ TEST(the_check_finds_wrong_rows)
     fixture_close(&run.f);
     static const char *const wrong[][2] = {
         /* one is missing */
-        {"DELETE FROM derived_row WHERE stage = 1 AND entity = 2",
+        {"DELETE FROM derived_row WHERE stage = 1 AND entity = 3",
          "INSERT INTO derived_row SELECT 1, place, entity FROM kept WHERE stage = 1 AND entity = "
-         "2"},
+         "3"},
         /* the filter does not hold */
         {"INSERT INTO derived_row SELECT 1, x'00', id FROM entity WHERE key = 'd'",
          "DELETE FROM derived_row WHERE place = x'00'"},
         /* another's place */
-        {"UPDATE derived_row SET entity = 1 WHERE stage = 2 AND entity = 4",
-         "UPDATE derived_row SET entity = 4 WHERE stage = 2 AND entity = 1"},
+        {"UPDATE derived_row SET entity = 4 WHERE stage = 2 AND entity = 1",
+         "UPDATE derived_row SET entity = 1 WHERE stage = 2 AND entity = 4"},
         /* of the export, but not of the source's first two */
-        {"INSERT INTO derived_row SELECT 3, place, entity FROM kept WHERE stage = 2 AND entity = 2",
-         "DELETE FROM derived_row WHERE stage = 3 AND entity = 2"},
+        {"INSERT INTO derived_row SELECT 3, place, entity FROM kept WHERE stage = 2 AND entity = 3",
+         "DELETE FROM derived_row WHERE stage = 3 AND entity = 3"},
         /* of no entity */
-        {"UPDATE derived_row SET entity = 99 WHERE stage = 2 AND entity = 4",
-         "UPDATE derived_row SET entity = 4 WHERE stage = 2 AND entity = 99"},
+        {"UPDATE derived_row SET entity = 99 WHERE stage = 2 AND entity = 1",
+         "UPDATE derived_row SET entity = 1 WHERE stage = 2 AND entity = 99"},
     };
-    /* Rows are written last first: d is entity 1, a is 4. */
+    /* New rows are written in the order of their changes: a is entity 1, d is 4. */
     assert_int_equal(findings_after(&run, "CREATE TABLE kept AS SELECT * FROM derived_row; "
                                           "UPDATE meta SET value = value WHERE name = 'epoch'"),
                      0);
