@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -437,7 +438,8 @@ class Package(Base):
         subprocess.run([python, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index",
                         "-w", str(self.folder), "."], cwd=source, **quiet)
         (wheel,) = self.folder.glob("stele_client-*.whl")
-        self.assertLess(wheel.stat().st_size, 40_000)
+        told = int(re.search(r"\.whl, of ([\d,]+) bytes", (HERE.parent / "README.md").read_text())[1].replace(",", ""))
+        self.assertTrue(0.8 * told < wheel.stat().st_size <= told, f"{wheel.stat().st_size} bytes, and README.md says {told}")
         subprocess.run([python, "-m", "pip", "install", "--no-index", "--no-deps", str(wheel)], **quiet)
         self.server.feed([row("a", 1)])
         program = """

@@ -25,9 +25,12 @@ test('a fresh project installs it, compiles against its types, and shows a view'
   await post(server, range(3, (i) => row(i)));
   const project = mkdtempSync(join(tmpdir(), 'stele-client-project-'));
   t.after(() => rmSync(project, { recursive: true, force: true }));
-  const [{ filename, files }] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], HERE));
+  const [{ filename, files, size, unpackedSize }] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], HERE));
   for (const name of ['README.md', 'dist/index.js', 'dist/index.d.ts', 'dist/node.js', 'dist/react.js', 'dist/tanstack.js']) assert.ok(files.some(({ path }) => path === name), name);
   assert.ok(files.every(({ path }) => /^(dist\/|README\.md$|package\.json$)/.test(path)), JSON.stringify(files.map(({ path }) => path)));
+
+  compare(t, 'the file of npm pack', size, /npm pack` has ([\d,]+) bytes/);
+  compare(t, 'what it unpacks', unpackedSize, /and ([\d,]+) unpacked/);
 
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'fresh', private: true, type: 'module' }));
   run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${filename}`], project);
@@ -55,14 +58,33 @@ test('a fresh project installs it, compiles against its types, and shows a view'
   run(join(HERE, 'node_modules/.bin/tsc'), ['--strict', '--target', 'es2022', '--module', 'nodenext', '--lib', 'es2022,dom', 'main.ts'], project);
   const said = JSON.parse(run('node', ['main.js', server.ws], project));
   assert.deepEqual(said, { rows: 2, first: 'row 2', applied: 1 });
+
+  /* What README.md begins with, as it stands there. */
+  const open = await Server.forTest(t);
+  const [, first] = README.match(/```js\n(.*?)```/s);
+  writeFileSync(join(project, 'first.js'), `${first.replace('ws://127.0.0.1:8877', open.ws)}await client.close();\n`);
+  assert.match(run('node', ['first.js'], project), /^live \d /m);
 });
 
-test('the core has at most 6,000 bytes, minified and gzipped', (t) => {
-  const { outputFiles } = buildSync({
-    entryPoints: [join(HERE, 'dist/index.js')], bundle: true, minify: true, format: 'esm', target: 'es2022', platform: 'browser', write: false,
-    external: ['./feed.js', './sse.js', './upkeep.js'], /* loaded when they are needed */
-  });
-  const size = gzipSync(outputFiles[0].contents, { level: 9 }).length;
-  t.diagnostic(`${size} bytes`);
-  assert.ok(size <= 6000, `the core has ${size} bytes`);
+/** What README.md says under "Sizes"; a figure that is far too high is as wrong as one that is too low. */
+const README = readFileSync(join(HERE, 'README.md'), 'utf8');
+function compare(t, what, size, pattern) {
+  const told = Number(README.match(pattern)?.[1].replaceAll(',', ''));
+  t.diagnostic(`${what}: ${size} bytes`);
+  assert.ok(size <= told && size > told * 0.8, `${what} has ${size} bytes, and README.md says ${told}`);
+}
+
+test('each part has the size that README.md tells; the core at most 6,000 bytes', (t) => {
+  const later = ['./feed.js', './sse.js', './upkeep.js']; /* loaded when they are needed */
+  for (const [what, entry, external] of [
+    ['core', 'index', later], ['feeding', 'feed', []], ['server-sent events', 'sse', []], ['forgetting', 'upkeep', []],
+    ['`stele-client/react`', 'react', ['react']], ['`stele-client/tanstack`', 'tanstack', []],
+  ]) {
+    const { outputFiles } = buildSync({
+      entryPoints: [join(HERE, `dist/${entry}.js`)], bundle: true, minify: true, format: 'esm', target: 'es2022', platform: 'browser', write: false, external,
+    });
+    const size = gzipSync(outputFiles[0].contents, { level: 9 }).length;
+    compare(t, what, size, new RegExp(`\\| ${what} \\| ([\\d,]+) \\|`));
+    if (what === 'core') assert.ok(size <= 6000);
+  }
 });
