@@ -19,7 +19,7 @@ static bool is_of_stale_key(const struct access *access, const struct auth_rules
 {
     const struct jwks *jwks = &access->jwks;
     struct error of_stale;
-    struct auth_identity *identity = jwks->stale && jwks->keys
+    struct auth_identity *identity = access->shown.keys_are_stale && jwks->keys
                                          ? auth_verify(jwks->keys, rules, request, token, &of_stale)
                                          : NULL;
     if (!identity)
@@ -46,7 +46,7 @@ static struct auth_identity *verify(struct access *access, const struct auth_req
                                .audience = auth->audience,
                                .require_origin = auth->require_origin,
                                .require_client_ip = auth->require_client_ip,
-                               .revocations = access->revoked};
+                               .revocations = access->shown.revoked};
     struct auth_identity *identity = auth_verify(access->keys, &rules, request, token, error);
     if (identity || is_of_stale_key(access, &rules, request, token, error))
         return identity;
@@ -151,10 +151,7 @@ static bool enter(struct access *access, const struct visit *visit, struct princ
 static struct audit_client describe(const struct principal *principal, const char *origin,
                                     enum permission permission)
 {
-    return (struct audit_client){.address = *principal->address ? principal->address : NULL,
-                                 .origin = origin,
-                                 .kind = permissions[permission].kind,
-                                 .identity = principal->identity};
+    return (struct audit_client){principal, origin, permissions[permission].kind};
 }
 
 /* Refused for a token that is nobody's, which may be a guess. A clock that is wrong makes none of
@@ -168,17 +165,27 @@ static bool is_guess(const struct error *error)
            code == ERROR_TOKEN_FORMAT || code == ERROR_TOKEN_KEY;
 }
 
+static void write_denied(struct access *access, const struct audit_client *client,
+                         const struct error *error)
+{
+    audit_write(&access->shown.audit, AUDIT_DENIED,
+                &(struct audit_details){.client = client, .error = error});
+}
+
+static void write_accepted(struct access *access, const struct audit_client *client)
+{
+    audit_write(&access->shown.audit, AUDIT_ACCEPTED, &(struct audit_details){.client = client});
+}
+
 /* After a while a client that guesses, or keeps coming without the scope, learns nothing more. A
  * good token passes all the same: others at that address must not pay for it. */
 static void deny(struct access *access, const struct audit_client *client,
                  enum permission permission, struct error *error)
 {
     bool counts = is_guess(error) || permission == PERMISSION_SUBSCRIBE;
-    if (counts && !limits_may_try(access->limits, client, error))
+    if (counts && !limits_guess(access->shown.limits, client, error))
         return; /* which has told the audit */
-    audit_denied(&access->audit, client, error);
-    if (counts)
-        limits_note_failure(access->limits, client);
+    write_denied(access, client, error);
 }
 
 /* The principal has its address. Origins are ended by a NUL. */
@@ -188,7 +195,6 @@ static bool enter_or_deny(struct access *access, const struct visit *visit,
     struct audit_client client = describe(principal, visit->origin.data, visit->permission);
     if (enter(access, visit, principal, error))
         return true;
-    client.identity = principal->identity;
     deny(access, &client, visit->permission, error);
     principal_fini(principal);
     return false;
@@ -200,7 +206,7 @@ static bool read_visit(struct access *access, const struct net_connection *conne
                        struct visit *visit, struct principal *principal, struct error *error)
 {
     *principal = (struct principal){.identity = NULL};
-    client_address(&access->limits->rules, connection, principal->address);
+    client_address(&access->shown.limits->rules, connection, principal->address);
     if (access_read_origin(connection, origin, &visit->origin, error)) {
         visit->token = access_read_token(connection, token);
         return true;
@@ -224,7 +230,7 @@ void access_enter_public(struct access *access, const struct net_connection *con
                          struct principal *principal)
 {
     *principal = (struct principal){.identity = auth_identity_retain(access->nobody)};
-    client_address(&access->limits->rules, connection, principal->address);
+    client_address(&access->shown.limits->rules, connection, principal->address);
 }
 
 /* Handshakes are counted by where they come from once the token is good: those with bad tokens are
@@ -235,8 +241,8 @@ static bool let_in(struct access *access, const struct visit *visit, struct prin
     if (!enter_or_deny(access, visit, principal, error))
         return false;
     struct audit_client client = describe(principal, visit->origin.data, visit->permission);
-    if (limits_handshake(access->limits, &client, error))
-        principal->entry = limits_enter(access->limits, &client, error);
+    if (limits_handshake(access->shown.limits, &client, error))
+        principal->entry = limits_enter(access->shown.limits, &client, error);
     if (principal->entry)
         return true;
     principal_fini(principal);
@@ -267,7 +273,7 @@ bool access_meet(struct access *access, struct net_connection *connection,
     if (!check_origin(access->rules, visit.origin, error))
         deny(access, &client, permission, error);
     else
-        principal->entry = limits_arrive(access->limits, &client, error);
+        principal->entry = limits_arrive(access->shown.limits, &client, error);
     if (principal->entry)
         principal->identity = auth_identity_retain(access->nobody);
     return principal->entry != NULL;
@@ -288,7 +294,7 @@ bool access_admit(struct access *access, const struct principal *newcomer, const
     if (!let_in(access, &visit, principal, error))
         return false;
     struct audit_client client = describe(principal, visit.origin.data, permission);
-    audit_accepted(&access->audit, &client);
+    write_accepted(access, &client);
     return true;
 }
 
@@ -309,7 +315,7 @@ void access_entered(struct access *access, struct net_connection *connection,
     struct error error;
     access_read_origin(connection, room, &origin, &error);
     struct audit_client client = describe(principal, origin.data ? room : NULL, permission);
-    audit_accepted(&access->audit, &client);
+    write_accepted(access, &client);
 }
 
 static bool may_still(const struct access *access, const struct auth_identity *identity,
@@ -317,7 +323,7 @@ static bool may_still(const struct access *access, const struct auth_identity *i
 {
     if (identity->expires_at && clock_wall_ms() / 1000 >= identity->expires_at)
         return error_set(error, ERROR_TOKEN_EXPIRED, "the token has expired");
-    if (auth_is_revoked(access->revoked, span_of(identity->token_id)))
+    if (auth_is_revoked(access->shown.revoked, span_of(identity->token_id)))
         return error_set(error, ERROR_TOKEN_EXPIRED, "the token has been revoked");
     return check_scope(access, identity, permission, error);
 }
@@ -344,7 +350,7 @@ bool access_still_holds(struct access *access, const struct principal *principal
     struct audit_client client = describe(principal, NULL, permission);
     if (still_holds(access, principal, permission, error))
         return true;
-    audit_denied(&access->audit, &client, error);
+    write_denied(access, &client, error);
     return false;
 }
 
@@ -366,18 +372,16 @@ struct auth_identity *access_refresh(struct access *access, const struct princip
         identity = NULL;
     }
     struct audit_client client = describe(principal, NULL, PERMISSION_SUBSCRIBE);
-    if (identity)
-        audit_refreshed(&access->audit, &client);
-    else
-        audit_refresh_denied(&access->audit, &client, error);
+    audit_write(&access->shown.audit, identity ? AUDIT_REFRESHED : AUDIT_REFRESH_DENIED,
+                &(struct audit_details){.client = &client, .error = identity ? NULL : error});
     return identity;
 }
 
 void access_note_refused(struct access *access, const struct principal *principal, const char *kind,
                          const struct error *error)
 {
-    const struct audit_client client = {.address = *principal->address ? principal->address : NULL,
-                                        .kind = kind,
-                                        .identity = principal->identity};
-    audit_request_refused(&access->audit, &client, error, clock_monotonic_us());
+    const struct audit_client client = {.principal = principal, .kind = kind};
+    audit_write(
+        &access->shown.audit, AUDIT_REQUEST_REFUSED,
+        &(struct audit_details){.client = &client, .error = error, .now_us = clock_monotonic_us()});
 }

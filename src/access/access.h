@@ -19,11 +19,10 @@
 #ifndef ACCESS_ACCESS_H
 #define ACCESS_ACCESS_H
 
-#include "auth/auth.h"
+#include "access/audit.h"
 #include "base/address.h"
 
 struct access;
-struct audit;
 struct auth_static;
 struct config;
 struct engine;
@@ -79,9 +78,14 @@ struct access *access_new(const struct access_context *context, const struct con
                           struct error *error);
 /* After the engine and outgoing requests, which call back. NULL is fine. */
 void access_free(struct access *access);
-/* The limits of all clients; borrowed. */
-struct limits *access_limits(struct access *access);
-struct audit *access_audit(struct access *access);
+/* What access shows of itself, for the loop thread to read; and the audit, for others to write. */
+struct access_shown {
+    struct audit audit;
+    struct limits *limits;            /* of all clients */
+    struct auth_revocations *revoked; /* tokens */
+    bool keys_are_stale; /* those of a URL are out of force, because it has failed for too long */
+};
+struct access_shown *access_shown(struct access *access);
 /*
  * Put other rules into force, and take them over. Sessions without a token end if one is needed
  * now, and so do those whose static token is gone; others of static tokens get its new permissions.
@@ -156,8 +160,6 @@ bool access_names_origins(const struct access *access);
  * allowed. */
 bool access_allowed_page(const struct access *access, const struct net_connection *connection,
                          char room[ACCESS_ORIGIN_BYTES]);
-/* Whether the keys of a URL are out of force, because it has failed for too long. */
-bool access_keys_are_stale(const struct access *access);
 /* Whether the identity may see all of /status. */
 bool access_shows_status(const struct access *access, const struct auth_identity *identity);
 /* Log and count an accepted WebSocket connection. */

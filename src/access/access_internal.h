@@ -24,13 +24,11 @@ struct access_rules {
 
 struct access {
     struct access_context context;
-    struct audit audit;
-    struct limits *limits;
+    struct access_shown shown;
     struct access_rules *rules;
     struct auth_identity *anonymous; /* everybody without authentication */
     struct auth_identity *nobody; /* a client without a token if one is needed: no scope at all */
     struct auth_keys *keys;       /* those of the rules and of the URL */
-    struct auth_revocations *revoked;
     struct revocations *revocations; /* revoked tokens in the database */
     struct jwks jwks;
 };

@@ -2,12 +2,6 @@
 
 #include "access/access.h"
 
-void allowance_init(struct allowance *allowance, struct limits *limits,
-                    const struct principal *principal, const char *kind)
-{
-    *allowance = (struct allowance){.limits = limits, .principal = principal, .kind = kind};
-}
-
 /* ---- the limits of this connection ---- */
 
 /* Its token's own number, or else the standard one. */
@@ -37,10 +31,9 @@ static bool byte_rate(const struct allowance *allowance, struct rate *rate)
 static bool tell(const struct allowance *allowance, enum audit_limit limit,
                  const struct error *error)
 {
-    const struct audit_client client = {.address = allowance->principal->address,
-                                        .kind = allowance->kind,
-                                        .identity = allowance->principal->identity};
-    audit_limited(allowance->limits->audit, &client, limit, false, error);
+    const struct audit_client client = {.principal = allowance->principal, .kind = allowance->kind};
+    audit_write(allowance->limits->audit, AUDIT_LIMITED,
+                &(struct audit_details){.client = &client, .limit = limit, .error = error});
     return false;
 }
 
@@ -55,7 +48,7 @@ static bool refuse_rate(const struct allowance *allowance, enum audit_limit limi
     return tell(allowance, limit, error);
 }
 
-/* One of the rates. */
+/* One of the rates, for one more. */
 static bool pass(struct allowance *allowance, struct rate_level *level, const struct rate *rate,
                  enum audit_limit limit, const char *what, struct error *error)
 {
@@ -68,7 +61,7 @@ static bool pass(struct allowance *allowance, struct rate_level *level, const st
 
 /* ---- questions ---- */
 
-bool allowance_message(struct allowance *allowance, struct error *error)
+static bool pass_message(struct allowance *allowance, struct error *error)
 {
     struct rate minute;
     int64_t wait_ms, now = limits_now(allowance->limits);
@@ -80,60 +73,19 @@ bool allowance_message(struct allowance *allowance, struct error *error)
                 AUDIT_LIMIT_RATE_MESSAGES, "messages", error);
 }
 
-bool allowance_send(struct allowance *allowance, size_t bytes)
-{
-    struct rate minute;
-    if (!byte_rate(allowance, &minute) ||
-        rate_admit(&allowance->minute_bytes, &minute, limits_now(allowance->limits), (int64_t)bytes,
-                   NULL))
-        return true;
-    allowance->refused_bytes = bytes;
-    return false;
-}
-
-size_t allowance_left(struct allowance *allowance)
-{
-    struct rate minute;
-    if (!byte_rate(allowance, &minute))
-        return SIZE_MAX;
-    return (size_t)rate_left(&allowance->minute_bytes, &minute, limits_now(allowance->limits));
-}
-
-void allowance_overdrawn(struct allowance *allowance, struct error *error)
-{
-    struct rate minute;
-    int64_t wait_ms = 0;
-    byte_rate(allowance, &minute);
-    rate_allows(&allowance->minute_bytes, &minute, limits_now(allowance->limits),
-                (int64_t)allowance->refused_bytes, &wait_ms);
-    refuse_rate(allowance, AUDIT_LIMIT_BYTES_PER_MINUTE, ERROR_EGRESS_LIMIT, &minute, wait_ms,
-                "bytes to this connection", error);
-}
-
-bool allowance_subscribe(struct allowance *allowance, struct error *error)
-{
-    return pass(allowance, &allowance->subscribes, &allowance->limits->rules.subscribes,
-                AUDIT_LIMIT_RATE_SUBSCRIPTIONS, "subscribe messages", error);
-}
-
-bool allowance_snapshot(struct allowance *allowance, struct error *error)
-{
-    return pass(allowance, &allowance->snapshots, &allowance->limits->rules.snapshots,
-                AUDIT_LIMIT_RATE_SNAPSHOTS, "snapshots", error);
-}
-
-bool allowance_subscription(struct allowance *allowance, size_t held, struct error *error)
+static bool has_room(struct allowance *allowance, int64_t held, struct error *error)
 {
     int64_t most = CHOOSE(allowance, max_subscriptions);
-    if (most == LIMITS_NONE || (int64_t)held < most)
+    if (most == LIMITS_NONE || held < most)
         return true;
-    error_set(error, ERROR_SUBSCRIPTION_LIMIT,
-              "this connection has %zu subscriptions and may have %lld; unsubscribe from one first",
-              held, (long long)most);
+    error_set(
+        error, ERROR_SUBSCRIPTION_LIMIT,
+        "this connection has %lld subscriptions and may have %lld; unsubscribe from one first",
+        (long long)held, (long long)most);
     return tell(allowance, AUDIT_LIMIT_SUBSCRIPTIONS, error);
 }
 
-bool allowance_rows(struct allowance *allowance, int64_t rows, struct error *error)
+static bool may_have(struct allowance *allowance, int64_t rows, struct error *error)
 {
     int64_t most = limits_snapshot_rows(allowance->limits, allowance->principal->identity);
     if (most == LIMITS_NONE || rows <= most)
@@ -143,6 +95,50 @@ bool allowance_rows(struct allowance *allowance, int64_t rows, struct error *err
               "snapshotLimit or take",
               (long long)rows, (long long)most);
     return tell(allowance, AUDIT_LIMIT_SNAPSHOT_ROWS, error);
+}
+
+bool allowance_has(struct allowance *allowance, enum allowance_wish wish, int64_t number,
+                   struct error *error)
+{
+    const struct limit_rules *rules = &allowance->limits->rules;
+    switch (wish) {
+    case ALLOWANCE_MESSAGE:
+        return pass_message(allowance, error);
+    case ALLOWANCE_SUBSCRIBE:
+        return pass(allowance, &allowance->subscribes, &rules->subscribes,
+                    AUDIT_LIMIT_RATE_SUBSCRIPTIONS, "subscribe messages", error);
+    case ALLOWANCE_SNAPSHOT:
+        return pass(allowance, &allowance->snapshots, &rules->snapshots, AUDIT_LIMIT_RATE_SNAPSHOTS,
+                    "snapshots", error);
+    case ALLOWANCE_SUBSCRIPTION:
+        return has_room(allowance, number, error);
+    case ALLOWANCE_ROWS:
+        break;
+    }
+    return may_have(allowance, number, error);
+}
+
+size_t allowance_send(struct allowance *allowance, size_t bytes)
+{
+    struct rate minute;
+    int64_t now = limits_now(allowance->limits);
+    if (!byte_rate(allowance, &minute) ||
+        rate_admit(&allowance->minute_bytes, &minute, now, (int64_t)bytes, NULL))
+        return bytes;
+    allowance->refused_bytes = bytes;
+    return (size_t)rate_left(&allowance->minute_bytes, &minute, now);
+}
+
+void allowance_overdrawn(struct allowance *allowance, struct error *error)
+{
+    struct rate minute;
+    struct rate_level level = allowance->minute_bytes;
+    int64_t wait_ms = 0;
+    byte_rate(allowance, &minute);
+    rate_admit(&level, &minute, limits_now(allowance->limits), (int64_t)allowance->refused_bytes,
+               &wait_ms);
+    refuse_rate(allowance, AUDIT_LIMIT_BYTES_PER_MINUTE, ERROR_EGRESS_LIMIT, &minute, wait_ms,
+                "bytes to this connection", error);
 }
 
 /* ---- producers ---- */
@@ -159,5 +155,5 @@ bool allowance_is_spent(const struct allowance *allowance)
     struct rate minute;
     struct rate_level level = allowance->minute_messages;
     return message_rate(allowance, &minute) &&
-           !rate_allows(&level, &minute, limits_now(allowance->limits), 1, NULL);
+           !rate_admit(&level, &minute, limits_now(allowance->limits), 1, NULL);
 }

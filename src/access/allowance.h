@@ -9,6 +9,7 @@
 
 struct principal;
 
+/* The owner sets the first three, which are borrowed; the rest begins zeroed. It owns no memory. */
 struct allowance {
     struct limits *limits;
     const struct principal *principal; /* of the connection; its identity may change */
@@ -17,26 +18,22 @@ struct allowance {
     struct rate_level messages, minute_messages, minute_bytes, subscribes, snapshots;
 };
 
-/* All is borrowed, and must live as long as the allowance, which owns no memory. */
-void allowance_init(struct allowance *allowance, struct limits *limits,
-                    const struct principal *principal, const char *kind);
+/* What a subscriber may do, and what its number is. */
+enum allowance_wish {
+    ALLOWANCE_MESSAGE,      /* 1: one more has come. Refused: end the connection */
+    ALLOWANCE_SUBSCRIBE,    /* 1: a subscribe message, good or bad */
+    ALLOWANCE_SNAPSHOT,     /* 1: a snapshot or a resume */
+    ALLOWANCE_SUBSCRIPTION, /* one more beside so many. Nothing is counted */
+    ALLOWANCE_ROWS          /* an answer of so many. Nothing is counted */
+};
+/* Whether it is allowed, and counted if so; else the error. */
+bool allowance_has(struct allowance *allowance, enum allowance_wish wish, int64_t number,
+                   struct error *error);
 
-/* Each function: whether it is allowed, and counted if so; else the error. */
-
-/* One more message has come. Refused: end the connection. */
-bool allowance_message(struct allowance *allowance, struct error *error);
-/* A subscribe message, good or bad; then one more subscription beside `held`; then a snapshot or
- * a resume. */
-bool allowance_subscribe(struct allowance *allowance, struct error *error);
-bool allowance_subscription(struct allowance *allowance, size_t held, struct error *error);
-bool allowance_snapshot(struct allowance *allowance, struct error *error);
-/* An answer of so many rows. Nothing is counted. */
-bool allowance_rows(struct allowance *allowance, int64_t rows, struct error *error);
-
-/* Whether `bytes` may be sent: counted, or false. Then allowance_left says how many may be sent;
- * if none of it can be used, allowance_overdrawn has the error, and the connection must end. */
-bool allowance_send(struct allowance *allowance, size_t bytes);
-size_t allowance_left(struct allowance *allowance);
+/* How many of these bytes may be sent: all, which are counted then, or fewer, and nothing is. If
+ * none of what may be sent can be used, allowance_overdrawn has the error, and the connection must
+ * end. */
+size_t allowance_send(struct allowance *allowance, size_t bytes);
 void allowance_overdrawn(struct allowance *allowance, struct error *error);
 
 /* For producers, which wait instead of being ended: count a message; whether no more may be read

@@ -1,10 +1,13 @@
 #include "access/audit.h"
 
+#include "access/access.h"
+
 static const struct {
     const char *name;
     enum log_level level;
+    bool is_attempt;
 } events[] = {
-#define X(name, event, level) [AUDIT_##name] = {event, LOG_LEVEL_##level},
+#define X(name, event, level, attempt) [AUDIT_##name] = {event, LOG_LEVEL_##level, attempt},
     AUDIT_EVENTS(X)
 #undef X
 };
@@ -14,59 +17,6 @@ static const char *const limits[] = {
     AUDIT_LIMITS(X)
 #undef X
 };
-
-/* Count it, and write its line with these fields. */
-#define TELL(audit, event, ...)                                                                    \
-    (counter_add(&(audit)->events[event], 1),                                                      \
-     log_at(events[event].level, "audit", events[event].name, __VA_ARGS__))
-
-/* The fields of every line about a client, and those of an error. */
-#define CLIENT(it)                                                                                 \
-    log_word("client", (it)->address), log_word("kind", (it)->kind),                               \
-        log_text("origin", (it)->origin),                                                          \
-        log_text("subject", (it)->identity ? (it)->identity->subject : NULL),                      \
-        log_text("metering_key", (it)->identity ? (it)->identity->metering_key : NULL),            \
-        log_text("jti", (it)->identity ? (it)->identity->token_id : NULL)
-
-#define REASON(it) log_word("code", error_wire_code((it)->code)), log_text("reason", (it)->message)
-
-static void count_attempt(struct audit *audit, enum error_code code)
-{
-    counter_add(&audit->attempts[(unsigned)code < ERROR_COUNT ? code : ERROR_INTERNAL], 1);
-}
-
-void audit_accepted(struct audit *audit, const struct audit_client *client)
-{
-    count_attempt(audit, ERROR_NONE);
-    TELL(audit, AUDIT_ACCEPTED, CLIENT(client));
-}
-
-void audit_denied(struct audit *audit, const struct audit_client *client, const struct error *error)
-{
-    count_attempt(audit, error->code);
-    TELL(audit, AUDIT_DENIED, CLIENT(client), REASON(error));
-}
-
-void audit_session_denied(struct audit *audit, const struct audit_client *client, const char *what,
-                          const struct error *error)
-{
-    TELL(audit, AUDIT_SESSION_DENIED, CLIENT(client), log_word("what", what), REASON(error));
-}
-
-void audit_session_ended(struct audit *audit, const struct audit_client *client,
-                         const struct error *error)
-{
-    TELL(audit, AUDIT_SESSION_ENDED, CLIENT(client), REASON(error));
-}
-
-void audit_limited(struct audit *audit, const struct audit_client *client, enum audit_limit limit,
-                   bool handshake, const struct error *error)
-{
-    counter_add(&audit->limits[limit], 1);
-    if (handshake)
-        count_attempt(audit, error->code);
-    TELL(audit, AUDIT_LIMITED, CLIENT(client), log_word("limit", limits[limit]), REASON(error));
-}
 
 /* Whether the line of this code is due; *others: refusals since the last one. */
 static bool is_due(struct audit *audit, enum error_code code, uint64_t now_us, uint64_t *others)
@@ -83,66 +33,58 @@ static bool is_due(struct audit *audit, enum error_code code, uint64_t now_us, u
     return true;
 }
 
-void audit_request_refused(struct audit *audit, const struct audit_client *client,
-                           const struct error *error, uint64_t now_us)
+static struct log_field when(bool is_there, struct log_field field)
 {
-    enum error_code code = (unsigned)error->code < ERROR_COUNT ? error->code : ERROR_INTERNAL;
-    uint64_t others;
-    counter_add(&audit->refusals[code], 1);
-    if (!is_due(audit, code, now_us, &others))
-        counter_add(&audit->events[AUDIT_REQUEST_REFUSED], 1);
-    else
-        TELL(audit, AUDIT_REQUEST_REFUSED, CLIENT(client), REASON(error),
-             log_number("others", others));
+    if (!is_there)
+        field.name = NULL;
+    return field;
 }
 
-void audit_refreshed(struct audit *audit, const struct audit_client *client)
+static void write_line(enum audit_event event, const struct audit_details *details, uint64_t others)
 {
-    count_attempt(audit, ERROR_NONE);
-    TELL(audit, AUDIT_REFRESHED, CLIENT(client));
+    static const struct principal unknown;
+    static const struct audit_client nobody = {.principal = &unknown};
+    const struct audit_client *client = details->client ? details->client : &nobody;
+    const struct auth_identity *identity = client->principal->identity;
+    const struct auth_keys *keys = details->keys;
+    const struct error *error = details->error;
+    bool counts_keys = event == AUDIT_KEYS_CHANGED || event == AUDIT_KEYS_STALE;
+    bool passed_over = event == AUDIT_KEYS_CHANGED && keys->passed_over;
+    log_at(
+        events[event].level, "audit", events[event].name,
+        when(details->client, log_word("client", client->principal->address)),
+        when(details->client, log_word("kind", client->kind)),
+        when(details->client, log_text("origin", client->origin)),
+        when(details->client, log_text("subject", identity ? identity->subject : NULL)),
+        when(details->client, log_text("metering_key", identity ? identity->metering_key : NULL)),
+        when(details->client, log_text("jti", identity ? identity->token_id : NULL)),
+        when(details->source, log_text("source", details->source)),
+        when(counts_keys, log_number("keys", keys ? keys->count : 0)),
+        when(event == AUDIT_KEYS_CHANGED, log_text("kids", details->kids)),
+        when(passed_over, log_number("passed_over", passed_over ? keys->passed_over : 0)),
+        when(passed_over, log_text("first", passed_over ? keys->passed_why : NULL)),
+        when(event == AUDIT_KEYS_STALE, log_number("seconds", details->seconds)),
+        when(event == AUDIT_LIMITED, log_word("limit", limits[details->limit])),
+        when(details->what, log_word("what", details->what)),
+        when(details->token, log_text("revoked", details->token)),
+        when(details->changed, log_text("changed", details->changed)),
+        when(error, log_word("code", error ? error_wire_code(error->code) : NULL)),
+        when(error, log_text("reason", error ? error->message : NULL)),
+        when(event == AUDIT_REQUEST_REFUSED, log_number("others", others)));
 }
 
-void audit_refresh_denied(struct audit *audit, const struct audit_client *client,
-                          const struct error *error)
+void audit_write(struct audit *audit, enum audit_event event, const struct audit_details *details)
 {
-    count_attempt(audit, error->code);
-    TELL(audit, AUDIT_REFRESH_DENIED, CLIENT(client), REASON(error));
-}
-
-void audit_revoked(struct audit *audit, const struct audit_client *by, const char *token_id)
-{
-    TELL(audit, AUDIT_REVOKED, CLIENT(by), log_text("revoked", token_id));
-}
-
-void audit_keys_changed(struct audit *audit, const char *source, const struct auth_keys *keys,
-                        const char *kids)
-{
-    if (keys->passed_over)
-        TELL(audit, AUDIT_KEYS_CHANGED, log_text("source", source), log_number("keys", keys->count),
-             log_text("kids", kids), log_number("passed_over", keys->passed_over),
-             log_text("first", keys->passed_why));
-    else
-        TELL(audit, AUDIT_KEYS_CHANGED, log_text("source", source), log_number("keys", keys->count),
-             log_text("kids", kids));
-}
-
-void audit_keys_failed(struct audit *audit, const char *source, const struct error *error)
-{
-    TELL(audit, AUDIT_KEYS_FAILED, log_text("source", source), REASON(error));
-}
-
-void audit_keys_stale(struct audit *audit, const char *source, size_t count, uint64_t seconds)
-{
-    TELL(audit, AUDIT_KEYS_STALE, log_text("source", source), log_number("keys", count),
-         log_number("seconds", seconds));
-}
-
-void audit_reloaded(struct audit *audit, const char *changed)
-{
-    TELL(audit, AUDIT_RELOADED, log_text("changed", changed));
-}
-
-void audit_reload_refused(struct audit *audit, const struct error *error)
-{
-    TELL(audit, AUDIT_RELOAD_REFUSED, REASON(error));
+    enum error_code code = details->error ? details->error->code : ERROR_NONE;
+    uint64_t others = 0;
+    code = (unsigned)code < ERROR_COUNT ? code : ERROR_INTERNAL;
+    counter_add(&audit->events[event], 1);
+    if (events[event].is_attempt || (event == AUDIT_LIMITED && details->is_handshake))
+        counter_add(&audit->attempts[code], 1);
+    if (event == AUDIT_LIMITED)
+        counter_add(&audit->limits[details->limit], 1);
+    if (event == AUDIT_REQUEST_REFUSED)
+        counter_add(&audit->refusals[code], 1);
+    if (event != AUDIT_REQUEST_REFUSED || is_due(audit, code, details->now_us, &others))
+        write_line(event, details, others);
 }

@@ -12,25 +12,27 @@
 
 #include "auth/auth.h"
 
-/* X(name, event in the log, level). */
+struct principal;
+
+/* X(name, event in the log, level, whether it is an attempt to come in or to stay). */
 #define AUDIT_EVENTS(X)                                                                            \
-    X(ACCEPTED, "handshake-accepted", INFO)                                                        \
-    X(DENIED, "handshake-denied", WARNING)                                                         \
-    X(SESSION_DENIED, "session-denied", WARNING)                                                   \
-    X(SESSION_ENDED, "session-ended", WARNING)                                                     \
-    X(LIMITED, "limit-exceeded", WARNING)                                                          \
-    X(REQUEST_REFUSED, "request-refused", WARNING)                                                 \
-    X(REFRESHED, "token-refreshed", INFO)                                                          \
-    X(REFRESH_DENIED, "token-refresh-denied", WARNING)                                             \
-    X(REVOKED, "token-revoked", WARNING)                                                           \
-    X(KEYS_CHANGED, "keys-changed", INFO)                                                          \
-    X(KEYS_FAILED, "keys-failed", ERROR)                                                           \
-    X(KEYS_STALE, "keys-stale", ERROR)                                                             \
-    X(RELOADED, "configuration-reloaded", INFO)                                                    \
-    X(RELOAD_REFUSED, "configuration-refused", ERROR)
+    X(ACCEPTED, "handshake-accepted", INFO, true)                                                  \
+    X(DENIED, "handshake-denied", WARNING, true)                                                   \
+    X(SESSION_DENIED, "session-denied", WARNING, false)                                            \
+    X(SESSION_ENDED, "session-ended", WARNING, false)                                              \
+    X(LIMITED, "limit-exceeded", WARNING, false)                                                   \
+    X(REQUEST_REFUSED, "request-refused", WARNING, false)                                          \
+    X(REFRESHED, "token-refreshed", INFO, true)                                                    \
+    X(REFRESH_DENIED, "token-refresh-denied", WARNING, true)                                       \
+    X(REVOKED, "token-revoked", WARNING, false)                                                    \
+    X(KEYS_CHANGED, "keys-changed", INFO, false)                                                   \
+    X(KEYS_FAILED, "keys-failed", ERROR, false)                                                    \
+    X(KEYS_STALE, "keys-stale", ERROR, false)                                                      \
+    X(RELOADED, "configuration-reloaded", INFO, false)                                             \
+    X(RELOAD_REFUSED, "configuration-refused", ERROR, false)
 
 enum audit_event {
-#define X(name, event, level) AUDIT_##name,
+#define X(name, event, level, attempt) AUDIT_##name,
     AUDIT_EVENTS(X)
 #undef X
         AUDIT_EVENT_COUNT
@@ -74,50 +76,46 @@ struct audit {
     _Atomic uint64_t told_us[ERROR_COUNT], told_count[ERROR_COUNT];
 };
 
-/* The client of an event. Unknown members are absent or NULL. Borrowed during the call. */
+/* The client of an event. Unknown members are NULL. Borrowed during the call. */
 struct audit_client {
-    const char *address; /* of the client itself, not of the proxy before it */
-    const char *origin;  /* as the request names it */
-    const char *kind;    /* its purpose: "subscriber", "ingest", "http", "health" */
-    const struct auth_identity *identity;
+    const struct principal *principal; /* its address is the client's, not that of a proxy */
+    const char *origin;                /* as the request names it */
+    const char *kind;                  /* its purpose: "subscriber", "ingest", "http", "health" */
 };
 
-/* A handshake or request was accepted. A client of HTTP has the `kind` "http", and may be
- * reported once per connection. */
-void audit_accepted(struct audit *audit, const struct audit_client *client);
-/* A handshake or request was refused, with the error of the answer. audit_limited reports
- * limits. */
-void audit_denied(struct audit *audit, const struct audit_client *client,
-                  const struct error *error);
-/* Something in a session was refused; the session goes on. `what`: "subscribe", "ingest", … */
-void audit_session_denied(struct audit *audit, const struct audit_client *client, const char *what,
-                          const struct error *error);
-/* The server ended a session: its token ran out or was revoked, or it exceeded a limit. */
-void audit_session_ended(struct audit *audit, const struct audit_client *client,
-                         const struct error *error);
-/* A limit refused something, in a handshake (counts as an attempt too) or in a session. */
-void audit_limited(struct audit *audit, const struct audit_client *client, enum audit_limit limit,
-                   bool handshake, const struct error *error);
-/* A request of a producer was refused, for any reason. All are counted. The first of each code
- * within AUDIT_REFUSAL_SECONDS has a line, with the number of those that had none. */
+/* What an event has to say beside its name. Borrowed during the call. */
+struct audit_details {
+    const struct audit_client *client; /* of events about one; of REVOKED: who revoked it */
+    const struct error *error;         /* of refusals and failures: the error of the answer */
+    /* LIMITED: the limit, and whether it refused a handshake, which counts as an attempt too. */
+    enum audit_limit limit;
+    bool is_handshake;
+    const char *what;  /* SESSION_DENIED: "subscribe", "ingest", … */
+    uint64_t now_us;   /* REQUEST_REFUSED: the time, monotonic */
+    const char *token; /* REVOKED: the jti */
+    /* KEYS_…: a file, or a URL without its query; the keys (NULL: none), and their kids, separated
+     * by spaces; for how many seconds they could not be fetched. */
+    const char *source, *kids;
+    const struct auth_keys *keys;
+    uint64_t seconds;
+    const char *changed; /* RELOADED: names of settings, separated by spaces */
+};
+
+/*
+ * Count the event and write its line.
+ *   ACCEPTED, DENIED          a handshake or request; of HTTP, once per connection at least
+ *   SESSION_DENIED            something in a session was refused; the session goes on
+ *   SESSION_ENDED             the token ran out or was revoked, or the session exceeded a limit
+ *   LIMITED                   a limit refused something, in a handshake or in a session
+ *   REQUEST_REFUSED           a request of a producer, for any reason. All are counted. The first
+ *                             of each code within AUDIT_REFUSAL_SECONDS has a line, with the number
+ *                             of those that had none
+ *   KEYS_CHANGED              keys came into force
+ *   KEYS_FAILED, KEYS_STALE   keys could not be read or fetched: the known ones stay in force; now
+ *                             they no longer do
+ *   RELOADED, RELOAD_REFUSED  the configuration was read again
+ */
 enum { AUDIT_REFUSAL_SECONDS = 10 };
-void audit_request_refused(struct audit *audit, const struct audit_client *client,
-                           const struct error *error, uint64_t now_us);
-void audit_refreshed(struct audit *audit, const struct audit_client *client);
-void audit_refresh_denied(struct audit *audit, const struct audit_client *client,
-                          const struct error *error);
-/* A token was revoked by its jti; `by`: the client that revoked it. */
-void audit_revoked(struct audit *audit, const struct audit_client *by, const char *token_id);
-/* Keys came into force: their source (a file, a URL without its query), how many, their kids
- * separated by spaces, and what was skipped. */
-void audit_keys_changed(struct audit *audit, const char *source, const struct auth_keys *keys,
-                        const char *kids);
-/* Keys could not be read or fetched; the known ones stay in force. */
-void audit_keys_failed(struct audit *audit, const char *source, const struct error *error);
-/* Keys could not be fetched for so long that the known ones, so many, are out of force. */
-void audit_keys_stale(struct audit *audit, const char *source, size_t count, uint64_t seconds);
-/* The configuration was read again. `changed`: names of settings, separated by spaces. */
-void audit_reloaded(struct audit *audit, const char *changed);
-void audit_reload_refused(struct audit *audit, const struct error *error);
+void audit_write(struct audit *audit, enum audit_event event, const struct audit_details *details);
 
 #endif

@@ -49,14 +49,15 @@ static bool check_origin(const struct access_rules *rules, struct span origin, s
 static void tell(struct access *access, const struct net_connection *connection,
                  const struct error *error)
 {
-    char address[ADDRESS_TEXT], room[ACCESS_ORIGIN_BYTES];
+    char room[ACCESS_ORIGIN_BYTES];
+    struct principal stranger = {.identity = NULL};
     struct error ignored;
     struct span origin;
-    client_address(&access->limits->rules, connection, address);
+    client_address(&access->shown.limits->rules, connection, stranger.address);
     bool has_origin = access_read_origin(connection, room, &origin, &ignored) && origin.data;
-    struct audit_client client = {
-        .address = *address ? address : NULL, .origin = has_origin ? room : NULL, .kind = "http"};
-    audit_denied(&access->audit, &client, error);
+    struct audit_client client = {&stranger, has_origin ? room : NULL, "http"};
+    audit_write(&access->shown.audit, AUDIT_DENIED,
+                &(struct audit_details){.client = &client, .error = error});
 }
 
 bool access_guard(struct access *access, const struct net_connection *connection,

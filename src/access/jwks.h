@@ -30,7 +30,6 @@ struct jwks {
     bool outdated;          /* the request under way is to an older URL */
     bool failing;           /* since the last answer */
     uint64_t failing_ms;    /* loop time of the first failure since then */
-    bool stale;             /* the keys are out of force */
     struct auth_keys *keys; /* fetched last; NULL: never */
 };
 

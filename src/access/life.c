@@ -46,7 +46,9 @@ static void tell_keys(struct access *access, const char *source, const struct au
     const char *text = buffer_string(&kids);
     /* A URL may have something secret in its query. */
     char *shown = memory_copy_string(source, strcspn(source, "?"));
-    audit_keys_changed(&access->audit, shown ? shown : "", keys, text ? text : "");
+    audit_write(&access->shown.audit, AUDIT_KEYS_CHANGED,
+                &(struct audit_details){
+                    .source = shown ? shown : "", .keys = keys, .kids = text ? text : ""});
     memory_free(shown);
     buffer_fini(&kids);
 }
@@ -99,7 +101,8 @@ static char *shown_url(const struct jwks *jwks)
 static void tell_failure(const struct jwks *jwks, const struct error *error)
 {
     char *source = shown_url(jwks);
-    audit_keys_failed(&jwks->access->audit, source ? source : "URL", error);
+    audit_write(&jwks->access->shown.audit, AUDIT_KEYS_FAILED,
+                &(struct audit_details){.source = source ? source : "URL", .error = error});
     memory_free(source);
 }
 
@@ -129,12 +132,12 @@ static bool keep(struct jwks *jwks, struct auth_keys *keys, struct error *error)
     if (!access_join_keys(jwks->access, keys, error))
         return false;
     const struct auth_keys *before = jwks->keys;
-    bool changed = !before || jwks->stale || !same_keys(before, keys);
+    bool changed = !before || jwks->access->shown.keys_are_stale || !same_keys(before, keys);
     auth_keys_release(jwks->keys);
     jwks->keys = auth_keys_retain(keys);
     jwks->due_ms = now_ms(jwks) + jwks->seconds * 1000;
     jwks->delay_ms = FIRST_DELAY_MS;
-    jwks->failing = jwks->stale = false;
+    jwks->failing = jwks->access->shown.keys_are_stale = false;
     if (changed)
         tell_keys(jwks->access, jwks->url, jwks->keys);
     return true;
@@ -186,16 +189,18 @@ static void become_stale(struct jwks *jwks)
     if (!access_join_keys(jwks->access, NULL, &error))
         return; /* out of memory: the next tick tries again */
     char *source = shown_url(jwks);
-    jwks->stale = true;
-    audit_keys_stale(&jwks->access->audit, source ? source : "URL",
-                     jwks->keys ? jwks->keys->count : 0, jwks->stale_seconds);
+    jwks->access->shown.keys_are_stale = true;
+    audit_write(&jwks->access->shown.audit, AUDIT_KEYS_STALE,
+                &(struct audit_details){.source = source ? source : "URL",
+                                        .keys = jwks->keys,
+                                        .seconds = jwks->stale_seconds});
     memory_free(source);
 }
 
 /* The keys in force; NULL: none. */
 static const struct auth_keys *jwks_in_force(const struct jwks *jwks)
 {
-    return jwks->stale ? NULL : jwks->keys;
+    return jwks->access->shown.keys_are_stale ? NULL : jwks->keys;
 }
 
 int jwks_wait(const struct jwks *jwks)
@@ -207,7 +212,7 @@ int jwks_wait(const struct jwks *jwks)
 /* Ask if it is time, and check whether the keys are stale by now. */
 static void jwks_tick(struct jwks *jwks)
 {
-    if (!jwks->stale && has_failed_for_long(jwks))
+    if (!jwks->access->shown.keys_are_stale && has_failed_for_long(jwks))
         become_stale(jwks);
     if (jwks->url && !jwks->fetching && (!jwks->asked || now_ms(jwks) >= jwks->due_ms))
         ask(jwks);
@@ -248,7 +253,8 @@ static bool jwks_set(struct jwks *jwks, struct access *access, const struct jwks
     jwks->seconds = (uint64_t)rules->seconds;
     jwks->refetch_seconds = (uint64_t)rules->refetch_seconds;
     jwks->stale_seconds = (uint64_t)rules->stale_seconds;
-    jwks->stale = same && jwks->stale && has_failed_for_long(jwks);
+    access->shown.keys_are_stale =
+        same && access->shown.keys_are_stale && has_failed_for_long(jwks);
     if (same)
         return true;
     jwks->outdated = jwks->fetching;
@@ -289,13 +295,13 @@ static bool set_url(struct access *access, const struct config_auth *auth, bool 
 static bool open_parts(struct access *access, const struct config *config, struct error *error)
 {
     access->rules = access_rules_new(config, error);
-    access->limits = access->rules ? limits_new(config, &access->audit, error) : NULL;
-    if (!access->limits)
+    access->shown.limits = access->rules ? limits_new(config, &access->shown.audit, error) : NULL;
+    if (!access->shown.limits)
         return false;
     access->anonymous = auth_identity_anonymous();
     access->nobody = auth_identity_anonymous();
-    access->revoked = auth_revocations_new();
-    if (!access->anonymous || !access->nobody || !access->revoked ||
+    access->shown.revoked = auth_revocations_new();
+    if (!access->anonymous || !access->nobody || !access->shown.revoked ||
         !set_url(access, &config->auth, true))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
     access->nobody->scopes = 0;
@@ -327,22 +333,17 @@ void access_free(struct access *access)
     revocations_close(access->revocations);
     jwks_fini(&access->jwks);
     auth_keys_release(access->keys);
-    auth_revocations_free(access->revoked);
+    auth_revocations_free(access->shown.revoked);
     auth_identity_release(access->nobody);
     auth_identity_release(access->anonymous);
     access_rules_free(access->rules);
-    limits_free(access->limits);
+    limits_free(access->shown.limits);
     memory_free(access);
 }
 
-struct limits *access_limits(struct access *access)
+struct access_shown *access_shown(struct access *access)
 {
-    return access->limits;
-}
-
-struct audit *access_audit(struct access *access)
-{
-    return &access->audit;
+    return &access->shown;
 }
 
 void access_tick(struct access *access)
@@ -350,11 +351,6 @@ void access_tick(struct access *access)
     if (access->jwks.url)
         jwks_tick(&access->jwks);
     revocations_tick(access);
-}
-
-bool access_keys_are_stale(const struct access *access)
-{
-    return access->jwks.stale;
 }
 
 /* ---- other rules ---- */

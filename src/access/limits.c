@@ -35,7 +35,7 @@ static bool windows_hold(const struct config *config)
     return hold;
 }
 
-static bool make_rules(struct limit_rules *rules, const struct config *config, struct error *error)
+bool limits_make_rules(struct limit_rules *rules, const struct config *config, struct error *error)
 {
     *rules = (struct limit_rules){
         .handshakes = make_rate(&config->rate_handshakes_per_ip),
@@ -67,71 +67,10 @@ static bool make_rules(struct limit_rules *rules, const struct config *config, s
     return error_set(error, ERROR_MEMORY, "out of memory while reading the limits");
 }
 
-static void free_rules(struct limit_rules *rules)
+void limits_free_rules(struct limit_rules *rules)
 {
     networks_fini(&rules->trusted);
     memory_free(rules->proxy_header);
-}
-
-/* ---- life ---- */
-
-static int64_t real_time(void *argument)
-{
-    (void)argument;
-    return (int64_t)(clock_monotonic_us() / 1000);
-}
-
-struct limits *limits_new(const struct config *config, struct audit *audit, struct error *error)
-{
-    struct limits *limits = memory_new(sizeof *limits);
-    if (!limits) {
-        error_set(error, ERROR_MEMORY, "out of memory while starting");
-        return NULL;
-    }
-    limits->audit = audit;
-    limits->now_ms = real_time;
-    limits->most_connections = config->max_connections;
-    bool made = true;
-    for (int i = 0; i < LIMIT_COUNTS; i++)
-        tally_init(&limits->counts[i]);
-    tally_init(&limits->arriving);
-    for (int i = 0; i < LIMIT_TABLES; i++)
-        made = (limits->tables[i] = rate_table_new(LIMITS_KEYS)) && made;
-    if (!made)
-        error_set(error, ERROR_MEMORY, "out of memory while starting");
-    else if (make_rules(&limits->rules, config, error))
-        return limits;
-    limits_free(limits);
-    return NULL;
-}
-
-void limits_free(struct limits *limits)
-{
-    if (!limits)
-        return;
-    free_rules(&limits->rules);
-    for (int i = 0; i < LIMIT_TABLES; i++)
-        rate_table_free(limits->tables[i]);
-    for (int i = 0; i < LIMIT_COUNTS; i++)
-        tally_fini(&limits->counts[i]);
-    tally_fini(&limits->arriving);
-    memory_free(limits);
-}
-
-bool limits_apply(struct limits *limits, const struct config *config, struct error *error)
-{
-    struct limit_rules rules;
-    if (!make_rules(&rules, config, error))
-        return false;
-    if (rules.connections > limits->most_connections) {
-        log_warning("limits", "needs-restart", log_word("setting", "max_connections"),
-                    log_number("wanted", rules.connections),
-                    log_number("now", limits->most_connections));
-        rules.connections = limits->most_connections;
-    }
-    free_rules(&limits->rules);
-    limits->rules = rules;
-    return true;
 }
 
 /* ---- small questions ---- */

@@ -10,8 +10,8 @@
 
 #include "access/audit.h"
 #include "access/rate.h"
-#include "access/tally.h"
 #include "base/address.h"
+#include "base/map.h"
 #include "config/config.h"
 
 enum {
@@ -39,6 +39,13 @@ struct limit_rules {
 enum { LIMIT_HANDSHAKES, LIMIT_FAILURES, LIMIT_SUBJECTS, LIMIT_METERING_KEYS, LIMIT_TABLES };
 enum { LIMIT_BY_ADDRESS, LIMIT_BY_SUBJECT, LIMIT_BY_METERING_KEY, LIMIT_BY_ORIGIN, LIMIT_COUNTS };
 
+/* The connections of one key. */
+struct limit_count {
+    int64_t count;
+    size_t key_length;
+    char key[];
+};
+
 struct limits {
     struct limit_rules rules;
     struct audit *audit; /* borrowed */
@@ -47,8 +54,8 @@ struct limits {
     struct rate_table *tables[LIMIT_TABLES];
     int64_t connections;      /* now */
     int64_t most_connections; /* that the process has room for; a larger number needs a restart */
-    struct tally counts[LIMIT_COUNTS];
-    struct tally arriving; /* by address: connections that have not said who they are */
+    struct map counts[LIMIT_COUNTS]; /* of struct limit_count */
+    struct map arriving; /* the same, by address: connections that have not said who they are */
 };
 
 /* NULL with an error. The audit must outlive it. */
@@ -68,12 +75,11 @@ struct limit_entry;
 bool limits_handshake(struct limits *limits, const struct audit_client *client,
                       struct error *error);
 /*
- * A client that guesses tokens must wait, by handshakes or plain requests: whether a request with a
- * bad token gets the true error; and that one came. As many bad tokens count as handshakes are
- * allowed. Good tokens are not affected.
+ * A request with a bad token came. Whether it gets the true error: a client that guesses tokens
+ * must wait, by handshakes or plain requests. As many bad tokens count as handshakes are allowed.
+ * Good tokens are not affected.
  */
-bool limits_may_try(struct limits *limits, const struct audit_client *client, struct error *error);
-void limits_note_failure(struct limits *limits, const struct audit_client *client);
+bool limits_guess(struct limits *limits, const struct audit_client *client, struct error *error);
 /* An identified client connects. It takes a place until it leaves it; NULL with the error to
  * answer with. */
 struct limit_entry *limits_enter(struct limits *limits, const struct audit_client *client,
@@ -83,6 +89,12 @@ struct limit_entry *limits_arrive(struct limits *limits, const struct audit_clie
                                   struct error *error);
 /* NULL is fine. */
 void limits_leave(struct limit_entry *entry);
+
+/* ---- rules ---- */
+
+/* The rules of a configuration; false with an error, and there are none. */
+bool limits_make_rules(struct limit_rules *rules, const struct config *config, struct error *error);
+void limits_free_rules(struct limit_rules *rules);
 
 /* ---- for allowance.c and who counts by other means ---- */
 

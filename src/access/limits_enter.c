@@ -1,14 +1,136 @@
 /* The limits of new clients: handshakes, guesses, and the counts of connections. */
+#include "access/access.h"
 #include "access/limits.h"
+
+/* ---- counts by a key; a key without any takes no memory ---- */
+
+static struct span key_of(const void *value)
+{
+    const struct limit_count *count = value;
+    return span_make(count->key, count->key_length);
+}
+
+static void free_counts(struct map *counts)
+{
+    size_t position = 0;
+    struct limit_count *count;
+    while ((count = map_next(counts, &position)))
+        memory_free(count);
+    map_fini(counts);
+}
+
+static int64_t count_of(const struct map *counts, struct span key)
+{
+    const struct limit_count *count = map_get(counts, key);
+    return count ? count->count : 0;
+}
+
+/* One more; NULL when out of memory. */
+static struct limit_count *count_one(struct map *counts, struct span key)
+{
+    struct limit_count *count = map_get(counts, key);
+    if (count) {
+        count->count++;
+        return count;
+    }
+    count = memory_alloc(sizeof *count + key.length);
+    if (!count)
+        return NULL;
+    *count = (struct limit_count){.count = 1, .key_length = key.length};
+    memcpy(count->key, key.data, key.length);
+    if (map_add(counts, count))
+        return count;
+    memory_free(count);
+    return NULL;
+}
+
+/* One less. NULL is fine. */
+static void leave_count(struct map *counts, struct limit_count *count)
+{
+    if (!count || --count->count > 0)
+        return;
+    map_remove(counts, key_of(count));
+    memory_free(count);
+}
+
+/* ---- life ---- */
+
+static int64_t real_time(void *argument)
+{
+    (void)argument;
+    return (int64_t)(clock_monotonic_us() / 1000);
+}
+
+struct limits *limits_new(const struct config *config, struct audit *audit, struct error *error)
+{
+    struct limits *limits = memory_new(sizeof *limits);
+    if (!limits) {
+        error_set(error, ERROR_MEMORY, "out of memory while starting");
+        return NULL;
+    }
+    limits->audit = audit;
+    limits->now_ms = real_time;
+    limits->most_connections = config->max_connections;
+    bool made = true;
+    for (int i = 0; i < LIMIT_COUNTS; i++)
+        map_init(&limits->counts[i], key_of);
+    map_init(&limits->arriving, key_of);
+    for (int i = 0; i < LIMIT_TABLES; i++)
+        made = (limits->tables[i] = rate_table_new(LIMITS_KEYS)) && made;
+    if (!made)
+        error_set(error, ERROR_MEMORY, "out of memory while starting");
+    else if (limits_make_rules(&limits->rules, config, error))
+        return limits;
+    limits_free(limits);
+    return NULL;
+}
+
+void limits_free(struct limits *limits)
+{
+    if (!limits)
+        return;
+    limits_free_rules(&limits->rules);
+    for (int i = 0; i < LIMIT_TABLES; i++)
+        rate_table_free(limits->tables[i]);
+    for (int i = 0; i < LIMIT_COUNTS; i++)
+        free_counts(&limits->counts[i]);
+    free_counts(&limits->arriving);
+    memory_free(limits);
+}
+
+bool limits_apply(struct limits *limits, const struct config *config, struct error *error)
+{
+    struct limit_rules rules;
+    if (!limits_make_rules(&rules, config, error))
+        return false;
+    if (rules.connections > limits->most_connections) {
+        log_warning("limits", "needs-restart", log_word("setting", "max_connections"),
+                    log_number("wanted", rules.connections),
+                    log_number("now", limits->most_connections));
+        rules.connections = limits->most_connections;
+    }
+    limits_free_rules(&limits->rules);
+    limits->rules = rules;
+    return true;
+}
 
 /* ---- handshakes ---- */
 
 /* The address of a client for the limits; "" if it is not known. */
 static struct span site_of(const struct audit_client *client, struct address *address)
 {
-    if (client->address && address_parse(address, span_of(client->address)))
+    if (address_parse(address, span_of(client->principal->address)))
         return address_site(address);
     return span_make("", 0);
+}
+
+static bool tell(struct limits *limits, const struct audit_client *client, enum audit_limit kind,
+                 const struct error *error)
+{
+    audit_write(limits->audit, AUDIT_LIMITED,
+                &(struct audit_details){
+                    .client = client, .limit = kind, .is_handshake = true, .error = error});
+    return false;
 }
 
 static bool refuse_rate(struct limits *limits, const struct audit_client *client,
@@ -19,8 +141,7 @@ static bool refuse_rate(struct limits *limits, const struct audit_client *client
     error_set(error, ERROR_RATE_LIMIT, "%s: %lld %s are let through", what, (long long)rate->most,
               limits_rate_text(rate, room));
     limits_wait(error, wait_ms);
-    audit_limited(limits->audit, client, kind, true, error);
-    return false;
+    return tell(limits, client, kind, error);
 }
 
 bool limits_handshake(struct limits *limits, const struct audit_client *client, struct error *error)
@@ -32,8 +153,7 @@ bool limits_handshake(struct limits *limits, const struct audit_client *client, 
         error_set(error, ERROR_CONNECTION_LIMIT,
                   "all %lld connections are taken; raise max_connections on the server",
                   (long long)limits->connections);
-        audit_limited(limits->audit, client, AUDIT_LIMIT_CONNECTIONS, true, error);
-        return false;
+        return tell(limits, client, AUDIT_LIMIT_CONNECTIONS, error);
     }
     if (!limits_rate_holds(limits, rate) ||
         rate_table_admit(limits->tables[LIMIT_HANDSHAKES], rate, site_of(client, &address),
@@ -43,35 +163,26 @@ bool limits_handshake(struct limits *limits, const struct audit_client *client, 
                        "too many handshakes from this address", error);
 }
 
-bool limits_may_try(struct limits *limits, const struct audit_client *client, struct error *error)
+bool limits_guess(struct limits *limits, const struct audit_client *client, struct error *error)
 {
     const struct rate *rate = &limits->rules.handshakes;
     struct address address;
     int64_t wait_ms;
     if (!limits_rate_holds(limits, rate) ||
-        rate_table_allows(limits->tables[LIMIT_FAILURES], rate, site_of(client, &address),
-                          limits_now(limits), &wait_ms))
+        rate_table_admit(limits->tables[LIMIT_FAILURES], rate, site_of(client, &address),
+                         limits_now(limits), &wait_ms))
         return true;
     return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
                        "too many bad tokens, or handshakes without a good one, from this address",
                        error);
 }
 
-void limits_note_failure(struct limits *limits, const struct audit_client *client)
-{
-    const struct rate *rate = &limits->rules.handshakes;
-    struct address address;
-    if (limits_rate_holds(limits, rate))
-        rate_table_admit(limits->tables[LIMIT_FAILURES], rate, site_of(client, &address),
-                         limits_now(limits), NULL);
-}
-
 /* ---- places ---- */
 
 struct limit_entry {
     struct limits *limits;
-    struct tally_count *counts[LIMIT_COUNTS];
-    struct tally_count *arriving; /* NULL: it has arrived */
+    struct limit_count *counts[LIMIT_COUNTS];
+    struct limit_count *arriving; /* NULL: it has arrived */
 };
 
 /* One of the things by which connections are counted. */
@@ -87,7 +198,7 @@ static void list_counts(struct limits *limits, const struct audit_client *client
                         struct address *address, struct counted list[LIMIT_COUNTS])
 {
     const struct limit_rules *rules = &limits->rules;
-    const struct auth_identity *identity = client->identity;
+    const struct auth_identity *identity = client->principal->identity;
     bool has_origin = client->origin && *client->origin;
     list[LIMIT_BY_ADDRESS] = (struct counted){
         site_of(client, address), limits_choose(AUTH_NOT_SET, rules->connections_per_ip),
@@ -107,17 +218,16 @@ static void list_counts(struct limits *limits, const struct audit_client *client
 }
 
 static bool has_room(struct limits *limits, const struct audit_client *client,
-                     const struct tally *tally, const struct counted *counted, struct error *error)
+                     const struct map *counts, const struct counted *counted, struct error *error)
 {
     if (!counted->key.data || counted->most == LIMITS_NONE)
         return true;
-    int64_t count = tally_of(tally, counted->key);
+    int64_t count = count_of(counts, counted->key);
     if (count < counted->most)
         return true;
     error_set(error, ERROR_CONNECTION_LIMIT, "%s has %lld connections, and may have %lld",
               counted->what, (long long)count, (long long)counted->most);
-    audit_limited(limits->audit, client, counted->kind, true, error);
-    return false;
+    return tell(limits, client, counted->kind, error);
 }
 
 /* Both rates count a connection, or none does. A subject that everybody shares is no reason to
@@ -127,10 +237,10 @@ static bool may_connect(struct limits *limits, const struct audit_client *client
 {
     const struct limit_rules *rules = &limits->rules;
     struct address address;
-    bool by_site = !auth_names_somebody(client->identity);
+    bool by_site = !auth_names_somebody(client->principal->identity);
     struct span site = site_of(client, &address);
-    struct span subject = by_site ? site : span_of(client->identity->subject);
-    struct span metering_key = by_site ? site : span_of(client->identity->metering_key);
+    struct span subject = by_site ? site : span_of(client->principal->identity->subject);
+    struct span metering_key = by_site ? site : span_of(client->principal->identity->metering_key);
     bool by_subject = limits_rate_holds(limits, &rules->subject_connections);
     bool by_key = limits_rate_holds(limits, &rules->metering_connections);
     int64_t now = limits_now(limits), wait_ms = 0;
@@ -157,7 +267,7 @@ static bool take_entry(struct limit_entry *entry, const struct counted list[LIMI
     for (size_t i = 0; i < LIMIT_COUNTS; i++) {
         if (!list[i].key.data)
             continue;
-        entry->counts[i] = tally_enter(&entry->limits->counts[i], list[i].key);
+        entry->counts[i] = count_one(&entry->limits->counts[i], list[i].key);
         if (!entry->counts[i])
             return false;
     }
@@ -192,16 +302,16 @@ struct limit_entry *limits_arrive(struct limits *limits, const struct audit_clie
 {
     struct address address;
     struct span site = site_of(client, &address);
-    if (tally_of(&limits->arriving, site) >= LIMITS_ARRIVING) {
+    if (count_of(&limits->arriving, site) >= LIMITS_ARRIVING) {
         error_set(error, ERROR_CONNECTION_LIMIT,
                   "%d connections of this address have not said who they are", LIMITS_ARRIVING);
-        audit_limited(limits->audit, client, AUDIT_LIMIT_CONNECTIONS_PER_ADDRESS, true, error);
+        tell(limits, client, AUDIT_LIMIT_CONNECTIONS_PER_ADDRESS, error);
         return NULL;
     }
     struct limit_entry *entry = memory_new(sizeof *entry);
     if (entry) {
         entry->limits = limits;
-        entry->arriving = tally_enter(&limits->arriving, site);
+        entry->arriving = count_one(&limits->arriving, site);
     }
     if (entry && entry->arriving)
         return entry;
@@ -216,12 +326,12 @@ void limits_leave(struct limit_entry *entry)
         return;
     struct limits *limits = entry->limits;
     if (entry->arriving) {
-        tally_leave(&limits->arriving, entry->arriving);
+        leave_count(&limits->arriving, entry->arriving);
         memory_free(entry);
         return;
     }
     for (size_t i = 0; i < LIMIT_COUNTS; i++)
-        tally_leave(&limits->counts[i], entry->counts[i]);
+        leave_count(&limits->counts[i], entry->counts[i]);
     limits->connections--;
     memory_free(entry);
 }

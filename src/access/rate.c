@@ -4,7 +4,6 @@
  */
 #include "access/rate.h"
 #include "auth/auth.h"
-#include "base/map.h"
 
 /* A count of 53 bits times a window of 27. */
 __extension__ typedef __int128 wide;
@@ -44,8 +43,8 @@ int64_t rate_left(struct rate_level *level, const struct rate *rate, int64_t now
     return room > level->used ? room - level->used : 0;
 }
 
-bool rate_allows(struct rate_level *level, const struct rate *rate, int64_t now_ms, int64_t amount,
-                 int64_t *wait_ms)
+static bool allows(struct rate_level *level, const struct rate *rate, int64_t now_ms,
+                   int64_t amount, int64_t *wait_ms)
 {
     int64_t room = room_of(rate);
     if (amount <= rate_left(level, rate, now_ms))
@@ -59,7 +58,7 @@ bool rate_allows(struct rate_level *level, const struct rate *rate, int64_t now_
 bool rate_admit(struct rate_level *level, const struct rate *rate, int64_t now_ms, int64_t amount,
                 int64_t *wait_ms)
 {
-    if (!rate_allows(level, rate, now_ms, amount, wait_ms))
+    if (!allows(level, rate, now_ms, amount, wait_ms))
         return false;
     level->used += amount;
     return true;
@@ -72,23 +71,16 @@ enum {
     DROPPED_PER_CALL = 2 /* so that the table shrinks, and no call takes long */
 };
 
-struct entry {
-    struct entry *older, *newer;
+struct rate_entry {
+    struct rate_entry *older, *newer;
     struct rate_level level;
     size_t key_length;
     char key[];
 };
 
-struct rate_table {
-    struct map entries;
-    size_t most_keys;
-    struct entry *oldest, *newest;
-    struct rate_level shared[RATE_SHARED_LEVELS];
-};
-
 static struct span key_of(const void *value)
 {
-    const struct entry *entry = value;
+    const struct rate_entry *entry = value;
     return span_make(entry->key, entry->key_length);
 }
 
@@ -104,21 +96,21 @@ struct rate_table *rate_table_new(size_t most_keys)
 
 /* ---- the list ---- */
 
-static void unlink_entry(struct rate_table *table, struct entry *entry)
+static void unlink_entry(struct rate_table *table, struct rate_entry *entry)
 {
     *(entry->older ? &entry->older->newer : &table->oldest) = entry->newer;
     *(entry->newer ? &entry->newer->older : &table->newest) = entry->older;
     entry->older = entry->newer = NULL;
 }
 
-static void append_entry(struct rate_table *table, struct entry *entry)
+static void append_entry(struct rate_table *table, struct rate_entry *entry)
 {
     entry->older = table->newest;
     *(table->newest ? &table->newest->newer : &table->oldest) = entry;
     table->newest = entry;
 }
 
-static void drop(struct rate_table *table, struct entry *entry)
+static void drop(struct rate_table *table, struct rate_entry *entry)
 {
     unlink_entry(table, entry);
     map_remove(&table->entries, key_of(entry));
@@ -156,9 +148,9 @@ static struct span shorten(struct span key, unsigned char room[1 + DIGEST_BYTES]
                                       : span_make(key.data, LONGEST_KEY);
 }
 
-static struct entry *make(struct rate_table *table, struct span key)
+static struct rate_entry *make(struct rate_table *table, struct span key)
 {
-    struct entry *entry = NULL;
+    struct rate_entry *entry = NULL;
     if (table->entries.count < table->most_keys)
         entry = memory_new(sizeof *entry + key.length);
     if (!entry)
@@ -185,12 +177,12 @@ bool rate_table_allows(struct rate_table *table, const struct rate *rate, struct
     struct rate_level fresh = {0}, *level = &fresh;
     drop_resting(table, rate, now_ms);
     key = shorten(key, room);
-    struct entry *entry = map_get(&table->entries, key);
+    struct rate_entry *entry = map_get(&table->entries, key);
     if (entry)
         level = &entry->level;
     else if (table->entries.count >= table->most_keys)
         level = shared_level(table, key);
-    return rate_allows(level, rate, now_ms, 1, wait_ms);
+    return allows(level, rate, now_ms, 1, wait_ms);
 }
 
 bool rate_table_admit(struct rate_table *table, const struct rate *rate, struct span key,
@@ -199,7 +191,7 @@ bool rate_table_admit(struct rate_table *table, const struct rate *rate, struct 
     unsigned char room[1 + DIGEST_BYTES];
     drop_resting(table, rate, now_ms);
     key = shorten(key, room);
-    struct entry *entry = map_get(&table->entries, key);
+    struct rate_entry *entry = map_get(&table->entries, key);
     if (!entry && rate->most > 0)
         entry = make(table, key);
     struct rate_level *level = entry ? &entry->level : shared_level(table, key);
@@ -210,9 +202,4 @@ bool rate_table_admit(struct rate_table *table, const struct rate *rate, struct 
         append_entry(table, entry);
     }
     return true;
-}
-
-size_t rate_table_keys(const struct rate_table *table)
-{
-    return table->entries.count;
 }

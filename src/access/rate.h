@@ -11,7 +11,7 @@
 #ifndef ACCESS_RATE_H
 #define ACCESS_RATE_H
 
-#include "base/base.h"
+#include "base/map.h"
 
 struct rate {
     int64_t most; /* 0: nothing is accepted */
@@ -31,9 +31,6 @@ struct rate_level {
  * amount that is never accepted, such as more than `most` + `burst`, waits a whole window. */
 bool rate_admit(struct rate_level *level, const struct rate *rate, int64_t now_ms, int64_t amount,
                 int64_t *wait_ms);
-/* The same without counting. */
-bool rate_allows(struct rate_level *level, const struct rate *rate, int64_t now_ms, int64_t amount,
-                 int64_t *wait_ms);
 /* The amount that would be accepted now. */
 int64_t rate_left(struct rate_level *level, const struct rate *rate, int64_t now_ms);
 
@@ -44,16 +41,20 @@ int64_t rate_left(struct rate_level *level, const struct rate *rate, int64_t now
  * keys than there is room for, new keys are limited together, and known keys are not affected.
  */
 enum { RATE_SHARED_LEVELS = 256 };
-struct rate_table;
+struct rate_table {
+    struct map entries; /* keys that have levels of their own */
+    size_t most_keys;
+    struct rate_entry *oldest, *newest;
+    struct rate_level shared[RATE_SHARED_LEVELS];
+};
 /* NULL when out of memory. */
 struct rate_table *rate_table_new(size_t most_keys);
 void rate_table_free(struct rate_table *table);
 /* As for a level; all calls of a table must use about the same rate, which may change. */
 bool rate_table_admit(struct rate_table *table, const struct rate *rate, struct span key,
                       int64_t now_ms, int64_t *wait_ms);
+/* The same without counting. */
 bool rate_table_allows(struct rate_table *table, const struct rate *rate, struct span key,
                        int64_t now_ms, int64_t *wait_ms);
-/* Keys that have levels of their own. */
-size_t rate_table_keys(const struct rate_table *table);
 
 #endif

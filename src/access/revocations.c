@@ -46,7 +46,7 @@ static bool load_one(void *argument, const struct store_revocation *row)
 
 static bool load(struct access *access, struct error *error)
 {
-    struct loading loading = {.set = access->revoked};
+    struct loading loading = {.set = access->shown.revoked};
     struct store_reader *reader =
         store_reader_open(engine_facts(access->context.engine)->database, error);
     if (!reader)
@@ -77,11 +77,6 @@ void revocations_close(struct revocations *revocations)
     memory_free(revocations);
 }
 
-size_t revocations_count(struct access *access)
-{
-    return auth_revocations_count(access->revoked);
-}
-
 /* ---- what has run out ---- */
 
 static bool run_trim(struct write_job *job, struct store_writer *store, struct error *error)
@@ -109,7 +104,7 @@ void revocations_tick(struct access *access)
         return;
     revocations->next_trim_ms = now + TRIM_MS;
     trim->now = engine_due_ms(access->context.engine) / 1000;
-    if (!auth_revocations_trim(access->revoked, trim_time(access)) && !trim->more)
+    if (!auth_revocations_trim(access->shown.revoked, trim_time(access)) && !trim->more)
         return;
     trim->more = false;
     trim->job = (struct write_job){.event.deliver = trimmed, .run = run_trim};
@@ -179,7 +174,7 @@ static struct revoking *prepare(struct access *access, const struct revocation_r
 bool revocations_add(struct access *access, const struct revocation_request *request,
                      struct error *error)
 {
-    struct auth_revocations *set = access->revoked;
+    struct auth_revocations *set = access->shown.revoked;
     bool is_new = !auth_is_revoked(set, request->token_id);
     /* Room goes before the grace. */
     if (is_new && auth_revocations_count(set) >= STORE_MAX_REVOCATIONS)

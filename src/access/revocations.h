@@ -14,7 +14,7 @@ struct access;
 
 /* ---- for access.c ---- */
 
-/* Makes access->revocations and fills access->revoked from the database. */
+/* Makes access->revocations and fills access->shown.revoked from the database. */
 bool revocations_open(struct access *access, struct error *error);
 /* After the engine, which answers waiting requests. NULL is fine. */
 void revocations_close(struct revocations *revocations);
@@ -22,9 +22,6 @@ void revocations_close(struct revocations *revocations);
 void revocations_tick(struct access *access);
 
 /* ---- for everybody ---- */
-
-/* How many are revoked now. */
-size_t revocations_count(struct access *access);
 
 struct revocation_request {
     struct span token_id;

@@ -130,11 +130,6 @@ struct share *shares_victim(const struct shares *shares, const struct share *tak
     return own ? NULL : victim;
 }
 
-size_t shares_owners(const struct shares *shares)
-{
-    return shares->owners.count;
-}
-
 size_t shares_amount(const struct shares *shares, uint64_t owner)
 {
     const struct share_owner *found = find_owner(shares, owner);

@@ -37,8 +37,7 @@ void share_end(struct share *share, struct shares *shares);
  * owner's largest ones, to a power of two, the oldest. NULL: the taker's own, because its owner has
  * as much as any, and no larger share. */
 struct share *shares_victim(const struct shares *shares, const struct share *taker);
-/* The number of owners, and the amount of one of them. */
-size_t shares_owners(const struct shares *shares);
+/* The amount of one owner. */
 size_t shares_amount(const struct shares *shares, uint64_t owner);
 
 #endif

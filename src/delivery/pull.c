@@ -30,7 +30,8 @@ static bool may_have_rows(struct subscription *subscription, int64_t rows)
     struct subscriber *subscriber = subscription->subscriber;
     struct error error;
     INVARIANT(rows >= 0);
-    if (!subscriber->allowance || allowance_rows(subscriber->allowance, rows, &error))
+    if (!subscriber->allowance ||
+        allowance_has(subscriber->allowance, ALLOWANCE_ROWS, rows, &error))
         return true;
     counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
     subscription_fail(subscription, &error);

@@ -199,7 +199,8 @@ static void refuse_message(struct subscriber *subscriber, const struct wire_mess
 bool subscriber_subscribe(struct subscriber *subscriber, const struct wire_subscribe *message,
                           struct error *error)
 {
-    if ((!subscriber->allowance || allowance_subscribe(subscriber->allowance, error)) &&
+    if ((!subscriber->allowance ||
+         allowance_has(subscriber->allowance, ALLOWANCE_SUBSCRIBE, 1, error)) &&
         subscription_open(subscriber, message, error))
         return true;
     counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);

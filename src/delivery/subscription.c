@@ -191,8 +191,10 @@ static bool may_open(struct subscriber *subscriber, const struct wire_subscribe 
     struct allowance *allowance = subscriber->allowance;
     size_t most = subscriber->hub->options.max_subscriptions;
     if (allowance)
-        return (!another || allowance_subscription(allowance, subscriber->count, error)) &&
-               ((!message->with_snapshot && !resumes) || allowance_snapshot(allowance, error));
+        return (!another || allowance_has(allowance, ALLOWANCE_SUBSCRIPTION,
+                                          (int64_t)subscriber->count, error)) &&
+               ((!message->with_snapshot && !resumes) ||
+                allowance_has(allowance, ALLOWANCE_SNAPSHOT, 1, error));
     return !another || subscriber->count < most ||
            error_set(error, ERROR_SUBSCRIPTION_LIMIT,
                      "this connection has %zu subscriptions, the most it may have; unsubscribe "

@@ -8,7 +8,7 @@ static bool may_read(const struct http *http, const struct principal *principal,
                      struct error *error)
 {
     size_t own = shares_amount(&http->reads, shares_owner_of(principal));
-    size_t owners = shares_owners(&http->reads) + !own;
+    size_t owners = http->reads.owners.count + !own;
     return own < (owners < MOST_READS ? MOST_READS / owners : 1) ||
            error_set(error, ERROR_QUEUE_FULL,
                      "%zu requests for views or files wait already, the most that one client may "

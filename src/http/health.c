@@ -22,7 +22,7 @@ static void reply_text(struct net_connection *connection, int status, const char
 static void reply_health(struct http *http, struct net_connection *connection)
 {
     reply_text(connection, 200,
-               access_keys_are_stale(http->frontend->access)
+               access_shown(http->frontend->access)->keys_are_stale
                    ? "OK, but the keys of auth.jwks_url are stale"
                    : "OK");
 }
@@ -41,7 +41,7 @@ static void reply_ready(struct http *http, struct net_connection *connection)
                  error_wire_code(engine.disk));
     else if (engine.checkpoints_fail)
         snprintf(text, sizeof text, "READY, but checkpoints fail");
-    else if (access_keys_are_stale(http->frontend->access))
+    else if (access_shown(http->frontend->access)->keys_are_stale)
         snprintf(text, sizeof text, "READY, but the keys of auth.jwks_url are stale");
     reply_text(connection, ready ? 200 : 503, text);
 }

@@ -41,7 +41,7 @@ static const struct metric_part frame_modes[] = {
 };
 
 static const struct metric_part audit_events[] = {
-#define X(name, event, level) {event, offsetof(struct audit, events[AUDIT_##name])},
+#define X(name, event, level, attempt) {event, offsetof(struct audit, events[AUDIT_##name])},
     AUDIT_EVENTS(X)
 #undef X
         {NULL, 0},
@@ -74,7 +74,7 @@ static void sample(struct buffer *out, const char *name, const char *label, stru
 static void print_attempts(struct http *http, const struct metric *metric, struct buffer *out)
 {
     for (int code = 0; code < ERROR_COUNT; code++) {
-        uint64_t count = counter_get(&access_audit(http->frontend->access)->attempts[code]);
+        uint64_t count = counter_get(&access_shown(http->frontend->access)->audit.attempts[code]);
         bool usual = code >= ERROR_CONNECTION_LIMIT && code <= ERROR_EGRESS_LIMIT;
         const char *result = code == ERROR_NONE ? "accepted" : error_wire_code(code);
         if (count || usual || code == ERROR_NONE)
@@ -100,7 +100,7 @@ static bool is_usual_refusal(enum error_code code)
 static void print_refusals(struct http *http, const struct metric *metric, struct buffer *out)
 {
     for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++) {
-        uint64_t count = counter_get(&access_audit(http->frontend->access)->refusals[code]);
+        uint64_t count = counter_get(&access_shown(http->frontend->access)->audit.refusals[code]);
         if (count || is_usual_refusal((enum error_code)code))
             sample(out, metric->name, "code", span_of(error_wire_code((enum error_code)code)),
                    (double)count);
@@ -212,8 +212,8 @@ static size_t windows_fill(struct http *http, bool members)
 
 VALUE(connections, http->frontend->sessions.count)
 VALUE(exchanges, http->requests)
-VALUE(keys_stale, access_keys_are_stale(http->frontend->access))
-VALUE(revoked_tokens, revocations_count(http->frontend->access))
+VALUE(keys_stale, access_shown(http->frontend->access)->keys_are_stale)
+VALUE(revoked_tokens, auth_revocations_count(access_shown(http->frontend->access)->revoked))
 VALUE(certificate_end, *http->certificate ? certificate_valid_to(*http->certificate) : 0)
 VALUE(answer_bytes, http->answers.total)
 VALUE(incoming_bytes, http->frontend->incoming.bytes)

@@ -33,11 +33,9 @@ static void print_expiry(struct buffer *out, int64_t expires_at)
 static void tell_audit(const struct waiting *waiting)
 {
     struct http_request *request = waiting->request;
-    struct audit_client by = {.address =
-                                  *request->principal.address ? request->principal.address : NULL,
-                              .kind = "http",
-                              .identity = request->principal.identity};
-    audit_revoked(access_audit(request->http->frontend->access), &by, waiting->token_id);
+    struct audit_client by = {.principal = &request->principal, .kind = "http"};
+    audit_write(&access_shown(request->http->frontend->access)->audit, AUDIT_REVOKED,
+                &(struct audit_details){.client = &by, .token = waiting->token_id});
 }
 
 static void revoked(void *argument, const struct error *error)

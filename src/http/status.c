@@ -10,7 +10,7 @@ static bool is_healthy(const struct http *http)
 {
     struct engine_state engine = engine_state(http->frontend->engine);
     return http->frontend->running && engine.disk == ERROR_NONE && !engine.checkpoints_fail &&
-           !access_keys_are_stale(http->frontend->access);
+           !access_shown(http->frontend->access)->keys_are_stale;
 }
 
 static const char *state_name(const struct http *http)
@@ -22,7 +22,7 @@ static const char *state_name(const struct http *http)
         return error_wire_code(engine.disk);
     if (engine.checkpoints_fail)
         return "checkpoints-fail";
-    return access_keys_are_stale(http->frontend->access) ? "keys-stale" : "running";
+    return access_shown(http->frontend->access)->keys_are_stale ? "keys-stale" : "running";
 }
 
 static uint64_t error_count(const struct http *http)
@@ -84,12 +84,12 @@ static void print_counts(struct buffer *out, struct http *http)
     const struct hub_metrics *hub = hub_metrics(http->frontend->hub);
     uint64_t refused = 0, limited = 0;
     for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++)
-        refused += counter_get(&access_audit(http->frontend->access)->attempts[code]);
+        refused += counter_get(&access_shown(http->frontend->access)->audit.attempts[code]);
     for (int limit = 0; limit < AUDIT_LIMIT_COUNT; limit++)
-        limited += counter_get(&access_audit(http->frontend->access)->limits[limit]);
+        limited += counter_get(&access_shown(http->frontend->access)->audit.limits[limit]);
     buffer_printf(out, ",\"attempts\":{\"accepted\":%llu,\"refused\":%llu,\"limited\":%llu}",
                   (unsigned long long)counter_get(
-                      &access_audit(http->frontend->access)->attempts[ERROR_NONE]),
+                      &access_shown(http->frontend->access)->audit.attempts[ERROR_NONE]),
                   (unsigned long long)refused, (unsigned long long)limited);
     buffer_printf(out, ",\"snapshots\":{\"built\":%llu,\"shared\":%llu}",
                   (unsigned long long)counter_get(&hub->snapshot_batches_built),

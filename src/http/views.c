@@ -127,11 +127,11 @@ static void on_read(void *argument, struct hub_answer *answer)
         (answer->silent || answer->unchanged) && http_wait_watch(request, answer))
         return;
     if (answer->error.code == ERROR_SNAPSHOT_LIMIT) {
-        const struct audit_client client = {.address = request->principal.address,
-                                            .kind = "http",
-                                            .identity = request->principal.identity};
-        audit_limited(access_audit(http->frontend->access), &client, AUDIT_LIMIT_SNAPSHOT_ROWS,
-                      false, &answer->error);
+        const struct audit_client client = {.principal = &request->principal, .kind = "http"};
+        audit_write(&access_shown(http->frontend->access)->audit, AUDIT_LIMITED,
+                    &(struct audit_details){.client = &client,
+                                            .limit = AUDIT_LIMIT_SNAPSHOT_ROWS,
+                                            .error = &answer->error});
     }
     if (answer->error.code != ERROR_NONE) {
         http_request_respond_error(request, &answer->error);
@@ -241,8 +241,8 @@ static bool start_read(struct http *http, struct http_request *request,
     const struct net_connection *connection = request->connection;
     char known[1024];
     bool has_known = copy_header(connection, "if-none-match", known, sizeof known);
-    int64_t max_rows =
-        limits_snapshot_rows(access_limits(http->frontend->access), request->principal.identity);
+    int64_t max_rows = limits_snapshot_rows(access_shown(http->frontend->access)->limits,
+                                            request->principal.identity);
     struct hub_read read = {.wanted = &message->subscribe,
                             .rows_limited = max_rows != LIMITS_NONE,
                             .max_rows = max_rows,

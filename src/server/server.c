@@ -294,7 +294,7 @@ static void take_limits(struct server *server, const struct config *config)
 
 bool server_apply_limits(struct server *server, const struct config *config, struct error *error)
 {
-    if (!limits_apply(access_limits(server->frontend.access), config, error))
+    if (!limits_apply(access_shown(server->frontend.access)->limits, config, error))
         return false;
     take_limits(server, config);
     hub_set_max_subscriptions(server->frontend.hub, (uint32_t)config->max_subscriptions);
@@ -304,7 +304,7 @@ bool server_apply_limits(struct server *server, const struct config *config, str
 void server_set_limit_clock(struct server *server, int64_t (*now_ms)(void *argument),
                             void *argument)
 {
-    struct limits *limits = access_limits(server->frontend.access);
+    struct limits *limits = access_shown(server->frontend.access)->limits;
     limits->now_ms = now_ms;
     limits->clock = argument;
 }

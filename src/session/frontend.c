@@ -34,7 +34,7 @@ bool frontend_has_less(const struct frontend *frontend, uint64_t owner)
 {
     const struct shares *writes = &frontend->writes;
     size_t own = shares_amount(writes, owner);
-    return !own || own < writes->total / shares_owners(writes);
+    return !own || own < writes->total / writes->owners.count;
 }
 
 bool frontend_may_write(const struct frontend *frontend, uint64_t owner)

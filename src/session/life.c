@@ -119,10 +119,9 @@ void session_print_welcome(const struct auth_identity *identity, char answer[SES
 
 void session_denied(struct session *session, const struct error *error)
 {
-    struct audit_client client = {.address = session->principal.address,
-                                  .kind = session->kind->name,
-                                  .identity = session->principal.identity};
-    audit_session_denied(access_audit(session->frontend->access), &client, "subscribe", error);
+    struct audit_client client = {.principal = &session->principal, .kind = session->kind->name};
+    audit_write(&access_shown(session->frontend->access)->audit, AUDIT_SESSION_DENIED,
+                &(struct audit_details){.client = &client, .what = "subscribe", .error = error});
 }
 
 void session_become(struct session *session, struct auth_identity *identity)

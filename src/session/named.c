@@ -177,7 +177,8 @@ static void subscribe(struct named_set *set, struct wire_message *message, size_
     struct hub_facts facts = hub_describe(session->frontend->hub, session->principal.identity,
                                           span_of(message->subscribe.view));
     struct error error = {.code = ERROR_NONE};
-    if (!allowance_subscription(&session->allowance, set->count + others, &error)) {
+    if (!allowance_has(&session->allowance, ALLOWANCE_SUBSCRIPTION, (int64_t)(set->count + others),
+                       &error)) {
         refuse_message(set, message->id, WIRE_REFUSED_SUBSCRIBE, &error, true);
         return;
     }

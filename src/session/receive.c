@@ -62,7 +62,7 @@ static void take_message(struct session *session, struct span text)
 {
     struct error error;
     counter_add(&session->frontend->counters.messages_in, 1);
-    if (session->kind->drop && !allowance_message(&session->allowance, &error)) {
+    if (session->kind->drop && !allowance_has(&session->allowance, ALLOWANCE_MESSAGE, 1, &error)) {
         session_end(session, &error);
         return;
     }

@@ -200,8 +200,9 @@ void session_init(struct session *session, struct frontend *frontend,
     session->connection = connection;
     session->kind = kind;
     principal_move(&session->principal, principal);
-    allowance_init(&session->allowance, access_limits(frontend->access), &session->principal,
-                   kind->name);
+    session->allowance = (struct allowance){.limits = access_shown(frontend->access)->limits,
+                                            .principal = &session->principal,
+                                            .kind = kind->name};
     session->state = SESSION_OPEN;
     session->heard_ms = session->started_ms = frontend_now(frontend);
     link_init(&session->in_paused);
@@ -270,10 +271,9 @@ void session_end(struct session *session, const struct error *error)
     INVARIANT(session->state != SESSION_GONE);
     if (session->state != SESSION_OPEN)
         return;
-    struct audit_client client = {.address = session->principal.address,
-                                  .kind = session->kind->name,
-                                  .identity = session->principal.identity};
-    audit_session_ended(access_audit(session->frontend->access), &client, error);
+    struct audit_client client = {.principal = &session->principal, .kind = session->kind->name};
+    audit_write(&access_shown(session->frontend->access)->audit, AUDIT_SESSION_ENDED,
+                &(struct audit_details){.client = &client, .error = error});
     if (session->kind->silence)
         session->kind->silence(session);
     session->kind->refuse(session, error, true);
@@ -353,11 +353,13 @@ static struct span pull_allowed(struct session *session)
     if (limited && session->overdrawn)
         return end_overdrawn(session);
     struct span bytes = session->kind->pull(session);
-    if (!bytes.length || !limited || session->state != SESSION_OPEN ||
-        allowance_send(&session->allowance, bytes.length))
+    if (!bytes.length || !limited || session->state != SESSION_OPEN)
+        return bytes;
+    size_t room = allowance_send(&session->allowance, bytes.length);
+    if (room == bytes.length)
         return bytes;
     session->overdrawn = true;
-    bytes = session->kind->carrier->within(bytes, allowance_left(&session->allowance));
+    bytes = session->kind->carrier->within(bytes, room);
     if (!bytes.length)
         return end_overdrawn(session);
     allowance_send(&session->allowance, bytes.length);

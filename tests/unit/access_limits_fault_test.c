@@ -24,12 +24,10 @@ static void log_errors_only(void)
 
 TEST_ALL(log_errors_only, NULL)
 
-static struct audit_client client_of(struct auth_identity *identity)
+static int64_t count_of(const struct map *counts, struct span key)
 {
-    return (struct audit_client){.address = "192.0.2.7",
-                                 .origin = "https://a.example",
-                                 .kind = "subscriber",
-                                 .identity = identity};
+    const struct limit_count *count = map_get(counts, key);
+    return count ? count->count : 0;
 }
 
 static void counts_are(const struct limits *limits, int64_t count)
@@ -37,10 +35,10 @@ static void counts_are(const struct limits *limits, int64_t count)
     struct address address;
     assert_true(address_parse(&address, span_of("192.0.2.7")));
     assert_int_equal(limits->connections, count);
-    assert_int_equal(tally_of(&limits->counts[LIMIT_BY_ADDRESS], address_site(&address)), count);
-    assert_int_equal(tally_of(&limits->counts[LIMIT_BY_SUBJECT], span_of("anonymous")), count);
-    assert_int_equal(tally_of(&limits->counts[LIMIT_BY_METERING_KEY], span_of("dev")), count);
-    assert_int_equal(tally_of(&limits->counts[LIMIT_BY_ORIGIN], span_of("https://a.example")),
+    assert_int_equal(count_of(&limits->counts[LIMIT_BY_ADDRESS], address_site(&address)), count);
+    assert_int_equal(count_of(&limits->counts[LIMIT_BY_SUBJECT], span_of("anonymous")), count);
+    assert_int_equal(count_of(&limits->counts[LIMIT_BY_METERING_KEY], span_of("dev")), count);
+    assert_int_equal(count_of(&limits->counts[LIMIT_BY_ORIGIN], span_of("https://a.example")),
                      count);
 }
 
@@ -49,7 +47,8 @@ TEST(test_entering_without_memory)
 {
     static const char *const settings[] = {"rate_limiting", "on", NULL};
     struct auth_identity *identity = auth_identity_anonymous();
-    struct audit_client client = client_of(identity);
+    struct principal principal = {.identity = identity, .address = "192.0.2.7"};
+    struct audit_client client = {&principal, "https://a.example", "subscriber"};
     struct audit audit = {0};
     struct config config;
     struct error error;
@@ -138,28 +137,26 @@ TEST(test_whose_number_counts)
     struct error error;
     configure(&config, settings);
     struct limits *limits = limits_new(&config, &audit, &error);
-    allowance_init(&allowance, limits, &principal, "subscriber");
-    assert_true(allowance_subscription(&allowance, 1, &error));
-    assert_false(allowance_subscription(&allowance, 2, &error));
+    allowance = (struct allowance){.limits = limits, .principal = &principal, .kind = "subscriber"};
+    assert_true(allowance_has(&allowance, ALLOWANCE_SUBSCRIPTION, 1, &error));
+    assert_false(allowance_has(&allowance, ALLOWANCE_SUBSCRIPTION, 2, &error));
     own->max_subscriptions = 5; /* a fresh token, in the middle of the connection */
-    assert_true(allowance_subscription(&allowance, 4, &error));
-    assert_false(allowance_subscription(&allowance, 5, &error));
+    assert_true(allowance_has(&allowance, ALLOWANCE_SUBSCRIPTION, 4, &error));
+    assert_false(allowance_has(&allowance, ALLOWANCE_SUBSCRIPTION, 5, &error));
     own->max_subscriptions = 0;
-    assert_false(allowance_subscription(&allowance, 0, &error));
-    assert_true(allowance_rows(&allowance, INT64_MAX, &error));
+    assert_false(allowance_has(&allowance, ALLOWANCE_SUBSCRIPTION, 0, &error));
+    assert_true(allowance_has(&allowance, ALLOWANCE_ROWS, INT64_MAX, &error));
     own->max_snapshot_rows = 0;
-    assert_true(allowance_rows(&allowance, 0, &error));
-    assert_false(allowance_rows(&allowance, 1, &error));
+    assert_true(allowance_has(&allowance, ALLOWANCE_ROWS, 0, &error));
+    assert_false(allowance_has(&allowance, ALLOWANCE_ROWS, 1, &error));
     assert_int_equal(error.code, ERROR_SNAPSHOT_LIMIT);
     own->max_messages_per_minute = 0;
-    assert_false(allowance_message(&allowance, &error));
+    assert_false(allowance_has(&allowance, ALLOWANCE_MESSAGE, 1, &error));
     assert_true(allowance_is_spent(&allowance));
     own->max_bytes_per_minute = 10;
-    assert_false(allowance_send(&allowance, 11));
-    assert_int_equal(allowance_left(&allowance), 10);
-    assert_true(allowance_send(&allowance, 9));
-    assert_int_equal(allowance_left(&allowance), 1);
-    assert_false(allowance_send(&allowance, 2));
+    assert_int_equal(allowance_send(&allowance, 11), 10);
+    assert_int_equal(allowance_send(&allowance, 9), 9);
+    assert_int_equal(allowance_send(&allowance, 2), 1);
     allowance_overdrawn(&allowance, &error);
     assert_int_equal(error.code, ERROR_EGRESS_LIMIT);
     assert_int_equal(error.retry_after, 6);

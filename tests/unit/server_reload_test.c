@@ -115,7 +115,7 @@ static bool logs_in_json(const struct server *server)
 
 static bool trusts_a_proxy(const struct server *server)
 {
-    return server->frontend.access->limits->rules.trusted.count == 2;
+    return server->frontend.access->shown.limits->rules.trusted.count == 2;
 }
 
 static bool allows_a_host(const struct server *server)
@@ -125,12 +125,12 @@ static bool allows_a_host(const struct server *server)
 
 static bool reads_another_header(const struct server *server)
 {
-    return strcmp(server->frontend.access->limits->rules.proxy_header, "X-Real-IP") == 0;
+    return strcmp(server->frontend.access->shown.limits->rules.proxy_header, "X-Real-IP") == 0;
 }
 
 static bool has_rate_windows(const struct server *server)
 {
-    return server->frontend.access->limits->rules.windows_on;
+    return server->frontend.access->shown.limits->rules.windows_on;
 }
 
 /* Values for settings that are live, and for texts that must name something. */
@@ -187,7 +187,7 @@ static const struct probe *tried;
 static bool rule_holds(const struct server *server)
 {
     int64_t number;
-    memcpy(&number, (const char *)&server->frontend.access->limits->rules + tried->offset,
+    memcpy(&number, (const char *)&server->frontend.access->shown.limits->rules + tried->offset,
            sizeof number);
     return number == tried->number;
 }
@@ -408,7 +408,7 @@ TEST(the_first_url_of_keys_takes_a_restart)
 
 static bool has_as_many_as_at_the_start(const struct server *server)
 {
-    return server->frontend.access->limits->rules.connections == 100;
+    return server->frontend.access->shown.limits->rules.connections == 100;
 }
 
 TEST(more_connections_than_at_the_start_take_a_restart)
