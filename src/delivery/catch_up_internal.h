@@ -17,6 +17,7 @@ struct catch_up_page {
     struct store_reader *reader; /* while it is read */
     uint32_t export_id;
     struct catch_up_frames frames;
+    struct map told; /* of partial events: struct told_key */
     struct error *error;
     /* found */
     bool expired;     /* the log no longer reaches back to `from` */

@@ -8,6 +8,55 @@
 #include "rows/scoped_scan.h"
 #include "rows/view_state.h"
 
+/* ---- the frames of each key that a page of events has sent, to a client that lacks some ---- */
+
+enum told { TOLD_NOTHING, TOLD_EVENTS, TOLD_WHOLE };
+
+struct told_key {
+    enum told told;
+    size_t length;
+    char key[];
+};
+
+static struct span told_name(const void *value)
+{
+    const struct told_key *key = value;
+    return span_make(key->key, key->length);
+}
+
+static void free_told(struct catch_up_page *page)
+{
+    size_t position = 0;
+    struct told_key *key;
+    while ((key = map_next(&page->told, &position)))
+        memory_free(key);
+    map_fini(&page->told);
+}
+
+static enum told told_of(const struct catch_up_page *page, struct span key)
+{
+    const struct told_key *known = map_get(&page->told, key);
+    return known ? known->told : TOLD_NOTHING;
+}
+
+static bool note_told(struct catch_up_page *page, struct span key, enum told told)
+{
+    struct told_key *known = map_get(&page->told, key);
+    if (known) {
+        known->told = told;
+        return true;
+    }
+    known = memory_alloc(sizeof *known + key.length);
+    if (known) {
+        *known = (struct told_key){.told = told, .length = key.length};
+        memcpy(known->key, key.data, key.length);
+        if (map_add(&page->told, known))
+            return true;
+        memory_free(known);
+    }
+    return error_set(page->error, ERROR_MEMORY, "out of memory while catching up");
+}
+
 /* ---- from the log ---- */
 
 /*
@@ -20,7 +69,8 @@ static bool put_out_of_sight(struct catch_up_page *page, const struct store_chan
     struct sight sight = row_scope_log_sight(request->scope, change);
     bool before =
         sight.before || (request->was && row_scope_log_sight(request->was, change).before);
-    return !before || sight.after || catch_up_put_removal(&page->frames, change->key, change->seq);
+    return !before || sight.after ||
+           catch_up_put_leaving(&page->frames, ROW_REMOVE, change->key, change->seq);
 }
 
 static bool put_present(struct catch_up_page *page, const struct store_change *change,
@@ -36,13 +86,7 @@ static bool put_present(struct catch_up_page *page, const struct store_change *c
     if (entity)
         return entity->change != change->id || catch_up_put_whole(&page->frames, entity);
     return !row_is_gone(change->operation) ||
-           catch_up_put_delete(&page->frames, change->key, change->seq);
-}
-
-static bool note_told(struct catch_up_page *page, struct span key, enum told told)
-{
-    return catch_up_note_told(&page->frames, key, told) ||
-           error_set(page->error, ERROR_MEMORY, "out of memory while catching up");
+           catch_up_put_leaving(&page->frames, ROW_DELETE, change->key, change->seq);
 }
 
 /*
@@ -52,7 +96,7 @@ static bool note_told(struct catch_up_page *page, struct span key, enum told tol
 static bool put_first_patch(struct catch_up_page *page, const struct store_change *change,
                             const struct store_entity *entity)
 {
-    bool whole = catch_up_told(&page->frames, change->key) == TOLD_WHOLE;
+    bool whole = told_of(page, change->key) == TOLD_WHOLE;
     return whole || !entity ||
            (catch_up_put_whole(&page->frames, entity) && note_told(page, change->key, TOLD_WHOLE));
 }
@@ -60,7 +104,7 @@ static bool put_first_patch(struct catch_up_page *page, const struct store_chang
 static bool put_partial_event(struct catch_up_page *page, const struct store_change *change,
                               const struct store_entity *entity)
 {
-    enum told told = catch_up_told(&page->frames, change->key);
+    enum told told = told_of(page, change->key);
     if (change->operation == ROW_PATCH && told != TOLD_EVENTS)
         return put_first_patch(page, change, entity);
     return catch_up_put_event(&page->frames, change, entity) &&
@@ -231,7 +275,7 @@ static bool read_one(struct catch_up_page *page, struct store_reader *reader,
         return false;
     /* The same answer whether there is none, or was, or one that must not be seen. */
     if (request->scope && !(found && row_scope_shows(request->scope, request->view, entity.data)))
-        return catch_up_put_removal(frames, request->key, view_state_cursor(state));
+        return catch_up_put_leaving(frames, ROW_REMOVE, request->key, view_state_cursor(state));
     if (found)
         return entity.change <= request->from || catch_up_put_whole(frames, &entity);
     if (!store_read_tombstone(reader, state->export.id, request->key, &tombstone, &found,
@@ -239,10 +283,10 @@ static bool read_one(struct catch_up_page *page, struct store_reader *reader,
         return false;
     if (found)
         return tombstone.change <= request->from ||
-               catch_up_put_delete(frames, request->key, tombstone.seq);
+               catch_up_put_leaving(frames, ROW_DELETE, request->key, tombstone.seq);
     /* Deleted so long ago that it is forgotten, or never there: telling it again does no harm. */
     return request->from >= state->log.tombstone_floor ||
-           catch_up_put_delete(frames, request->key, page->resume_seq);
+           catch_up_put_leaving(frames, ROW_DELETE, request->key, page->resume_seq);
 }
 
 /* ---- the page ---- */
@@ -275,10 +319,12 @@ bool catch_up_query(struct catch_up_page *page, struct store_reader *reader)
     page->resume_seq = page->request.resume_seq;
     page->target = page->request.resume_target;
     catch_up_frames_init(&page->frames, &page->request, page->error);
+    map_init(&page->told, told_name);
     if (!store_read_begin(reader, page->error))
         return false;
     bool done = read_rows(page, reader);
     store_read_end(reader);
+    free_told(page);
     page->rows = (uint64_t)page->frames.rows.sink.rows;
     page->tells_state = done && page->request.tells_state && page->at_head;
     page->frames.rows.without_cursor &= !page->tells_state;

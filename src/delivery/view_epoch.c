@@ -19,7 +19,8 @@ static uint64_t fold_scope(const struct view *view, const struct row_scope *scop
 static uint32_t fold_view(const struct hub *hub, const struct view *view, int64_t floor)
 {
     int64_t stage = engine_stage_number(hub->engine, view->stage);
-    uint64_t hash = tag_of_view(view);
+    uint64_t hash = TAG_START;
+    tag_view(&hash, view);
     hash = tag_fold(hash, span_make((const char *)&stage, sizeof stage));
     hash = tag_fold(hash, span_make((const char *)&floor, sizeof floor));
     return (uint32_t)(hash ^ hash >> 32);

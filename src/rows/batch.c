@@ -22,6 +22,13 @@ void snapshot_drafts_fini(struct snapshot_drafts *drafts)
     row_sink_fini(&drafts->sink);
 }
 
+/* A position with a copy of the key; false when out of memory, and then it is none. */
+static bool make_position(struct list_position *position, struct seq seq, struct span key)
+{
+    *position = (struct list_position){.seq = seq, .key = text_new(key.data, key.length)};
+    return position->key != NULL;
+}
+
 /* The position of the last row, which `point` did not get with each of them. */
 static bool note_row(struct snapshot_drafts *drafts)
 {
@@ -29,7 +36,7 @@ static bool note_row(struct snapshot_drafts *drafts)
     if (drafts->row_noted)
         return true;
     snapshot_point_unref(point);
-    if (!list_position_make(&point->at, drafts->row_seq, buffer_span(&drafts->row_key)))
+    if (!make_position(&point->at, drafts->row_seq, buffer_span(&drafts->row_key)))
         return false;
     point->bound = list_position_ref(&point->at);
     return drafts->row_noted = true;
@@ -113,7 +120,7 @@ bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct
         return false;
     list_position_unref(&point->at);
     point->begun = true;
-    return list_position_make(&point->at, seq, key);
+    return make_position(&point->at, seq, key);
 }
 
 /* Before the rows, or behind the last. */

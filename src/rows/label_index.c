@@ -58,13 +58,13 @@ static bool add_place(struct label_index *index, struct label_member *member, vo
 bool label_index_add(struct label_index *index, struct label_member *member, void *target,
                      const struct row_scope *scope)
 {
-    size_t labels = scope ? row_scope_label_count(scope) : 0;
+    size_t labels = scope ? scope->label_count : 0;
     *member = (struct label_member){.entries = memory_new((labels + 1) * sizeof *member->entries)};
     bool done = member->entries != NULL;
     if (done && !labels)
         return add_place(index, member, target, span_make(NULL, 0));
     for (size_t i = 0; done && i < labels; i++)
-        done = add_place(index, member, target, row_scope_label(scope, i));
+        done = add_place(index, member, target, scope->labels[i]);
     if (!done)
         label_index_remove(index, member);
     return done;

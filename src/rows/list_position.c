@@ -2,12 +2,6 @@
 
 #include "base/invariant.h"
 
-bool list_position_make(struct list_position *position, struct seq seq, struct span key)
-{
-    *position = (struct list_position){.seq = seq, .key = text_new(key.data, key.length)};
-    return position->key != NULL;
-}
-
 struct list_position list_position_ref(const struct list_position *position)
 {
     text_ref(position->key);

@@ -12,8 +12,6 @@ struct list_position {
     struct text *key; /* one reference; NULL: no position at all */
 };
 
-/* A position with a copy of the key; false when out of memory, and then it is none. */
-bool list_position_make(struct list_position *position, struct seq seq, struct span key);
 /* One more reference. */
 struct list_position list_position_ref(const struct list_position *position);
 /* Give the reference back; the position is none afterwards. */

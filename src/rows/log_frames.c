@@ -1,57 +1,6 @@
-/* Pages of catching up, the encoding side: rows and events of the database become frames. It notes
- * the frames of each key that a page of events has sent, to a client that may lack some. */
+/* Pages of catching up, the encoding side: rows and events of the database become frames. */
 #include "rows/log_frames.h"
 #include "rows/show.h"
-
-struct told_key {
-    enum told told;
-    size_t length;
-    char key[];
-};
-
-static struct span told_name(const void *value)
-{
-    const struct told_key *key = value;
-    return span_make(key->key, key->length);
-}
-
-static void catch_up_told_init(struct catch_up_frames *frames)
-{
-    map_init(&frames->told, told_name);
-}
-
-static void catch_up_told_fini(struct catch_up_frames *frames)
-{
-    size_t position = 0;
-    struct told_key *key;
-    while ((key = map_next(&frames->told, &position)))
-        memory_free(key);
-    map_fini(&frames->told);
-}
-
-enum told catch_up_told(const struct catch_up_frames *frames, struct span key)
-{
-    const struct told_key *known = map_get(&frames->told, key);
-    return known ? known->told : TOLD_NOTHING;
-}
-
-bool catch_up_note_told(struct catch_up_frames *frames, struct span key, enum told told)
-{
-    struct told_key *known = map_get(&frames->told, key);
-    if (known) {
-        known->told = told;
-        return true;
-    }
-    known = memory_alloc(sizeof *known + key.length);
-    if (!known)
-        return false;
-    *known = (struct told_key){.told = told, .length = key.length};
-    memcpy(known->key, key.data, key.length);
-    if (map_add(&frames->told, known))
-        return true;
-    memory_free(known);
-    return false;
-}
 
 enum { EVENT_DEPTH = 1024 }; /* more than max_depth may ever be */
 
@@ -78,7 +27,6 @@ void catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_
     buffer_init(&frames->shown, UINT32_MAX);
     buffer_init(&frames->paths, UINT32_MAX);
     doc_init(&frames->doc, UINT32_MAX, UINT32_MAX);
-    catch_up_told_init(frames);
 }
 
 void catch_up_frames_fini(struct catch_up_frames *frames)
@@ -88,7 +36,6 @@ void catch_up_frames_fini(struct catch_up_frames *frames)
     buffer_fini(&frames->shown);
     buffer_fini(&frames->paths);
     doc_fini(&frames->doc);
-    catch_up_told_fini(frames);
 }
 
 /* An event as its reader sees it. */
@@ -140,8 +87,8 @@ bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entit
     return row_sink_put(sink, entity) || lacks_memory(frames);
 }
 
-static bool put_leaving(struct catch_up_frames *frames, enum row_operation operation,
-                        struct span key, struct seq seq)
+bool catch_up_put_leaving(struct catch_up_frames *frames, enum row_operation operation,
+                          struct span key, struct seq seq)
 {
     const struct seq *cursor = frames->frames.cursor == FRAMES_EACH ? &seq : NULL;
     frames->rows.sink.leaving = operation;
@@ -149,16 +96,6 @@ static bool put_leaving(struct catch_up_frames *frames, enum row_operation opera
                     ? row_sink_remove(&frames->rows.sink, key)
                     : row_frames_put_at(&frames->frames, operation, key, NULL, cursor);
     return done || lacks_memory(frames);
-}
-
-bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct seq seq)
-{
-    return put_leaving(frames, ROW_DELETE, key, seq);
-}
-
-bool catch_up_put_removal(struct catch_up_frames *frames, struct span key, struct seq seq)
-{
-    return put_leaving(frames, ROW_REMOVE, key, seq);
 }
 
 /* ---- events ---- */

@@ -59,9 +59,6 @@ struct catch_up_request {
     struct seq greater, resume_seq;
 };
 
-/* The frames of a key that a page has sent. */
-enum told { TOLD_NOTHING, TOLD_EVENTS, TOLD_WHOLE };
-
 /* Frames in the making. After a failure *error has the reason. */
 struct catch_up_frames {
     const struct catch_up_request *request;
@@ -74,25 +71,21 @@ struct catch_up_frames {
     int64_t head;      /* the newest change as the page's transaction sees it */
     int64_t true_from; /* as in struct subscription */
     struct doc doc;
-    struct map told; /* of partial EVENTS: struct told_key */
 };
 
 void catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_request *request,
                           struct error *error);
 void catch_up_frames_fini(struct catch_up_frames *frames);
 bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entity *entity);
-/* The row is gone / it may be there, but out of sight. */
-bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct seq seq);
-bool catch_up_put_removal(struct catch_up_frames *frames, struct span key, struct seq seq);
+/* ROW_DELETE: the row is gone; ROW_REMOVE: it may be there, but out of sight. */
+bool catch_up_put_leaving(struct catch_up_frames *frames, enum row_operation operation,
+                          struct span key, struct seq seq);
 /* The change as it was, to a client that sees the row behind it; `entity` is the key's present
  * one if that is seen too, or NULL. */
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,
                         const struct store_entity *entity);
 /* A change that took the row away, as an event. */
 bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change *change);
-/* The second is false when out of memory. */
-enum told catch_up_told(const struct catch_up_frames *frames, struct span key);
-bool catch_up_note_told(struct catch_up_frames *frames, struct span key, enum told told);
 /* Bytes so far, and whether anything was put. */
 size_t catch_up_frames_length(const struct catch_up_frames *frames);
 /* Close the page: RESUME's rows become a batch, and the last batch of a resume carries the

@@ -6,16 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct row_scope {
-    struct map *registry;
-    size_t references;
-    bool all;
-    struct span *values; /* canonical JSON texts, in order of bytes, in `name` */
-    size_t count;
-    size_t name_length;
-    char *name; /* the values, with commas between */
-};
-
 struct span row_scope_name(const void *value)
 {
     const struct row_scope *scope = value;
@@ -40,8 +30,8 @@ static void sort_values(struct span *values, size_t *count)
     *count = kept;
 }
 
-/* The values are copied; the array passes over. */
-static struct row_scope *scope_new(struct map *all, struct span *values, size_t count,
+/* The labels' texts are copied; the array passes over. NULL: there are none. */
+static struct row_scope *scope_new(struct map *all, struct span *labels, size_t count,
                                    const struct buffer *name)
 {
     struct row_scope *scope = memory_new(sizeof *scope);
@@ -52,13 +42,13 @@ static struct row_scope *scope_new(struct map *all, struct span *values, size_t 
     }
     *scope = (struct row_scope){.registry = all,
                                 .references = 1,
-                                .values = values,
-                                .count = count,
+                                .labels = labels,
+                                .label_count = count,
                                 .name_length = name->length,
                                 .name = copy};
-    for (size_t i = 0, at = 0; i < count; i++) {
-        scope->values[i].data = copy + at;
-        at += values[i].length + 1;
+    for (size_t i = 1, at = 0; i < count; i++) {
+        labels[i].data = copy + at;
+        at += labels[i].length + 1;
     }
     if (map_add(all, scope))
         return scope;
@@ -67,35 +57,36 @@ static struct row_scope *scope_new(struct map *all, struct span *values, size_t 
     return NULL;
 }
 
-/* Takes the array of values over. */
-static struct row_scope *find_or_make(struct map *all, struct span *values, size_t count)
+/* Takes the array over: a free place, then the values. */
+static struct row_scope *find_or_make(struct map *all, struct span *labels, size_t count)
 {
     struct buffer name;
     struct row_scope *scope = NULL;
     buffer_init(&name, SIZE_MAX / 2);
-    sort_values(values, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
+    labels[0] = span_of(VIEW_SCOPE_PUBLIC);
+    sort_values(labels + 1, &count);
+    for (size_t i = 1; i <= count; i++) {
+        if (i > 1)
             buffer_add_char(&name, ',');
-        buffer_add_span(&name, values[i]);
+        buffer_add_span(&name, labels[i]);
     }
     if (!name.failed) {
         scope = row_scope_ref(map_get(all, buffer_span(&name)));
         if (!scope) {
-            scope = scope_new(all, values, count, &name);
-            values = scope ? NULL : values;
+            scope = scope_new(all, labels, count + 1, &name);
+            labels = scope ? NULL : labels;
         }
     }
     buffer_fini(&name);
-    memory_free(values);
+    memory_free(labels);
     return scope;
 }
 
 struct row_scope *row_scope_get(struct map *all, const struct auth_identity *identity)
 {
     size_t count = identity ? identity->row_scopes.count : 0;
-    struct span *values = memory_new((count + 1) * sizeof *values);
-    size_t *ends = values ? memory_new((count + 1) * sizeof *ends) : NULL;
+    struct span *labels = memory_new((count + 1) * sizeof *labels);
+    size_t *ends = labels ? memory_new((count + 1) * sizeof *ends) : NULL;
     struct buffer texts;
     struct row_scope *scope = NULL;
     buffer_init(&texts, SIZE_MAX / 2);
@@ -106,12 +97,12 @@ struct row_scope *row_scope_get(struct map *all, const struct auth_identity *ide
     if (ends && !texts.failed) {
         for (size_t i = 0; i < count; i++) {
             size_t start = i ? ends[i - 1] : 0;
-            values[i] = span_make(texts.data + start, ends[i] - start);
+            labels[i + 1] = span_make(texts.data + start, ends[i] - start);
         }
-        scope = find_or_make(all, values, count);
-        values = NULL;
+        scope = find_or_make(all, labels, count);
+        labels = NULL;
     }
-    memory_free(values);
+    memory_free(labels);
     memory_free(ends);
     buffer_fini(&texts);
     return scope;
@@ -136,15 +127,15 @@ struct row_scope *row_scope_get_all(struct map *all)
 struct row_scope *row_scope_join(struct map *all, const struct row_scope *one,
                                  const struct row_scope *other)
 {
-    size_t count = one->count + other->count;
     if (one->all || other->all)
         return row_scope_get_all(all);
-    struct span *values = memory_new((count + 1) * sizeof *values);
-    if (!values)
+    size_t own = one->label_count - 1, others = other->label_count - 1;
+    struct span *labels = memory_new((1 + own + others) * sizeof *labels);
+    if (!labels)
         return NULL;
-    memcpy(values, one->values, one->count * sizeof *values);
-    memcpy(values + one->count, other->values, other->count * sizeof *values);
-    return find_or_make(all, values, count);
+    memcpy(labels + 1, one->labels + 1, own * sizeof *labels);
+    memcpy(labels + 1 + own, other->labels + 1, others * sizeof *labels);
+    return find_or_make(all, labels, own + others);
 }
 
 struct row_scope *row_scope_ref(struct row_scope *scope)
@@ -159,7 +150,7 @@ void row_scope_unref(struct row_scope *scope)
     if (!scope || --scope->references)
         return;
     map_remove(scope->registry, row_scope_name(scope));
-    memory_free(scope->values);
+    memory_free(scope->labels);
     memory_free(scope->name);
     memory_free(scope);
 }
@@ -173,20 +164,9 @@ bool row_scope_sees(const struct row_scope *scope, struct span label)
     if (scope->all)
         return label.length > 0;
     if (label.length && label.data[0] == '"')
-        return scope->count &&
-               bsearch(&label, scope->values, scope->count, sizeof label, compare_values) != NULL;
+        return bsearch(&label, scope->labels + 1, scope->label_count - 1, sizeof label,
+                       compare_values) != NULL;
     return span_equal(label, span_of(VIEW_SCOPE_PUBLIC));
-}
-
-size_t row_scope_label_count(const struct row_scope *scope)
-{
-    return scope->all ? 0 : scope->count + 1;
-}
-
-struct span row_scope_label(const struct row_scope *scope, size_t number)
-{
-    INVARIANT(number < row_scope_label_count(scope));
-    return number ? scope->values[number - 1] : span_of(VIEW_SCOPE_PUBLIC);
 }
 
 bool row_scope_shows(const struct row_scope *scope, const struct view *view, struct span entity)

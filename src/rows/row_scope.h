@@ -15,7 +15,17 @@
 #include "store/store.h"
 #include "view/view.h"
 
-struct row_scope;
+struct row_scope {
+    struct map *registry;
+    size_t references;
+    bool all; /* it sees all rows, also those that nobody else does; it has no labels */
+    /* Those of the rows that it sees: the public one, then each value, as canonical JSON texts in
+     * `name`, in order of bytes. */
+    struct span *labels;
+    size_t label_count;
+    size_t name_length;
+    char *name; /* the values, with commas between */
+};
 
 /* `all`: the map of them, by row_scope_name; it outlives them. */
 
@@ -33,9 +43,6 @@ void row_scope_unref(struct row_scope *scope);
 /* Its key in the map of all: a text that no other has. */
 struct span row_scope_name(const void *scope);
 
-/* The labels of the rows that it sees: the public one, then each value's. None: it sees all. */
-size_t row_scope_label_count(const struct row_scope *scope);
-struct span row_scope_label(const struct row_scope *scope, size_t number);
 /* Whether a row with this label (view.h) is seen; one without a label is not. */
 bool row_scope_sees(const struct row_scope *scope, struct span label);
 /* Whether an entity of the view's export is seen. */

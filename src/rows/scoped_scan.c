@@ -3,31 +3,26 @@
 
 #include <string.h>
 
-static bool sees_all(const struct row_scope *scope)
-{
-    return row_scope_label_count(scope) == 0;
-}
-
 /* Whether somebody sees so much that nothing is gained by labels. */
 static bool reads_all(struct scoped scoped)
 {
-    return !scoped.scope || sees_all(scoped.scope) || (scoped.was && sees_all(scoped.was));
+    return !scoped.scope || scoped.scope->all || (scoped.was && scoped.was->all);
 }
 
 /* The labels of both, each once; they are borrowed from the scopes, the list is the caller's. */
 static bool gather_labels(struct scoped scoped, struct store_labels *labels, struct error *error)
 {
-    size_t own = row_scope_label_count(scoped.scope);
-    size_t others = scoped.was ? row_scope_label_count(scoped.was) : 0;
+    size_t own = scoped.scope->label_count;
+    size_t others = scoped.was ? scoped.was->label_count : 0;
     struct span *list = memory_new((own + others) * sizeof *list);
     *labels = (struct store_labels){.list = list};
     if (!list)
         return error_set(error, ERROR_MEMORY, "out of memory while reading rows of a scope");
     for (size_t i = 0; i < own; i++)
-        list[labels->count++] = row_scope_label(scoped.scope, i);
+        list[labels->count++] = scoped.scope->labels[i];
     for (size_t i = 0; i < others; i++)
-        if (!row_scope_sees(scoped.scope, row_scope_label(scoped.was, i)))
-            list[labels->count++] = row_scope_label(scoped.was, i);
+        if (!row_scope_sees(scoped.scope, scoped.was->labels[i]))
+            list[labels->count++] = scoped.was->labels[i];
     return true;
 }
 

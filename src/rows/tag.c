@@ -38,10 +38,3 @@ void tag_view(uint64_t *hash, const struct view *view)
     for (size_t i = 0; i < view->key_count; i++)
         tag_span(hash, view->keys[i]);
 }
-
-uint64_t tag_of_view(const struct view *view)
-{
-    uint64_t hash = TAG_START;
-    tag_view(&hash, view);
-    return hash;
-}

@@ -12,7 +12,5 @@ void tag_number(uint64_t *hash, int64_t number);
 /* An absent span has another number than an empty one. */
 void tag_span(uint64_t *hash, struct span span);
 void tag_view(uint64_t *hash, const struct view *view);
-/* Of the content that a view shows. */
-uint64_t tag_of_view(const struct view *view);
 
 #endif
