@@ -150,7 +150,7 @@ static void pump(struct server *server, struct server_work *work)
     for (int turn = 0; turn < PULLS_PER_TURN; turn++) {
         if (subscription->ended || !subscription->subscriber)
             break;
-        if (subscriber_broken(subscription->subscriber)) {
+        if (subscriber_state(subscription->subscriber).is_broken) {
             log_error("api", "subscription-out-of-memory",
                       log_text("effect", "subscription ended"));
             subscription->ended = true;
@@ -182,7 +182,8 @@ static void begin(struct api_call *call)
     api_finish(call);
     memory_free(call);
     link_in(subscription);
-    subscription->subscriber = subscriber_new(hub, wake, subscription);
+    subscription->subscriber =
+        subscriber_new(hub, &(struct subscriber_options){.wake = wake, .argument = subscription});
     if (!subscription->subscriber || !subscriber_see_all(subscription->subscriber)) {
         leave_hub(subscription);
         log_error("api", "subscription-out-of-memory", log_text("effect", "no subscription"));

@@ -175,21 +175,6 @@ int64_t hub_due(const struct hub *hub)
 
 /* ---- facts ---- */
 
-const struct hub_metrics *hub_metrics(const struct hub *hub)
-{
-    return &hub->metrics;
-}
-
-size_t hub_subscribers(const struct hub *hub)
-{
-    return hub->subscriber_count;
-}
-
-size_t hub_subscriptions(const struct hub *hub)
-{
-    return hub->subscription_count;
-}
-
 void hub_windows(const struct hub *hub, size_t *windows, size_t *members)
 {
     hub->window_ops->count(hub->windows, windows, members);
@@ -217,16 +202,6 @@ int64_t hub_slowest_lag(const struct hub *hub)
     return slowest;
 }
 
-int64_t hub_last_change(const struct hub *hub)
-{
-    return hub->backlog.last;
-}
-
-struct seq hub_head(const struct hub *hub)
-{
-    return hub->head;
-}
-
 size_t hub_view_subscriptions(const struct hub *hub, struct span view_id)
 {
     const struct view *view = view_set_find(hub->views, view_id);
@@ -245,7 +220,13 @@ size_t hub_view_subscriptions(const struct hub *hub, struct span view_id)
     return count;
 }
 
-const struct view_set *hub_views(const struct hub *hub)
+struct hub_state hub_state(struct hub *hub)
 {
-    return hub->views;
+    return (struct hub_state){.metrics = &hub->metrics,
+                              .views = hub->views,
+                              .encoding = &hub->encoding,
+                              .subscribers = hub->subscriber_count,
+                              .subscriptions = hub->subscription_count,
+                              .last_change = hub->backlog.last,
+                              .head = hub->head};
 }

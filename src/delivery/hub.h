@@ -59,9 +59,21 @@ int64_t hub_due(const struct hub *hub);
 
 /* ---- subscribers ---- */
 
-/* `wake` is called when there is something to pull; it may be called often, and must only note it
- * (e.g. net_want_write). NULL when out of memory. */
-struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument);
+/* What a subscriber needs of its owner; borrowed until subscriber_free. */
+struct subscriber_options {
+    /* There is something to pull; called often, and must only note it (e.g. net_want_write). */
+    void (*wake)(void *argument);
+    /* The token of a refresh_auth, which subscriber_tell must answer. NULL: it is refused. */
+    void (*refresh)(void *argument, const char *token);
+    /* Its token does not let it see a view; the client gets an error in any case, which may say
+     * less. NULL: nobody is told. */
+    void (*denied)(void *argument, const struct error *error);
+    void *argument;
+    struct usage_client *usage;  /* it is metered as this client; NULL: it is not */
+    struct allowance *allowance; /* NULL: only max_subscriptions limits it */
+};
+/* NULL when out of memory. */
+struct subscriber *subscriber_new(struct hub *hub, const struct subscriber_options *options);
 /* The owner of its shares of the readers' time and of the windows (see shares.h). */
 void subscriber_set_owner(struct subscriber *subscriber, uint64_t owner);
 /* Ends all its subscriptions. Read jobs on their way are forgotten safely, and `wake` is not called
@@ -75,20 +87,6 @@ void subscriber_free(struct subscriber *subscriber);
  * the connection must be ended.
  */
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity);
-/* Meter the subscriber as this client, which must outlive it. To be called first, if at all. */
-void subscriber_meter(struct subscriber *subscriber, struct usage_client *client);
-size_t subscriber_subscriptions(const struct subscriber *subscriber);
-/* The allowance of the client; borrowed until subscriber_free. Without it only max_subscriptions
- * limits it. */
-void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance);
-/* The callback for the token of a refresh_auth, with the argument of subscriber_new;
- * subscriber_tell must answer it. Without a callback the token is refused. */
-void subscriber_on_refresh(struct subscriber *subscriber,
-                           void (*refresh)(void *argument, const char *token));
-/* The callback for when its token does not let it see a view, with the argument of
- * subscriber_new; the client gets an error in any case, which may say less. */
-void subscriber_on_denied(struct subscriber *subscriber,
-                          void (*denied)(void *argument, const struct error *error));
 /* A text message to the client. */
 void subscriber_tell(struct subscriber *subscriber, struct span json);
 /* End all its subscriptions without a message: only answers are sent from now on. */
@@ -123,13 +121,6 @@ bool subscriber_sees_same(const struct subscriber *subscriber, struct auth_ident
 /* The epoch of the cursors of its one subscription; false: there is none any more. */
 enum { HUB_EPOCH = 64 };
 bool subscriber_epoch(const struct subscriber *subscriber, char epoch[HUB_EPOCH]);
-/* The encoding of bodies. */
-const struct wire_encoding *hub_encoding(const struct hub *hub);
-/* A message came that does not reach the hub. */
-void hub_count_message(struct hub *hub, bool refused);
-/* One that was counted is refused after all. `subscribes`: it would have made a subscription, and
- * never reached the hub. */
-void hub_count_refusal(struct hub *hub, bool subscribes);
 /* A text message from the client. A fault of it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* The same for one that was read already; an error is returned and not answered. */
@@ -149,16 +140,19 @@ void subscriber_drop(struct subscriber *subscriber);
 struct span subscriber_pull(struct subscriber *subscriber);
 /* What is in the last pull, if it has so many bytes and what is in them was counted before. */
 bool subscriber_counted(const struct subscriber *subscriber, size_t length, struct wire_run *run);
-/* Whether the next pull should wait a moment, so that the client can show its rows. */
-bool subscriber_rests(const struct subscriber *subscriber);
 /* So much of the last pull was given to the connection, mostly all of it. For metering; to be
  * called before the next pull. */
 void subscriber_sent(struct subscriber *subscriber, size_t length, const struct wire_run *run);
-/* Whether an answer was lost, because memory was missing or the client reads none: then the
- * connection must end, without another pull. */
-bool subscriber_broken(const struct subscriber *subscriber);
-/* Whether unread answers pile up, so that reading from this client should pause until a pull. */
-bool subscriber_congested(const struct subscriber *subscriber);
+struct subscriber_state {
+    size_t subscriptions;
+    bool rests; /* the next pull should wait a moment, so that the client can show its rows */
+    /* An answer was lost, because memory was missing or the client reads none: the connection must
+     * end, without another pull. */
+    bool is_broken;
+    /* Unread answers pile up, so reading from this client should pause until a pull. */
+    bool is_congested;
+};
+struct subscriber_state subscriber_state(const struct subscriber *subscriber);
 
 /* ---- facts for /status and /metrics ---- */
 
@@ -176,18 +170,20 @@ struct hub_metrics {
     struct counter windows_broken_off; /* ended for others */
     struct histogram publish_latency;  /* from a request's arrival to its frames being ready */
 };
-const struct hub_metrics *hub_metrics(const struct hub *hub);
-size_t hub_subscribers(const struct hub *hub);
-size_t hub_subscriptions(const struct hub *hub);
+struct hub_state {
+    struct hub_metrics *metrics; /* who takes messages that do not reach the hub adds them */
+    const struct view_set *views;
+    const struct wire_encoding *encoding; /* of bodies */
+    size_t subscribers, subscriptions;
+    int64_t last_change; /* the head of the log as the loop knows it, */
+    struct seq head;     /* ... and the greatest seq */
+};
+struct hub_state hub_state(struct hub *hub);
 /* Windows with members, and their members. */
 void hub_windows(const struct hub *hub, size_t *windows, size_t *members);
 /* Changes between the head and the slowest live subscription. */
 int64_t hub_slowest_lag(const struct hub *hub);
-/* Head of the log as the loop knows it. */
-int64_t hub_last_change(const struct hub *hub);
-struct seq hub_head(const struct hub *hub);
 /* Live subscriptions of a view. */
 size_t hub_view_subscriptions(const struct hub *hub, struct span view_id);
-const struct view_set *hub_views(const struct hub *hub);
 
 #endif

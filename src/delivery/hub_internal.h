@@ -107,18 +107,9 @@ struct key_owners {
     bool passing_over; /* a frame of a key that is owned, whose other fragments follow */
 };
 
-/* Of the session. */
-struct subscriber_calls {
-    void (*wake)(void *argument);
-    void (*refresh)(void *argument, const char *token);        /* NULL: it is refused */
-    void (*denied)(void *argument, const struct error *error); /* NULL: nobody asks */
-    void *argument;
-};
-
 struct subscriber {
     struct hub *hub;
     struct auth_identity *identity; /* NULL: an unknown client */
-    struct allowance *allowance;    /* NULL: no limits */
     struct row_scope *scope;        /* the rows that it sees of scoped exports; one reference */
     const struct wire_encoding *encoding; /* of its frames; NULL: as version 1 has them */
     struct span head;           /* which goes before bodies; borrowed. Absent: none does */
@@ -126,8 +117,8 @@ struct subscriber {
     uint64_t owner;             /* of its shares; 0: the server itself */
     struct share windows;       /* those that it holds: see window/share.c */
     struct link in_hub;
-    struct subscriber_calls calls;
-    bool ended; /* it is being freed: nothing may wake it or send to it */
+    struct subscriber_options calls; /* of the session */
+    bool ended;                      /* it is being freed: nothing may wake it or send to it */
     struct link subscriptions;
     size_t count;
     struct link ready;

@@ -4,11 +4,6 @@
  */
 #include "delivery/hub_internal.h"
 
-void subscriber_meter(struct subscriber *subscriber, struct usage_client *client)
-{
-    subscriber->metering.usage = client;
-}
-
 static void set(struct sending *sending, struct sending now)
 {
     usage_meter_ref(now.meter);

@@ -63,9 +63,10 @@ static void begin_log(struct subscription *subscription, int64_t from)
     subscriber_ready(subscription);
 }
 
-void phase_resume(struct subscription *subscription)
+void phase_look_up(struct subscription *subscription, enum reader_kind kind)
 {
-    enter(subscription, READER_RESUME);
+    INVARIANT(kind == READER_RESUME || kind == READER_TAPE);
+    enter(subscription, kind);
 }
 
 /* A client that wants no rows may still hold some of an old token. A snapshot without rows says
@@ -84,11 +85,6 @@ void phase_begin(struct subscription *subscription)
         subscription_know(subscription, (struct knowledge){.full = false});
         begin_live(subscription, subscription->topic->hub->backlog.last);
     }
-}
-
-void phase_tape(struct subscription *subscription)
-{
-    enter(subscription, READER_TAPE);
 }
 
 void phase_refuse_cursor(struct subscription *subscription)

@@ -30,8 +30,8 @@ static bool may_have_rows(struct subscription *subscription, int64_t rows)
     struct subscriber *subscriber = subscription->subscriber;
     struct error error;
     INVARIANT(rows >= 0);
-    if (!subscriber->allowance ||
-        allowance_has(subscriber->allowance, ALLOWANCE_ROWS, rows, &error))
+    if (!subscriber->calls.allowance ||
+        allowance_has(subscriber->calls.allowance, ALLOWANCE_ROWS, rows, &error))
         return true;
     counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
     subscription_fail(subscription, &error);
@@ -147,12 +147,6 @@ static struct span pull_frames(struct subscriber *subscriber)
     if (!bytes.length && !link_alone(&subscriber->ready))
         bytes = pull_subscription(subscriber);
     return bytes.length ? key_owners_pass(subscriber, bytes) : bytes;
-}
-
-bool subscriber_rests(const struct subscriber *subscriber)
-{
-    const struct text *rest = subscriber->outbox.rest;
-    return rest && rest->rest_at && subscriber->outbox.rest_sent == rest->rest_at;
 }
 
 struct span subscriber_pull(struct subscriber *subscriber)

@@ -4,14 +4,14 @@
 #include "delivery/hub_internal.h"
 #include "delivery/key_owner.h"
 
-struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument)
+struct subscriber *subscriber_new(struct hub *hub, const struct subscriber_options *options)
 {
     struct subscriber *subscriber = memory_new(sizeof *subscriber);
     if (!subscriber)
         return NULL;
     subscriber->hub = hub;
-    subscriber->calls.wake = wake;
-    subscriber->calls.argument = argument;
+    subscriber->calls = *options;
+    subscriber->metering.usage = options->usage;
     link_init(&subscriber->subscriptions);
     link_init(&subscriber->ready);
     link_init(&subscriber->slots.waiting);
@@ -154,11 +154,6 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
 
 /* ---- what it may do ---- */
 
-void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance)
-{
-    subscriber->allowance = allowance;
-}
-
 void subscriber_drop(struct subscriber *subscriber)
 {
     text_unref(subscriber->outbox.rest);
@@ -167,18 +162,6 @@ void subscriber_drop(struct subscriber *subscriber)
     subscriber->outbox.control_sent = 0;
     if (subscriber->metering.usage)
         usage_answers_dropped(subscriber->metering.usage);
-}
-
-void subscriber_on_denied(struct subscriber *subscriber,
-                          void (*denied)(void *argument, const struct error *error))
-{
-    subscriber->calls.denied = denied;
-}
-
-void subscriber_on_refresh(struct subscriber *subscriber,
-                           void (*refresh)(void *argument, const char *token))
-{
-    subscriber->calls.refresh = refresh;
 }
 
 /* ---- messages ---- */
@@ -199,8 +182,8 @@ static void refuse_message(struct subscriber *subscriber, const struct wire_mess
 bool subscriber_subscribe(struct subscriber *subscriber, const struct wire_subscribe *message,
                           struct error *error)
 {
-    if ((!subscriber->allowance ||
-         allowance_has(subscriber->allowance, ALLOWANCE_SUBSCRIBE, 1, error)) &&
+    if ((!subscriber->calls.allowance ||
+         allowance_has(subscriber->calls.allowance, ALLOWANCE_SUBSCRIBE, 1, error)) &&
         subscription_open(subscriber, message, error))
         return true;
     counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
@@ -277,11 +260,6 @@ void subscriber_write_bodies(struct subscriber *subscriber, struct span head)
     subscriber->hub->subscriber_count--; /* it is a part of one */
 }
 
-const struct wire_encoding *hub_encoding(const struct hub *hub)
-{
-    return &hub->encoding;
-}
-
 struct hub_facts hub_describe(const struct hub *hub, const struct auth_identity *identity,
                               struct span view)
 {
@@ -319,29 +297,13 @@ bool subscriber_epoch(const struct subscriber *subscriber, char epoch[HUB_EPOCH]
     return true;
 }
 
-void hub_count_message(struct hub *hub, bool refused)
+struct subscriber_state subscriber_state(const struct subscriber *subscriber)
 {
-    counter_add(&hub->metrics.messages_in, 1);
-    counter_add(&hub->metrics.messages_refused, refused);
-}
-
-void hub_count_refusal(struct hub *hub, bool subscribes)
-{
-    counter_add(&hub->metrics.messages_refused, 1);
-    counter_add(&hub->metrics.subscriptions_refused, subscribes);
-}
-
-size_t subscriber_subscriptions(const struct subscriber *subscriber)
-{
-    return subscriber->count;
-}
-
-bool subscriber_congested(const struct subscriber *subscriber)
-{
-    return subscriber->outbox.control.length - subscriber->outbox.control_sent > HUB_CONTROL;
-}
-
-bool subscriber_broken(const struct subscriber *subscriber)
-{
-    return subscriber->outbox.control.failed;
+    const struct outbox *outbox = &subscriber->outbox;
+    const struct text *rest = outbox->rest;
+    return (struct subscriber_state){
+        .subscriptions = subscriber->count,
+        .rests = rest && rest->rest_at && outbox->rest_sent == rest->rest_at,
+        .is_broken = outbox->control.failed,
+        .is_congested = outbox->control.length - outbox->control_sent > HUB_CONTROL};
 }

@@ -168,7 +168,7 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
         previous_shows(subscription);
     key_owner_begins(subscription);
     if (is_tape(subscription->topic->view, message)) {
-        phase_tape(subscription);
+        phase_look_up(subscription, READER_TAPE);
         return tape_open(subscription, message, error) && tape_start(subscription);
     }
     if (!after) {
@@ -180,7 +180,7 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
         phase_refuse_cursor(subscription);
         return true;
     }
-    phase_resume(subscription);
+    phase_look_up(subscription, READER_RESUME);
     return resume_start(subscription, *after, origin);
 }
 
@@ -188,7 +188,7 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
 static bool may_open(struct subscriber *subscriber, const struct wire_subscribe *message,
                      bool another, bool resumes, struct error *error)
 {
-    struct allowance *allowance = subscriber->allowance;
+    struct allowance *allowance = subscriber->calls.allowance;
     size_t most = subscriber->hub->options.max_subscriptions;
     if (allowance)
         return (!another || allowance_has(allowance, ALLOWANCE_SUBSCRIPTION,

@@ -222,10 +222,8 @@ void subscription_lost_was(struct subscription *subscription);
 struct span subscription_pull(struct subscription *subscription);
 
 /* phase.c: who serves it. */
-/* Its cursor is being looked up. */
-void phase_resume(struct subscription *subscription);
-/* The start of the tape is being looked up. */
-void phase_tape(struct subscription *subscription);
+/* Its cursor is being looked up (READER_RESUME), or the start of the tape (READER_TAPE). */
+void phase_look_up(struct subscription *subscription, enum reader_kind kind);
 /* Begin from the start. */
 void phase_begin(struct subscription *subscription);
 /* The same, after the client was told that its cursor is of no use. */

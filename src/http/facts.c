@@ -130,7 +130,7 @@ static void deliver(struct engine_event *event);
 
 static struct facts_job *job_new(struct facts *facts)
 {
-    const struct view_set *views = hub_views(facts->http->frontend->hub);
+    const struct view_set *views = hub_state(facts->http->frontend->hub).views;
     size_t count = 0;
     while (view_set_at(views, count))
         count++;
@@ -148,7 +148,7 @@ static struct facts_job *job_new(struct facts *facts)
     it->rows = rows;
     it->row_count = count;
     it->asked_ms = frontend_now(facts->http->frontend);
-    it->asked_change = hub_last_change(facts->http->frontend->hub);
+    it->asked_change = hub_state(facts->http->frontend->hub).last_change;
     it->job.run = run;
     it->job.event.deliver = deliver;
     return it;
@@ -204,7 +204,8 @@ static void ask(struct facts *facts)
 
 static bool is_fresh(const struct facts *facts)
 {
-    return facts->asked_ms && facts->asked_change == hub_last_change(facts->http->frontend->hub) &&
+    return facts->asked_ms &&
+           facts->asked_change == hub_state(facts->http->frontend->hub).last_change &&
            frontend_now(facts->http->frontend) - facts->asked_ms < FRESH_MS;
 }
 

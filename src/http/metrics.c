@@ -18,7 +18,7 @@ static const char *owner_of(struct http *http, enum metric_owner owner)
     case METRIC_OF_ENGINE:
         return (const char *)engine_metrics(http->frontend->engine);
     case METRIC_OF_HUB:
-        return (const char *)hub_metrics(http->frontend->hub);
+        return (const char *)hub_state(http->frontend->hub).metrics;
     case METRIC_OF_AUDIT:
         return (const char *)&access_shown(http->frontend->access)->audit;
     case METRIC_OF_USAGE:

@@ -109,7 +109,7 @@ static void print_refusals(struct http *http, const struct metric *metric, struc
 
 static void print_broken_off(struct http *http, const struct metric *metric, struct buffer *out)
 {
-    const struct hub_metrics *hub = hub_metrics(http->frontend->hub);
+    const struct hub_metrics *hub = hub_state(http->frontend->hub).metrics;
     sample(out, metric->name, "what", span_of("request"),
            (double)http->frontend->incoming.broken_off);
     sample(out, metric->name, "what", span_of("answer"),
@@ -227,8 +227,8 @@ static bool is_database_whole(const struct http *http)
 VALUE(queue_requests, queue_waiting(http, false))
 VALUE(queue_bytes, queue_waiting(http, true))
 VALUE(intake_pressure, ingest_pressure(http->frontend->ingest))
-VALUE(subscribers, hub_subscribers(http->frontend->hub))
-VALUE(subscriptions, hub_subscriptions(http->frontend->hub))
+VALUE(subscribers, hub_state(http->frontend->hub).subscribers)
+VALUE(subscriptions, hub_state(http->frontend->hub).subscriptions)
 VALUE(slowest_lag, hub_slowest_lag(http->frontend->hub))
 VALUE(windows, windows_fill(http, false))
 VALUE(window_members, windows_fill(http, true))

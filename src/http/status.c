@@ -52,22 +52,23 @@ static void print_server(struct buffer *out, struct http *http)
     buffer_printf(out, ",\"uptime_seconds\":%llu,\"epoch\":\"%s\",\"seq\":",
                   (unsigned long long)((clock_monotonic_us() - http->started_us) / 1000000),
                   engine_facts(http->frontend->engine)->epoch);
-    if (hub_last_change(http->frontend->hub))
-        print_seq(out, hub_head(http->frontend->hub));
+    if (hub_state(http->frontend->hub).last_change)
+        print_seq(out, hub_state(http->frontend->hub).head);
     else
         buffer_add_string(out, "null");
-    buffer_printf(out, ",\"last_change\":%lld", (long long)hub_last_change(http->frontend->hub));
+    buffer_printf(out, ",\"last_change\":%lld",
+                  (long long)hub_state(http->frontend->hub).last_change);
 }
 
 static void print_clients(struct buffer *out, struct http *http)
 {
     size_t windows, members;
     struct engine_state engine = engine_state(http->frontend->engine);
-    const struct hub_metrics *hub = hub_metrics(http->frontend->hub);
+    const struct hub_metrics *hub = hub_state(http->frontend->hub).metrics;
     hub_windows(http->frontend->hub, &windows, &members);
     buffer_printf(out, ",\"clients\":%zu,\"subscribers\":%zu,\"subscriptions\":%zu,\"lag\":%lld",
-                  http->frontend->sessions.count, hub_subscribers(http->frontend->hub),
-                  hub_subscriptions(http->frontend->hub),
+                  http->frontend->sessions.count, hub_state(http->frontend->hub).subscribers,
+                  hub_state(http->frontend->hub).subscriptions,
                   (long long)hub_slowest_lag(http->frontend->hub));
     buffer_printf(out, ",\"connections\":{\"total\":%llu,\"refused\":%llu}",
                   (unsigned long long)counter_get(&http->frontend->counters.connections),
@@ -81,7 +82,7 @@ static void print_clients(struct buffer *out, struct http *http)
 /* The counts of accepted and refused requests, of snapshots and of cursors. */
 static void print_counts(struct buffer *out, struct http *http)
 {
-    const struct hub_metrics *hub = hub_metrics(http->frontend->hub);
+    const struct hub_metrics *hub = hub_state(http->frontend->hub).metrics;
     uint64_t refused = 0, limited = 0;
     for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++)
         refused += counter_get(&access_shown(http->frontend->access)->audit.attempts[code]);

@@ -351,7 +351,7 @@ static bool cut_suffix(const struct http *http, struct span *view)
 {
     size_t length = strlen(suffix);
     if (view->length <= length || memcmp(view->data + view->length - length, suffix, length) != 0 ||
-        view_set_find(hub_views(http->frontend->hub), *view))
+        view_set_find(hub_state(http->frontend->hub).views, *view))
         return false;
     struct span rest = span_make(view->data, view->length - length);
     if (!memchr(rest.data, '/', rest.length))

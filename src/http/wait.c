@@ -42,7 +42,7 @@ static void look(struct http_request *request)
     INVARIANT(request->watches);
     while (wait->told < wait->needed && (bytes = subscriber_pull(wait->subscriber)).length)
         wait->told += wire_measure(bytes).messages;
-    if (wait->told < wait->needed && !subscriber_broken(wait->subscriber))
+    if (wait->told < wait->needed && !subscriber_state(wait->subscriber).is_broken)
         return;
     end_watch(wait);
     wait->again(request);
@@ -120,7 +120,9 @@ static bool subscribe(struct http_wait *wait, const struct hub_answer *answer)
     from.subscribe.epoch = epoch;
     from.subscribe.with_snapshot = false;
     wait->needed = by_position ? 3 : 2;
-    wait->subscriber = subscriber_new(request->http->frontend->hub, on_wake, wait);
+    wait->subscriber =
+        subscriber_new(request->http->frontend->hub,
+                       &(struct subscriber_options){.wake = on_wake, .argument = wait});
     if (!wait->subscriber)
         return false;
     if (by_position)

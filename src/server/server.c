@@ -60,12 +60,12 @@ static struct engine_options engine_options(struct server *server, const struct 
                   .cache_mebibytes = (uint32_t)(config->page_cache_bytes >> 20),
                   .wal_keep_bytes = 2 * config->checkpoint_pages * DATABASE_WAL_PAGE_BYTES,
                   .backup_before_migration = config->backup_before_migration},
-        .open_exports = view_set_is_open(hub_views(server->frontend.hub)),
+        .open_exports = view_set_is_open(hub_state(server->frontend.hub).views),
         .max_exports = (uint32_t)config->max_exports,
         .refuse_unknown_exports = config->unknown_exports == CONFIG_UNKNOWN_REFUSE,
         .max_producers = config->max_producers,
         .max_idempotency_keys = config->max_idempotency_keys,
-        .views = hub_views(server->frontend.hub),
+        .views = hub_state(server->frontend.hub).views,
         .give_up = server->give_up,
         .max_array_length = (uint32_t)config->max_array_length,
         .max_entity_bytes = (size_t)config->max_entity_bytes,
@@ -134,7 +134,7 @@ bool server_apply_export_limits(struct server *server, const struct config *conf
 {
     size_t count;
     struct engine_export_options *exports =
-        export_options(hub_views(server->frontend.hub), config, &count, error);
+        export_options(hub_state(server->frontend.hub).views, config, &count, error);
     bool done = exports && engine_limit(server->frontend.engine, exports, count, error);
     memory_free(exports);
     return done;
@@ -319,8 +319,8 @@ static bool open_parts(struct server *server, const struct config *config, struc
     if (config->static_files &&
         !http_serve_files(&server->http, config->folder, config->static_files, error))
         return error_prefix(error, "setting \"static_files\"");
-    warn_of_scopes(config, hub_views(server->frontend.hub));
-    config_warn_of_views(hub_views(server->frontend.hub));
+    warn_of_scopes(config, hub_state(server->frontend.hub).views);
+    config_warn_of_views(hub_state(server->frontend.hub).views);
     return open_outbound(server, config, error) && open_access(server, config, error) &&
            open_usage(server, config, error) && open_sockets(server, config, error);
 }

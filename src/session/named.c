@@ -91,7 +91,9 @@ static void refuse(struct named_set *set, const char *id, enum wire_refusal refu
 static void refuse_message(struct named_set *set, const char *id, enum wire_refusal refusal,
                            const struct error *error, bool is_new)
 {
-    hub_count_refusal(set->session->frontend->hub, is_new);
+    struct hub_metrics *metrics = hub_state(set->session->frontend->hub).metrics;
+    counter_add(&metrics->messages_refused, 1);
+    counter_add(&metrics->subscriptions_refused, is_new);
     refuse(set, id, refusal, error, false);
 }
 
@@ -119,14 +121,16 @@ static void on_denied(void *argument, const struct error *error)
 static bool connect_hub(struct named *named)
 {
     struct session *session = named->set->session;
-    named->subscriber = subscriber_new(session->frontend->hub, on_wake, named);
+    struct subscriber_options options = {.wake = on_wake,
+                                         .denied = on_denied,
+                                         .argument = named,
+                                         .usage = named->set->usage,
+                                         .allowance = &session->allowance};
+    named->subscriber = subscriber_new(session->frontend->hub, &options);
     if (!named->subscriber)
         return false;
     subscriber_write_bodies(named->subscriber, buffer_span(&named->head));
-    subscriber_meter(named->subscriber, named->set->usage);
-    subscriber_set_allowance(named->subscriber, &session->allowance);
     subscriber_set_owner(named->subscriber, session->owner);
-    subscriber_on_denied(named->subscriber, on_denied);
     return subscriber_set_identity(named->subscriber, session->principal.identity);
 }
 
@@ -239,7 +243,9 @@ static void unsubscribe(struct named_set *set, const char *id)
 void named_set_message(struct named_set *set, struct wire_message *message,
                        const struct error *wrong, size_t others)
 {
-    hub_count_message(set->session->frontend->hub, wrong != NULL);
+    struct hub_metrics *metrics = hub_state(set->session->frontend->hub).metrics;
+    counter_add(&metrics->messages_in, 1);
+    counter_add(&metrics->messages_refused, wrong != NULL);
     if (wrong) {
         enum wire_refusal refusal = message->version != 2               ? WIRE_REFUSED_MESSAGE
                                     : message->type == WIRE_SUBSCRIBE   ? WIRE_REFUSED_SUBSCRIBE
@@ -361,7 +367,7 @@ static struct span pull_named(struct named *named)
 {
     struct named_set *set = named->set;
     struct span bytes = subscriber_pull(named->subscriber), ready = span_make(NULL, 0);
-    set->broken |= subscriber_broken(named->subscriber);
+    set->broken |= subscriber_state(named->subscriber).is_broken;
     link_remove(&named->in_ready);
     if (bytes.length) {
         link_append(&set->ready, &named->in_ready);
@@ -373,7 +379,7 @@ static struct span pull_named(struct named *named)
         end(named);
     else if (is_due(named))
         begin_anew(named);
-    else if (!bytes.length && !subscriber_subscriptions(named->subscriber))
+    else if (!bytes.length && !subscriber_state(named->subscriber).subscriptions)
         named_free(named); /* the client was told why */
     return ready;
 }

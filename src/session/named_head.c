@@ -48,7 +48,7 @@ static bool complete(struct named *named)
 {
     struct buffer body;
     buffer_init(&body, NAMED_ANSWERS);
-    bool done = wire_batch_nothing(&body, hub_encoding(named->set->session->frontend->hub),
+    bool done = wire_batch_nothing(&body, hub_state(named->set->session->frontend->hub).encoding,
                                    named->facts.mode, span_of(named->asked.subscribe.view)) &&
                 join_batch(named, buffer_span(&body), true);
     buffer_fini(&body);

@@ -72,7 +72,7 @@ static bool take_frames(struct session *session)
     it->pulled = frames.length;
     it->run = wire_measure(frames);
     if (!frames.length && session->state == SESSION_OPEN && !session->rests_until_ms &&
-        !subscriber_subscriptions(it->base.subscriber))
+        !subscriber_state(it->base.subscriber).subscriptions)
         session_close(session, NORMAL, "the subscription has ended");
     return wire_events_take(it->events, frames);
 }

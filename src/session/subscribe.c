@@ -58,7 +58,8 @@ static void on_v2(struct session *session, struct wire_message *message, const s
     else if (!wrong && message->type == WIRE_REFRESH_AUTH)
         on_refresh(session, message->token);
     else
-        named_set_message(it->named, message, wrong, subscriber_subscriptions(it->subscriber));
+        named_set_message(it->named, message, wrong,
+                          subscriber_state(it->subscriber).subscriptions);
 }
 
 static void on_message(struct session *session, struct span text)
@@ -127,10 +128,10 @@ static struct span pull_either(struct subscriber_session *it)
 struct span subscriber_session_pull(struct session *session)
 {
     struct subscriber *subscriber = subscriber_of(session);
-    if (subscriber_rests(subscriber) && session_rests(session, REST_MS))
+    if (subscriber_state(subscriber).rests && session_rests(session, REST_MS))
         return span_make(NULL, 0);
     struct span bytes = span_make(NULL, 0);
-    bool broken = subscriber_broken(subscriber);
+    bool broken = subscriber_state(subscriber).is_broken;
     if (!broken)
         bytes = pull_either(it_of(session));
     if (!broken && !(it_of(session)->named && named_set_broken(it_of(session)->named)))
@@ -157,7 +158,8 @@ static void on_sent(struct session *session, size_t length, const struct wire_ru
 static bool is_full(const struct session *session)
 {
     const struct named_set *named = ((const struct subscriber_session *)session)->named;
-    return subscriber_congested(subscriber_of(session)) || (named && named_set_congested(named));
+    return subscriber_state(subscriber_of(session)).is_congested ||
+           (named && named_set_congested(named));
 }
 
 static void on_drop(struct session *session)
@@ -169,7 +171,8 @@ static void on_drop(struct session *session)
 
 void subscriber_session_fini(struct subscriber_session *it)
 {
-    size_t subscriptions = subscriber_subscriptions(it->subscriber) + named_set_count(it->named);
+    size_t subscriptions =
+        subscriber_state(it->subscriber).subscriptions + named_set_count(it->named);
     named_set_free(it->named);
     subscriber_free(it->subscriber);
     if (it->usage)
@@ -203,9 +206,15 @@ bool subscriber_session_init(struct subscriber_session *it, struct frontend *fro
                              struct net_connection *connection, struct principal *principal,
                              const struct session_kind *kind)
 {
-    it->subscriber = subscriber_new(frontend->hub, on_wake, it);
     if (frontend->usage)
         it->usage = usage_client_new(frontend->usage, principal->identity, principal->address);
+    struct subscriber_options options = {.wake = on_wake,
+                                         .refresh = on_refresh,
+                                         .denied = on_denied,
+                                         .argument = it,
+                                         .usage = it->usage,
+                                         .allowance = &it->session.allowance};
+    it->subscriber = subscriber_new(frontend->hub, &options);
     if (!it->subscriber || (frontend->usage && !it->usage) ||
         !subscriber_set_identity(it->subscriber, principal->identity)) {
         subscriber_free(it->subscriber);
@@ -213,12 +222,8 @@ bool subscriber_session_init(struct subscriber_session *it, struct frontend *fro
             usage_client_free(it->usage, 0);
         return false;
     }
-    subscriber_meter(it->subscriber, it->usage);
-    subscriber_on_refresh(it->subscriber, on_refresh);
-    subscriber_on_denied(it->subscriber, on_denied);
     session_init(&it->session, frontend, connection, kind, principal);
     session_expect(&it->session, frontend->max_message_bytes);
-    subscriber_set_allowance(it->subscriber, &it->session.allowance);
     subscriber_set_owner(it->subscriber, it->session.owner);
     return true;
 }

@@ -99,7 +99,7 @@ void window_spec_seek_order(const struct hub *hub, struct window_spec *spec)
     spec->stage = spec->view->stage;
     if (!spec->query || spec->key.data || spec->take == VIEW_ALL)
         return; /* all rows at each refresh would cost more than to keep them sorted */
-    const struct view_stage *index = view_set_order(hub_views(hub), spec->view, spec->query);
+    const struct view_stage *index = view_set_order(hub->views, spec->view, spec->query);
     if (index)
         spec->stage = index;
 }

@@ -58,7 +58,8 @@ char *client_prepare(struct client *client)
 bool client_subscribe(struct client *client, struct hub *hub, const char *message)
 {
     client->hub = hub;
-    client->subscriber = subscriber_new(hub, note_wake, client);
+    client->subscriber =
+        subscriber_new(hub, &(struct subscriber_options){.wake = note_wake, .argument = client});
     if (client->subscriber && client->identity &&
         !subscriber_set_identity(client->subscriber, client->identity))
         client_cut(client);

@@ -184,7 +184,7 @@ static void judge(struct client *client, const char *key, json_t *row)
 static json_t *shown(const struct world *world, const struct client *client,
                      const struct past_row *row)
 {
-    const struct view *view = view_set_find(hub_views(client->hub), span_of(client->view));
+    const struct view *view = view_set_find(hub_state(client->hub).views, span_of(client->view));
     struct buffer text;
     if (!view_shows(view, span_of(row->key)) || (client->key && strcmp(client->key, row->key) != 0))
         return NULL;
@@ -450,7 +450,7 @@ static json_t *expect(struct world *world, const struct client *client)
     struct store_export export;
     bool found;
     struct expected expected = {
-        .view = view_set_find(hub_views(world->fixture.hub), span_of(client->view)),
+        .view = view_set_find(hub_state(world->fixture.hub).views, span_of(client->view)),
         .key = client->key,
         .rows = json_object(),
         .tokens = world->scoped && client->view[0] == 'Q'

@@ -114,7 +114,7 @@ TEST_EACH(set_up, tear_down)
 static void take(struct part *part)
 {
     struct span bytes;
-    while (part->client.subscriber && !subscriber_broken(part->client.subscriber) &&
+    while (part->client.subscriber && !subscriber_state(part->client.subscriber).is_broken &&
            (bytes = subscriber_pull(part->client.subscriber)).length) {
         assert_true(part->length + bytes.length <= TAKEN);
         memcpy(part->taken + part->length, bytes.data, bytes.length);
@@ -126,7 +126,8 @@ static void take(struct part *part)
 static bool is_at_rest(const struct part *part)
 {
     const struct subscriber *subscriber = part->client.subscriber;
-    if (!subscriber || subscriber_broken(subscriber) || link_alone(&subscriber->subscriptions))
+    if (!subscriber || subscriber_state(subscriber).is_broken ||
+        link_alone(&subscriber->subscriptions))
         return true;
     const struct subscription *subscription =
         LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next);
@@ -230,7 +231,7 @@ static void recover(struct part *part, bool hit)
     free(part->message);
     part->message = NULL;
     client_take(client, span_make(part->taken, part->length));
-    bool gone = !client->subscriber || subscriber_broken(client->subscriber) ||
+    bool gone = !client->subscriber || subscriber_state(client->subscriber).is_broken ||
                 link_alone(&client->subscriber->subscriptions);
     if (gone && !hit)
         fail_msg("%s ended although memory was there: %s", client->view, client->problem);
@@ -280,11 +281,11 @@ static json_t *expect(struct store_reader *reader, const struct client *client)
     struct error error;
     struct store_export export;
     bool found;
-    struct expected expected = {.view =
-                                    view_set_find(hub_views(fixture.hub), span_of(client->view)),
-                                .key = client->key,
-                                .rows = json_object(),
-                                .sees_b = client->identity == wide};
+    struct expected expected = {
+        .view = view_set_find(hub_state(fixture.hub).views, span_of(client->view)),
+        .key = client->key,
+        .rows = json_object(),
+        .sees_b = client->identity == wide};
     assert_true(store_read_begin(reader, &error));
     assert_true(store_read_export(reader, span_of("Q"), &export, &found, &error));
     assert_true(store_scan_entities(reader, export.id, NULL, -1, add_expected, &expected, &error));

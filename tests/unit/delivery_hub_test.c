@@ -96,7 +96,8 @@ static uint64_t jobs_for_a_stalled_client(struct reader *reader)
 
 static void subscribe_many(struct reader *reader, const char *more)
 {
-    reader->subscriber = subscriber_new(fixture.hub, ignore_wake, NULL);
+    reader->subscriber = subscriber_new(
+        fixture.hub, &(struct subscriber_options){.wake = ignore_wake, .argument = NULL});
     for (int i = 0; i < MANY; i++) {
         char text[256];
         snprintf(text, sizeof text,
@@ -165,7 +166,7 @@ TEST(one_that_is_silenced_gets_answers_only)
     assert_int_equal(occurrences(bytes, "token-expired"), 2);
     assert_int_equal(occurrences(bytes, "\"op\""), 0);
     assert_int_equal(subscriber_pull(reader.subscriber).length, 0);
-    assert_int_equal(hub_subscriptions(fixture.hub), MANY);
+    assert_int_equal(hub_state(fixture.hub).subscriptions, MANY);
     subscriber_free(reader.subscriber);
     subscriber_free(other.subscriber);
 }
@@ -197,7 +198,9 @@ static void hang_up_after(const char *kind, int steps)
 {
     enum { TOGETHER = 24 };
     bool hung_up = false;
-    struct subscriber *subscriber = subscriber_new(fixture.hub, expect_nobody_gone, &hung_up);
+    struct subscriber *subscriber =
+        subscriber_new(fixture.hub, &(struct subscriber_options){.wake = expect_nobody_gone,
+                                                                 .argument = &hung_up});
     assert_non_null(subscriber);
     for (int i = 0; i < TOGETHER; i++) {
         char member[200], text[256];
@@ -209,10 +212,10 @@ static void hang_up_after(const char *kind, int steps)
         if (!subscriber_pull(subscriber).length)
             hub_fixture_wait_for_readers(&fixture);
     }
-    assert_true(hub_subscriptions(fixture.hub) > 0);
+    assert_true(hub_state(fixture.hub).subscriptions > 0);
     hung_up = true;
     subscriber_free(subscriber);
-    assert_int_equal(hub_subscriptions(fixture.hub), 0);
+    assert_int_equal(hub_state(fixture.hub).subscriptions, 0);
 }
 
 TEST(one_that_hangs_up_is_not_woken_any_more)
@@ -281,7 +284,7 @@ static bool has_rested(void *argument)
         resting->rows += occurrences(bytes, "\"data\":[{");
         resting->deletes += occurrences(bytes, "\"op\":\"delete\"");
         resting->reader.complete += occurrences(bytes, "\"complete\":true");
-        if (!subscriber_rests(resting->reader.subscriber))
+        if (!subscriber_state(resting->reader.subscriber).rests)
             continue;
         resting->rests++;
         resting->deletes_before += resting->deletes;
@@ -293,7 +296,8 @@ static bool has_rested(void *argument)
 static void expect_rests(size_t deletes, size_t rests)
 {
     struct resting resting = {.rests = 0};
-    resting.reader.subscriber = subscriber_new(fixture.hub, ignore_wake, NULL);
+    resting.reader.subscriber = subscriber_new(
+        fixture.hub, &(struct subscriber_options){.wake = ignore_wake, .argument = NULL});
     subscriber_message(resting.reader.subscriber,
                        span_of("{\"type\":\"subscribe\",\"view\":\"Q/list\"}"));
     hub_fixture_until(&fixture, has_rested, &resting);
@@ -350,8 +354,10 @@ static bool hears(void *argument)
  */
 TEST(a_change_between_the_rows_and_the_deletes_of_a_resume_is_told)
 {
-    struct listener listener = {subscriber_new(fixture.hub, ignore_wake, NULL),
-                                "\"complete\":true"};
+    struct listener listener = {
+        subscriber_new(fixture.hub,
+                       &(struct subscriber_options){.wake = ignore_wake, .argument = NULL}),
+        "\"complete\":true"};
     static const char message[] =
         "{\"type\":\"subscribe\",\"view\":\"Q/list\",\"after\":\"5:000000000001\"}";
     subscriber_write_bodies(listener.subscriber, span_make(NULL, 0));
@@ -408,8 +414,10 @@ static void feed_short_of_memory(const char *text, uint64_t nth)
  * The database has that, and it is not to be passed over when the subscription goes live again. */
 static void miss_a_change(int changes, uint64_t nth)
 {
-    struct listener listener = {subscriber_new(fixture.hub, ignore_wake, NULL),
-                                "\"complete\":true"};
+    struct listener listener = {
+        subscriber_new(fixture.hub,
+                       &(struct subscriber_options){.wake = ignore_wake, .argument = NULL}),
+        "\"complete\":true"};
     char text[64], word[32];
     snprintf(word, sizeof word, "\"n\":%llu", 1000 * (unsigned long long)(changes + 1) + nth);
     snprintf(text, sizeof text, "Q key patch {%s}\n", word);

@@ -149,7 +149,7 @@ TEST(who_came_back_and_moves_at_once_loses_what_it_kept)
 
 static int64_t batches_built(void)
 {
-    return (int64_t)counter_get(&hub_metrics(fixture.hub)->snapshot_batches_built);
+    return (int64_t)counter_get(&hub_state(fixture.hub).metrics->snapshot_batches_built);
 }
 
 static bool has_built(void *argument)

@@ -128,7 +128,7 @@ static void expect(size_t tenant, const char *key, bool there)
 
 static uint64_t offered(void)
 {
-    return counter_get(&hub_metrics(fixture.hub)->topics_offered);
+    return counter_get(&hub_state(fixture.hub).metrics->topics_offered);
 }
 
 /* What changes of one tenant's rows are held against, until all is told. */

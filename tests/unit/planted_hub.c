@@ -46,7 +46,7 @@ void make_hub(void)
     hub = hub_new(&options, views, &window_ops);
     assert_non_null(hub);
     hub_add_export(hub, &export);
-    subscriber = subscriber_new(hub, never, NULL);
+    subscriber = subscriber_new(hub, &(struct subscriber_options){.wake = never, .argument = NULL});
     assert_non_null(subscriber);
 }
 

@@ -93,7 +93,7 @@ static void subscribe(const char *rest)
 {
     char message[256];
     snprintf(message, sizeof message, "{\"type\":\"subscribe\",\"view\":\"Q/list\",%s}", rest);
-    subscriber = subscriber_new(hub, never, NULL);
+    subscriber = subscriber_new(hub, &(struct subscriber_options){.wake = never, .argument = NULL});
     subscriber_message(subscriber, span_of(message));
     subscription = LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next);
     window = subscription->member->window;

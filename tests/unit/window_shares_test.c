@@ -105,7 +105,8 @@ static void step(void)
 {
     int i = below(SUBSCRIBERS), what = below(20);
     if (!subscribers[i]) {
-        subscribers[i] = subscriber_new(fixture.hub, never, NULL);
+        subscribers[i] = subscriber_new(
+            fixture.hub, &(struct subscriber_options){.wake = never, .argument = NULL});
         assert_non_null(subscribers[i]);
         subscriber_set_owner(subscribers[i], 1 + (uint64_t)below(OWNERS));
     } else if (what == 0) {
