@@ -23,8 +23,7 @@ stele *api_open_unless(const stele_options *options, const atomic_bool *give_up,
 /* Whether a store is well: the loop answers, which is awaited, and the writer has worked on no
  * transaction for longer than `most_us`. */
 bool api_is_well(stele *store, uint64_t most_us, struct error *error);
-/* Whether the addresses of a store speak TLS. */
-bool api_is_secure(const stele *store);
-bool api_health_is_secure(const stele *store);
+/* Whether an address of a store speaks TLS: the one for health, or the main one. */
+bool api_is_secure(const stele *store, bool health);
 
 #endif

@@ -71,7 +71,7 @@ static void submit(struct api_call *call)
     struct error error = {0};
     char *lines = apply->lines;
     apply->lines = NULL;
-    if (ingest_submit_counted(server_ingest(call->store->server), INGEST_LINES, lines,
+    if (ingest_submit_counted(server_parts(call->store->server).ingest, INGEST_LINES, lines,
                               apply->length, replied, apply, &error))
         return;
     apply->lines = lines;

@@ -72,8 +72,8 @@ static bool start(struct stele *store)
     store->server = server_open_unless(&store->config, store->give_up, &store->error);
     if (!store->server)
         return false;
-    const char *address = server_address(store->server);
-    const char *health = server_health_address(store->server);
+    const char *address = server_parts(store->server).address;
+    const char *health = server_parts(store->server).health_address;
     store->address = memory_copy_string(address, strlen(address));
     store->health_address = memory_copy_string(health, strlen(health));
     char file[PATH_MAX];
@@ -251,14 +251,9 @@ const char *stele_database(const stele *store)
     return store ? store->config.database : "";
 }
 
-bool api_is_secure(const stele *store)
+bool api_is_secure(const stele *store, bool health)
 {
-    return store->config.tls_certificate != NULL;
-}
-
-bool api_health_is_secure(const stele *store)
-{
-    return store->config.health_tls;
+    return health ? store->config.health_tls : store->config.tls_certificate != NULL;
 }
 
 bool stele_run(stele *store, stele_error *error)

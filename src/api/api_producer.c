@@ -56,7 +56,7 @@ static void deliver(struct engine_event *event)
 static void start(struct api_call *call)
 {
     struct question *question = (struct question *)call;
-    if (engine_read(server_engine(call->store->server), &question->job))
+    if (engine_read(server_parts(call->store->server).engine, &question->job))
         return;
     error_set(&question->error, ERROR_QUEUE_FULL, "too many reads wait; try again later");
     api_done(&question->wait, &question->error);

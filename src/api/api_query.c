@@ -46,7 +46,7 @@ static bool begin(struct query *query, struct hub *hub, struct error *error)
 static void start_page(struct api_call *call)
 {
     struct query *query = (struct query *)call;
-    struct hub *hub = server_hub(call->store->server);
+    struct hub *hub = server_parts(call->store->server).hub;
     struct error error = {0};
     if ((!query->pages && !begin(query, hub, &error)) ||
         !hub_pages_read(query->pages, page_read, query, &error))

@@ -178,7 +178,7 @@ struct subscribe_call {
 static void begin(struct api_call *call)
 {
     struct stele_subscription *subscription = ((struct subscribe_call *)call)->subscription;
-    struct hub *hub = server_hub(call->store->server);
+    struct hub *hub = server_parts(call->store->server).hub;
     api_finish(call);
     memory_free(call);
     link_in(subscription);

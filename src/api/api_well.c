@@ -10,7 +10,7 @@ struct question {
 static void answer(struct api_call *call)
 {
     struct question *question = (struct question *)call;
-    question->writer_us = engine_state(server_engine(call->store->server)).writer_busy_us;
+    question->writer_us = engine_state(server_parts(call->store->server).engine).writer_busy_us;
     api_done(&question->wait, NULL);
 }
 

@@ -147,14 +147,9 @@ void certificate_free(struct certificate *certificate)
 
 /* ---- what it says ---- */
 
-int64_t certificate_valid_from(const struct certificate *certificate)
+struct certificate_validity certificate_validity(const struct certificate *certificate)
 {
-    return certificate->valid_from;
-}
-
-int64_t certificate_valid_to(const struct certificate *certificate)
-{
-    return certificate->valid_to;
+    return (struct certificate_validity){certificate->valid_from, certificate->valid_to};
 }
 
 bool certificate_is_for_servers(const struct certificate *certificate, struct error *error)

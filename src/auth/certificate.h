@@ -20,8 +20,10 @@ bool certificate_add_key(struct certificate *certificate, struct span pem, struc
 void certificate_free(struct certificate *certificate);
 
 /* Unix seconds from which and up to which the whole chain is valid. */
-int64_t certificate_valid_from(const struct certificate *certificate);
-int64_t certificate_valid_to(const struct certificate *certificate);
+struct certificate_validity {
+    int64_t from, to;
+};
+struct certificate_validity certificate_validity(const struct certificate *certificate);
 /* Append its subject, such as "CN = example.org", and its SHA-256, for the log. */
 bool certificate_describe(const struct certificate *certificate, struct buffer *out);
 

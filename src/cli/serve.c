@@ -231,10 +231,9 @@ static void print_address(const char *scheme, const char *address)
 static void print_ready(const stele *store)
 {
     printf("stele ready: ");
-    print_address(api_is_secure(store) ? "wss://" : "ws://", stele_address(store));
+    print_address(api_is_secure(store, false) ? "wss://" : "ws://", stele_address(store));
     printf(" health ");
-    print_address(api_health_is_secure(store) ? "https://" : "http://",
-                  stele_health_address(store));
+    print_address(api_is_secure(store, true) ? "https://" : "http://", stele_health_address(store));
     printf(" db %s\n", stele_database(store));
     /* A server that nobody listens to at its start is a server all the same. */
     if (fflush(stdout) != 0)

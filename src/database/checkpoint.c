@@ -41,7 +41,7 @@ void database_checkpointer_close(struct database_checkpointer *checkpointer)
 
 bool database_checkpoint_due(const struct database_checkpointer *checkpointer)
 {
-    return database_wal_pages(checkpointer->database) > checkpointer->pages;
+    return database_state(checkpointer->database).wal_pages > checkpointer->pages;
 }
 
 /* The result of SQLite's checkpoint of that kind; SQLITE_BUSY: somebody has it in use. */
@@ -54,13 +54,16 @@ static int run(struct database_checkpointer *checkpointer, int kind, int *in_wal
  * PASSIVE never makes the writer or a reader wait. When it has moved everything, the next commit
  * starts the WAL from its beginning, which is all that keeps the WAL short.
  */
-bool database_checkpoint_all(struct database_checkpointer *checkpointer, uint32_t *left,
-                             struct error *error)
+bool database_checkpoint(struct database_checkpointer *checkpointer, bool anyhow, uint32_t *left,
+                         struct error *error)
 {
     struct database *database = checkpointer->database;
-    uint32_t pages = database_wal_pages(database);
+    uint32_t pages = database_state(database).wal_pages;
     int in_wal = 0, moved = 0;
     *left = 0;
+    if (!anyhow && pages <= checkpointer->pages) {
+        return true;
+    }
     int result = run(checkpointer, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
     if (result == SQLITE_BUSY) {
         return true; /* somebody else checkpoints: the next call looks again */
@@ -73,17 +76,9 @@ bool database_checkpoint_all(struct database_checkpointer *checkpointer, uint32_
     if (in_wal == moved) {
         atomic_compare_exchange_strong(&database->wal_pages, &pages, 0);
     }
-    pages = database_wal_pages(database);
+    pages = database_state(database).wal_pages;
     *left = pages > (uint32_t)moved ? pages - (uint32_t)moved : 0;
     return true;
-}
-
-bool database_checkpoint(struct database_checkpointer *checkpointer, uint32_t *left,
-                         struct error *error)
-{
-    *left = 0;
-    return !database_checkpoint_due(checkpointer) ||
-           database_checkpoint_all(checkpointer, left, error);
 }
 
 bool database_wal_give_back(struct database_checkpointer *checkpointer, int wait_ms, bool *done,
@@ -105,16 +100,6 @@ bool database_wal_give_back(struct database_checkpointer *checkpointer, int wait
     atomic_store_explicit(&checkpointer->database->wal_pages, 0, memory_order_relaxed);
     *done = true;
     return true;
-}
-
-uint32_t database_wal_pages(const struct database *database)
-{
-    return atomic_load_explicit(&database->wal_pages, memory_order_relaxed);
-}
-
-uint64_t database_wal_commits(const struct database *database)
-{
-    return atomic_load_explicit(&database->wal_commits, memory_order_relaxed);
 }
 
 int64_t database_wal_bytes(const struct database *database)

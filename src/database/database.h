@@ -55,9 +55,16 @@ struct database *database_open(const struct database_options *options, struct er
 /* Connections and checkpointers must be closed before. The last close applies the WAL and
  * removes it. */
 void database_close(struct database *database);
-/* The uuid of this database's life, 36 characters; lives as long as the database. */
-const char *database_epoch(const struct database *database);
-const char *database_path(const struct database *database);
+/* What it is now. Any thread. */
+enum { DATABASE_WAL_PAGE_BYTES = 4096 + 24 /* in the file */ };
+struct database_state {
+    const char *path;
+    const char *epoch;    /* the uuid of its life, 36 characters */
+    uint32_t wal_pages;   /* in the WAL that its next commit follows, */
+    uint64_t wal_commits; /* ... and commits so far that wrote there */
+};
+/* The texts live as long as the database. */
+struct database_state database_state(const struct database *database);
 /* Whether the names of the database and its write-ahead log still lead to the open files,
  * nothing was put over the database, and no connection has met damage. Else ERROR_DATABASE_GONE,
  * with what happened and the command that saves the data, or ERROR_DATABASE_DAMAGED. One thread. */
@@ -95,27 +102,19 @@ void database_read_sizes(const struct database *database, struct database_sizes 
 /* ---- its write-ahead log ---- */
 
 /* A connection of its own that moves the WAL into the database, PASSIVE, when it has grown
- * beyond `pages`; otherwise database_checkpoint does nothing, and database_checkpoint_all does it
- * anyhow. Any thread but one at a time. *left: how many pages of the WAL are not moved, with those
- * committed meanwhile. */
+ * beyond `pages`, or `anyhow`; otherwise database_checkpoint does nothing. Any thread but one at a
+ * time. *left: how many pages of the WAL are not moved, with those committed meanwhile. */
 struct database_checkpointer *database_checkpointer_open(struct database *database, uint32_t pages,
                                                          struct error *error);
 void database_checkpointer_close(struct database_checkpointer *checkpointer);
-bool database_checkpoint(struct database_checkpointer *checkpointer, uint32_t *left,
+bool database_checkpoint(struct database_checkpointer *checkpointer, bool anyhow, uint32_t *left,
                          struct error *error);
-bool database_checkpoint_all(struct database_checkpointer *checkpointer, uint32_t *left,
-                             struct error *error);
 /* Whether database_checkpoint would do something now. */
 bool database_checkpoint_due(const struct database_checkpointer *checkpointer);
 /* Move the remaining pages and cut the WAL's file to nothing. Waits so long for readers, during
  * which the writer must not commit; *done false: somebody still uses it, and nothing is cut. */
 bool database_wal_give_back(struct database_checkpointer *checkpointer, int wait_ms, bool *done,
                             struct error *error);
-/* Pages in the WAL that its next commit follows, and commits so far that wrote there. Any thread.
- */
-enum { DATABASE_WAL_PAGE_BYTES = 4096 + 24 /* in the file */ };
-uint32_t database_wal_pages(const struct database *database);
-uint64_t database_wal_commits(const struct database *database);
 /* Size of the WAL file in bytes now. */
 int64_t database_wal_bytes(const struct database *database);
 

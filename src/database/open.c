@@ -246,12 +246,11 @@ void database_close(struct database *database)
     memory_free(database);
 }
 
-const char *database_epoch(const struct database *database)
+struct database_state database_state(const struct database *database)
 {
-    return database->epoch;
-}
-
-const char *database_path(const struct database *database)
-{
-    return database->path;
+    return (struct database_state){
+        .path = database->path,
+        .epoch = database->epoch,
+        .wal_pages = atomic_load_explicit(&database->wal_pages, memory_order_relaxed),
+        .wal_commits = atomic_load_explicit(&database->wal_commits, memory_order_relaxed)};
 }

@@ -102,7 +102,8 @@ static void wait_for_next(struct checkpoints *checkpoints)
 static bool is_idle(struct checkpoints *checkpoints)
 {
     struct give_back *it = &checkpoints->give_back;
-    uint64_t now = clock_monotonic_us(), commits = database_wal_commits(checkpoints->database);
+    uint64_t now = clock_monotonic_us(),
+             commits = database_state(checkpoints->database).wal_commits;
     if (commits != it->commits || it->since_us == 0)
         *it = (struct give_back){.commits = commits, .since_us = now};
     if (it->done || now - it->since_us < IDLE_US)
@@ -119,7 +120,7 @@ static bool copy_bulk(struct checkpoints *checkpoints, struct error *error)
     bool done;
     do {
         before = left;
-        done = database_checkpoint(checkpoints->checkpointer, &left, error);
+        done = database_checkpoint(checkpoints->checkpointer, false, &left, error);
         atomic_store_explicit(&checkpoints->is_near, true, memory_order_relaxed);
     } while (done && left > GATE_PAGES && left < before / 2 && !is_stopping(checkpoints));
     return done;
@@ -130,7 +131,7 @@ static bool copy_rest(struct checkpoints *checkpoints, struct error *error)
     uint32_t left;
     if (!gate_take(checkpoints))
         return true;
-    bool done = database_checkpoint(checkpoints->checkpointer, &left, error);
+    bool done = database_checkpoint(checkpoints->checkpointer, false, &left, error);
     gate_release(checkpoints);
     return done;
 }
@@ -141,7 +142,7 @@ static bool give_back(struct checkpoints *checkpoints, bool is_held, struct erro
     uint32_t left;
     bool done = true;
     checkpoints->give_back.since_us = clock_monotonic_us();
-    if (!database_checkpoint_all(checkpoints->checkpointer, &left, error))
+    if (!database_checkpoint(checkpoints->checkpointer, true, &left, error))
         return false;
     if ((left > GATE_PAGES && !is_held) || !gate_take(checkpoints))
         return true;
@@ -156,7 +157,7 @@ static void note_success(struct checkpoints *checkpoints)
     counter_add(&checkpoints->metrics->checkpoints, 1);
     if (atomic_exchange(&checkpoints->failures, 0) >= FAILURES_TOLD)
         log_info("engine", "checkpoints-resumed",
-                 log_text("file", database_path(checkpoints->database)));
+                 log_text("file", database_state(checkpoints->database).path));
 }
 
 static void note_failure(struct checkpoints *checkpoints, const struct error *error)

@@ -25,12 +25,12 @@ static bool wal_error(const struct disk *disk, struct error *error)
     return error_set(error, ERROR_WAL_LIMIT,
                      "the write-ahead log of %.120s has reached max_wal_bytes (%lld) and cannot be "
                      "moved into the database: %s. Intake goes on by itself",
-                     database_path(disk->database), (long long)disk->max_wal_bytes, why);
+                     database_state(disk->database).path, (long long)disk->max_wal_bytes, why);
 }
 
 bool disk_error(const struct disk *disk, enum error_code state, struct error *error)
 {
-    const char *path = database_path(disk->database);
+    const char *path = database_state(disk->database).path;
     INVARIANT(state != ERROR_NONE);
     switch (state) {
     case ERROR_DATABASE_GONE:
@@ -140,7 +140,7 @@ bool disk_stop_intake(struct disk *disk, const struct error *error)
 static bool wal_exceeds(const struct disk *disk, int64_t bytes)
 {
     return disk->max_wal_bytes &&
-           (int64_t)database_wal_pages(disk->database) * DATABASE_WAL_PAGE_BYTES > bytes;
+           (int64_t)database_state(disk->database).wal_pages * DATABASE_WAL_PAGE_BYTES > bytes;
 }
 
 void disk_watch(struct disk *disk)
@@ -194,5 +194,5 @@ void disk_probe(struct disk *disk)
     }
     disk->on_trial = state != ERROR_WAL_LIMIT;
     atomic_store(&disk->state, ERROR_NONE);
-    log_info("engine", "intake-resumed", log_text("file", database_path(disk->database)));
+    log_info("engine", "intake-resumed", log_text("file", database_state(disk->database).path));
 }

@@ -225,7 +225,7 @@ static bool start(struct engine *engine, struct error *error)
     engine->facts.last_change = engine->writer.open.last_change;
     engine->facts.cursor_floor = store_writer_log(engine->writer.store)->cursor_floor;
     engine->facts.head = engine->writer.open.head;
-    engine->facts.epoch = database_epoch(engine->facts.database);
+    engine->facts.epoch = database_state(engine->facts.database).epoch;
     if (!engine_start_readers(engine, error) || !start_limits(engine, error))
         return false;
     if (pthread_create(&engine->writer_thread, NULL, writer_main, &engine->writer) != 0)
@@ -270,7 +270,7 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
     engine->options.views = NULL;
     engine->options.exports = NULL;
     engine->options.store.path =
-        engine->facts.database ? database_path(engine->facts.database) : NULL;
+        engine->facts.database ? database_state(engine->facts.database).path : NULL;
     if (done)
         return engine;
     engine_close(engine);

@@ -30,7 +30,7 @@ static void report(const struct engine *engine, enum clock_event event,
                    const struct clock_watch *watch, int64_t wall, int64_t boot)
 {
     int64_t off = (wall - boot - watch->distance) / 1000;
-    const char *file = database_path(engine->facts.database);
+    const char *file = database_state(engine->facts.database).path;
     char hint[160];
     switch (event) {
     case CLOCK_STEADY:
@@ -103,7 +103,8 @@ static void tell_unconfirmed(const struct engine *engine, int64_t seconds)
     snprintf(hint, sizeof hint,
              "so long after the time that was seen last: for %d minutes nothing goes by age",
              MINUTES);
-    log_info("engine", "clock-unconfirmed", log_text("file", database_path(engine->facts.database)),
+    log_info("engine", "clock-unconfirmed",
+             log_text("file", database_state(engine->facts.database).path),
              log_number("seconds", seconds), log_text("hint", hint));
 }
 

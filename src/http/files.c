@@ -86,7 +86,17 @@ static bool try_folder(const struct http_files *files, struct error *error)
                      files->path, error_reason(cause));
 }
 
-struct http_files *http_files_new(int start, const char *path, struct error *error)
+void http_files_free(struct http_files *files)
+{
+    if (!files)
+        return;
+    if (files->start >= 0)
+        close(files->start);
+    memory_free(files->path);
+    memory_free(files);
+}
+
+static struct http_files *files_new(int start, const char *path, struct error *error)
 {
     struct http_files *files = memory_new(sizeof *files);
     if (files) {
@@ -103,14 +113,10 @@ struct http_files *http_files_new(int start, const char *path, struct error *err
     return NULL;
 }
 
-void http_files_free(struct http_files *files)
+bool http_serve_files(struct http *http, int start, const char *path, struct error *error)
 {
-    if (!files)
-        return;
-    if (files->start >= 0)
-        close(files->start);
-    memory_free(files->path);
-    memory_free(files);
+    http->files = files_new(start, path, error);
+    return http->files != NULL;
 }
 
 /* ---- on a reading thread ---- */
@@ -395,7 +401,7 @@ static bool attach_file(struct http_request *request, struct span path)
     return file->path != NULL;
 }
 
-bool http_files_have(const struct http *http, struct span path)
+static bool may_be_file(const struct http *http, struct span path)
 {
     static const char api[] = "/v1/";
     size_t length = sizeof api - 1;
@@ -417,20 +423,22 @@ static bool check(struct net_connection *connection, struct span path, struct er
     return false;
 }
 
-void http_files_request(struct http *http, struct net_connection *connection, struct span path)
+bool http_files_request(struct http *http, struct net_connection *connection, struct span path)
 {
     struct principal principal;
     struct error error;
+    if (!may_be_file(http, path))
+        return false;
     if (!check(connection, path, &error)) {
         bool method = error.code == ERROR_METHOD_NOT_ALLOWED;
         http_respond_error(connection, &error, method ? "Allow: GET, HEAD\r\n" : NULL);
-        return;
+        return true;
     }
     access_enter_public(http->frontend->access, connection, &principal);
     if (!http_admit(http, &principal, HTTP_READ, &error)) {
         principal_fini(&principal);
         http_respond_error(connection, &error, NULL);
-        return;
+        return true;
     }
     struct http_request *request = http_request_new(http, connection, 0, &principal);
     bool good = request && (attach_file(request, path) ||
@@ -439,9 +447,10 @@ void http_files_request(struct http *http, struct net_connection *connection, st
     if (!request) {
         error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
         http_respond_error(connection, &error, NULL);
-        return;
+        return true;
     }
     http_request_await(request);
     if (!started)
         http_request_respond_error(request, &error);
+    return true;
 }

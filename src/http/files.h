@@ -16,16 +16,11 @@
 
 struct http_files;
 
-/* The folder, by its path; it is opened anew for each piece, so it may be replaced. Relative paths
- * begin at `start`, a descriptor or AT_FDCWD. NULL with an error, which names the folder. Any
- * thread. */
-struct http_files *http_files_new(int start, const char *path, struct error *error);
 /* NULL is fine. */
 void http_files_free(struct http_files *files);
 
-/* Whether the path may be one of a file: a folder is served, and it is not the API's. */
-bool http_files_have(const struct http *http, struct span path);
-/* Answer a request for this path. */
-void http_files_request(struct http *http, struct net_connection *connection, struct span path);
+/* Answer a request for this path. False if it is none of a file: no folder is served, or it is the
+ * API's. */
+bool http_files_request(struct http *http, struct net_connection *connection, struct span path);
 
 #endif

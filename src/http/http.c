@@ -21,17 +21,6 @@ bool http_open(struct http *http, struct frontend *frontend)
     return http->facts != NULL;
 }
 
-bool http_serve_files(struct http *http, int start, const char *path, struct error *error)
-{
-    http->files = http_files_new(start, path, error);
-    return http->files != NULL;
-}
-
-void http_stop(struct http *http)
-{
-    http_wait_stop(http);
-}
-
 void http_close(struct http *http)
 {
     facts_free(http->facts);
@@ -125,14 +114,9 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
     counter_add(&http->frontend->counters.http_requests, 1);
     if (is_preflight(connection))
         reply_preflight(connection);
-    else if (http_revocations_has(path))
-        http_revocations_request(http, connection);
-    else if (http_producers_has(path))
-        http_producers_request(http, connection, path);
-    else if (http_views_has(path))
-        http_views_request(http, connection, path);
-    else if (http_files_have(http, path))
-        http_files_request(http, connection, path);
-    else
+    else if (!http_revocations_request(http, connection, path) &&
+             !http_producers_request(http, connection, path) &&
+             !http_views_request(http, connection, path) &&
+             !http_files_request(http, connection, path))
         http_ingest_request(http, connection, path);
 }

@@ -48,7 +48,8 @@ struct http {
  * False when out of memory. */
 bool http_open(struct http *http, struct frontend *frontend);
 /* Serve the files of this folder, too; a relative path begins at `start`, a descriptor or AT_FDCWD.
- * Once, before the first request. False with an error. */
+ * The folder is opened anew for each piece, so it may be replaced. Once, before the first request.
+ * False with an error, which names the folder. */
 bool http_serve_files(struct http *http, int start, const char *path, struct error *error);
 /* The server stops: nobody waits for a change any more. */
 void http_stop(struct http *http);

@@ -222,7 +222,7 @@ static void take_mutations(struct http_request *request)
     struct error error;
     struct ingest_sender sender = frontend_sender(&request->principal);
     sender.key = key_of(request->connection);
-    sender.number = net_number(request->connection);
+    sender.number = net_state(request->connection).number;
     sender.share_owner = request->owner;
     request->form = is_form(request->connection);
     enum ingest_format format = is_gzip(request->connection) ? INGEST_LINES_GZIP : INGEST_LINES;

@@ -25,7 +25,7 @@ static bool starts_with(struct span text, const char *start)
     return text.length >= length && memcmp(text.data, start, length) == 0;
 }
 
-bool http_producers_has(struct span path)
+static bool has_path(struct span path)
 {
     return span_equal(path, span_of(list_path)) || starts_with(path, name_prefix);
 }
@@ -313,11 +313,13 @@ static void start(struct http *http, struct net_connection *connection, struct p
     http_respond_error(connection, &error, NULL);
 }
 
-void http_producers_request(struct http *http, struct net_connection *connection, struct span path)
+bool http_producers_request(struct http *http, struct net_connection *connection, struct span path)
 {
     enum http_method method = net_request(connection)->method;
     struct principal principal;
     struct error error;
+    if (!has_path(path))
+        return false;
     bool one = starts_with(path, name_prefix);
     bool forget = one && method == HTTP_DELETE;
     if (method != HTTP_GET && method != HTTP_HEAD && !forget) {
@@ -334,4 +336,5 @@ void http_producers_request(struct http *http, struct net_connection *connection
     } else {
         start(http, connection, &principal, path, forget);
     }
+    return true;
 }

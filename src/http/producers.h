@@ -5,9 +5,7 @@
 
 #include "http/request.h"
 
-/* Whether the path is one of these. */
-bool http_producers_has(struct span path);
-/* A request's headers have come: it is answered, now or later. */
-void http_producers_request(struct http *http, struct net_connection *connection, struct span path);
+/* A request's headers have come: it is answered, now or later. False if the path is another one. */
+bool http_producers_request(struct http *http, struct net_connection *connection, struct span path);
 
 #endif

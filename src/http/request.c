@@ -244,7 +244,7 @@ static bool write_pieces(struct http_request *request)
     struct net_connection *connection = request->connection;
     struct span piece = next_piece(request);
     net_set_deadline(connection, READING_MS);
-    for (int i = 0; piece.length && i < WRITES_PER_TURN && !net_is_blocked(connection); i++) {
+    for (int i = 0; piece.length && i < WRITES_PER_TURN && !net_state(connection).is_blocked; i++) {
         if (!net_write(connection, piece))
             return false;
         request->written += piece.length;
@@ -260,7 +260,7 @@ static void take_next_piece(struct http_request *request)
 {
     forget_large(request);
     request->written = request->reply.length;
-    if (net_is_blocked(request->connection))
+    if (net_state(request->connection).is_blocked)
         net_want_write(request->connection);
     else
         request->source->go_on(request);

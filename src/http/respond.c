@@ -63,7 +63,7 @@ static const char *reason_phrase(int status)
 static const char *connection_line(const struct net_connection *connection)
 {
     const struct http_head *head = net_request(connection);
-    if (!net_keeps(connection))
+    if (!net_state(connection).keeps)
         return "Connection: close\r\n";
     return head && head->minor == 0 ? "Connection: keep-alive\r\n" : "";
 }

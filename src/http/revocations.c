@@ -8,7 +8,7 @@ enum { BODY_BYTES = 16 * 1024, LIST_BYTES = 128 * 1024 * 1024 };
 
 #define JSON_TYPE "application/json; charset=utf-8"
 
-bool http_revocations_has(struct span path)
+static bool has_path(struct span path)
 {
     return span_equal(path, span_of("/v1/revocations"));
 }
@@ -201,11 +201,14 @@ static void start_list(struct http *http, struct net_connection *connection,
         http_respond_error(connection, &error, NULL);
 }
 
-void http_revocations_request(struct http *http, struct net_connection *connection)
+bool http_revocations_request(struct http *http, struct net_connection *connection,
+                              struct span path)
 {
     enum http_method method = net_request(connection)->method;
     struct principal principal;
     struct error error;
+    if (!has_path(path))
+        return false;
     if (method != HTTP_POST && method != HTTP_GET && method != HTTP_HEAD) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "/v1/revocations takes GET and POST");
         http_respond_error(connection, &error, "Allow: GET, HEAD, POST\r\n");
@@ -217,4 +220,5 @@ void http_revocations_request(struct http *http, struct net_connection *connecti
     } else {
         start_list(http, connection, &principal);
     }
+    return true;
 }

@@ -4,10 +4,8 @@
 
 #include "http/request.h"
 
-/* Whether the path is one of these. */
-bool http_revocations_has(struct span path);
-/* A request's headers have come. Sets *request when a body will come, or the answer comes later.
- * The returned value is that of the callback. */
-void http_revocations_request(struct http *http, struct net_connection *connection);
+/* A request's headers have come: it is answered, now or later. False if the path is another one. */
+bool http_revocations_request(struct http *http, struct net_connection *connection,
+                              struct span path);
 
 #endif

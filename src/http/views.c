@@ -23,7 +23,7 @@ static bool starts_with(struct span text, const char *start)
     return text.length >= length && memcmp(text.data, start, length) == 0;
 }
 
-bool http_views_has(struct span path)
+static bool has_path(struct span path)
 {
     return span_equal(path, span_of(list_path)) || starts_with(path, view_prefix);
 }
@@ -414,11 +414,13 @@ static void http_live_request(struct http *http, struct net_connection *connecti
 
 /* ---- the requests ---- */
 
-void http_views_request(struct http *http, struct net_connection *connection, struct span path)
+bool http_views_request(struct http *http, struct net_connection *connection, struct span path)
 {
     const struct http_head *head = net_request(connection);
     size_t prefix = strlen(view_prefix);
     struct error error;
+    if (!has_path(path))
+        return false;
     if (head->method != HTTP_GET && head->method != HTTP_HEAD) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "views are read by GET or HEAD");
         http_respond_error(connection, &error, "Allow: GET, HEAD\r\n");
@@ -434,4 +436,5 @@ void http_views_request(struct http *http, struct net_connection *connection, st
     } else {
         answer_list(http, connection);
     }
+    return true;
 }

@@ -5,9 +5,7 @@
 #include "http/request.h"
 #include "wire/wire.h"
 
-/* Whether the path is one of theirs. */
-bool http_views_has(struct span path);
-/* Answer a request for this path, now or when it was read. */
-void http_views_request(struct http *http, struct net_connection *connection, struct span path);
+/* Answer a request for this path, now or when it was read. False if the path is another one. */
+bool http_views_request(struct http *http, struct net_connection *connection, struct span path);
 
 #endif

@@ -153,7 +153,7 @@ bool http_wait_watch(struct http_request *request, const struct hub_answer *answ
 
 /* ---- the end ---- */
 
-void http_wait_stop(struct http *http)
+void http_stop(struct http *http)
 {
     while (!link_alone(&http->waiting)) {
         struct http_wait *wait = LINK_OWNER(struct http_wait, in_http, http->waiting.next);

@@ -24,7 +24,5 @@ const struct wire_message *http_wait_message(const struct http_request *request)
 /* Nothing is new by this answer: watch from there on. False: its time is over, or the view cannot
  * be watched, so the answer is due. */
 bool http_wait_watch(struct http_request *request, const struct hub_answer *answer);
-/* Answer all that wait: the server stops. */
-void http_wait_stop(struct http *http);
 
 #endif

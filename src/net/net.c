@@ -124,11 +124,6 @@ static struct net_connection *connection_new(struct net *net, int side, bool tls
     return connection;
 }
 
-uint64_t net_number(const struct net_connection *connection)
-{
-    return connection->number;
-}
-
 bool net_adopt(struct net *net, int socket, int side, bool tls)
 {
     struct net_connection *connection = net->left ? NULL : connection_new(net, side, tls);

@@ -17,7 +17,7 @@
  *   2. Nothing of the next request is read before the present one has its answer.
  *   3. The memory of a connection is bounded: a head by HTTP_HEAD_LIMIT and all unfinished heads by
  *      net_options.heads_bytes; bytes read ahead by one read; bytes to be written by what its
- * handler gave while net_is_blocked was false, and a control frame.
+ * handler gave while it was not blocked, and a control frame.
  */
 #ifndef NET_NET_H
 #define NET_NET_H
@@ -72,19 +72,25 @@ struct net *net_new(const struct net_options *options, struct error *error);
  * net is freed. */
 void net_leave(struct net *net, void (*left)(void *argument));
 
-/* The argument of its handler. */
-void *net_argument(const struct net_connection *connection);
-
-/* Take a connected socket over, in any case. net_side returns `side`. false: there is no memory
- * for it; it was closed, without a call of `closed`. */
+/* Take a connected socket over, in any case; `side` is the caller's word for it. false: there is no
+ * memory for it; it was closed, without a call of `closed`. */
 bool net_adopt(struct net *net, int socket, int side, bool tls);
 
 /* ---- any connection ---- */
 
-int net_side(const struct net_connection *connection);
-bool net_is_websocket(const struct net_connection *connection);
-/* The handler's own; NULL at first. */
-void *net_data(const struct net_connection *connection);
+/* What a connection is now. */
+struct net_state {
+    void *argument;  /* of its handler */
+    void *data;      /* the handler's own; NULL at first */
+    int side;        /* as net_adopt was told */
+    uint64_t number; /* unique in this net; from 1 on */
+    bool is_websocket, is_stream;
+    bool is_blocked; /* the socket did not accept all written bytes; then wait for `writable` */
+    /* Another request can follow the present one; else the answer should say "Connection: close".
+     * It cannot while a body has not been read. */
+    bool keeps;
+};
+struct net_state net_state(const struct net_connection *connection);
 void net_set_data(struct net_connection *connection, void *data);
 /* The numeric address of the peer; "" when it is not known. */
 void net_peer(const struct net_connection *connection, char *text, size_t size);
@@ -92,8 +98,6 @@ void net_peer(const struct net_connection *connection, char *text, size_t size);
 /* Send bytes as they are; bytes that the socket does not accept are copied. false: nothing can
  * be sent any more, and `closed` will follow. */
 bool net_write(struct net_connection *connection, struct span bytes);
-/* Whether the socket did not accept all written bytes; then wait for `writable`. */
-bool net_is_blocked(const struct net_connection *connection);
 /* Have `writable` called, once, when the socket takes bytes; never from inside this call. */
 void net_want_write(struct net_connection *connection);
 /* Read nothing until net_resume. Idempotent, both. */
@@ -106,8 +110,6 @@ void net_set_deadline(struct net_connection *connection, uint64_t ms);
 void net_part(struct net_connection *connection);
 /* Close it at once. */
 void net_close(struct net_connection *connection);
-/* The connection's number, unique in this net; from 1 on. */
-uint64_t net_number(const struct net_connection *connection);
 
 /* ---- requests ---- */
 
@@ -115,9 +117,6 @@ uint64_t net_number(const struct net_connection *connection);
 const struct http_head *net_request(const struct net_connection *connection);
 /* The value of one of its headers, by the name in lower case; absent: it is not there. */
 struct span net_header(const struct net_connection *connection, const char *name);
-/* Whether another request can follow; else the answer should say "Connection: close". It cannot
- * while a body has not been read. */
-bool net_keeps(const struct net_connection *connection);
 /* No other request follows this one. */
 void net_stop_keeping(struct net_connection *connection);
 /* The answer may take long: a client that ends its side does not wait for it any more, and the
@@ -129,7 +128,6 @@ void net_request_done(struct net_connection *connection);
 /* The answer to the request at hand lasts as long as the connection: what the client sends is
  * dropped, and once it ends its side, the connection is closed. */
 void net_stream(struct net_connection *connection);
-bool net_is_stream(const struct net_connection *connection);
 
 /* ---- WebSocket ---- */
 

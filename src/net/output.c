@@ -7,29 +7,16 @@
 
 enum { SHORT_FRAME = 2 + FRAME_CONTROL_LIMIT };
 
-void *net_argument(const struct net_connection *connection)
+struct net_state net_state(const struct net_connection *connection)
 {
-    return connection->net->options.argument;
-}
-
-int net_side(const struct net_connection *connection)
-{
-    return connection->side;
-}
-
-bool net_is_websocket(const struct net_connection *connection)
-{
-    return connection->frames != NULL;
-}
-
-bool net_is_stream(const struct net_connection *connection)
-{
-    return connection->is_stream;
-}
-
-void *net_data(const struct net_connection *connection)
-{
-    return connection->data;
+    return (struct net_state){.argument = connection->net->options.argument,
+                              .data = connection->data,
+                              .side = connection->side,
+                              .number = connection->number,
+                              .is_websocket = connection->frames != NULL,
+                              .is_stream = connection->is_stream,
+                              .is_blocked = connection->write_due,
+                              .keeps = connection->keeps && connection->mode == MODE_ANSWER};
 }
 
 void net_set_data(struct net_connection *connection, void *data)
@@ -205,11 +192,6 @@ bool net_write(struct net_connection *connection, struct span bytes)
         return output_send_records(connection);
     net_close(connection);
     return false;
-}
-
-bool net_is_blocked(const struct net_connection *connection)
-{
-    return connection->write_due;
 }
 
 void net_want_write(struct net_connection *connection)

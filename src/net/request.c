@@ -206,11 +206,6 @@ struct span net_header(const struct net_connection *connection, const char *name
     return head ? http_head_value(head, name) : span_make(NULL, 0);
 }
 
-bool net_keeps(const struct net_connection *connection)
-{
-    return connection->keeps && connection->mode == MODE_ANSWER;
-}
-
 void net_stop_keeping(struct net_connection *connection)
 {
     connection->keeps = false;
@@ -249,7 +244,7 @@ void net_request_done(struct net_connection *connection)
 {
     if (connection->closing || connection->end_due)
         return;
-    if (net_keeps(connection))
+    if (net_state(connection).keeps)
         go_on(connection);
     else
         net_part(connection);

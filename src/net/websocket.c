@@ -84,7 +84,7 @@ static void on_ping(struct net_connection *connection, struct span bytes)
 {
     if (connection->close_sent)
         return;
-    if (!net_is_blocked(connection)) {
+    if (!net_state(connection).is_blocked) {
         output_control(connection, OUTPUT_PONG, bytes);
         return;
     }

@@ -205,7 +205,7 @@ bool server_run(struct server *server, struct error *error)
         return error_set(error, ERROR_INTERNAL, "this server has run already");
     server_set_state(server, SERVER_RUNNING);
     log_info("server", "started", log_word("version", STELE_VERSION),
-             log_text("file", database_path(engine_facts(server->frontend.engine)->database)),
+             log_text("file", database_state(engine_facts(server->frontend.engine)->database).path),
              log_text("listen", server->main.address), log_text("health", server->health.address),
              log_word("epoch", engine_facts(server->frontend.engine)->epoch));
     server_start_tick(server);

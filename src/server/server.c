@@ -413,27 +413,11 @@ void server_close(struct server *server)
     memory_free(server);
 }
 
-const char *server_address(const struct server *server)
+struct server_parts server_parts(struct server *server)
 {
-    return server->main.address;
-}
-
-const char *server_health_address(const struct server *server)
-{
-    return server->health.address;
-}
-
-struct engine *server_engine(struct server *server)
-{
-    return server->frontend.engine;
-}
-
-struct ingest *server_ingest(struct server *server)
-{
-    return server->frontend.ingest;
-}
-
-struct hub *server_hub(struct server *server)
-{
-    return server->frontend.hub;
+    return (struct server_parts){.address = server->main.address,
+                                 .health_address = server->health.address,
+                                 .engine = server->frontend.engine,
+                                 .ingest = server->frontend.ingest,
+                                 .hub = server->frontend.hub};
 }

@@ -23,9 +23,6 @@ struct server *server_open(const struct config *config, struct error *error);
 /* The same; when the flag goes up while views are built, it ends with ERROR_SHUTTING_DOWN. */
 struct server *server_open_unless(const struct config *config, const atomic_bool *give_up,
                                   struct error *error);
-/* The addresses really bound, "127.0.0.1:41873"; "" when there is none. */
-const char *server_address(const struct server *server);
-const char *server_health_address(const struct server *server);
 /* Serve until stopped. Returns true after a clean stop: intake closed, what was queued committed
  * and acknowledged, clients closed with 1001. */
 bool server_run(struct server *server, struct error *error);
@@ -74,9 +71,15 @@ struct server_work {
  * from then on it may be posted again or freed. Posting takes no memory and no bounded place, so
  * it is false only once the server has stopped. The owner of works bounds their number. */
 bool server_post(struct server *server, struct server_work *work);
-/* The parts; on the loop thread only (engine and ingest may be asked as their headers say). */
-struct engine *server_engine(struct server *server);
-struct ingest *server_ingest(struct server *server);
-struct hub *server_hub(struct server *server);
+/* Its parts, which live as long as it does; on the loop thread only (engine and ingest may be asked
+ * as their headers say). */
+struct server_parts {
+    /* The addresses really bound, "127.0.0.1:41873"; "" when there is none. */
+    const char *address, *health_address;
+    struct engine *engine;
+    struct ingest *ingest;
+    struct hub *hub;
+};
+struct server_parts server_parts(struct server *server);
 
 #endif

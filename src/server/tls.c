@@ -94,10 +94,10 @@ static void print_time(char out[32], int64_t seconds)
 
 static const char *remark(const struct certificate *certificate)
 {
-    int64_t now = clock_wall_ms() / 1000, end = certificate_valid_to(certificate);
+    int64_t now = clock_wall_ms() / 1000, end = certificate_validity(certificate).to;
     if (end <= now)
         return "expired; clients refuse it; put a new one in place and send SIGHUP";
-    if (certificate_valid_from(certificate) > now)
+    if (certificate_validity(certificate).from > now)
         return "not valid yet; clients refuse it; is the clock right?";
     if (end - now < (int64_t)SOON_DAYS * DAY_SECONDS)
         return "expires soon; put a new one in place and send SIGHUP";
@@ -112,7 +112,7 @@ void tls_tell(const struct certificate *certificate)
     buffer_init(&who, DESCRIPTION_LIMIT);
     certificate_describe(certificate, &who);
     const char *name = buffer_string(&who);
-    print_time(until, certificate_valid_to(certificate));
+    print_time(until, certificate_validity(certificate).to);
     if (remarkable)
         log_warning("tls", "certificate", log_text("subject", name ? name : ""),
                     log_word("until", until), log_text("effect", remarkable));

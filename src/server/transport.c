@@ -59,7 +59,7 @@ static bool may_upgrade(struct frontend *frontend, struct net_connection *connec
                         enum permission permission, bool awaited, struct principal *principal,
                         char origin[ACCESS_ORIGIN_BYTES], struct error *error)
 {
-    if (net_side(connection) == TRANSPORT_HEALTH) {
+    if (net_state(connection).side == TRANSPORT_HEALTH) {
         const char *port = strrchr(frontend->http->main_address, ':');
         return error_set(
             error, ERROR_INVALID_MESSAGE, "there is no WebSocket on the health port%s%s",
@@ -114,7 +114,7 @@ static void on_request(void *argument, struct net_connection *connection)
 {
     struct frontend *frontend = argument;
     const struct server *server = server_of(connection);
-    bool health = net_side(connection) == TRANSPORT_HEALTH;
+    bool health = net_state(connection).side == TRANSPORT_HEALTH;
     const char *address = health ? server->health.address : server->main.address;
     struct error error;
     if (!frontend->running)
@@ -130,7 +130,7 @@ static void on_request(void *argument, struct net_connection *connection)
 
 static void on_body(void *argument, struct net_connection *connection, struct span bytes)
 {
-    struct http_request *request = net_data(connection);
+    struct http_request *request = net_state(connection).data;
     (void)argument;
     if (request && request->take)
         http_ingest_body(request, bytes);
@@ -138,7 +138,7 @@ static void on_body(void *argument, struct net_connection *connection, struct sp
 
 static void on_body_end(void *argument, struct net_connection *connection)
 {
-    struct http_request *request = net_data(connection);
+    struct http_request *request = net_state(connection).data;
     (void)argument;
     if (request && request->take)
         http_ingest_complete(request);
@@ -147,7 +147,7 @@ static void on_body_end(void *argument, struct net_connection *connection)
 static void on_bad_request(void *argument, struct net_connection *connection,
                            const struct error *error)
 {
-    struct http_request *request = net_data(connection);
+    struct http_request *request = net_state(connection).data;
     (void)argument;
     if (request)
         http_request_refuse(request, error);
@@ -159,14 +159,14 @@ static void on_bad_request(void *argument, struct net_connection *connection,
 
 static bool has_session(const struct net_connection *connection)
 {
-    return net_is_websocket(connection) || net_is_stream(connection);
+    return net_state(connection).is_websocket || net_state(connection).is_stream;
 }
 
 static void on_message(void *argument, struct net_connection *connection, struct span bytes,
                        bool binary, bool last)
 {
     (void)argument;
-    struct session *session = net_data(connection);
+    struct session *session = net_state(connection).data;
     session_receive(session, bytes, binary, last);
     struct session *successor = session_successor(session);
     if (successor) {
@@ -178,29 +178,29 @@ static void on_message(void *argument, struct net_connection *connection, struct
 static void on_too_long(void *argument, struct net_connection *connection)
 {
     (void)argument;
-    session_receive_too_long(net_data(connection));
+    session_receive_too_long(net_state(connection).data);
 }
 
 static void on_heard(void *argument, struct net_connection *connection)
 {
     (void)argument;
-    session_heard(net_data(connection));
+    session_heard(net_state(connection).data);
 }
 
 static void on_writable(void *argument, struct net_connection *connection)
 {
     (void)argument;
     if (has_session(connection))
-        session_writable(net_data(connection));
-    else if (net_data(connection))
-        http_request_writable(net_data(connection));
+        session_writable(net_state(connection).data);
+    else if (net_state(connection).data)
+        http_request_writable(net_state(connection).data);
 }
 
 static void on_closed(void *argument, struct net_connection *connection)
 {
-    void *data = net_data(connection);
+    void *data = net_state(connection).data;
     (void)argument;
-    server_of(connection)->transport->sockets[net_side(connection)]--;
+    server_of(connection)->transport->sockets[net_state(connection).side]--;
     if (data && has_session(connection))
         session_closed(data);
     else if (data)

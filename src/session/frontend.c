@@ -22,7 +22,7 @@ void frontend_fini(struct frontend *frontend)
 
 struct frontend *frontend_of(const struct net_connection *connection)
 {
-    return net_argument(connection);
+    return net_state(connection).argument;
 }
 
 uint64_t frontend_now(const struct frontend *frontend)

@@ -283,7 +283,7 @@ struct session *session_ingest_new(struct frontend *frontend, struct net_connect
     ingest->session.frontend = frontend; /* ingest_free asks for it */
     buffer_init(&ingest->answers, ANSWERS_LIMIT);
     intake_init(&ingest->held, &frontend->incoming, frontend->max_request_bytes, NULL);
-    ingest->number = net_number(connection);
+    ingest->number = net_state(connection).number;
     ingest->stream = ingest_stream_new();
     if (!ingest->stream) {
         ingest_free(ingest);

@@ -327,7 +327,7 @@ static bool write_once(struct session *session, struct span bytes)
         return false;
     if (session->kind->sent)
         session->kind->sent(session, bytes.length, &run);
-    session->blocked = net_is_blocked(connection);
+    session->blocked = net_state(connection).is_blocked;
     note_told(session);
     return true;
 }
@@ -386,7 +386,7 @@ static void write_close(struct session *session)
     struct span reason = span_of(session->close_reason ? session->close_reason : "");
     session_set_state(session, SESSION_CLOSING);
     session->kind->carrier->close(session, session->close_status, reason);
-    if (!net_is_blocked(connection))
+    if (!net_state(connection).is_blocked)
         watch_closing(session, ANSWER_SECONDS);
 }
 

@@ -29,7 +29,7 @@ static struct stream_session *of_session(struct session *session)
 
 static void note_alive(struct session *session)
 {
-    if (!net_is_blocked(session_connection(session)))
+    if (!net_state(session_connection(session)).is_blocked)
         session_heard(session);
 }
 

@@ -290,7 +290,7 @@ TEST(test_bytes_within_a_message)
     buffer_add_string(&request, "\"}}");
     const char *body = strstr(buffer_string(&request), "\r\n\r\n") + 4;
     assert_int_equal(request.data + request.length - body, LONG + 44);
-    peer_ask(server_address(live.server), request.data, &heard);
+    peer_ask(server_parts(live.server).address, request.data, &heard);
     assert_memory_equal(heard.data, "HTTP/1.1 200 ", 13);
     size_t total = 0;
     unsigned first;

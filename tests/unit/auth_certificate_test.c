@@ -148,8 +148,8 @@ TEST(the_shortest_time_of_the_chain_counts)
     struct certificate *certificate = certificate_new(buffer_span(&chain), &error);
     assert_non_null(certificate);
     int64_t now = time(NULL);
-    assert_in_range(certificate_valid_from(certificate), now - DAY - 60, now - DAY + 60);
-    assert_in_range(certificate_valid_to(certificate), now + 3 * DAY - 60, now + 3 * DAY + 60);
+    assert_in_range(certificate_validity(certificate).from, now - DAY - 60, now - DAY + 60);
+    assert_in_range(certificate_validity(certificate).to, now + 3 * DAY - 60, now + 3 * DAY + 60);
     assert_true(certificate_add_key(certificate, span_of(own.key), &error));
     certificate_free(certificate);
     buffer_fini(&chain);
@@ -159,7 +159,7 @@ TEST(an_expired_one_is_read_and_says_so)
 {
     struct pem pem = make_pair("ec", "old", -3 * DAY, -DAY);
     struct certificate *certificate = read_pair(&pem);
-    assert_true(certificate_valid_to(certificate) < time(NULL));
+    assert_true(certificate_validity(certificate).to < time(NULL));
     certificate_free(certificate);
 }
 

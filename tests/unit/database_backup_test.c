@@ -169,23 +169,23 @@ TEST(a_copy_gets_an_epoch_of_its_own_once)
     struct database_backup_result result;
     char old[40], new[40];
     int64_t change = 0;
-    snprintf(old, sizeof old, "%s", database_epoch(fixture.database));
+    snprintf(old, sizeof old, "%s", database_state(fixture.database).epoch);
     assert_false(database_former_epoch(fixture.database, old, &change));
     OK(back_up((struct database_backup_options){.check = true}, &result));
     struct database *database;
     /* Looking at it changes nothing. */
     OK(database = open_path(copy, true));
-    assert_string_equal(database_epoch(database), old);
+    assert_string_equal(database_state(database).epoch, old);
     database_close(database);
     OK(database = open_path(copy, false));
-    snprintf(new, sizeof new, "%s", database_epoch(database));
+    snprintf(new, sizeof new, "%s", database_state(database).epoch);
     assert_string_not_equal(new, old);
     assert_true(database_former_epoch(database, old, &change));
     assert_int_equal(change, 400);
     assert_false(database_former_epoch(database, new, &change));
     database_close(database);
     OK(database = open_path(copy, false));
-    assert_string_equal(database_epoch(database), new);
+    assert_string_equal(database_state(database).epoch, new);
     assert_true(database_former_epoch(database, old, &change));
     database_close(database);
 }

@@ -205,7 +205,7 @@ TEST(reading_works_beside_a_server_and_alone)
         OK(reader);
         OK(store_read_log(reader, &log, &fixture.error));
         assert_int_equal(log.last_change, 1);
-        assert_string_not_equal(database_epoch(store), "");
+        assert_string_not_equal(database_state(store).epoch, "");
         store_reader_close(reader);
         database_close(store);
         if (!alone) {

@@ -306,7 +306,7 @@ static void end_anywhere(enum database_synchronous synchronous, void (*end)(void
         }
         expect_after(end, committed);
         if (random_below(4) == 0) {
-            OK(database_checkpoint(checkpointer, &left, &fixture.error));
+            OK(database_checkpoint(checkpointer, false, &left, &fixture.error));
             expect_after(end, committed);
         }
     }
@@ -386,7 +386,7 @@ TEST(a_commit_whose_write_broke_off_is_not_there)
         expect_after(cut_the_power, committed);
         expect_after(kill_the_process, committed);
         if (random_below(3) == 0) {
-            OK(database_checkpoint(checkpointer, &left, &fixture.error));
+            OK(database_checkpoint(checkpointer, false, &left, &fixture.error));
         }
     }
     check_whole();
@@ -469,7 +469,7 @@ TEST(a_commit_that_was_refused_is_not_there)
         expect_after(cut_the_power, committed);
         expect_after(kill_the_process, committed);
         if (random_below(3) == 0) {
-            OK(database_checkpoint(checkpointer, &left, &fixture.error));
+            OK(database_checkpoint(checkpointer, false, &left, &fixture.error));
         }
     }
     check_whole();

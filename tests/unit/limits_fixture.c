@@ -44,7 +44,7 @@ void limits_turn_to(int64_t ms)
 /* Whether it is let in; it stays. `text` holds the answer. */
 bool client_comes_in(struct clients *clients, const char *path, const char *headers)
 {
-    int fd = peer_upgrade_with(server_address(clients->live->server), path, headers, &heard);
+    int fd = peer_upgrade_with(server_parts(clients->live->server).address, path, headers, &heard);
     if (memcmp(heard.data, "HTTP/1.1 101 ", 13) == 0) {
         assert_true(clients->count < MOST_CLIENTS);
         clients->sockets[clients->count++] = fd;
@@ -115,7 +115,7 @@ void limits_post(struct live *live, const char *lines)
     snprintf(request, sizeof request,
              "POST /v1/mutations HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
              strlen(lines), lines);
-    peer_ask(server_address(live->server), request, &heard);
+    peer_ask(server_parts(live->server).address, request, &heard);
     assert_memory_equal(heard.data, "HTTP/1.1 200 ", 13);
 }
 
@@ -133,7 +133,7 @@ void limits_get(struct live *live, const char *path)
 {
     char request[256];
     snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
-    peer_ask(server_address(live->server), request, &heard);
+    peer_ask(server_parts(live->server).address, request, &heard);
 }
 
 /* ---- what they say ---- */

@@ -50,7 +50,7 @@ static void first_line(int fd, char line[64])
 
 static void ask(const char *request, char line[64])
 {
-    int fd = peer_dial(server_address(live.server));
+    int fd = peer_dial(server_parts(live.server).address);
     peer_say(fd, span_of(request));
     first_line(fd, line);
     close(fd);
@@ -97,7 +97,7 @@ TEST(refreshes)
                           0, 0, 0, 0, ask);
     bool hit = true;
     for (uint64_t nth = 1; hit; nth++) {
-        int fd = peer_dial(server_address(live.server));
+        int fd = peer_dial(server_parts(live.server).address);
         peer_say(fd, span_of(handshake));
         first_line(fd, line);
         assert_string_equal(line, "HTTP/1.1 101 Switching Protocols");

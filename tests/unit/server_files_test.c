@@ -132,7 +132,7 @@ TEST_ALL(setup, teardown)
 static void ask(const char *request)
 {
     buffer_clear(&answer);
-    peer_ask(server_address(live.server), request, &answer);
+    peer_ask(server_parts(live.server).address, request, &answer);
     buffer_string(&answer);
 }
 
@@ -185,7 +185,7 @@ TEST(what_is_there_is_served)
         snprintf(status, sizeof status, "HTTP/1.1 %s ", found[i].status);
         buffer_clear(&answer);
         if (head || strcmp(found[i].status, "304") == 0) { /* a length, and no body */
-            int fd = peer_dial(server_address(live.server));
+            int fd = peer_dial(server_parts(live.server).address);
             char byte;
             peer_say(fd, span_of(found[i].request));
             shutdown(fd, SHUT_WR);
@@ -269,7 +269,7 @@ TEST(a_tag_stands_for_one_state_of_a_file)
     assert_int_equal(sscanf(strstr(answer.data, "ETag: "), "ETag: %119[^\r]", tag), 1);
     snprintf(request, sizeof request, "GET /page.js" HOST "If-None-Match: \"x\", W/%s\r\n\r\n",
              tag);
-    int fd = peer_dial(server_address(live.server));
+    int fd = peer_dial(server_parts(live.server).address);
     char status[13] = {0};
     peer_say(fd, span_of(request));
     assert_true(peer_hear(fd, status, 12));
@@ -283,7 +283,7 @@ TEST(a_tag_stands_for_one_state_of_a_file)
 
 TEST(a_large_file_comes_whole_to_a_client_that_reads_late)
 {
-    int fd = peer_dial(server_address(live.server));
+    int fd = peer_dial(server_parts(live.server).address);
     peer_say(fd, span_of("GET /large.bin" HOST "\r\nGET /index.html" HOST "\r\n"));
     /* others are answered meanwhile */
     for (int i = 0; i < 20; i++) {
@@ -309,7 +309,7 @@ TEST(an_answer_ends_early_where_the_file_changes)
 {
     char some[1024];
     size_t count = 0;
-    int fd = peer_dial(server_address(live.server));
+    int fd = peer_dial(server_parts(live.server).address);
     peer_say(fd, span_of("GET /huge.bin" HOST "\r\n"));
     assert_true(peer_hear(fd, some, sizeof some)); /* and the sockets are full */
     resize_huge(HUGE - 1);
@@ -340,7 +340,7 @@ TEST(clients_go_in_the_middle)
 {
     for (int i = 0; i < 20; i++) {
         char some[64];
-        int fd = peer_dial(server_address(live.server));
+        int fd = peer_dial(server_parts(live.server).address);
         peer_say(fd, span_of("GET /huge.bin" HOST "\r\n"));
         if (i % 2)
             assert_true(peer_hear(fd, some, sizeof some));

@@ -96,7 +96,8 @@ static const struct {
 TEST(test_answers)
 {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        peer_ask(cases[i].health ? server_health_address(live.server) : server_address(live.server),
+        peer_ask(cases[i].health ? server_parts(live.server).health_address
+                                 : server_parts(live.server).address,
                  cases[i].request, &answer);
         expect(cases[i].request, cases[i].status, cases[i].part);
     }
@@ -105,7 +106,7 @@ TEST(test_answers)
 TEST(test_one_after_the_other)
 {
     static const char request[] = POST "Content-Length: 33\r\n\r\n" MUTATION;
-    int fd = peer_dial(server_address(live.server));
+    int fd = peer_dial(server_parts(live.server).address);
     for (int i = 0; i < 3; i++) {
         buffer_clear(&answer);
         peer_say(fd, span_of(request));
@@ -120,7 +121,7 @@ TEST(test_pipelined)
 {
     static const char requests[] =
         POST "Content-Length: 33\r\n\r\n" MUTATION POST "Content-Length: 33\r\n\r\n" MUTATION;
-    int fd = peer_dial(server_address(live.server));
+    int fd = peer_dial(server_parts(live.server).address);
     peer_say(fd, span_of(requests));
     buffer_clear(&answer);
     peer_hear_response(fd, &answer);
@@ -129,7 +130,7 @@ TEST(test_pipelined)
     peer_hear_response(fd, &answer);
     expect(requests, "HTTP/1.1 200 ", "{\"applied\":1,");
     close(fd);
-    peer_ask(server_health_address(live.server), "GET /health" HOST "\r\n", &answer);
+    peer_ask(server_parts(live.server).health_address, "GET /health" HOST "\r\n", &answer);
     expect("GET /health", "HTTP/1.1 200 ", "OK");
 }
 
@@ -138,10 +139,10 @@ TEST(test_gone)
 {
     static const char request[] = POST "Content-Length: 33\r\n\r\n" MUTATION;
     for (size_t i = 0; i < 40; i++) {
-        int fd = peer_dial(server_address(live.server));
+        int fd = peer_dial(server_parts(live.server).address);
         peer_say(fd, span_make(request, sizeof request - 1 - i));
         close(fd);
     }
-    peer_ask(server_address(live.server), request, &answer);
+    peer_ask(server_parts(live.server).address, request, &answer);
     expect(request, "HTTP/1.1 200 ", "{\"applied\":1,");
 }

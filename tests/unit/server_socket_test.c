@@ -27,7 +27,7 @@ static void post(struct live *live, const char *lines)
              "POST /v1/mutations HTTP/1.1\r\nHost: localhost\r\n"
              "Content-Length: %zu\r\n\r\n%s",
              strlen(lines), lines);
-    peer_ask(server_address(live->server), request, &text);
+    peer_ask(server_parts(live->server).address, request, &text);
     assert_memory_equal(text.data, "HTTP/1.1 200 ", 13);
 }
 
@@ -40,7 +40,7 @@ TEST(test_ready_bytes_arrive_verbatim)
     buffer_init(&received, 1 << 16);
     live_start(&live, NULL);
     post(&live, "{\"export\":\"Q\",\"key\":1,\"patch\":{\"a\":1}}");
-    int fd = peer_upgrade(server_address(live.server), "/any/path", &text);
+    int fd = peer_upgrade(server_parts(live.server).address, "/any/path", &text);
     peer_say_text(fd, "{\"type\":\"subscribe\",\"view\":\"Q/list\",\"withSnapshot\":false}");
     peer_hear_frame(fd, &received);
     post(&live, "{\"export\":\"Q\",\"key\":2,\"patch\":{\"b\":2}}\n"
@@ -52,7 +52,7 @@ TEST(test_ready_bytes_arrive_verbatim)
         .view = span_of("Q/list"),
         .mode = WIRE_LIST,
         .sorted_by_seq = true,
-        .epoch = span_of(engine_facts(server_engine(live.server))->epoch),
+        .epoch = span_of(engine_facts(server_parts(live.server).engine)->epoch),
         .resumed = -1};
     struct wire_change change = {.mode = WIRE_LIST,
                                  .view = span_of("Q/list"),
@@ -79,7 +79,7 @@ TEST(test_binary_batch)
 {
     struct live live;
     live_start(&live, NULL);
-    int fd = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
+    int fd = peer_upgrade(server_parts(live.server).address, "/v1/ingest", &text);
     peer_say_text(fd, "{\"id\":1,\"producer\":\"p\",\"batch\":1,\"mutations\":[]}");
     peer_expect(fd, 0x81, "\"ack\":1");
     peer_say_frame(fd, 0x82, span_of("{\"id\":2,\"producer\":\"p\",\"batch\":2,\"mutations\":[]}"));
@@ -89,7 +89,7 @@ TEST(test_binary_batch)
     peer_say_text(fd, "{\"id\":4,\"mutations\":[]}");
     peer_expect(fd, 0x81, "\"ack\":4");
     close(fd);
-    fd = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
+    fd = peer_upgrade(server_parts(live.server).address, "/v1/ingest", &text);
     peer_say_text(fd, "{\"id\":5,\"producer\":\"p\",\"batch\":2,\"mutations\":[]}");
     peer_expect(fd, 0x81, "\"ack\":5");
     close(fd);
@@ -103,7 +103,7 @@ TEST(test_messages)
     memset(long_text, 'x', 69999);
     live_start(&live, NULL);
     post(&live, "{\"export\":\"Q\",\"key\":1,\"patch\":{}}");
-    int fd = peer_upgrade(server_address(live.server), "/", &text);
+    int fd = peer_upgrade(server_parts(live.server).address, "/", &text);
     peer_say_text(fd, "nonsense");
     peer_expect(fd, 0x81, "invalid-message");
     peer_say_frame(fd, 0x82, span_of("{}"));
@@ -130,7 +130,7 @@ TEST(test_handshake)
     static const char *const settings[] = {"max_connections", "2", NULL};
     struct live live;
     live_start(&live, settings);
-    const char *address = server_address(live.server);
+    const char *address = server_parts(live.server).address;
     int first = peer_upgrade(address, "/", &text);
     assert_memory_equal(text.data, "HTTP/1.1 101 ", 13);
     int second = peer_upgrade(address, "/v1/ingest", &text);
@@ -139,7 +139,7 @@ TEST(test_handshake)
     assert_memory_equal(text.data, "HTTP/1.1 429 ", 13);
     assert_non_null(strstr(text.data, "X-Error-Code: connection-limit-exceeded\r\n"));
     assert_non_null(strstr(text.data, "Retry-After: "));
-    int fourth = peer_upgrade(server_health_address(live.server), "/", &text);
+    int fourth = peer_upgrade(server_parts(live.server).health_address, "/", &text);
     assert_memory_equal(text.data, "HTTP/1.1 400 ", 13);
     close(first);
     close(second);
@@ -156,8 +156,8 @@ TEST(test_client_timeout)
     struct buffer frame;
     buffer_init(&frame, 1024);
     live_start(&live, settings);
-    int silent = peer_upgrade(server_address(live.server), "/", &text);
-    int living = peer_upgrade(server_address(live.server), "/", &text);
+    int silent = peer_upgrade(server_parts(live.server).address, "/", &text);
+    int living = peer_upgrade(server_parts(live.server).address, "/", &text);
     for (int pings = 0; pings < 5; pings++) {
         buffer_clear(&frame);
         assert_true(peer_hear_frame(living, &frame));
@@ -183,7 +183,7 @@ TEST(test_refused_batch_holds_later_ones)
     struct live live;
     char message[4096];
     live_start(&live, settings);
-    int fd = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
+    int fd = peer_upgrade(server_parts(live.server).address, "/v1/ingest", &text);
     for (int round = 0; round < 2; round++) {
         for (int batch = 1; batch <= 4; batch++) {
             bool large = round == 0 && batch == 2;
@@ -214,8 +214,8 @@ TEST(test_stop_acknowledges)
     int acknowledged = 0, sent = 200;
     buffer_init(&frame, 4096);
     live_start(&live, NULL);
-    int fd = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
-    int subscriber = peer_upgrade(server_address(live.server), "/", &text);
+    int fd = peer_upgrade(server_parts(live.server).address, "/v1/ingest", &text);
+    int subscriber = peer_upgrade(server_parts(live.server).address, "/", &text);
     for (int i = 0; i < sent; i++) {
         snprintf(message, sizeof message,
                  "{\"id\":%d,\"mutations\":[{\"export\":\"Q\",\"key\":%d,\"patch\":{}}]}", i, i);
@@ -236,8 +236,9 @@ TEST(test_stop_acknowledges)
     close(fd);
     close(subscriber);
     live_wait(&live);
-    assert_int_equal(counter_get(&engine_metrics(server_engine(live.server))->mutations_applied),
-                     acknowledged);
+    assert_int_equal(
+        counter_get(&engine_metrics(server_parts(live.server).engine)->mutations_applied),
+        acknowledged);
     live_close(&live);
     buffer_fini(&frame);
 }

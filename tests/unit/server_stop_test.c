@@ -33,7 +33,7 @@ TEST_ALL(setup, teardown)
 
 static void post(const struct live *live, struct buffer *answer)
 {
-    peer_ask(server_address(live->server),
+    peer_ask(server_parts(live->server).address,
              "POST /v1/mutations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 38\r\n\r\n"
              "{\"export\":\"Q\",\"key\":1,\"patch\":{\"a\":1}}",
              answer);
@@ -66,9 +66,9 @@ TEST(test_what_is_closed)
     close_watch_begin();
     live_start(&live, NULL);
     post(&live, &text);
-    int quiet = peer_dial(server_address(live.server));
-    int subscriber = peer_upgrade(server_address(live.server), "/", &text);
-    int feeder = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
+    int quiet = peer_dial(server_parts(live.server).address);
+    int subscriber = peer_upgrade(server_parts(live.server).address, "/", &text);
+    int feeder = peer_upgrade(server_parts(live.server).address, "/v1/ingest", &text);
     peer_say_text(subscriber, "{\"type\":\"subscribe\",\"view\":\"Q/list\"}");
     peer_expect(subscriber, 0x82, "subscribed");
     peer_expect(subscriber, 0x82, "snapshot");
@@ -134,7 +134,7 @@ TEST(test_an_address_in_use)
     assert_true(config_init(&config, &error));
     snprintf(path, sizeof path, "%s/other.db", live.folder);
     config_set(&config, "database", path, &error);
-    config_set(&config, "listen", server_address(live.server), &error);
+    config_set(&config, "listen", server_parts(live.server).address, &error);
     assert_null(server_open(&config, &error));
     assert_int_equal(error.code, ERROR_NETWORK);
     config_fini(&config);

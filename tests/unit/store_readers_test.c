@@ -243,7 +243,7 @@ TEST(two_readers_beside_a_writer_and_a_checkpointer)
         }
         OK(store_trim(fixture.writer, &retention, 0, 50, INT64_MAX, &more, &fixture.error));
         commit();
-        OK(database_checkpoint(checkpointer, &left, &fixture.error));
+        OK(database_checkpoint(checkpointer, false, &left, &fixture.error));
     }
     finished = true;
     for (int i = 0; i < 2; i++) {
@@ -266,7 +266,7 @@ TEST(a_checkpoint_waits_for_its_size_and_empties_the_wal)
     put(fixture.quake, "a", 1, 1, "{}");
     commit();
     uint32_t before = fixture.database->wal_pages;
-    OK(database_checkpoint(checkpointer, &left, &fixture.error));
+    OK(database_checkpoint(checkpointer, false, &left, &fixture.error));
     assert_int_equal(fixture.database->wal_pages, before);
     assert_int_equal(left, 0);
     for (int i = 0; i < 60; i++) {
@@ -276,7 +276,7 @@ TEST(a_checkpoint_waits_for_its_size_and_empties_the_wal)
     }
     assert_true(fixture.database->wal_pages > 150);
     int64_t size = database_wal_bytes(fixture.database);
-    OK(database_checkpoint(checkpointer, &left, &fixture.error));
+    OK(database_checkpoint(checkpointer, false, &left, &fixture.error));
     assert_int_equal(fixture.database->wal_pages, 0);
     begin();
     put(fixture.quake, "a", 3, 1, "{}");

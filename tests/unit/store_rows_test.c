@@ -90,12 +90,12 @@ TEST(counters_follow_and_survive_a_restart)
     commit();
     assert_false(read_quake().last_seq_shared);
     char epoch[40];
-    snprintf(epoch, sizeof epoch, "%s", database_epoch(fixture.database));
+    snprintf(epoch, sizeof epoch, "%s", database_state(fixture.database).epoch);
     assert_int_equal(strlen(epoch), 36);
     close_store();
     open_store();
-    assert_string_equal(database_epoch(fixture.database), epoch);
-    assert_string_equal(database_path(fixture.database), fixture.path);
+    assert_string_equal(database_state(fixture.database).epoch, epoch);
+    assert_string_equal(database_state(fixture.database).path, fixture.path);
     const struct store_log_state *log = store_writer_log(fixture.writer);
     assert_true(log->any);
     assert_int_equal(log->last_change, 3);
