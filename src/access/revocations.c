@@ -177,9 +177,9 @@ bool revocations_add(struct access *access, const struct revocation_request *req
     struct auth_revocations *set = access->shown.revoked;
     bool is_new = !auth_is_revoked(set, request->token_id);
     /* Room goes before the grace. */
-    if (is_new && auth_revocations_count(set) >= STORE_MAX_REVOCATIONS)
+    if (is_new && set->map.count >= STORE_MAX_REVOCATIONS)
         auth_revocations_trim(set, engine_due_ms(access->context.engine) / 1000);
-    if (is_new && auth_revocations_count(set) >= STORE_MAX_REVOCATIONS)
+    if (is_new && set->map.count >= STORE_MAX_REVOCATIONS)
         return is_full(error);
     struct revoking *revoking = prepare(access, request);
     if (!revoking ||

@@ -8,7 +8,7 @@
 #ifndef AUTH_AUTH_H
 #define AUTH_AUTH_H
 
-#include "base/base.h"
+#include "base/map.h"
 #include "json/json.h"
 
 #include <stdatomic.h>
@@ -182,7 +182,9 @@ bool auth_keys_print_jwks(const struct auth_keys *keys, struct buffer *out);
 /* ---- revoked tokens ---- */
 
 /* The revoked jti, for one thread. */
-struct auth_revocations;
+struct auth_revocations {
+    struct map map; /* struct auth_revocation by jti */
+};
 
 /* NULL when out of memory. */
 struct auth_revocations *auth_revocations_new(void);
@@ -193,7 +195,6 @@ bool auth_revocations_add(struct auth_revocations *revocations, struct span toke
 /* Forget revocations whose token has run out. Returns whether there were any. */
 bool auth_revocations_trim(struct auth_revocations *revocations, int64_t now);
 bool auth_is_revoked(const struct auth_revocations *revocations, struct span token_id);
-size_t auth_revocations_count(const struct auth_revocations *revocations);
 
 /* ---- signed sessions ---- */
 

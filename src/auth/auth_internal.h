@@ -33,10 +33,8 @@ bool crypto_ran_out(void);
  * terminal. */
 int crypto_no_password(char *buffer, int size, int writing, void *argument);
 
-/* NULL with BAD or BROKEN: the bytes are no key. */
+/* The caller frees it. NULL with BAD or BROKEN: the bytes are no key. */
 struct evp_pkey_st *public_open(const struct auth_public *public, enum crypto_answer *answer);
-/* NULL is fine. */
-void public_free(struct evp_pkey_st *key);
 /* False: its kind is not accepted here. public_is_fit checks the size. */
 bool public_take(const struct evp_pkey_st *key, struct auth_public *public);
 

@@ -1,6 +1,7 @@
 /* Sets of public keys: their possible content, their names, and how they are printed as a JWKS. */
 #include "auth/auth_internal.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 
 struct auth_keys *auth_keys_new(void)
@@ -204,7 +205,7 @@ static bool check_public(const struct auth_public *public, const char *id, struc
                          AUTH_LEAST_RSA_BITS, AUTH_MOST_RSA_BITS);
     if (public->algorithm == AUTH_EDDSA) /* any 32 bytes are taken */
         return true;
-    public_free(public_open(public, &answer));
+    EVP_PKEY_free(public_open(public, &answer));
     if (answer == CRYPTO_BROKEN)
         return error_set(error, ERROR_MEMORY, "out of memory while reading keys");
     return answer == CRYPTO_GOOD ||

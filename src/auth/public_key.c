@@ -79,11 +79,6 @@ EVP_PKEY *public_open(const struct auth_public *public, enum crypto_answer *answ
     return key;
 }
 
-void public_free(EVP_PKEY *key)
-{
-    EVP_PKEY_free(key);
-}
-
 /* ---- to bytes ---- */
 
 static bool get_coordinate(const EVP_PKEY *key, const char *name, unsigned char *bytes)

@@ -7,10 +7,6 @@ struct auth_revocation {
     int64_t revoked_at;
 };
 
-struct auth_revocations {
-    struct map map; /* struct auth_revocation by token id */
-};
-
 static struct span id_of(const void *value)
 {
     return span_of(((const struct auth_revocation *)value)->token_id);
@@ -79,9 +75,4 @@ bool auth_revocations_trim(struct auth_revocations *revocations, int64_t now)
 bool auth_is_revoked(const struct auth_revocations *revocations, struct span token_id)
 {
     return map_get(&revocations->map, token_id) != NULL;
-}
-
-size_t auth_revocations_count(const struct auth_revocations *revocations)
-{
-    return revocations->map.count;
 }

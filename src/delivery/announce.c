@@ -57,5 +57,5 @@ void subscription_error(const struct subscription *subscription, const struct er
 {
     const struct wire_about about = {.view = span_of(subscription->topic->view->id),
                                      .key = subscription_key(subscription)};
-    subscriber_error_about(subscription->subscriber, error, &about);
+    subscriber_error(subscription->subscriber, error, &about, false);
 }

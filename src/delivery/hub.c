@@ -1,6 +1,8 @@
 /* The hub's life, its exports, and what a commit does to it. */
 #include "delivery/hub_internal.h"
 
+#include <stdio.h>
+
 static struct span topic_key(const void *value)
 {
     const struct topic *topic = value;
@@ -93,7 +95,7 @@ void hub_attach(struct hub *hub, struct engine *engine)
     hub->head = engine_facts(engine)->head;
     hub->opened_change = engine_facts(engine)->last_change;
     hub->opened_us = clock_monotonic_us();
-    hub->encoding = wire_encoding_of(span_of(engine_facts(engine)->epoch));
+    snprintf(hub->encoding.epoch, sizeof hub->encoding.epoch, "%.8s", engine_facts(engine)->epoch);
     backlog_fini(&hub->backlog);
     backlog_init(&hub->backlog, engine_facts(engine)->last_change, hub->options.ring_bytes);
 }

@@ -129,8 +129,10 @@ bool subscriber_take(struct subscriber *subscriber, const struct wire_message *m
 /* The same when it was read, with wire_message_read; `wrong` NULL: well. */
 void subscriber_handle(struct subscriber *subscriber, const struct wire_message *message,
                        const struct error *wrong);
-/* Send the client an error (a text frame); the transport uses it, too. */
-void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal);
+/* Send the client an error (a text frame), about what it asked for (NULL: unknown); the transport
+ * uses it, too. */
+void subscriber_error(struct subscriber *subscriber, const struct error *error,
+                      const struct wire_about *about, bool fatal);
 /* Drop bytes that wait to be sent, answers too. */
 void subscriber_drop(struct subscriber *subscriber);
 /*

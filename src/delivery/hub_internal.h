@@ -129,9 +129,6 @@ struct subscriber {
     struct metering metering;
 };
 
-/* Send the client an error of a subscription that it has not, or no more. */
-void subscriber_error_about(struct subscriber *subscriber, const struct error *error,
-                            const struct wire_about *about);
 /* For a client of bodies: the end of a subscription, with the reason. */
 void subscriber_problem(struct subscriber *subscriber, const struct wire_problem *problem);
 /* Append ready bytes to subscriber->outbox.control, then call this. */

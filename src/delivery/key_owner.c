@@ -183,7 +183,7 @@ void key_owner_stated(struct subscription *subscription)
 /* The oldest state and the newest that the rows of the other can be of. */
 static int64_t oldest_state(const struct subscription *other)
 {
-    int64_t change = snapshot_change(other);
+    int64_t change = other->snapshot.point.change;
     return !other->member && change > 0 && change < other->beside.begun ? change
                                                                         : other->beside.begun;
 }

@@ -116,13 +116,6 @@ static struct reader_step pull_backlog(struct subscription *subscription)
 
 /* ---- the reader ---- */
 
-void live_begin(struct subscription *subscription, int64_t from)
-{
-    subscription->cursor = from;
-    if (!subscription->knowledge.full && !subscription->knowledge.begun)
-        subscription_know(subscription, (struct knowledge){.begun = true, .since = from});
-}
-
 static bool is_in_backlog(const struct subscription *subscription)
 {
     const struct change_backlog *backlog = &subscription->topic->hub->backlog;

@@ -77,6 +77,6 @@ void subscriber_sent(struct subscriber *subscriber, size_t length, const struct 
             usage_snapshot_ended(sent->meter);
     } else if (length == pulled &&
                subscriber->outbox.control_sent == subscriber->outbox.control.length) {
-        usage_answers_sent(subscriber->metering.usage);
+        usage_answers_settled(subscriber->metering.usage, true);
     }
 }

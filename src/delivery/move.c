@@ -51,7 +51,7 @@ static bool change_topic(struct subscription *subscription, struct window_spec *
         const struct wire_about about = {.view = span_of(view->id), .key = key};
         if (topic)
             topic_drop_unused(topic);
-        subscriber_error_about(subscriber, error, &about);
+        subscriber_error(subscriber, error, &about, false);
         if (ready)
             subscription_drop(subscription);
         else

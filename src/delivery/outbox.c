@@ -26,8 +26,8 @@ void subscriber_tell(struct subscriber *subscriber, struct span json)
     subscriber_answered(subscriber);
 }
 
-static void tell_error(struct subscriber *subscriber, const struct error *error,
-                       const struct wire_about *about, bool fatal)
+void subscriber_error(struct subscriber *subscriber, const struct error *error,
+                      const struct wire_about *about, bool fatal)
 {
     const struct wire_problem problem = {.refusal = WIRE_REFUSED_SUBSCRIBE,
                                          .error = error,
@@ -47,17 +47,6 @@ void subscriber_problem(struct subscriber *subscriber, const struct wire_problem
     wire_problem(&subscriber->outbox.control, problem);
     counter_add(&subscriber->hub->metrics.messages_refused, 1);
     subscriber_answered(subscriber);
-}
-
-void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
-{
-    tell_error(subscriber, error, NULL, fatal);
-}
-
-void subscriber_error_about(struct subscriber *subscriber, const struct error *error,
-                            const struct wire_about *about)
-{
-    tell_error(subscriber, error, about, false);
 }
 
 /* ---- who has something, and who may ask the readers ---- */

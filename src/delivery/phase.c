@@ -52,7 +52,9 @@ static void begin_snapshot(struct subscription *subscription)
 static void begin_live(struct subscription *subscription, int64_t from)
 {
     enter(subscription, READER_LIVE);
-    live_begin(subscription, from);
+    subscription->cursor = from;
+    if (!subscription->knowledge.full && !subscription->knowledge.begun)
+        subscription_know(subscription, (struct knowledge){.begun = true, .since = from});
     subscriber_ready(subscription);
 }
 
@@ -155,7 +157,7 @@ int64_t phase_position(const struct subscription *subscription)
     case READER_LOG:
         return subscription->cursor;
     case READER_SNAPSHOT:
-        return snapshot_change(subscription);
+        return subscription->snapshot.point.change;
     case READER_RESUME:
     case READER_TAPE:
     case READER_WINDOW:

@@ -413,11 +413,6 @@ static struct reader_step pull(struct subscription *subscription)
 
 const struct reader_ops snapshot_reader = {.pull = pull};
 
-int64_t snapshot_change(const struct subscription *subscription)
-{
-    return subscription->snapshot.point.change;
-}
-
 void snapshot_forget(struct subscription *subscription)
 {
     link_remove(&subscription->snapshot.in_build);

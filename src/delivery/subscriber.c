@@ -161,7 +161,7 @@ void subscriber_drop(struct subscriber *subscriber)
     buffer_clear(&subscriber->outbox.control);
     subscriber->outbox.control_sent = 0;
     if (subscriber->metering.usage)
-        usage_answers_dropped(subscriber->metering.usage);
+        usage_answers_settled(subscriber->metering.usage, false);
 }
 
 /* ---- messages ---- */
@@ -176,7 +176,7 @@ static void refuse_message(struct subscriber *subscriber, const struct wire_mess
         about.view = span_of(asked->view);
     if (asked->key)
         about.key = span_of(asked->key);
-    subscriber_error_about(subscriber, error, &about);
+    subscriber_error(subscriber, error, &about, false);
 }
 
 bool subscriber_subscribe(struct subscriber *subscriber, const struct wire_subscribe *message,

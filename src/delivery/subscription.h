@@ -244,7 +244,6 @@ int64_t phase_position(const struct subscription *subscription);
 /* The readers begin; called by phase.c. */
 void snapshot_begin(struct subscription *subscription);
 void log_begin(struct subscription *subscription, int64_t from);
-void live_begin(struct subscription *subscription, int64_t from);
 
 /* Take over what it knows of the view's keys, in the place of what it knew. */
 void subscription_know(struct subscription *subscription, struct knowledge knowledge);
@@ -292,9 +291,6 @@ bool tape_open(struct subscription *subscription, const struct wire_subscribe *m
 bool tape_start(struct subscription *subscription);
 /* Tell the client why it cannot begin or go on where it stands. */
 void tape_tell_refusal(struct subscription *subscription);
-
-/* The change of the state that its snapshot began with; 0: it has none. */
-int64_t snapshot_change(const struct subscription *subscription);
 
 /* catch_up.c: the page that it took last has gone out, or is not wanted any more. */
 void log_release(struct subscription *subscription);

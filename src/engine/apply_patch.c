@@ -125,17 +125,17 @@ static bool merge_draft(struct patching *patching)
     struct merge_draft *draft = writer_draft(writer, patching->entity, patching->error);
     if (!draft)
         return false;
-    size_t limit = size_limit(patching, merge_draft_length(draft));
-    size_t memory = merge_draft_memory(draft);
+    size_t limit = size_limit(patching, merge_draft_size(draft).length);
+    size_t memory = merge_draft_size(draft).memory;
     if (!merge_draft_patch(draft, patching->doc, patching->patch, mutation->appends,
                            mutation->append_count, patching->max_array, patching->seq_text,
                            patching->error))
         return false;
-    writer->applying.merged += merge_draft_memory(draft) - memory;
-    if (merge_draft_length(draft) > limit)
+    writer->applying.merged += merge_draft_size(draft).memory - memory;
+    if (merge_draft_size(draft).length > limit)
         return error_set(patching->error, ERROR_TOO_LARGE,
                          "the merged entity would be larger than %zu bytes", limit);
-    patching->drafted = merge_draft_length(draft) > KEPT_ENTITY;
+    patching->drafted = merge_draft_size(draft).length > KEPT_ENTITY;
     return patching->drafted || writer_draft_print(writer, patching->entity, patching->error);
 }
 

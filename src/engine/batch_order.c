@@ -1,16 +1,11 @@
 #include "engine/engine.h"
 
-void batch_order_init(struct batch_order *order)
-{
-    *order = (struct batch_order){.holds = NULL};
-}
-
 void batch_order_fini(struct batch_order *order)
 {
     for (size_t i = 0; i < order->count; i++)
         memory_free(order->holds[i].producer);
     memory_free(order->holds);
-    batch_order_init(order);
+    *order = (struct batch_order){.holds = NULL};
 }
 
 static struct batch_hold *find(const struct batch_order *order, struct span producer)
@@ -90,10 +85,4 @@ void batch_order_refuse(struct batch_order *order, const struct submission *subm
     for (size_t i = 0; order && i < submission->batch_count; i++)
         if (submission->batches[i].producer.data)
             hold(order, &submission->batches[i]);
-}
-
-void batch_order_refuse_unknown(struct batch_order *order)
-{
-    if (order)
-        order->unknown = true;
 }

@@ -26,13 +26,15 @@ struct batch_hold {
 
 enum { BATCH_ORDER_HOLDS = 64 };
 
+/* Zeroed, it holds nothing. */
 struct batch_order {
     struct batch_hold *holds;
     size_t count;
-    bool unknown; /* the refused batch could not be read, or not be remembered */
+    /* The refused batch could not be read, or not be remembered, so no numbered batch passes. Who
+     * cannot read a message sets it. */
+    bool unknown;
 };
 
-void batch_order_init(struct batch_order *order);
 void batch_order_fini(struct batch_order *order);
 /* Below, NULL is an order that holds nothing. */
 
@@ -42,7 +44,5 @@ bool batch_order_admit(struct batch_order *order, const struct submission *submi
                        struct error *error);
 /* The submission was refused: hold later batches of its producers. */
 void batch_order_refuse(struct batch_order *order, const struct submission *submission);
-/* A message of an unknown producer was refused: from now on no numbered batch passes. */
-void batch_order_refuse_unknown(struct batch_order *order);
 
 #endif

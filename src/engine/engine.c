@@ -222,6 +222,7 @@ static bool start(struct engine *engine, struct error *error)
     if (!start_checkpoints(engine, error) ||
         !writer_open_views(&engine->writer, engine->options.views, error))
         return false;
+    engine->facts.metrics = &engine->metrics;
     engine->facts.last_change = engine->writer.open.last_change;
     engine->facts.cursor_floor = store_writer_log(engine->writer.store)->cursor_floor;
     engine->facts.head = engine->writer.open.head;
@@ -385,9 +386,4 @@ bool engine_each_export(struct engine *engine,
     store_read_end(reader);
     store_reader_close(reader);
     return done;
-}
-
-const struct engine_metrics *engine_metrics(const struct engine *engine)
-{
-    return &engine->metrics;
 }

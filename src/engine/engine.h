@@ -301,12 +301,14 @@ int64_t engine_now_ms(struct engine *engine);
 int64_t engine_due_ms(struct engine *engine);
 
 /* The database as it was when the engine opened it. Any thread. */
+struct engine_metrics;
 struct engine_facts {
     struct database *database;
     const char *epoch;
     int64_t last_change;  /* committed */
     struct seq head;      /* the greatest */
     int64_t cursor_floor; /* see store_log_state */
+    const struct engine_metrics *metrics;
 };
 const struct engine_facts *engine_facts(const struct engine *engine);
 /* Of a stage of the options' views its number in the database, which no other ever gets; 0: it has
@@ -345,7 +347,6 @@ struct engine_metrics {
     struct histogram commit_duration; /* from begin to durable */
     struct histogram commit_latency;  /* from a request's arrival to its commit */
 };
-const struct engine_metrics *engine_metrics(const struct engine *engine);
 
 /* ---- offline ---- */
 

@@ -107,7 +107,8 @@ struct merge_append *submission_appends(struct submission *submission, size_t co
 
 size_t submission_memory(const struct submission *submission)
 {
-    size_t bytes = sizeof *submission + doc_memory(&submission->doc) +
+    size_t bytes = sizeof *submission + submission->doc.text.capacity +
+                   submission->doc.capacity * sizeof *submission->doc.nodes +
                    submission->mutation_capacity * sizeof *submission->mutations +
                    submission->batch_capacity * sizeof *submission->batches;
     for (const struct submission_chunk *chunk = submission->chunks; chunk; chunk = chunk->next)

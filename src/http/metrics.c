@@ -16,7 +16,7 @@ static const char *owner_of(struct http *http, enum metric_owner owner)
     case METRIC_OF_SERVER:
         return (const char *)&http->frontend->counters;
     case METRIC_OF_ENGINE:
-        return (const char *)engine_metrics(http->frontend->engine);
+        return (const char *)engine_facts(http->frontend->engine)->metrics;
     case METRIC_OF_HUB:
         return (const char *)hub_state(http->frontend->hub).metrics;
     case METRIC_OF_AUDIT:

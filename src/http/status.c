@@ -28,7 +28,7 @@ static const char *state_name(const struct http *http)
 static uint64_t error_count(const struct http *http)
 {
     return counter_get(&http->frontend->counters.errors) +
-           counter_get(&engine_metrics(http->frontend->engine)->commit_failures);
+           counter_get(&engine_facts(http->frontend->engine)->metrics->commit_failures);
 }
 
 static void print_seq(struct buffer *out, struct seq seq)
@@ -102,7 +102,7 @@ static void print_counts(struct buffer *out, struct http *http)
 
 static void print_mutations(struct buffer *out, struct http *http)
 {
-    const struct engine_metrics *it = engine_metrics(http->frontend->engine);
+    const struct engine_metrics *it = engine_facts(http->frontend->engine)->metrics;
     buffer_printf(out,
                   ",\"mutations\":{\"applied\":%llu,\"ignored\":%llu,\"duplicate\":%llu,"
                   "\"stale\":%llu,\"truncated\":%llu,\"refused_requests\":%llu}",

@@ -204,8 +204,8 @@ static void note_refusal(const struct ingest_request *request, struct batch_orde
 {
     if (request->submission && request->submission->batch_count)
         batch_order_refuse(order, request->submission);
-    else
-        batch_order_refuse_unknown(order);
+    else if (order)
+        order->unknown = true;
 }
 
 static void handle(struct ingest *ingest, struct ingest_request *request)

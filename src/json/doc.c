@@ -33,11 +33,6 @@ void doc_clear(struct doc *doc)
     doc->longest_array = 0;
 }
 
-size_t doc_memory(const struct doc *doc)
-{
-    return doc->text.capacity + doc->capacity * sizeof *doc->nodes;
-}
-
 uint32_t doc_first(const struct doc *doc, uint32_t container)
 {
     return doc->nodes[container].count ? container + 1 : (uint32_t)DOC_NONE;

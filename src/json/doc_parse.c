@@ -203,7 +203,8 @@ static bool parse_member(struct doc_parser *parser, uint32_t depth)
     doc_put_char(&parser->out, ':');
     /* Without room the name may not be whole, so its length would lie. */
     if (parser->out.full)
-        return doc_refuse_size(parser);
+        return doc_refuse(parser, ERROR_TOO_LARGE, parser->at, "the text is larger than %zu bytes",
+                          parser->doc->text.limit);
     return parse_value(parser, depth, span_make(name, length));
 }
 
@@ -292,7 +293,8 @@ static bool parse_value(struct doc_parser *parser, uint32_t depth, struct span n
     if (node == DOC_NONE || !parse_by_first_byte(parser, node, depth, &type))
         return false;
     if (parser->out.full)
-        return doc_refuse_size(parser);
+        return doc_refuse(parser, ERROR_TOO_LARGE, parser->at, "the text is larger than %zu bytes",
+                          parser->doc->text.limit);
     struct doc_node *it = &parser->doc->nodes[node];
     it->type = type;
     it->value_length = written(parser) - it->value;

@@ -119,7 +119,8 @@ static bool parse_special(struct doc_parser *parser, const unsigned char *openin
         return doc_refuse(parser, ERROR_INVALID_MESSAGE, parser->at,
                           "control character 0x%02x inside a string; write it as \\u%04x", c, c);
     if (c < 0x80)
-        return doc_refuse_size(parser);
+        return doc_refuse(parser, ERROR_TOO_LARGE, parser->at, "the text is larger than %zu bytes",
+                          parser->doc->text.limit);
     unsigned length = doc_utf8_length(parser->at, parser->end);
     if (!length)
         return doc_refuse(parser, ERROR_INVALID_MESSAGE, parser->at,

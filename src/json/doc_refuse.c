@@ -26,9 +26,3 @@ bool doc_refuse_next(struct doc_parser *parser, const char *expected)
     return doc_refuse(parser, ERROR_INVALID_MESSAGE, parser->at, "expected %s, found %s", expected,
                       found);
 }
-
-bool doc_refuse_size(struct doc_parser *parser)
-{
-    return doc_refuse(parser, ERROR_TOO_LARGE, parser->at, "the text is larger than %zu bytes",
-                      parser->doc->text.limit);
-}

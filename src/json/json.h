@@ -63,8 +63,6 @@ void doc_init(struct doc *doc, size_t max_text, uint32_t max_nodes);
 void doc_fini(struct doc *doc);
 /* Forget all values, keep the memory. */
 void doc_clear(struct doc *doc);
-/* Bytes of heap that it holds. */
-size_t doc_memory(const struct doc *doc);
 
 /*
  * Parse exactly one JSON value (white space around it is allowed) and add it to the document; *root
@@ -156,9 +154,11 @@ void merge_draft_free(struct merge_draft *draft);
 bool merge_draft_patch(struct merge_draft *draft, const struct doc *doc, uint32_t patch,
                        struct merge_append *appends, size_t append_count, uint32_t max_array,
                        struct span seq, struct error *error);
-/* Bytes of the present text, and of the heap beside the entity's text. */
-size_t merge_draft_length(const struct merge_draft *draft);
-size_t merge_draft_memory(const struct merge_draft *draft);
+struct merge_draft_size {
+    size_t length; /* bytes of the present text, */
+    size_t memory; /* ... and of the heap beside the entity's text */
+};
+struct merge_draft_size merge_draft_size(const struct merge_draft *draft);
 /* Append the text. */
 bool merge_draft_print(const struct merge_draft *draft, struct buffer *out);
 /* Append the part of the text that merge_print_patch reads, for the last merged patch. */

@@ -554,14 +554,9 @@ bool merge_draft_patch(struct merge_draft *draft, const struct doc *doc, uint32_
                      "the stored entity is damaged; send it again whole, with \"op\":\"upsert\"");
 }
 
-size_t merge_draft_length(const struct merge_draft *draft)
+struct merge_draft_size merge_draft_size(const struct merge_draft *draft)
 {
-    return value_length(&draft->root);
-}
-
-size_t merge_draft_memory(const struct merge_draft *draft)
-{
-    return draft->memory;
+    return (struct merge_draft_size){value_length(&draft->root), draft->memory};
 }
 
 bool merge_draft_print(const struct merge_draft *draft, struct buffer *out)

@@ -84,7 +84,7 @@ void subscriber_session_refuse(struct session *session, const struct error *erro
     if (it_of(session)->version == 2 && named_of(it_of(session)))
         named_set_refuse(it_of(session)->named, error, fatal);
     else
-        subscriber_error(subscriber_of(session), error, fatal);
+        subscriber_error(subscriber_of(session), error, NULL, fatal);
 }
 
 void subscriber_session_silence(struct session *session)

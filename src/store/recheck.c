@@ -122,13 +122,13 @@ bool store_membership_put(struct store_writer *writer, int64_t change, uint32_t 
     return query_run(&query, error);
 }
 
-static bool scan_memberships(struct store_reader *reader, int which, uint32_t export_id,
-                             int64_t from, int64_t limit, store_each_membership each,
-                             void *argument, struct error *error)
+bool store_scan_memberships(struct store_reader *reader, enum store_membership_order order,
+                            uint32_t export_id, int64_t from, int64_t limit,
+                            store_each_membership each, void *argument, struct error *error)
 {
     struct query query;
-    if (!query_start(&query, &reader->connection, STATEMENT_MEMBERSHIP_SCAN + which,
-                     membership_scan_sql[which], error)) {
+    if (!query_start(&query, &reader->connection, STATEMENT_MEMBERSHIP_SCAN + (int)order,
+                     membership_scan_sql[order], error)) {
         return false;
     }
     query_integer(&query, export_id);
@@ -143,18 +143,4 @@ static bool scan_memberships(struct store_reader *reader, int which, uint32_t ex
         }
     }
     return step == QUERY_DONE;
-}
-
-bool store_scan_memberships(struct store_reader *reader, uint32_t export_id, int64_t from,
-                            int64_t limit, store_each_membership each, void *argument,
-                            struct error *error)
-{
-    return scan_memberships(reader, 0, export_id, from, limit, each, argument, error);
-}
-
-bool store_scan_new_memberships(struct store_reader *reader, uint32_t export_id, int64_t after,
-                                int64_t limit, store_each_membership each, void *argument,
-                                struct error *error)
-{
-    return scan_memberships(reader, 1, export_id, after, limit, each, argument, error);
 }

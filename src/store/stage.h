@@ -113,16 +113,14 @@ bool store_read_rank(struct store_reader *reader, int64_t stage, struct span fro
                      struct buffer *sort_key, bool *found, struct error *error);
 /* Entities of an export that entered or left some stage without a change of their own, at most
  * `limit` (negative: all), each perhaps several times. A callback that returns false stops the scan
- * early (no error). Either from the newest change `from` on, in order of that: a cursor at c may
- * not have seen those from c on. Or with a greater number than `after`: a reader that has read up
- * to store_log_state.last_membership goes on there. */
+ * early (no error). STORE_FROM_CHANGE: from the newest change `from` on, in order of that: a cursor
+ * at c may not have seen those from c on. STORE_BEHIND_NUMBER: with a greater number than `from`: a
+ * reader that has read up to store_log_state.last_membership goes on there. */
 typedef bool (*store_each_membership)(void *argument, struct span key);
-bool store_scan_memberships(struct store_reader *reader, uint32_t export_id, int64_t from,
-                            int64_t limit, store_each_membership each, void *argument,
-                            struct error *error);
-bool store_scan_new_memberships(struct store_reader *reader, uint32_t export_id, int64_t after,
-                                int64_t limit, store_each_membership each, void *argument,
-                                struct error *error);
+enum store_membership_order { STORE_FROM_CHANGE, STORE_BEHIND_NUMBER };
+bool store_scan_memberships(struct store_reader *reader, enum store_membership_order order,
+                            uint32_t export_id, int64_t from, int64_t limit,
+                            store_each_membership each, void *argument, struct error *error);
 /* Rows of a stage whose sort keys begin with the label and a byte 0. `each` gets the sort key
  * without these, and the order of that is the order of the rows. Behind the sort key `after`
  * (absent: from the first); at most `limit` rows (negative: all). */

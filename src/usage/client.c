@@ -247,7 +247,7 @@ void usage_announced(struct usage_meter *meter, uint64_t bytes)
     meter->client->announced = true;
 }
 
-static void settle_answers(struct usage_client *client, bool sent)
+void usage_answers_settled(struct usage_client *client, bool sent)
 {
     struct link *link = client->meters.next;
     if (!client->announced)
@@ -264,14 +264,4 @@ static void settle_answers(struct usage_client *client, bool sent)
             usage_sent(meter, USAGE_UPDATE, 0, sum.messages, sum.bytes);
         usage_meter_unref(meter);
     }
-}
-
-void usage_answers_sent(struct usage_client *client)
-{
-    settle_answers(client, true);
-}
-
-void usage_answers_dropped(struct usage_client *client)
-{
-    settle_answers(client, false);
 }

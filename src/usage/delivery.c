@@ -86,7 +86,7 @@ void usage_delivery_init(struct usage_delivery *delivery, uint64_t seed)
 {
     *delivery = (struct usage_delivery){.waiting = 1}; /* whatever an earlier life has left */
     link_init(&delivery->packets);
-    usage_pace_init(&delivery->pace, seed);
+    delivery->pace = (struct usage_pace){.seed = seed};
 }
 
 void usage_delivery_fini(struct usage_delivery *delivery)
@@ -206,7 +206,7 @@ static void delivered(struct usage *usage, struct usage_packet *packet)
     struct usage_pace *pace = &usage->delivery.pace;
     if (pace->failures)
         log_info("usage", "delivery-resumed", log_number("failures", pace->failures));
-    usage_pace_succeeded(pace);
+    pace->failures = 0;
     counter_add(&usage->metrics.delivered, packet->count);
     packet->state = PACKET_DELIVERED;
     remove_delivered(usage);

@@ -1,11 +1,6 @@
 /* When the endpoint may be asked again; see struct usage_pace. */
 #include "usage/usage_internal.h"
 
-void usage_pace_init(struct usage_pace *pace, uint64_t seed)
-{
-    *pace = (struct usage_pace){.seed = seed};
-}
-
 bool usage_pace_may_send(const struct usage_pace *pace, uint64_t now, size_t under_way)
 {
     if (pace->failures)
@@ -44,9 +39,4 @@ uint64_t usage_pace_failed(struct usage_pace *pace, uint64_t now, uint32_t failu
     if (pace->retry_at < now + asked)
         pace->retry_at = now + asked;
     return pace->retry_at > now ? pace->retry_at - now : 0;
-}
-
-void usage_pace_succeeded(struct usage_pace *pace)
-{
-    pace->failures = 0;
 }

@@ -80,11 +80,10 @@ void usage_sent(struct usage_meter *meter, enum usage_kind kind, uint64_t rows, 
                 uint64_t bytes);
 /* A snapshot is complete: report it now. */
 void usage_snapshot_ended(struct usage_meter *meter);
-/* A message of the view waits among other answers / all waiting ones were given to the
- * connection / were dropped instead. */
+/* A message of the view waits among other answers; all waiting ones were given to the connection,
+ * or dropped instead. */
 void usage_announced(struct usage_meter *meter, uint64_t bytes);
-void usage_answers_sent(struct usage_client *client);
-void usage_answers_dropped(struct usage_client *client);
+void usage_answers_settled(struct usage_client *client, bool sent);
 
 /* ---- facts ---- */
 

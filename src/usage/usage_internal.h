@@ -31,19 +31,17 @@ enum {
  * Half of the wait is random, so many servers do not come back in step.
  */
 struct usage_pace {
-    uint32_t failures; /* in a row */
+    uint32_t failures; /* in a row; a success sets it to 0 */
     uint64_t retry_at; /* when there were some */
-    uint64_t seed;
+    uint64_t seed;     /* of its owner; the rest begins zeroed */
 };
 
-void usage_pace_init(struct usage_pace *pace, uint64_t seed);
 bool usage_pace_may_send(const struct usage_pace *pace, uint64_t now, size_t under_way);
 /* `failures` as they were when the request was sent: requests that were under way together fail
  * together, which is one failure. `retry_after`: seconds that the endpoint asks for; 0: none.
  * Returns the wait in ms. */
 uint64_t usage_pace_failed(struct usage_pace *pace, uint64_t now, uint32_t failures,
                            int64_t retry_after);
-void usage_pace_succeeded(struct usage_pace *pace);
 
 /* ---- clients ---- */
 

@@ -323,8 +323,8 @@ static bool find_news(struct catching *catching)
                              true, each_change, catching, error))
         return false;
     if (error->code == ERROR_NONE && window->spec.stage &&
-        !store_scan_new_memberships(reading->reader, export->id, window->content.membership, -1,
-                                    each_membership, catching, error))
+        !store_scan_memberships(reading->reader, STORE_BEHIND_NUMBER, export->id,
+                                window->content.membership, -1, each_membership, catching, error))
         return false;
     return error->code == ERROR_NONE;
 }

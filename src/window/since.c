@@ -155,8 +155,8 @@ static bool find_changed(struct window_since *since)
         return false;
     if (since->too_many || !reading->window->spec.stage)
         return true;
-    return store_scan_memberships(reading->reader, reading->state->export.id, since->from, -1,
-                                  each_membership, since, error) &&
+    return store_scan_memberships(reading->reader, STORE_FROM_CHANGE, reading->state->export.id,
+                                  since->from, -1, each_membership, since, error) &&
            error->code == ERROR_NONE && judge_moved(reading, &since->keys);
 }
 

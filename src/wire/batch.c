@@ -166,10 +166,10 @@ bool wire_batch_end(struct wire_batch *batch, bool complete, struct span seq,
             may_compress(batch, gzip->scratch.length))
             payload = buffer_span(&gzip->scratch);
     }
-    return wire_binary_part(out, payload,
-                            !batch->encoding ? WIRE_WHOLE
-                            : complete       ? WIRE_LAST_BATCH
-                                             : WIRE_BATCH);
+    return wire_binary(out, payload,
+                       !batch->encoding ? WIRE_WHOLE
+                       : complete       ? WIRE_LAST_BATCH
+                                        : WIRE_BATCH);
 }
 
 bool wire_batch_nothing(struct buffer *out, const struct wire_encoding *encoding,
@@ -180,8 +180,8 @@ bool wire_batch_nothing(struct buffer *out, const struct wire_encoding *encoding
     wire_batch_init(&batch, encoding, WIRE_GZIP_MINIMUM);
     bool done = wire_batch_start(&batch, mode, view);
     put_end(&batch, true, none);
-    done = done && !batch.json.failed &&
-           wire_binary_part(out, buffer_span(&batch.json), WIRE_LAST_BATCH);
+    done =
+        done && !batch.json.failed && wire_binary(out, buffer_span(&batch.json), WIRE_LAST_BATCH);
     wire_batch_fini(&batch);
     return done;
 }

@@ -32,13 +32,6 @@ const char *wire_mode_name(enum wire_mode mode)
     return mode_names[mode];
 }
 
-struct wire_encoding wire_encoding_of(struct span epoch)
-{
-    struct wire_encoding encoding = {.epoch = ""};
-    memcpy(encoding.epoch, epoch.data, epoch.length < 8 ? epoch.length : 8);
-    return encoding;
-}
-
 /* The member that the client is to believe comes last: an object may have one of that name. */
 void put_versioned(struct buffer *out, const struct wire_encoding *encoding, struct span data,
                    int64_t change)

@@ -115,12 +115,7 @@ bool wire_text(struct buffer *out, struct span payload)
     return add_message(out, payload, FRAME_TEXT);
 }
 
-bool wire_binary(struct buffer *out, struct span payload)
-{
-    return add_message(out, payload, FRAME_BINARY);
-}
-
-bool wire_binary_part(struct buffer *out, struct span payload, enum wire_part part)
+bool wire_binary(struct buffer *out, struct span payload, enum wire_part part)
 {
     return add_message(out, payload, frame_of_part(FRAME_BINARY, part));
 }

@@ -88,9 +88,21 @@ bool wire_message_read(struct span text, struct wire_message *message, struct er
 
 /* ---- frames to clients; each appends ready bytes to `out` ---- */
 
-/* One whole WebSocket message (opcode text or binary), cut into fragments when long. */
+/* The kind of a body, by its first frame. */
+enum wire_part {
+    WIRE_WHOLE,      /* a message of version 1, or another that needs no head */
+    WIRE_LIVE,       /* patch, upsert, remove, delete */
+    WIRE_BATCH,      /* of a snapshot */
+    WIRE_LAST_BATCH, /* likewise, the one that completes it */
+    WIRE_ACCEPTED,   /* subscribed */
+    WIRE_RESUMED,    /* likewise, and the cursor was good */
+    WIRE_PROBLEM     /* an error */
+};
+
+/* One whole WebSocket message (opcode text or binary), cut into fragments when long. A body has
+ * its kind in the first byte. */
 bool wire_text(struct buffer *out, struct span payload);
-bool wire_binary(struct buffer *out, struct span payload);
+bool wire_binary(struct buffer *out, struct span payload, enum wire_part part);
 /* The length in bytes of the WebSocket frame that starts at `bytes` (header and payload), or 0
  * when fewer than a header are there. For walking ready bytes. */
 size_t wire_frame_length(struct span bytes);
@@ -110,10 +122,9 @@ bool wire_frame_payload(struct span bytes, struct span *payload, bool *final);
  * byte of each, say what the body is (enum wire_part).
  */
 struct wire_encoding {
-    char epoch[9]; /* of the versions of objects: "<epoch>:<change>" */
+    char
+        epoch[9]; /* the begin of the database's, for the versions of objects: "<epoch>:<change>" */
 };
-/* The encoding of a database, by its epoch. */
-struct wire_encoding wire_encoding_of(struct span epoch);
 
 /* The events of an append view that can be sent again, by change. */
 struct wire_tape {
@@ -199,16 +210,6 @@ bool wire_gunzip(struct span message, struct buffer *out, struct error *error);
 
 /* ---- heads, of version 2 ---- */
 
-/* The kind of a body, by its first frame. */
-enum wire_part {
-    WIRE_WHOLE,      /* a message of version 1, or another that needs no head */
-    WIRE_LIVE,       /* patch, upsert, remove, delete */
-    WIRE_BATCH,      /* of a snapshot */
-    WIRE_LAST_BATCH, /* likewise, the one that completes it */
-    WIRE_ACCEPTED,   /* subscribed */
-    WIRE_RESUMED,    /* likewise, and the cursor was good */
-    WIRE_PROBLEM     /* an error */
-};
 /* Of the frame that starts at `bytes`; WIRE_WHOLE for a continuation. */
 enum wire_part wire_part_of(struct span bytes);
 

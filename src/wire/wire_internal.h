@@ -20,8 +20,6 @@ void put_versioned(struct buffer *out, const struct wire_encoding *encoding, str
 
 enum { WIRE_GZIP_START = 10, WIRE_GZIP_END = 8 }; /* bytes before and behind the compressed ones */
 
-/* wire_binary for a body. */
-bool wire_binary_part(struct buffer *out, struct span payload, enum wire_part part);
 /* Headers of frames: two bytes, or four where a length of FRAME_LENGTH_IN_TWO says so. */
 enum { FRAME_SHORT_HEADER = 2, FRAME_LONG_HEADER = 4, FRAME_LENGTH_IN_TWO = 126 };
 /* The header of one frame / written where there is room for FRAME_LONG_HEADER bytes; its length. */

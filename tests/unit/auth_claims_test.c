@@ -337,9 +337,9 @@ TEST(revocations_are_kept_until_the_token_has_run_out)
     assert_true(auth_revocations_add(revoked, span_of("c"), 200, 2)); /* the later end holds */
     assert_true(auth_revocations_add(revoked, span_of("c"), 50, 3));
     assert_true(auth_revocations_add(revoked, span_of("b"), 50, 3));
-    assert_int_equal(auth_revocations_count(revoked), 3);
+    assert_int_equal(revoked->map.count, 3);
     auth_revocations_trim(revoked, 99);
-    assert_int_equal(auth_revocations_count(revoked), 3);
+    assert_int_equal(revoked->map.count, 3);
     auth_revocations_trim(revoked, 100);
     assert_false(auth_is_revoked(revoked, span_of("a")));
     assert_true(auth_is_revoked(revoked, span_of("c")));
@@ -347,7 +347,7 @@ TEST(revocations_are_kept_until_the_token_has_run_out)
     assert_false(auth_is_revoked(revoked, span_of("c")));
     auth_revocations_trim(revoked, INT64_MAX);
     assert_true(auth_is_revoked(revoked, span_of("b")));
-    assert_int_equal(auth_revocations_count(revoked), 1);
+    assert_int_equal(revoked->map.count, 1);
     auth_revocations_free(revoked);
 }
 
@@ -361,7 +361,7 @@ TEST(many_revocations)
         assert_true(auth_revocations_add(revoked, span_of(id), i + 1, 0));
     }
     auth_revocations_trim(revoked, MANY / 2);
-    assert_int_equal(auth_revocations_count(revoked), MANY / 2);
+    assert_int_equal(revoked->map.count, MANY / 2);
     for (int i = 0; i < MANY; i++) {
         snprintf(id, sizeof id, "token-%d", i);
         assert_true(auth_is_revoked(revoked, span_of(id)) == (i >= MANY / 2));

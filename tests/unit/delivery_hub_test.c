@@ -76,7 +76,7 @@ static bool has_all(void *argument)
 
 static uint64_t jobs_so_far(void)
 {
-    return counter_get(&engine_metrics(fixture.base.engine)->read_jobs);
+    return counter_get(&engine_facts(fixture.base.engine)->metrics->read_jobs);
 }
 
 /* There are several readers, so each lookup is waited for. */
@@ -160,7 +160,7 @@ TEST(one_that_is_silenced_gets_answers_only)
     subscriber_silence(reader.subscriber);
     hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":2}");
     error_set(&error, ERROR_TOKEN_EXPIRED, "the token has expired");
-    subscriber_error(reader.subscriber, &error, true);
+    subscriber_error(reader.subscriber, &error, NULL, true);
     hub_fixture_until(&fixture, has_all, &other);
     struct span bytes = subscriber_pull(reader.subscriber);
     assert_int_equal(occurrences(bytes, "token-expired"), 2);
@@ -398,9 +398,9 @@ static void feed_short_of_memory(const char *text, uint64_t nth)
 {
     struct outcome outcome = {.done = false};
     struct error error;
-    uint64_t before = counter_get(&engine_metrics(fixture.base.engine)->commits);
+    uint64_t before = counter_get(&engine_facts(fixture.base.engine)->metrics->commits);
     assert_true(engine_submit(fixture.base.engine, fixture_submission(text, &outcome), &error));
-    while (counter_get(&engine_metrics(fixture.base.engine)->commits) == before)
+    while (counter_get(&engine_facts(fixture.base.engine)->metrics->commits) == before)
         usleep(50);
     usleep(1000); /* until the news is posted; a later one only misses what is tried */
     allocations_left = nth;

@@ -33,7 +33,7 @@ static void refuse(struct batch_order *order, const char *producer, int64_t numb
 TEST(test_hold_and_release)
 {
     struct batch_order order;
-    batch_order_init(&order);
+    order = (struct batch_order){.holds = NULL};
     assert_true(admit(&order, "p", 4));
     refuse(&order, "p", 5);
     assert_false(admit(&order, "p", 6));
@@ -49,7 +49,7 @@ TEST(test_hold_and_release)
 TEST(test_lowest_counts)
 {
     struct batch_order order;
-    batch_order_init(&order);
+    order = (struct batch_order){.holds = NULL};
     refuse(&order, "p", 6);
     refuse(&order, "p", 5);
     assert_false(admit(&order, "p", 6));
@@ -61,8 +61,8 @@ TEST(test_lowest_counts)
 TEST(test_unknown_holds_everything_named)
 {
     struct batch_order order;
-    batch_order_init(&order);
-    batch_order_refuse_unknown(&order);
+    order = (struct batch_order){.holds = NULL};
+    order.unknown = true;
     assert_false(admit(&order, "p", 1));
     assert_true(admit(&order, NULL, 0));
     batch_order_fini(&order);
@@ -72,7 +72,7 @@ TEST(test_more_producers_than_are_kept)
 {
     struct batch_order order;
     char name[16];
-    batch_order_init(&order);
+    order = (struct batch_order){.holds = NULL};
     for (int i = 0; i <= BATCH_ORDER_HOLDS; i++) {
         snprintf(name, sizeof name, "p%d", i);
         refuse(&order, name, 1);
@@ -85,7 +85,7 @@ TEST(test_out_of_memory_refuses_too_much)
 {
     struct batch_order order;
     for (uint64_t nth = 1; nth <= 2; nth++) {
-        batch_order_init(&order);
+        order = (struct batch_order){.holds = NULL};
         struct submission *submission = named("p", 5);
         memory_fail_at(nth, 0);
         batch_order_refuse(&order, submission);
@@ -144,8 +144,8 @@ TEST(test_two_stages)
 {
     for (unsigned faults = 0; faults < 1u << 12; faults++) {
         struct pipeline pipeline = {.faults = faults};
-        batch_order_init(&pipeline.first);
-        batch_order_init(&pipeline.second);
+        pipeline.first = (struct batch_order){.holds = NULL};
+        pipeline.second = (struct batch_order){.holds = NULL};
         for (int64_t number = 1; number <= 3; number++)
             send(&pipeline, number);
         for (int round = 0; round < 40 && pipeline.committed < 3; round++) {

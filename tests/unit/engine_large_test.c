@@ -337,5 +337,5 @@ TEST(a_full_wait_is_not_tried_in_vain)
     }
     send_small(5, "other");
     wait_for_all();
-    assert_true(counter_get(&engine_metrics(test->fixture.engine)->commits) < 100);
+    assert_true(counter_get(&engine_facts(test->fixture.engine)->metrics->commits) < 100);
 }

@@ -51,7 +51,7 @@ static void feed(struct fixture *fixture, size_t export, int key, int64_t until)
 
 static uint64_t visits(const struct fixture *fixture)
 {
-    return counter_get(&engine_metrics(fixture->engine)->stages_visited);
+    return counter_get(&engine_facts(fixture->engine)->metrics->stages_visited);
 }
 
 /* Changes of one export, then a turn of one of its rows, beside so many others that have rows which

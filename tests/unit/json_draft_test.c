@@ -126,7 +126,7 @@ static void check_step(struct step *step, struct merge_draft *draft, struct buff
     if (!merge_draft_patch(draft, &step->doc, step->patch, step->drafted, step->count, step->most,
                            seq, &error))
         explain("%s", error.message);
-    assert_int_equal(merge_draft_length(draft), plain.length);
+    assert_int_equal(merge_draft_size(draft).length, plain.length);
     for (size_t i = 0; i < step->count; i++)
         if (step->plain[i].length != step->drafted[i].length ||
             step->plain[i].full != step->drafted[i].full ||
@@ -161,7 +161,7 @@ TEST(a_draft_is_what_the_merges_make)
             make_step(&steps[i], i);
             check_step(&steps[i], draft, &entity);
         }
-        assert_true(merge_draft_memory(draft) > 0);
+        assert_true(merge_draft_size(draft).memory > 0);
         merge_draft_free(draft);
         for (uint32_t i = 0; i < PATCHES; i++)
             doc_fini(&steps[i].doc);

@@ -237,7 +237,7 @@ TEST(test_stop_acknowledges)
     close(subscriber);
     live_wait(&live);
     assert_int_equal(
-        counter_get(&engine_metrics(server_parts(live.server).engine)->mutations_applied),
+        counter_get(&engine_facts(server_parts(live.server).engine)->metrics->mutations_applied),
         acknowledged);
     live_close(&live);
     buffer_fini(&frame);

@@ -175,16 +175,16 @@ static bool see_membership(void *argument, struct span key)
 static void expect_memberships(int64_t from, const char *keys)
 {
     char seen[64] = "";
-    OK(store_scan_memberships(fixture.reader, fixture.quake, from, -1, see_membership, seen,
-                              ERROR));
+    OK(store_scan_memberships(fixture.reader, STORE_FROM_CHANGE, fixture.quake, from, -1,
+                              see_membership, seen, ERROR));
     assert_string_equal(seen, keys);
 }
 
 static void expect_new_memberships(int64_t after, const char *keys)
 {
     char seen[64] = "";
-    OK(store_scan_new_memberships(fixture.reader, fixture.quake, after, -1, see_membership, seen,
-                                  ERROR));
+    OK(store_scan_memberships(fixture.reader, STORE_BEHIND_NUMBER, fixture.quake, after, -1,
+                              see_membership, seen, ERROR));
     assert_string_equal(seen, keys);
 }
 
@@ -235,8 +235,8 @@ static bool count_membership(void *argument, struct span key)
 static int memberships(void)
 {
     int count = 0;
-    OK(store_scan_memberships(fixture.reader, fixture.quake, 0, -1, count_membership, &count,
-                              ERROR));
+    OK(store_scan_memberships(fixture.reader, STORE_FROM_CHANGE, fixture.quake, 0, -1,
+                              count_membership, &count, ERROR));
     return count;
 }
 

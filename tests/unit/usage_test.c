@@ -59,7 +59,7 @@ TEST(answers_count_when_they_are_sent)
     usage_announced(meter, 50);
     usage_announced(meter, 60);
     usage_unsubscribed(meter); /* the message is still on its way */
-    usage_answers_sent(client);
+    usage_answers_settled(client, true);
     come_through();
     assert_int_equal(times("\"messages\":2,\"bytes\":110}"), 1);
     meter = usage_subscribed(client, "Q/list");
@@ -349,7 +349,7 @@ static uint64_t one_client(void)
     events += meter ? 2 : 1; /* one that is not metered is counted as dropped */
     if (meter) {
         usage_announced(meter, 10);
-        usage_answers_sent(client);
+        usage_answers_settled(client, true);
         events++;
     }
     usage_unsubscribed(meter);

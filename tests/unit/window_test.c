@@ -222,7 +222,7 @@ TEST(only_what_can_have_been_in_a_window_is_told_as_gone)
 
 static uint64_t jobs_so_far(void)
 {
-    return counter_get(&engine_metrics(fixture.base.engine)->read_jobs);
+    return counter_get(&engine_facts(fixture.base.engine)->metrics->read_jobs);
 }
 
 TEST(a_busy_export_costs_the_windows_of_a_quiet_one_nothing)

@@ -37,11 +37,11 @@ static void expect(const char *message, const char *event)
     struct buffer frames, told;
     buffer_init(&frames, 1 << 20);
     buffer_init(&told, 1 << 20);
-    wire_binary(&frames, span_of(subscribed));
+    wire_binary(&frames, span_of(subscribed), WIRE_WHOLE);
     tell(events, buffer_span(&frames), &told);
     buffer_clear(&frames);
     buffer_clear(&told);
-    wire_binary(&frames, span_of(message));
+    wire_binary(&frames, span_of(message), WIRE_WHOLE);
     tell(events, buffer_span(&frames), &told);
     assert_string_equal(buffer_string(&told), event);
     buffer_fini(&frames);
@@ -126,7 +126,7 @@ TEST(batches_of_any_size_come_whole_in_bounded_pieces)
         buffer_init(&frames, SIZE_MAX);
         buffer_init(&told, SIZE_MAX);
         buffer_init(&expected, SIZE_MAX);
-        wire_binary(&frames, span_of(subscribed));
+        wire_binary(&frames, span_of(subscribed), WIRE_WHOLE);
         buffer_printf(&expected, "event: subscribed\ndata: %s\nid:\n\n", subscribed);
         for (int round = 0; round < 2; round++)
             add_batch(&frames, &expected, lengths[i / 2], i % 2);
@@ -159,7 +159,7 @@ TEST(a_message_that_was_dropped_in_the_middle_leaves_nothing_behind)
     wire_events_drop(events);
     assert_false(wire_events_wait(events));
     buffer_clear(&frames);
-    wire_binary(&frames, span_of(subscribed));
+    wire_binary(&frames, span_of(subscribed), WIRE_WHOLE);
     add_batch(&frames, &expected, 5000, true);
     tell(events, buffer_span(&frames), &told);
     assert_true(told.length > expected.length);

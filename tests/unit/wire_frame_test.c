@@ -52,7 +52,7 @@ TEST(messages_of_every_length_come_out_whole)
         struct span whole = span_make(payload, lengths[i]);
         struct buffer out, message;
         buffer_init(&out, ROOM);
-        assert_true(i % 2 ? wire_text(&out, whole) : wire_binary(&out, whole));
+        assert_true(i % 2 ? wire_text(&out, whole) : wire_binary(&out, whole, WIRE_WHOLE));
         join(buffer_span(&out), i % 2 ? TEXT : BINARY, &message);
         assert_true(span_equal(buffer_span(&message), whole));
         buffer_fini(&message);
@@ -68,10 +68,10 @@ TEST(headers_are_exact)
     assert_true(wire_text(&out, span_make(payload, 125)));
     assert_memory_equal(out.data, "\x81\x7d", 2);
     buffer_clear(&out);
-    assert_true(wire_binary(&out, span_make(payload, 126)));
+    assert_true(wire_binary(&out, span_make(payload, 126), WIRE_WHOLE));
     assert_memory_equal(out.data, "\x82\x7e\x00\x7e", 4);
     buffer_clear(&out);
-    assert_true(wire_binary(&out, span_make(payload, 300)));
+    assert_true(wire_binary(&out, span_make(payload, 300), WIRE_WHOLE));
     assert_memory_equal(out.data, "\x82\x7e\x01\x2c", 4);
     buffer_clear(&out);
     assert_true(wire_text(&out, span_make(NULL, 0)));
@@ -113,7 +113,7 @@ TEST(a_run_of_frames_is_measured)
     buffer_init(&out, 1 << 20);
     memset(text, 'x', sizeof text);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        assert_true(wire_binary(&out, span_make(text, sizes[i])));
+        assert_true(wire_binary(&out, span_make(text, sizes[i]), WIRE_WHOLE));
         messages++;
         payload += sizes[i];
         struct wire_run run = wire_measure(buffer_span(&out));
