@@ -39,9 +39,14 @@ void database_checkpointer_close(struct database_checkpointer *checkpointer)
     }
 }
 
+static uint32_t pages_in(const struct database *database)
+{
+    return atomic_load_explicit(&database->wal_pages, memory_order_relaxed);
+}
+
 bool database_checkpoint_due(const struct database_checkpointer *checkpointer)
 {
-    return database_state(checkpointer->database).wal_pages > checkpointer->pages;
+    return pages_in(checkpointer->database) > checkpointer->pages;
 }
 
 /* The result of SQLite's checkpoint of that kind; SQLITE_BUSY: somebody has it in use. */
@@ -58,7 +63,7 @@ bool database_checkpoint(struct database_checkpointer *checkpointer, bool anyhow
                          struct error *error)
 {
     struct database *database = checkpointer->database;
-    uint32_t pages = database_state(database).wal_pages;
+    uint32_t pages = pages_in(database);
     int in_wal = 0, moved = 0;
     *left = 0;
     if (!anyhow && pages <= checkpointer->pages) {
@@ -76,7 +81,7 @@ bool database_checkpoint(struct database_checkpointer *checkpointer, bool anyhow
     if (in_wal == moved) {
         atomic_compare_exchange_strong(&database->wal_pages, &pages, 0);
     }
-    pages = database_state(database).wal_pages;
+    pages = pages_in(database);
     *left = pages > (uint32_t)moved ? pages - (uint32_t)moved : 0;
     return true;
 }

@@ -27,8 +27,8 @@ static bool is_full(const struct database *database, int64_t bytes, struct error
 /* The next pages come behind those that count; at a start that is not known yet. */
 static int64_t end_of_log(const struct database *database)
 {
-    return database_state(database).wal_commits
-               ? (int64_t)database_state(database).wal_pages * DATABASE_WAL_PAGE_BYTES
+    return atomic_load(&database->wal_commits)
+               ? (int64_t)atomic_load(&database->wal_pages) * DATABASE_WAL_PAGE_BYTES
                : database_wal_bytes(database);
 }
 
