@@ -351,7 +351,7 @@ test('every event of the log that the program has is in docs/logs.md, and no oth
       for (const name of names.filter((text) => !text.startsWith('ARETE_'))) told.add(`${call[2]} ${name} ${call[1]}`);
     }
   }
-  for (const [, name] of read('src/access/audit.h').matchAll(/^ {4}X\([A-Z_]+, "([a-z-]+", [A-Z]+)\)/gm)) {
+  for (const [, name] of read('src/access/audit.h').matchAll(/^ {4}X\([A-Z_]+, "([a-z-]+", [A-Z]+), (?:true|false)\)/gm)) {
     told.add(`audit ${name.replace('",', '').toLowerCase()}`);
   }
   assert.ok(told.size > 30, `only ${told.size} events were found`);
