@@ -30,6 +30,7 @@ static struct snapshot_batch batch;
 
 enum {
     RESTATES_NOT_LIVE,
+    LOOKED_UP_BY_NONE,
     NEXT_NOT_IN_TABLE,
     BEGINS_WITH_TASK,
     BEGINS_IN_BUILD,
@@ -49,6 +50,9 @@ static void break_phase(int fault)
     case RESTATES_NOT_LIVE:
         subscription->reading = READER_LOG;
         phase_restate(subscription);
+        break;
+    case LOOKED_UP_BY_NONE:
+        phase_look_up(subscription, READER_LIVE);
         break;
     case NEXT_NOT_IN_TABLE:
         phase_next(subscription, &(struct reader_step){.next = READER_SNAPSHOT});
@@ -533,6 +537,7 @@ static void break_previous(int fault)
 
 static const struct broken_case cases[] = {
     {break_phase, RESTATES_NOT_LIVE, "subscription->reading == READER_LIVE"},
+    {break_phase, LOOKED_UP_BY_NONE, "kind == READER_RESUME || kind == READER_TAPE"},
     {break_phase, NEXT_NOT_IN_TABLE, "follows[subscription->reading][step->next]"},
     {break_phase, BEGINS_WITH_TASK, "!subscription->task"},
     {break_phase, BEGINS_IN_BUILD,
