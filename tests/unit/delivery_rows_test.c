@@ -3,6 +3,8 @@
 #include "delivery_fixture.h"
 #include "test.h"
 
+enum { SIGHTED = 12 };
+
 static struct hub_fixture fixture;
 static struct auth_identity *ann, *bob;
 static struct client client;
@@ -22,6 +24,7 @@ static void set_up(void)
                                            .max_subscriptions = 10,
                                            .snapshot_cache_bytes = 1 << 20,
                                            .snapshot_rows = 1,
+                                           .sighted_changes = SIGHTED,
                                            .tombstone_ms = 600 * 1000};
     fixture.base.options.retention = (struct store_retention){
         .rows = short_log ? 1 : 0, .tombstone_age_ms = 600 * 1000, .tombstone_rows = 1000};
@@ -256,4 +259,65 @@ TEST(equal_tokens_share_what_is_made_for_one)
     read_once(bob, "b ");
     assert_true(batches_built() > built);
     auth_identity_release(again);
+}
+
+/* ---- a window after a list that was ended, under another token ---- */
+
+/* What the old token saw goes, and what came to its scope later is not named. What happened since
+ * is read from the log, up to a bound; beyond it, rows of which nothing is known stay unnamed. */
+
+static void name_deleted(struct client *it, const char *key, json_t *row)
+{
+    if (!row)
+        buffer_printf(it->judge_argument, "%s ", key);
+}
+
+/* Ann's list is ended, then Bob's token comes, then `changes` changes, of which a2's is the last.
+ * What is named when Bob asks for a window goes to `named`. */
+static void move_behind(int changes, struct buffer *named)
+{
+    hub_fixture_feed(&fixture, "Q a1 patch {\"w\":\"ann\"}\nQ a2 patch {\"w\":\"ann\"}\n"
+                               "Q a3 patch {\"w\":\"ann\"}\nQ p patch {}\n");
+    client_connect(&client, fixture.hub);
+    hub_fixture_until(&fixture, is_complete, NULL);
+    expect_rows("a1 a2 a3 p ");
+    subscriber_message(client.subscriber,
+                       span_of("{\"type\":\"unsubscribe\",\"view\":\"Q/list\"}"));
+    client.identity = bob;
+    assert_true(subscriber_set_identity(client.subscriber, bob));
+    hub_fixture_feed(&fixture, "Q a1 patch {\"n\":1}\nQ born patch {\"w\":\"ann\"}\n");
+    for (int i = 3; i < changes; i++)
+        hub_fixture_feed(&fixture, "Q p patch {\"n\":1}\n");
+    hub_fixture_feed(&fixture, "Q a2 patch {\"n\":1}\n");
+    client.complete = false;
+    client.keeps = true;
+    client.judge = name_deleted;
+    client.judge_argument = named;
+    subscriber_message(client.subscriber,
+                       span_of("{\"type\":\"subscribe\",\"view\":\"Q/list\",\"take\":5}"));
+    hub_fixture_until(&fixture, is_complete, NULL);
+}
+
+static void expect_named(int changes, bool with_last)
+{
+    struct buffer named;
+    buffer_init(&named, 4096);
+    move_behind(changes, &named);
+    const char *text = buffer_string(&named);
+    if (!strstr(text, "a1 ") || !strstr(text, "a3 ") || !strstr(text, "a2 ") != !with_last ||
+        strstr(text, "born"))
+        fail_msg("after %d changes: %s", changes, text);
+    assert_int_equal(json_object_size(client.rows), with_last ? 1 : 2);
+    buffer_fini(&named);
+}
+
+TEST(as_many_changes_as_are_read_are_told_apart)
+{
+    expect_named(SIGHTED, true);
+}
+
+/* The last change is not read, so a2 might have come to the scope only then. */
+TEST(of_one_more_nothing_is_named_that_is_not_known)
+{
+    expect_named(SIGHTED + 1, false);
 }
