@@ -4,27 +4,27 @@
 // Rows here are {g, n, list}; `rows` is key → row, the newest change last.
 
 import { http } from './feed.js';
+import { parse } from './json.js';
+import { pipeline, windowOf } from './window_model.js';
 
 /** Definitions of the views, for the server's configuration. */
 export const DEFINITIONS = { T: { views: { by: { pipeline: [{ sort: 'n' }] }, top: { pipeline: [{ sort: 'n' }, { take: 3 }] } } } };
 
-const byKey = (a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b));
+const VIEWS = parse(JSON.stringify(DEFINITIONS)).get('T').get('views');
 
-/** The view's rows in its order: [key, row]. */
-export function viewRows(view, rows) {
-  const newest = [...rows].reverse();
-  if (view === 'T/list' || view === 'T/append') return newest;
-  const sorted = newest.sort(([a, x], [b, y]) => (x.n ?? Infinity) - (y.n ?? Infinity) || byKey(a, b));
-  return view === 'T/top' ? sorted.slice(0, 3) : sorted;
+/** The view's rows in its order, as lib/window_model.js has them. */
+function viewRows(view, rows) {
+  const newest = [...rows].reverse().map(([key, row]) => ({ key, entity: parse(JSON.stringify(row)) }));
+  return pipeline(newest, VIEWS.get(view.slice('T/'.length))?.get('pipeline') ?? []);
 }
 
 /** Lists that are sent in part: what they show beside what changed is not said. */
 export const isPartial = (view, { withSnapshot, snapshotLimit }) => withSnapshot === false || snapshotLimit !== undefined;
 
 /** The keys that a subscription shows when all was sent. */
-export function shownBy(view, { key, take, skip = 0, filters }, rows) {
-  const passing = viewRows(view, rows).filter(([name, row]) => (key === undefined || name === key) && (!filters || row.g === filters.g));
-  return passing.slice(skip, take === undefined ? undefined : skip + take).map(([name]) => name);
+export function shownBy(view, { key, take, skip, filters }, rows) {
+  const passing = filters && parse(JSON.stringify(filters));
+  return windowOf(viewRows(view, rows), { key, take, skip, filters: passing }).map((row) => row.key);
 }
 
 /** What all of them together make of a key: true (it is there), false (it is not), undefined (either). */
