@@ -55,6 +55,15 @@ struct span window_row_map_key(const void *row)
     return window_row_key(row);
 }
 
+bool window_rows_index(const struct window_rows *rows, struct map *map)
+{
+    map_init(map, window_row_map_key);
+    for (size_t i = 0; i < rows->count; i++)
+        if (!map_add(map, rows->list[i]))
+            return false;
+    return true;
+}
+
 struct view_cut window_view_cut(const struct window *window)
 {
     const struct view_stage *stage = window->spec.stage;
@@ -157,11 +166,6 @@ bool window_passes(const struct window *window, struct span key, struct span dat
 bool window_tells_events_of(const struct view *view)
 {
     return view->mode == VIEW_APPEND && !view->stage;
-}
-
-bool window_tells_events(const struct window *window)
-{
-    return window_tells_events_of(window->spec.view);
 }
 
 bool window_may_scan(const struct window *window)

@@ -125,7 +125,7 @@ static bool encode_behind(struct window_reading *reading, struct window_request 
     }
     window_frames_init(&behind.frames, reading);
     map_init(&behind.first, removal_key);
-    bool done = window_index_rows(window, &behind.rows) || out_of_memory(reading);
+    bool done = window_rows_index(&window->content.rows, &behind.rows) || out_of_memory(reading);
     done = done && find_first_removals(&behind) && put_missed(&behind) &&
            (row_sink_end(&behind.frames.sink, &request->text) || out_of_memory(reading));
     map_fini(&behind.rows);

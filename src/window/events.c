@@ -83,16 +83,6 @@ static bool each_change(void *argument, const struct store_change *change,
     return put_whole(events, change, is ? entity : NULL);
 }
 
-static bool index_new(struct events *events)
-{
-    const struct window_rows *rows = &events->reading->rows;
-    map_init(&events->is, window_row_map_key);
-    for (size_t i = 0; i < rows->count; i++)
-        if (!map_add(&events->is, rows->list[i]))
-            return out_of_memory(events->reading);
-    return true;
-}
-
 bool window_encode_events(struct window_reading *reading, struct text **text, size_t *count)
 {
     const struct window *window = reading->window;
@@ -104,7 +94,8 @@ bool window_encode_events(struct window_reading *reading, struct text **text, si
                                         .style = CATCH_UP_EVENTS,
                                         .max_array = reading->max_array}};
     catch_up_frames_init(&events.frames, &events.request, error);
-    bool done = index_new(&events) && window_index_old(reading);
+    bool done = window_rows_index(&reading->rows, &events.is) || out_of_memory(reading);
+    done = done && window_index_old(reading);
     if (done)
         done = scoped_scan_changes((struct scoped){window->spec.scope, NULL}, reading->reader,
                                    state->export.id, window->spec.key, window->content.position,

@@ -22,15 +22,11 @@ bool window_fetch(struct window_reading *reading, struct span key, struct store_
 
 bool window_index_old(struct window_reading *reading)
 {
-    const struct window_rows *rows = &reading->window->content.rows;
     if (reading->old_on)
         return true;
-    map_init(&reading->old, window_row_map_key);
     reading->old_on = true;
-    for (size_t i = 0; i < rows->count; i++)
-        if (!map_add(&reading->old, rows->list[i]))
-            return out_of_memory(reading);
-    return true;
+    return window_rows_index(&reading->window->content.rows, &reading->old) ||
+           out_of_memory(reading);
 }
 
 /* Members of a view that is keyed by a field know rows by the key that they asked for. */
@@ -90,14 +86,4 @@ bool window_put_row(struct window_reading *reading, struct span key, struct row_
         return false;
     entity.key = key;
     return row_sink_put(sink, &entity) || out_of_memory(reading);
-}
-
-/* The new rows, by key: many may be looked for. */
-bool window_index_rows(const struct window *window, struct map *map)
-{
-    map_init(map, window_row_map_key);
-    for (size_t i = 0; i < window->content.rows.count; i++)
-        if (!map_add(map, window->content.rows.list[i]))
-            return false;
-    return true;
 }

@@ -314,7 +314,7 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
     if (!window_request_drafts(reading, request, limit))
         return false;
     struct snapshot_drafts *drafts = request->drafts;
-    bool done = window_index_rows(window, &rows) || out_of_memory(reading);
+    bool done = window_rows_index(&window->content.rows, &rows) || out_of_memory(reading);
     done = done && window_each_previous(reading, request, &rows, false, &drafts->sink) &&
            (limit == 0 || put_rows(reading, &drafts->sink)) &&
            window_encode_tombstones(reading, drafts);

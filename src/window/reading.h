@@ -233,8 +233,6 @@ bool window_bounds_newcomers(const struct window_bounds *was, const struct windo
 bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
 /* Make `reading->old`: the former rows. */
 bool window_index_old(struct window_reading *reading);
-/* The new rows by key; false when out of memory. The map is to be ended in any case. */
-bool window_index_rows(const struct window *window, struct map *map);
 /* Put into a snapshot whether the view has more rows. */
 void window_say_more(const struct window *window, struct snapshot_drafts *drafts);
 /* Live frames for one member: only the last carries a cursor. */
@@ -249,7 +247,6 @@ bool window_request_drafts(struct window_reading *reading, struct window_request
 /* The row of that key, fetched. */
 bool window_put_row(struct window_reading *reading, struct span key, struct row_sink *sink);
 /* events.c: whether members get events, and the events since the last refresh. */
-bool window_tells_events(const struct window *window);
 bool window_tells_events_of(const struct view *view);
 bool window_encode_events(struct window_reading *reading, struct text **text, size_t *count);
 /* Deletes behind the rows of a snapshot, into its drafts. */
@@ -268,11 +265,10 @@ void window_requests_finish(struct window_refresh *refresh);
 bool window_encode_resume(struct window_reading *reading, struct window_request *request);
 bool window_encode_from_now(struct window_reading *reading, struct window_request *request);
 
-/* requests.c, on the loop: for the next refresh / into this one / back from one that was not
- * started / back from one that is over. */
+/* requests.c, on the loop: for the next refresh / into this one / back from one that is over, or
+ * was not started. */
 void window_request_queue(struct window_request *request);
 void window_requests_take(struct window_refresh *refresh);
-void window_requests_give_back(struct window_refresh *refresh);
 void window_requests_deliver(struct window_refresh *refresh);
 /* The refresh is over: the request was served, or goes into the next one. */
 void window_request_done(struct window_request *request);

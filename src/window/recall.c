@@ -178,8 +178,9 @@ bool window_recall(struct window_reading *reading)
         return true;
     window->content.previous.us = clock_monotonic_us();
     map_init(&recall.lost, window_row_map_key);
-    bool done = (window_index_rows(window, &recall.rows) || out_of_memory(reading)) &&
-                find_kept(&recall) && find_gaps(&recall);
+    bool done =
+        (window_rows_index(&window->content.rows, &recall.rows) || out_of_memory(reading)) &&
+        find_kept(&recall) && find_gaps(&recall);
     map_fini(&recall.rows);
     map_fini(&recall.lost);
     return done;

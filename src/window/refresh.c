@@ -122,6 +122,17 @@ static void wake(struct link *members)
         subscriber_ready(LINK_OWNER(struct subscription, in_rest, members->next));
 }
 
+static void take_snapshot(struct window *window, const struct window_result *result)
+{
+    text_unref(window->snapshot.text);
+    window->snapshot.text = text_ref(result->snapshot);
+    window->snapshot.version = result->version;
+    window->snapshot.rows = result->drafts.sink.rows;
+    window->snapshot.more = window->content.more;
+    window->snapshot.unused = true;
+    counter_add(&window->hub->metrics.snapshot_batches_built, 1);
+}
+
 static void delivered(struct window_result *result)
 {
     struct window *window = result->window;
@@ -158,15 +169,8 @@ static void delivered(struct window_result *result)
     if (!window->member_count)
         return; /* it lingers; its version is the refresh's all the same */
     publish(window, result);
-    if (result->snapshot) {
-        text_unref(window->snapshot.text);
-        window->snapshot.text = text_ref(result->snapshot);
-        window->snapshot.version = result->version;
-        window->snapshot.rows = result->drafts.sink.rows;
-        window->snapshot.more = window->content.more;
-        window->snapshot.unused = true;
-        counter_add(&window->hub->metrics.snapshot_batches_built, 1);
-    }
+    if (result->snapshot)
+        take_snapshot(window, result);
     if (window->snapshot.text && window->snapshot.version == result->version)
         window->snapshot.asof = result->asof;
     wake(&window->waiting);
@@ -263,7 +267,7 @@ static bool start_refresh(struct hub *hub, struct window **windows, size_t count
         windows[i]->busy = WINDOW_AT_REST;
         windows[i]->stale = true;
     }
-    window_requests_give_back(refresh);
+    window_requests_deliver(refresh); /* none is done */
     free_refresh(refresh);
     return false;
 }
@@ -289,6 +293,14 @@ static void deliver_fill(struct engine_event *event)
     windows_refresh(hub); /* goes on, if there is more */
 }
 
+/* Of the readers' time for a window: its first member's. */
+static uint64_t owner_of(const struct window *window)
+{
+    if (link_alone(&window->members))
+        return 0;
+    return window_member(window->members.next)->subscriber->owner;
+}
+
 static bool start_fill(struct window *window)
 {
     struct hub *hub = window->hub;
@@ -297,7 +309,7 @@ static bool start_fill(struct window *window)
         return false;
     fill->read.event.deliver = deliver_fill;
     fill->read.run = window_fill_run;
-    fill->read.owner = window_owner(window);
+    fill->read.owner = owner_of(window);
     fill->read.is_long = true;
     fill->window = window;
     if (!engine_read(hub->engine, &fill->read)) {

@@ -61,21 +61,11 @@ void window_requests_take(struct window_refresh *refresh)
     }
 }
 
-static struct window_request *first_of(struct window_refresh *refresh)
-{
-    return LINK_OWNER(struct window_request, in_requests, refresh->requests.next);
-}
-
-void window_requests_give_back(struct window_refresh *refresh)
-{
-    while (!link_alone(&refresh->requests))
-        window_request_queue(first_of(refresh));
-}
-
 void window_requests_deliver(struct window_refresh *refresh)
 {
     while (!link_alone(&refresh->requests)) {
-        struct window_request *request = first_of(refresh);
+        struct window_request *request =
+            LINK_OWNER(struct window_request, in_requests, refresh->requests.next);
         INVARIANT(request->stage == REQUEST_TAKEN);
         link_remove(&request->in_requests);
         request->stage = REQUEST_RETURNED;

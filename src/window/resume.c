@@ -64,7 +64,8 @@ static bool tell_changed(struct window_reading *reading, struct window_request *
     struct row_frames frames;
     struct map by_key;
     window_frames_init(&frames, reading);
-    bool done = window_index_rows(reading->window, &by_key) || out_of_memory(reading);
+    bool done =
+        window_rows_index(&reading->window->content.rows, &by_key) || out_of_memory(reading);
     done = done && window_each_previous(reading, request, &by_key, true, &frames.sink);
     map_fini(&by_key);
     for (size_t i = 0; done && i < rows->count; i++) {

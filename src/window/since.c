@@ -348,7 +348,7 @@ bool window_since_find(struct window_since *since)
 {
     map_init(&since->changed, window_row_map_key);
     since->max_changed = most_changed(since);
-    return (window_index_rows(since->reading->window, &since->rows) ||
+    return (window_rows_index(&since->reading->window->content.rows, &since->rows) ||
             out_of_memory(since->reading)) &&
            find_changed(since);
 }

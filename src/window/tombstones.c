@@ -74,7 +74,8 @@ bool window_encode_tombstones(struct window_reading *reading, struct snapshot_dr
     struct telling telling = {.reading = reading,
                               .drafts = drafts,
                               .since = engine_due_ms(window->hub->engine) - reading->tombstone_ms};
-    bool done = (window_index_rows(window, &telling.rows) && snapshot_drafts_rows_read(drafts)) ||
+    bool done = (window_rows_index(&window->content.rows, &telling.rows) &&
+                 snapshot_drafts_rows_read(drafts)) ||
                 out_of_memory(reading);
     for (size_t i = 0; done && i < window->content.removals.count; i++)
         if (window->content.removals.list[i].at >= telling.since)

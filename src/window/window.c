@@ -176,13 +176,6 @@ void windows_end_lingering(struct windows *windows)
     }
 }
 
-uint64_t window_owner(const struct window *window)
-{
-    if (link_alone(&window->members))
-        return 0;
-    return window_member(window->members.next)->subscriber->owner;
-}
-
 static struct window *find_or_make(struct hub *hub, struct topic *topic, struct window_spec *spec,
                                    struct subscriber *subscriber, struct error *error)
 {

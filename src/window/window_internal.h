@@ -228,6 +228,8 @@ bool window_rows_add(struct window_rows *rows, struct window_row *row);
 /* Add one of which only the key and the fate count; NULL when out of memory. */
 struct window_row *window_rows_note(struct window_rows *rows, struct span key,
                                     enum window_fate fate);
+/* The rows by key; false when out of memory. The map is to be ended in any case. */
+bool window_rows_index(const struct window_rows *rows, struct map *map);
 void window_rows_fini(struct window_rows *rows);
 /* Whether its members ask by the value of a field, and so know its one row by that. */
 static inline bool window_is_keyed_by_field(const struct window *window)
@@ -304,8 +306,6 @@ void window_content_init(struct window *window);
 void window_content_fini(struct window *window);
 /* Whether clients may hold rows of windows from before these were made. */
 bool windows_outlived(const struct hub *hub);
-/* The owner of the readers' time for a window: its first member's. */
-uint64_t window_owner(const struct window *window);
 
 /* spec.c: read the query of a subscribe message, whether it is a window or not. */
 bool window_spec_make(const struct hub *hub, const struct view *view,
