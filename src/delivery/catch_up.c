@@ -26,6 +26,7 @@ static void dropped(struct read_task *task)
     memory_free((void *)page->request.key.data);
     row_scope_unref(page->request.scope);
     row_scope_unref(page->request.was);
+    view_query_unref(page->request.query);
     view_unref(page->request.view);
     memory_free(task);
 }
@@ -150,8 +151,10 @@ static bool ask(struct subscription *subscription)
         }
         it->page.request.key = span_make(copy, key.length);
     }
+    /* The subscription may end while a reader runs this. */
     row_scope_ref(it->page.request.scope);
     row_scope_ref(it->page.request.was);
+    view_query_ref(it->page.request.query);
     view_ref(it->page.request.view);
     return read_task_start(subscription, &it->task);
 }

@@ -48,12 +48,12 @@ struct catch_up_request {
     uint32_t max_array;
     bool resuming;
     enum catch_up_part part;
-    const struct view_query *query; /* of EVENTS: of their patches; NULL: all */
-    bool as_list;                   /* EVENTS are elements of a JSON list instead of frames, */
-    int64_t most;                   /* ... at most so many, */
-    int64_t last;                   /* ... up to this change */
-    bool partial;                   /* the client may lack rows of its cursor's state */
-    bool tells_state;               /* an empty batch says where it has a state that was */
+    struct view_query *query; /* of EVENTS: of their patches; the job has a reference; NULL: all */
+    bool as_list;             /* EVENTS are elements of a JSON list instead of frames, */
+    int64_t most;             /* ... at most so many, */
+    int64_t last;             /* ... up to this change */
+    bool partial;             /* the client may lack rows of its cursor's state */
+    bool tells_state;         /* an empty batch says where it has a state that was */
     int64_t resume_target, resume_limit, ambiguous_until, true_from;
     bool only_greater;
     struct seq greater, resume_seq;

@@ -228,6 +228,44 @@ TEST(one_that_hangs_up_is_not_woken_any_more)
     hub_fixture_wait_for_readers(&fixture);
 }
 
+/* Of version 2: the events that a condition chooses. It hangs up while a reader asks for it. */
+static void hang_up_while_events_are_chosen(unsigned after_us)
+{
+    static const char text[] =
+        "{\"type\":\"subscribe\",\"protocolVersion\":2,\"subscriptionId\":\"s\",\"query\":{"
+        "\"view\":\"Q/append\",\"where\":{\"any\":[{\"field\":\"n\",\"gte\":2},"
+        "{\"field\":\"m\",\"eq\":7}]}}}";
+    struct wire_message message;
+    struct error error;
+    bool hung_up = false;
+    struct subscriber *subscriber =
+        subscriber_new(fixture.hub, &(struct subscriber_options){.wake = expect_nobody_gone,
+                                                                 .argument = &hung_up});
+    assert_non_null(subscriber);
+    assert_true(wire_message_parse(span_of(text), &message, &error));
+    subscriber_write_bodies(subscriber, span_of("head"));
+    assert_true(subscriber_subscribe(subscriber, &message.subscribe, &error));
+    wire_message_fini(&message);
+    for (int i = 0; i < 2; i++) { /* where the events begin, then events */
+        hub_fixture_wait_for_readers(&fixture);
+        subscriber_pull(subscriber);
+    }
+    usleep(after_us);
+    hung_up = true;
+    subscriber_free(subscriber);
+    assert_int_equal(hub_state(fixture.hub).subscriptions, 0);
+}
+
+/* A reader has no part of a subscription that may end before the read does. */
+TEST(one_that_hangs_up_may_leave_a_reader_with_its_condition)
+{
+    for (int i = 0; i < 20; i++)
+        hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
+    for (unsigned after_us = 0; after_us < 2000; after_us += 25)
+        hang_up_while_events_are_chosen(after_us);
+    hub_fixture_wait_for_readers(&fixture);
+}
+
 /* ---- deletes with a fresh snapshot ---- */
 
 enum { DELETED = 12 * 1000 };
