@@ -31,9 +31,9 @@ result=0
     exit failed > 0
   }' || result=1
 
-# kit OPTION…
-kit() {
-  "$python" ../conformance/conform --driver "$python tests/driver.py" "$@" 2>&1 | awk '
+# count PROGRAM ARGUMENT…
+count() {
+  "$python" "$@" 2>&1 | awk '
     { print; fflush() }
     /^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { passed = $1; failed = $3; skipped = $5; ran = 1 }
     END {
@@ -42,8 +42,17 @@ kit() {
       exit failed > 0
     }' || result=1
 }
+
+# kit OPTION…
+kit() {
+  count ../conformance/conform --driver "$python tests/driver.py" "$@"
+}
+
 seeds=${STELE_SEEDS:-3}
 kit ../conformance/scenarios/*.json
 kit --seeds "$seeds"
 kit --stele "$STELE_BINARY" --seeds $(((seeds + 2) / 3))
+if [ "$seeds" -ge 100 ]; then
+  count ../conformance/faults
+fi
 exit $result

@@ -142,7 +142,7 @@ export class Feed {
     if (status !== 200) this.#error = error;
     else if (this.#error?.retryable) this.#error = null;
     const waiter = this.#take(first);
-    const kept = await this.storage.update(FEED, (old) => without(old as Kept, first, status === 200 ? null : error));
+    const kept = await this.storage.update(FEED, (old) => without(old as Kept | undefined, first, status === 200 ? null : error));
     if (status === 200) waiter?.done({ ...body, batch: first.batch });
     else waiter?.fail(this.#error as SteleError);
     this.#settle(kept);
@@ -200,7 +200,9 @@ export class Feed {
   }
 }
 
-function without(kept: Kept, { producer, batch }: Pending, error: SteleError | null): Kept {
+/** Somebody may have cleared the storage meanwhile: then the numbers go on. */
+function without(old: Kept | undefined, { producer, batch }: Pending, error: SteleError | null): Kept {
+  const kept = old ?? { producer, isDurable: true, next: batch + 1, pending: [], refused: [] };
   const pending = kept.pending.filter((it) => it.producer !== producer || it.batch !== batch);
   const refused = error ? [...kept.refused, { producer, batch, code: error.code, message: error.message }].slice(-KEPT_REFUSALS) : kept.refused;
   return { ...kept, pending, refused };

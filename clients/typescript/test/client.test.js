@@ -1,8 +1,11 @@
 // The client against the real server: what it shows is what SQL has, whatever happens to the connection or the server.
 
 import assert from 'node:assert/strict';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import test from 'node:test';
 import { fileStorage } from '../dist/node.js';
+import { prune } from '../dist/upkeep.js';
 import { clientOf, CONFIG, del, equals, post, postAll, range, row, scratch, Server, shown, table, until } from './lib.js';
 
 test('several windows of one view over one socket, each as SQL has it, and each in its order', async (t) => {
@@ -211,4 +214,66 @@ test('storage that fails later: memory from then on, the status says so, and bat
   const { producers } = await (await fetch(`${server.http}/v1/producers`)).json();
   assert.deepEqual(producers.map(({ batch }) => batch), [1, 1]);
   assert.deepEqual(shown(view.state).length, 22);
+});
+
+test('what is kept is bounded, and forgotten when it is to be; batches that wait stay', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await postAll(server, range(20, (i) => row(i)));
+  const folder = scratch(t);
+  const storage = () => fileStorage(folder);
+  const queries = [{ view: 'E/list', take: 5 }, { view: 'E/list', filters: { g: 1 } }, { view: 'E/list' }];
+  const keptRows = async (client) => {
+    const views = queries.map((query) => client.view(query));
+    await Promise.all(views.map(({ loaded }) => loaded));
+    return views.map(({ state }) => state.rows.length);
+  };
+
+  const first = clientOf(t, server, { storage: storage(), maxKeptRows: 10 });
+  await Promise.all(queries.map((query) => until(first.view(query), ({ status }) => status === 'live')));
+  await first.close();
+  await server.kill9();
+  const second = clientOf(t, server, { storage: storage() });
+  assert.deepEqual(await keptRows(second), [5, 7, 0], 'the view of 20 rows is not kept');
+  void (await second.enqueue(row(21))).done.catch(() => {});
+  await second.forget();
+  await second.close();
+  const third = clientOf(t, server, { storage: storage() });
+  assert.deepEqual(await keptRows(third), [0, 0, 0]);
+  await server.restart({ samePort: true });
+  await equals(server, third.view({ view: 'E/list' }), 'E/list');
+  await until(third.view({ view: 'E/list' }), ({ rows }) => rows.length === 21, 'the batch of the second client');
+  assert.equal((await third.apply(row(22))).batch, 2); /* behind it */
+});
+
+test('views that were not used for long are forgotten, and the oldest beyond a number', async (t) => {
+  const folder = scratch(t);
+  const storage = { ...fileStorage(folder), isDurable: () => true, failure: () => null };
+  const day = 86_400_000;
+  const used = { now: Date.now(), yesterday: Date.now() - day, month: Date.now() - 31 * day, shown: Date.now() - 40 * day, older: Date.now() - 2 * day };
+  for (const id of Object.keys(used)) await storage.update(id, () => ({ rows: [] }));
+  await storage.update('views', () => used);
+  await prune(storage, 'views', (id) => id === 'shown', { maxKeptViews: 2 });
+  assert.deepEqual(Object.keys(await storage.get('views')).toSorted(), ['now', 'shown', 'yesterday']);
+  for (const id of Object.keys(used)) assert.equal((await storage.get(id)) !== undefined, ['now', 'shown', 'yesterday'].includes(id), id);
+});
+
+test('storage that is cleared while a batch is on its way: the numbers go on', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  const folder = scratch(t);
+  let answered = () => {};
+  const posted = async (...request) => {
+    const response = await fetch(...request);
+    await answered();
+    return response;
+  };
+  const client = clientOf(t, server, { storage: fileStorage(folder), fetch: posted });
+  assert.equal((await client.apply(row(1))).batch, 1);
+  answered = async () => {
+    answered = () => {};
+    await Promise.all((await readdir(folder)).map((file) => rm(join(folder, file))));
+  };
+  assert.equal((await client.apply(row(2))).batch, 2);
+  assert.equal((await client.apply(row(3))).applied, 1);
+  const { producers } = await (await fetch(`${server.http}/v1/producers`)).json();
+  assert.deepEqual(producers.map(({ batch }) => batch), [3]);
 });
