@@ -267,10 +267,14 @@ bool serve_to_library(const struct serve_options *options, const char **settings
         good = good && made[made_count];
         settings[count++] = made[made_count++];
     }
-    if (options->synchronous) {
-        made[made_count] = make_setting("synchronous", options->synchronous);
+    const char *const own[SERVE_OWN_SETTINGS][2] = {{"synchronous", options->synchronous},
+                                                    {"memory", options->memory}};
+    for (size_t i = 0; i < SERVE_OWN_SETTINGS; i++) {
+        if (!own[i][1])
+            continue;
+        made[made_count] = make_setting(own[i][0], own[i][1]);
         good = good && made[made_count];
-        settings[count++] = made[made_count];
+        settings[count++] = made[made_count++];
     }
     *library = (stele_options){
         .struct_size = sizeof(*library),
@@ -338,7 +342,7 @@ static int run_library(const struct serve_options *options, const stele_options 
 
 static int run_with_settings(const struct serve_options *options)
 {
-    size_t made_room = options->stacks.count + 1;
+    size_t made_room = options->stacks.count + SERVE_OWN_SETTINGS;
     const char **settings = memory_new((options->settings.count + made_room) * sizeof(*settings));
     char **made = memory_new(made_room * sizeof(*made));
     stele_options library;
@@ -393,6 +397,8 @@ static const struct command_option serve_options[] = {
      .help = "an arete stack file, whose views the server shows; may be given several times"},
     {"synchronous", OPTION_TEXT, AT(synchronous), .value = "full|normal|off",
      .help = "when a commit counts as done (full: when it is on disk)"},
+    {"memory", OPTION_TEXT, AT(memory), .value = "BYTES",
+     .help = "how much all caches have together (each its own setting)"},
     {"check-config", OPTION_FLAG, AT(check_config),
      .help = "print the values that would be in force, or the fault, and exit"},
     {"print-schema", OPTION_FLAG, AT(print_schema),

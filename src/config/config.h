@@ -119,6 +119,14 @@ typedef bool (*config_judge)(void *argument, const char *name, enum config_chang
 void config_take_live(struct config *config, struct config *from, config_judge judge,
                       void *argument);
 
+/* What each cache may have, in bytes: its own setting, and no more than its share of `memory`. */
+enum { CONFIG_READER_MEBIBYTES = 16 };
+struct config_caches {
+    int64_t pages, reader_pages; /* of the writer; of each reader */
+    int64_t entities, changes, frames, snapshots;
+};
+struct config_caches config_caches(const struct config *config);
+
 /* ERROR_CONFIGURATION that names the setting at `path`. Always false. */
 bool config_wrong(struct error *error, const char *path, const char *what);
 

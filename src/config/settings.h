@@ -168,6 +168,9 @@ NUMBER(queue_bytes, 64 * MIB, 4 * KIB, 64 * GIB, RESTART,
        "bytes of requests that may wait to be committed; a request beyond that is refused for the "
        "moment")
 NUMBER(commit_mutations, 8192, 1, 1000000, RESTART, "most mutations in one transaction")
+NUMBER(memory, 0, 0, 1024 * GIB, RESTART,
+       "bytes that all caches have together, of which each takes its share, or less by its own "
+       "setting; 0 leaves it to their own settings")
 NUMBER(entity_cache_bytes, 64 * MIB, 0, 64 * GIB, RESTART,
        "bytes of entities that the writer keeps in memory")
 NUMBER(page_cache_bytes, 256 * MIB, MIB, 64 * GIB, RESTART,

@@ -184,11 +184,10 @@ static bool apply_settings(struct connection *connection, const struct database 
 {
     static const char *const synchronous[] = {"FULL", "NORMAL", "OFF"};
     static const char *const secure_delete[] = {"FAST", "ON", "OFF"};
-    unsigned cache = READER_CACHE_MEBIBYTES;
-    if (kind == CONNECTION_WRITER) {
-        cache = database->options.cache_mebibytes ? database->options.cache_mebibytes
-                                                  : DEFAULT_CACHE_MEBIBYTES;
-    }
+    bool writer = kind == CONNECTION_WRITER;
+    unsigned wish = writer ? database->options.cache_mebibytes : database->options.reader_mebibytes;
+    unsigned otherwise = writer ? DEFAULT_CACHE_MEBIBYTES : READER_CACHE_MEBIBYTES;
+    unsigned cache = wish ? wish : otherwise;
     char sql[320];
     int64_t keep = database->options.wal_keep_bytes ? database->options.wal_keep_bytes : -1;
     /* The checkpoints have a connection of their own. A negative cache size counts KiB. */

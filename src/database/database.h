@@ -36,8 +36,9 @@ struct database_options {
     const char *path;
     enum database_synchronous synchronous; /* FULL: a commit is on disk when it returns */
     enum database_erase erase;
-    uint32_t cache_mebibytes; /* page cache of the writer; 0: 64 */
-    int64_t wal_keep_bytes;   /* a WAL that starts over is cut to this; 0: it keeps its size */
+    uint32_t cache_mebibytes;  /* page cache of the writer; 0: 64 */
+    uint32_t reader_mebibytes; /* of each other connection; 0: 16 */
+    int64_t wal_keep_bytes;    /* a WAL that starts over is cut to this; 0: it keeps its size */
     bool read_only; /* for offline commands: no lock, no migration, no writer; works beside a server
                      */
     const char *backup_before_migration; /* copy the file there before a migration; NULL: no copy */

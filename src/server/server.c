@@ -28,10 +28,11 @@ static void wake(void *server)
 
 static bool open_hub(struct server *server, const struct config *config, struct error *error)
 {
+    struct config_caches caches = config_caches(config);
     struct hub_options options = {
-        .ring_bytes = (size_t)config->ring_bytes,
-        .channel_bytes = (size_t)config->channel_bytes,
-        .snapshot_cache_bytes = (size_t)config->snapshot_cache_bytes,
+        .ring_bytes = (size_t)caches.changes,
+        .channel_bytes = (size_t)caches.frames,
+        .snapshot_cache_bytes = (size_t)caches.snapshots,
         .max_subscriptions = (uint32_t)config->max_subscriptions,
         .tombstone_ms = config->tombstone_seconds * 1000,
         .max_window_rows = config->max_window_rows,
@@ -53,11 +54,13 @@ static bool open_hub(struct server *server, const struct config *config, struct 
 
 static struct engine_options engine_options(struct server *server, const struct config *config)
 {
+    struct config_caches caches = config_caches(config);
     return (struct engine_options){
         .store = {.path = config->database,
                   .synchronous = config->synchronous,
                   .erase = config->erase,
-                  .cache_mebibytes = (uint32_t)(config->page_cache_bytes >> 20),
+                  .cache_mebibytes = (uint32_t)(caches.pages >> 20),
+                  .reader_mebibytes = (uint32_t)(caches.reader_pages >> 20),
                   .wal_keep_bytes = 2 * config->checkpoint_pages * DATABASE_WAL_PAGE_BYTES,
                   .backup_before_migration = config->backup_before_migration},
         .open_exports = view_set_is_open(hub_state(server->frontend.hub).views),
@@ -73,7 +76,7 @@ static struct engine_options engine_options(struct server *server, const struct 
         .queue_bytes = (size_t)config->queue_bytes,
         .queue_count = QUEUE_COUNT,
         .commit_mutations = (size_t)config->commit_mutations,
-        .cache_bytes = (size_t)config->entity_cache_bytes,
+        .cache_bytes = (size_t)caches.entities,
         .events_bytes = EVENTS_BYTES,
         .retention = {.rows = config->retention_rows,
                       .age_ms = config->retention_seconds * 1000,

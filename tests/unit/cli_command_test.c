@@ -34,7 +34,7 @@ TEST(serve_options_are_parsed)
     assert_int_equal(parse(&serve_command,
                            "serve --db a.db --listen=[::1]:0 --set a=1 --set b=c=d "
                            "--stack one.json --stack=two=2.json "
-                           "--synchronous off --check-config --insecure",
+                           "--synchronous off --memory 1000 --check-config --insecure",
                            &options, &error),
                      PARSE_DONE);
     assert_string_equal(options.database, "a.db");
@@ -44,16 +44,17 @@ TEST(serve_options_are_parsed)
     assert_string_equal(options.settings.items[1], "b=c=d");
     assert_true(options.check_config && options.insecure && !options.print_schema);
 
-    const char *settings[5];
-    char *made[3];
+    const char *settings[6];
+    char *made[4];
     stele_options library;
     assert_true(serve_to_library(&options, settings, made, &library));
-    assert_int_equal(library.setting_count, 5);
+    assert_int_equal(library.setting_count, 6);
     assert_string_equal(library.settings[2], "stack=one.json");
     assert_string_equal(library.settings[3], "stack=two=2.json");
     assert_string_equal(library.settings[4], "synchronous=off");
+    assert_string_equal(library.settings[5], "memory=1000");
     assert_true(library.serve && library.use_environment && library.insecure);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         memory_free(made[i]);
     memory_free(options.settings.items);
     memory_free(options.stacks.items);

@@ -20,6 +20,43 @@ static void expect_refused(const char *text, const char *first, const char *seco
     config_fini(&config);
 }
 
+static void expect_caches(int64_t memory, int64_t readers, const struct config_caches *expected)
+{
+    struct config config;
+    struct error error = {0};
+    assert_true(config_init(&config, &error));
+    config.memory = memory;
+    config.readers = readers;
+    struct config_caches caches = config_caches(&config);
+    assert_memory_equal(&caches, expected, sizeof caches);
+    config_fini(&config);
+}
+
+/* A share never gives a cache more than its own setting, nor less than it can work with. */
+TEST(memory_is_shared_by_the_caches)
+{
+    enum { MIB = 1 << 20 };
+    struct config_caches own = {.pages = 256 * MIB,
+                                .reader_pages = 16 * MIB,
+                                .entities = 64 * MIB,
+                                .changes = 64 * MIB,
+                                .frames = 64 * MIB,
+                                .snapshots = 64 * MIB};
+    expect_caches(0, 2, &own);
+    expect_caches((int64_t)64 * 1024 * MIB, 2, &own);
+    struct config_caches shares = {.pages = 40 * MIB,
+                                   .reader_pages = 7 * MIB + MIB / 2,
+                                   .entities = 15 * MIB,
+                                   .changes = 10 * MIB,
+                                   .frames = 10 * MIB,
+                                   .snapshots = 10 * MIB};
+    expect_caches(100 * MIB, 2, &shares);
+    shares.reader_pages = MIB;
+    expect_caches(100 * MIB, 16, &shares);
+    struct config_caches least = {.pages = MIB, .reader_pages = MIB, .frames = 64 * 1024};
+    expect_caches(1, 2, &least);
+}
+
 TEST(a_file_sets_what_it_names)
 {
     struct config config;
