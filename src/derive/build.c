@@ -6,8 +6,7 @@
  */
 #include "derive/derive_internal.h"
 
-/* A chunk scatters its rows over all pages of the stage, so small ones write each page often. */
-enum { CHUNK = 20000, TELL_US = 1000 * 1000 };
+enum { TELL_US = 1000 * 1000 };
 
 struct build {
     struct derive *derive;
@@ -59,6 +58,7 @@ static bool read_chunk(struct build *build)
 {
     struct store_writer *store = build->derive->context.store;
     const struct derived *derived = build->derived;
+    const int64_t chunk = (int64_t)build->derive->context.rows;
     bool begun = build->progress.length > 0;
     struct buffer from;
     bool done;
@@ -70,14 +70,14 @@ static bool read_chunk(struct build *build)
         done = error_set(build->error, ERROR_MEMORY, "out of memory while building a view");
     } else if (!derived->source) {
         done = store_entity_walk(store, derived->export->id,
-                                 begun ? buffer_span(&from) : span_make(NULL, 0), CHUNK, add_entity,
+                                 begun ? buffer_span(&from) : span_make(NULL, 0), chunk, add_entity,
                                  build, build->error);
     } else if (derived->source->low.end) {
         done = true;
     } else {
         struct span first =
             begun ? buffer_span(&from) : buffer_span(&derived->source->low.sort_key);
-        done = store_row_scan(store, derived->source->of->id, first, false, begun, CHUNK,
+        done = store_row_scan(store, derived->source->of->id, first, false, begun, chunk,
                               add_sort_key, build, build->error);
     }
     buffer_fini(&from);
@@ -107,7 +107,7 @@ static bool build_chunk(struct build *build, struct error *error)
     if (!store_begin(store, error))
         return false;
     bool done = read_chunk(build);
-    bool complete = build->ended || build->seen < CHUNK;
+    bool complete = build->ended || build->seen < (int64_t)build->derive->context.rows;
     done = done &&
            (complete
                 ? store_stage_note_built(store, stage, build->derived->export->id, error)

@@ -23,9 +23,14 @@ struct derive_context {
     int64_t (*now_ms)(void *argument); /* the trusted wall clock */
     void (*pass_gate)(void *argument); /* before a transaction of a build: a checkpoint may wait */
     const atomic_bool *give_up;        /* NULL: never; a build ends with ERROR_SHUTTING_DOWN */
+    size_t rows; /* of a stage, that one transaction builds or takes back; 0: DERIVE_ROWS */
     struct counter *stages_visited;
     void *argument;
 };
+
+/* A transaction of a build scatters its rows over all pages of the stage, so small ones write each
+ * page often. */
+enum { DERIVE_ROWS = 20000 };
 
 /* A stage of a derived view with changed rows: they came, went, moved, or have other data. If
  * its export is scoped, there is one for each label (view.h) that such rows have, or had. */

@@ -334,6 +334,8 @@ struct derive *derive_open(const struct derive_context *context, const struct vi
         return NULL;
     }
     derive->context = *context;
+    if (!context->rows)
+        derive->context.rows = DERIVE_ROWS;
     derive->sweeping = true;
     buffer_init(&derive->was, SIZE_MAX / 2);
     buffer_init(&derive->is, SIZE_MAX / 2);

@@ -6,8 +6,8 @@
  *
  * Rows go back to the right time by looking at the entities whose truth differs between the two,
  * which are those with a recheck in between. Nothing is noted of rechecks that were taken, so each
- * entity of a stage with now() is asked for them. One transaction takes at most MOST_TURNS of them
- * back, those of the latest seconds; the next goes on from there.
+ * entity of a stage with now() is asked for them. One transaction takes at most context.rows
+ * of them back, those of the latest seconds; the next goes on from there.
  */
 #include "derive/derive_internal.h"
 
@@ -17,7 +17,7 @@
 
 /* ---- back ---- */
 
-enum { MOST_TURNS = 20000, BEARABLE_S = 10 };
+enum { BEARABLE_S = 10 };
 
 /* An entity whose truth may have changed between the right time and derive.now. */
 struct taken_recheck {
@@ -97,12 +97,12 @@ static int latest_first(const void *a, const void *b)
 static bool take_back(struct recheck_search *search)
 {
     struct derive *derive = search->derive;
-    size_t count = search->count;
+    size_t count = search->count, most = derive->context.rows;
     if (count)
         qsort(search->rechecks, count, sizeof *search->rechecks, latest_first);
     derive->next = search->target;
-    if (count > MOST_TURNS) {
-        size_t end = MOST_TURNS;
+    if (count > most) {
+        size_t end = most;
         while (end < count && search->rechecks[end].at == search->rechecks[end - 1].at)
             end++;
         derive->next = end < count ? search->rechecks[end].at : search->target;

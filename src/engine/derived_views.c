@@ -18,6 +18,7 @@ bool writer_open_views(struct writer *writer, const struct view_set *views, stru
         .now_ms = now_ms,
         .pass_gate = pass_gate,
         .give_up = writer->engine->options.give_up,
+        .rows = writer->engine->options.derived_rows,
         .stages_visited = &writer->engine->metrics.stages_visited,
         .argument = writer,
     };

@@ -234,6 +234,8 @@ struct engine_options {
      * engine_open. NULL: never. */
     const atomic_bool *give_up;
     const struct view_set *views;    /* must outlive the engine, with all its stages */
+    size_t derived_rows;             /* of a derived view, that one transaction builds or takes
+                                        back; 0: DERIVE_ROWS */
     uint32_t max_array_length;       /* 0: unlimited */
     size_t max_entity_bytes;         /* a merge that would be larger refuses the request */
     size_t max_merge_bytes;          /* of large entities that a request reads; 0: unlimited */
