@@ -2,7 +2,7 @@
 // go, and again after kill -9.
 
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -35,13 +35,16 @@ test('the page of the quickstart', { skip }, async (t) => {
   assert.deepEqual(tab.problems, []);
 });
 
-const client = join(ROOT, 'clients/typescript/src/index.ts');
-test('the page with React and stele-client', { skip: skip || (existsSync(client) ? false : 'there is no client for TypeScript') }, async (t) => {
+const client = (name) => join(ROOT, 'clients/typescript/src', name);
+const modules = (name) => fileURLToPath(new URL(`node_modules/${name}`, import.meta.url));
+test('the page with React and stele-client', { skip: skip || (existsSync(client('index.ts')) ? false : 'there is no client for TypeScript') }, async (t) => {
+  const printed = readFileSync(join(ROOT, 'docs/quickstart.md'), 'utf8').match(/```jsx\n(.*?)\n```/s)[1];
+  assert.ok(readFileSync(join(ROOT, 'examples/quickstart/react.jsx'), 'utf8').includes(printed), 'what docs/quickstart.md shows is in the file');
   const folder = scratch(t);
   await build({
     entryPoints: [join(ROOT, 'examples/quickstart/react.jsx')], outfile: join(folder, 'page.js'), bundle: true, format: 'iife', platform: 'browser',
     jsx: 'automatic', define: { 'process.env.NODE_ENV': '"production"' }, logLevel: 'silent',
-    alias: { 'stele-client': client }, nodePaths: [fileURLToPath(new URL('node_modules', import.meta.url))],
+    alias: { 'stele-client/react': client('react.ts'), 'stele-client': client('index.ts'), react: modules('react'), 'react-dom': modules('react-dom') },
   });
   writeFileSync(join(folder, 'index.html'), '<!doctype html><title>Orders</title><link rel=icon href=data:,><div id=root></div><script src=page.js></script>');
   const server = await Server.forTest(t, { config: { static_files: folder } });
