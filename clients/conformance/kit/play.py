@@ -112,10 +112,12 @@ class Subscription:
         database, head = self.database, self.database.head
         old = {key: n for key, _, n in self.query.rows(database.states[found])}
         new = {row[0]: row for row in self.query.rows(database.states[head])}
-        # A client that was cut off in the middle of a difference may have rows that only came and went.
-        shown = dict.fromkeys(key for n in range(found, head + 1) for key, _, _ in self.query.rows(database.states[n]))
+        # A client that was cut off in the middle of a difference may have rows that only came and went, and may lack
+        # rows that only went and came.
+        states = [[key for key, _, _ in self.query.rows(database.states[n])] for n in range(found, head + 1)]
+        shown = dict.fromkeys(itertools.chain.from_iterable(states))
         gone = [key for key in shown if key not in new]
-        lacking = [key for key, row in new.items() if old.get(key) != row[2]]
+        lacking = [key for key, row in new.items() if old.get(key) != row[2] or not all(key in each for each in states)]
         # What it is told to lose for nothing is told again when it comes with the same cursor.
         changed = {change.key for change in database.log[found:head]}
         for key in new:
