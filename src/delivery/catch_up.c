@@ -122,6 +122,7 @@ static struct catch_up_request make_request(struct subscription *subscription)
         .query = subscription->tape.query,
         .partial = !subscription->knowledge.full,
         .tells_state = log->owes_state,
+        .is_cut = log->is_cut,
         .resume_target = log->target,
         .resume_limit = resuming ? log->limit : -1,
         .resume_seq = log->seq,
@@ -176,13 +177,15 @@ static int64_t skip_to_present(struct subscription *subscription, int64_t reache
     return head;
 }
 
-/* The rows of a resume were sent as bodies: what is gone comes next. */
-static void tell_deletes(struct subscription *subscription, int64_t reached)
+/* The rows of a resume were sent as bodies: what is gone comes next. Where they end at the limit,
+ * so does that, and the client is told the cursor there. */
+static void tell_deletes(struct subscription *subscription, const struct catch_up_page *page)
 {
     subscription->cursor = subscription->log.from;
     subscription->log.purpose = LOG_DELETES;
     subscription->log.owes_state = true;
-    subscription->log.target = reached;
+    subscription->log.is_cut = page->limit_hit;
+    subscription->log.target = page->to;
 }
 
 static void advance(struct subscription *subscription, const struct catch_up_page *page,
@@ -205,16 +208,19 @@ static void advance(struct subscription *subscription, const struct catch_up_pag
             log->page_growth++;
     }
     log->target = page->target;
-    if (page->ended && page->request.part == CATCH_UP_ROWS && !page->limit_hit) {
-        tell_deletes(subscription, page->to);
+    if (page->ended && page->request.part == CATCH_UP_ROWS) {
+        tell_deletes(subscription, page);
         step->then = STEP_MORE;
         return;
     }
-    if (log->purpose == LOG_DELETES && page->to >= log->target)
+    bool is_cut = page->limit_hit;
+    if (log->purpose == LOG_DELETES && page->to >= log->target) {
+        is_cut = log->is_cut;
         log->purpose = LOG_CATCHES_UP;
-    step->then = page->limit_hit || page->at_head ? STEP_NEXT : STEP_MORE;
+    }
+    step->then = is_cut || page->at_head ? STEP_NEXT : STEP_MORE;
     step->next = READER_LIVE;
-    step->from = page->limit_hit ? skip_to_present(subscription, page->to) : page->to;
+    step->from = is_cut ? skip_to_present(subscription, page->to) : page->to;
     if (step->then == STEP_NEXT)
         log->purpose = LOG_CATCHES_UP;
 }
@@ -250,7 +256,7 @@ static struct reader_step take(struct subscription *subscription, struct catch_u
 void log_reset(struct subscription *subscription)
 {
     subscription->log.purpose = LOG_CATCHES_UP;
-    subscription->log.owes_state = false;
+    subscription->log.owes_state = subscription->log.is_cut = false;
     subscription->log.ambiguous_until = 0;
     subscription->log.only_greater = false;
 }

@@ -326,7 +326,8 @@ bool catch_up_query(struct catch_up_page *page, struct store_reader *reader)
     store_read_end(reader);
     free_told(page);
     page->rows = (uint64_t)page->frames.rows.sink.rows;
-    page->tells_state = done && page->request.tells_state && page->at_head;
+    bool is_told = page->at_head || (page->request.is_cut && page->to >= page->target);
+    page->tells_state = done && page->request.tells_state && is_told;
     page->frames.rows.without_cursor &= !page->tells_state;
     return done &&
            (page->expired || catch_up_frames_end(&page->frames, page->ended || page->tells_state,

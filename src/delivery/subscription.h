@@ -92,6 +92,7 @@ struct log_part {
     bool only_greater;       /* the cursor's seq is not in the log: up to `target` only seqs beyond
                                 `greater` count */
     struct seq greater;
+    bool is_cut;     /* bodies: the rows of the resume ended at its limit */
     bool owes_state; /* bodies: the client is still to be told where it has a state that was */
     bool holds_grown_page; /* one of hub->grown_pages */
     unsigned page_growth;  /* doublings of the next page: see catch_up.c */

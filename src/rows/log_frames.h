@@ -53,7 +53,8 @@ struct catch_up_request {
     int64_t most;             /* ... at most so many, */
     int64_t last;             /* ... up to this change */
     bool partial;             /* the client may lack rows of its cursor's state */
-    bool tells_state;         /* an empty batch says where it has a state that was */
+    bool tells_state;         /* an empty batch says where it has a state that was, */
+    bool is_cut;              /* ... or that it has all of a resume that ended at its limit */
     int64_t resume_target, resume_limit, ambiguous_until, true_from;
     bool only_greater;
     struct seq greater, resume_seq;

@@ -17,7 +17,7 @@ import { canon, canonDouble, canonPlain, parse } from './lib/json.js';
 import { Listener, differenceOf } from './lib/listener.js';
 import { Model, expectRows, project } from './lib/model.js';
 import { NamedListener, NamedMember, gather } from './lib/named_listener.js';
-import { Pager } from './lib/pager.js';
+import { NamedPager, Pager } from './lib/pager.js';
 import { Random } from './lib/random.js';
 import { Seqs } from './lib/random_seq.js';
 import { playSeeds, seedsOf, wanted } from './lib/seeds.js';
@@ -325,7 +325,10 @@ class Run {
     await producer.connect(this.server);
     this.listeners = listeners(this, this.random.fork(2));
     const pages = this.random.fork(3);
-    this.pagers = ['A/list', 'A/append', 'A/slim', 'A/tape', 'A/few', 'B/list', 'B/append', 'L/list', 'L/append'].filter(() => pages.chance(0.4)).map((view) => new Pager(this, view, pages.fork(1)));
+    this.pagers = ['A/list', 'A/append', 'A/slim', 'A/tape', 'A/few', 'B/list', 'B/append', 'L/list', 'L/append'].filter(() => pages.chance(0.4)).map((view) => {
+      const own = pages.fork(1), isTape = view.endsWith('/append') || view.endsWith('/tape');
+      return new (!isTape && own.chance(0.6) ? NamedPager : Pager)(this, view, own);
+    });
     const lives = [...this.listeners, ...this.pagers].map((l) => l.live());
     try {
       const phases = this.random.between(2, 4);

@@ -6,14 +6,21 @@
 void client_init(struct client *client)
 {
     client->rows = json_object();
+    client->of_v2.staged = json_array();
+    client->of_v2.versions = json_object();
     buffer_init(&client->message, 1 << 26);
+    buffer_init(&client->of_v2.head, WIRE_HEAD);
+    wire_head(&client->of_v2.head, span_of("c"));
 }
 
 void client_fini(struct client *client)
 {
     client_cut(client);
     json_decref(client->rows);
+    json_decref(client->of_v2.staged);
+    json_decref(client->of_v2.versions);
     buffer_fini(&client->message);
+    buffer_fini(&client->of_v2.head);
 }
 
 static void note_wake(void *argument)
@@ -21,16 +28,27 @@ static void note_wake(void *argument)
     ((struct client *)argument)->woken = true;
 }
 
+/* The message whose query this is. */
+static json_t *name_query(const struct client *client, json_t *query)
+{
+    return json_pack("{s:s,s:i,s:s,s:o,s:{s:b}}", "type", "subscribe", "protocolVersion", 2,
+                     "subscriptionId", "c", "query", query, "snapshot", "enabled",
+                     client->with_snapshot);
+}
+
 char *client_prepare(struct client *client)
 {
     json_t *message = json_object();
     client->complete = client->keeps = false;
+    client->of_v2.adds = client->of_v2.begun = false;
+    json_array_clear(client->of_v2.staged);
     buffer_clear(&client->message);
-    json_object_set_new(message, "type", json_string("subscribe"));
+    if (!client->v2)
+        json_object_set_new(message, "type", json_string("subscribe"));
     json_object_set_new(message, "view", json_string(client->view));
     if (client->key)
         json_object_set_new(message, "key", json_string(client->key));
-    if (!client->with_snapshot)
+    if (!client->with_snapshot && !client->v2)
         json_object_set_new(message, "withSnapshot", json_false());
     if (client->limit)
         json_object_set_new(message, "snapshotLimit", json_integer(client->limit));
@@ -50,9 +68,22 @@ char *client_prepare(struct client *client)
         client->pages ? !client->seq[0] : client->limit || !client->resumes || !client->seq[0];
     if (partial && anew)
         json_object_clear(client->rows); /* a part of what there is, and another part each time */
+    if (client->v2)
+        message = name_query(client, message);
     char *text = json_dumps(message, JSON_COMPACT);
     json_decref(message);
     return text;
+}
+
+/* As the session does for version 2. */
+static void subscribe_v2(struct client *client, const char *text)
+{
+    struct wire_message message;
+    struct error error = {.code = ERROR_NONE};
+    if (!wire_message_read(span_of(text), &message, &error) ||
+        !subscriber_subscribe(client->subscriber, &message.subscribe, &error))
+        snprintf(client->problem, sizeof client->problem, "refused: %s", error.message);
+    wire_message_fini(&message);
 }
 
 bool client_subscribe(struct client *client, struct hub *hub, const char *message)
@@ -60,10 +91,14 @@ bool client_subscribe(struct client *client, struct hub *hub, const char *messag
     client->hub = hub;
     client->subscriber =
         subscriber_new(hub, &(struct subscriber_options){.wake = note_wake, .argument = client});
+    if (client->subscriber && client->v2)
+        subscriber_write_bodies(client->subscriber, buffer_span(&client->of_v2.head));
     if (client->subscriber && client->identity &&
         !subscriber_set_identity(client->subscriber, client->identity))
         client_cut(client);
-    if (client->subscriber)
+    if (client->subscriber && client->v2)
+        subscribe_v2(client, message);
+    else if (client->subscriber)
         subscriber_message(client->subscriber, span_of(message));
     return client->subscriber != NULL;
 }
@@ -137,6 +172,56 @@ static void apply_snapshot(struct client *client, json_t *frame)
     }
 }
 
+/* The version is taken out of the row; whether the client has it, or a newer one. */
+static bool take_version(struct client *client, const char *key, json_t *data)
+{
+    json_t *version = json_object_get(data, "_version");
+    const char *colon = version ? strchr(json_string_value(version), ':') : NULL;
+    if (!colon) {
+        snprintf(client->problem, sizeof client->problem, "no version in a row of '%s'", key);
+        return false;
+    }
+    long long number = atoll(colon + 1);
+    json_t *held = json_object_get(client->of_v2.versions, key);
+    bool is_old = held && json_object_get(client->rows, key) && json_integer_value(held) >= number;
+    json_object_del(data, "_version");
+    if (!is_old)
+        json_object_set_new(client->of_v2.versions, key, json_integer(number));
+    return is_old;
+}
+
+/* Rows of a snapshot count together. */
+static void stage_snapshot(struct client *client, json_t *frame, bool completes)
+{
+    size_t i;
+    json_t *row;
+    json_array_extend(client->of_v2.staged, json_object_get(frame, "data"));
+    if (!completes)
+        return;
+    if (!client->of_v2.adds) {
+        json_object_clear(client->rows);
+        client->seq[0] = 0;
+    }
+    json_array_foreach(client->of_v2.staged, i, row)
+    {
+        const char *key = json_string_value(json_object_get(row, "key"));
+        json_t *data = json_object_get(row, "data");
+        if (take_version(client, key, data))
+            continue;
+        show(client, key, data);
+        json_object_set(client->rows, key, data);
+    }
+    json_array_clear(client->of_v2.staged);
+    client->of_v2.adds = client->of_v2.begun = true;
+    const char *seq = json_string_value(json_object_get(frame, "seq"));
+    if (!seq)
+        return;
+    snprintf(client->seq, sizeof client->seq, "%s", seq);
+    client->complete = true;
+    if (client->completed)
+        client->completed(client);
+}
+
 static void apply_patch(struct client *client, json_t *frame, const char *key)
 {
     json_t *old = json_object_get(client->rows, key), *data = json_object_get(frame, "data");
@@ -149,6 +234,48 @@ static void apply_patch(struct client *client, json_t *frame, const char *key)
     if (!old && strstr(client->view, "/append") == NULL && strstr(client->view, "/events") == NULL)
         snprintf(client->problem, sizeof client->problem,
                  "a patch for '%s', which was never sent whole", key);
+}
+
+static void apply_v2(struct client *client, json_t *frame, enum wire_part part)
+{
+    const char *op = json_string_value(json_object_get(frame, "op"));
+    const char *key = json_string_value(json_object_get(frame, "key"));
+    const char *seq = json_string_value(json_object_get(frame, "seq"));
+    json_t *data = json_object_get(frame, "data");
+    if (client->pages && client->complete)
+        return;
+    client->frames++;
+    if (part == WIRE_PROBLEM) {
+        snprintf(client->problem, sizeof client->problem, "an error: %s",
+                 json_string_value(json_object_get(frame, "message")));
+    } else if (part == WIRE_ACCEPTED || part == WIRE_RESUMED) {
+        snprintf(client->epoch, sizeof client->epoch, "%s",
+                 json_string_value(json_object_get(frame, "epoch")));
+        client->of_v2.adds = part == WIRE_RESUMED;
+        client->resumed += part == WIRE_RESUMED;
+        client->refused += json_is_false(json_object_get(frame, "resumed"));
+        if (part == WIRE_ACCEPTED && !client->with_snapshot)
+            json_object_clear(client->rows);
+        json_array_clear(client->of_v2.staged);
+    } else if (part == WIRE_BATCH || part == WIRE_LAST_BATCH) {
+        stage_snapshot(client, frame, part == WIRE_LAST_BATCH);
+    } else if (strcmp(op, "patch") == 0) {
+        if (!take_version(client, key, data))
+            apply_patch(client, frame, key);
+    } else if (strcmp(op, "upsert") == 0) {
+        client->upserts++;
+        if (!take_version(client, key, data)) {
+            show(client, key, data);
+            json_object_set(client->rows, key, data);
+        }
+    } else {
+        client->deletes++;
+        show(client, key, NULL);
+        json_object_del(client->rows, key);
+    }
+    bool is_live = part == WIRE_LIVE || part == WIRE_WHOLE;
+    if (seq && is_live && (client->of_v2.begun || !client->with_snapshot))
+        snprintf(client->seq, sizeof client->seq, "%s", seq);
 }
 
 static void apply(struct client *client, json_t *frame)
@@ -189,7 +316,19 @@ static void apply(struct client *client, json_t *frame)
         snprintf(client->seq, sizeof client->seq, "%s", seq);
 }
 
-static void apply_payload(struct client *client, struct span payload)
+/* A body is an object behind its first members. */
+static json_t *parse_body(struct span body)
+{
+    struct buffer text;
+    buffer_init(&text, 1 << 26);
+    buffer_add_char(&text, '{');
+    buffer_add_span(&text, body);
+    json_t *frame = json_loadb(text.data, text.length, 0, NULL);
+    buffer_fini(&text);
+    return frame;
+}
+
+static void apply_payload(struct client *client, struct span payload, enum wire_part part)
 {
     struct error error;
     struct buffer plain;
@@ -199,8 +338,11 @@ static void apply_payload(struct client *client, struct span payload)
             snprintf(client->problem, sizeof client->problem, "gzip: %s", error.message);
         payload = buffer_span(&plain);
     }
-    json_t *frame = json_loadb(payload.data, payload.length, 0, NULL);
-    if (frame)
+    json_t *frame = part != WIRE_WHOLE ? parse_body(payload)
+                                       : json_loadb(payload.data, payload.length, 0, NULL);
+    if (frame && client->v2)
+        apply_v2(client, frame, part);
+    else if (frame)
         apply(client, frame);
     else
         snprintf(client->problem, sizeof client->problem, "not JSON: %.100s", payload.data);
@@ -215,12 +357,14 @@ static long take_frames(struct client *client, struct span bytes, long frames)
     bool final;
     while (bytes.length && frames != 0) {
         size_t length = wire_frame_length(bytes);
+        if (!client->message.length)
+            client->part = wire_part_of(bytes);
         wire_frame_payload(span_make(bytes.data, length), &payload, &final);
         buffer_add_span(&client->message, payload);
         bytes = span_make(bytes.data + length, bytes.length - length);
         if (!final)
             continue;
-        apply_payload(client, buffer_span(&client->message));
+        apply_payload(client, buffer_span(&client->message), client->part);
         buffer_clear(&client->message);
         frames--;
     }

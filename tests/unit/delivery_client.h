@@ -2,6 +2,9 @@
  * A client of the hub as the published npm client is one: it keeps rows by key, replaces them on
  * snapshot rows and upserts, merges patches with append, forgets on delete. It remembers the last
  * seq of any frame and the epoch, as a client that resumes would.
+ *
+ * One of version 2 gets bodies. It takes a snapshot when that is complete, which replaces its rows
+ * unless it is a resume, and leaves a row as it is that has the version of a frame, or a newer one.
  */
 #ifndef TESTS_DELIVERY_CLIENT_H
 #define TESTS_DELIVERY_CLIENT_H
@@ -12,6 +15,7 @@
 
 struct client {
     const char *view, *key; /* key NULL: all */
+    bool v2;                /* speaks version 2 of the protocol; no append view */
     bool resumes;           /* asks with its cursor; else afresh, keeping its rows */
     bool with_snapshot;
     int limit;  /* 0: none */
@@ -26,12 +30,19 @@ struct client {
     struct hub *hub;
     struct subscriber *subscriber; /* NULL while cut off */
     bool woken;
-    struct buffer message; /* its frames so far */
+    struct buffer message; /* its frames so far, and */
+    enum wire_part part;   /* ... what they are */
     json_t *rows;
     char seq[64], epoch[64];
     char asked[64]; /* the cursor that it came with; empty: none */
-    bool complete;  /* a complete batch came since it subscribed */
+    bool complete;  /* a complete batch came since it subscribed; version 2: and a cursor */
     bool keeps;     /* until then, its rows, also where it is told that they are void */
+    struct {
+        json_t *staged, *versions; /* rows of the snapshot under way; of rows that it holds */
+        bool adds;                 /* the next snapshot does not replace them */
+        bool begun;                /* a snapshot was complete since it subscribed */
+        struct buffer head;        /* of live frames */
+    } of_v2;
     size_t frames, patches, upserts, deletes, resumed, refused;
     char problem[1024]; /* what the server should never send; "" when fine */
 };

@@ -98,7 +98,7 @@ export class NamedStore {
     const { id, authoritative, key, epoch } = this.staged;
     assert.deepEqual([frame.snapshotId, frame.authoritative, frame.key, frame.epoch], [id, authoritative, key, epoch]);
     /* Rows that nobody asked for are those of other row scopes, and so are the cursors behind them. */
-    const isUnasked = frame.authoritative && (this.snapshots > 0 || this.quiet || this.ack.resumed === true);
+    const isUnasked = frame.authoritative && (this.snapshots > 0 || this.ack.resumed === true);
     if (isUnasked) assert.equal(typeof frame.epoch, 'string', 'the epoch of other rows is told');
     this.staged.rows.push(...frame.data);
     if (!frame.complete) return;

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { Applier } from './applier.js';
 import { Client } from './client.js';
 import { canonPlain } from './json.js';
+import { NamedClient, NamedStore } from './named.js';
 
 const BEGINNING = '0:000000000000';
 
@@ -27,10 +28,15 @@ export class Pager {
     if (this.events.length > 400) this.events.splice(0, 200);
   }
 
+  /** Of how many frames it is cut. */
+  most() {
+    return !this.calm && this.random.chance(0.2) ? this.random.below(8) : Infinity;
+  }
+
   /** The frames of a page up to its end, and no more; null when it was cut. */
   async read(message) {
     const client = await Client.open(this.run.server, { windows: true });
-    const most = !this.calm && this.random.chance(0.2) ? this.random.below(8) : Infinity;
+    const most = this.most();
     const frames = [];
     try {
       this.note(`>> ${JSON.stringify(message)}`);
@@ -97,10 +103,14 @@ export class Pager {
     for (let pages = 0; !(await this.page()); pages++) assert.ok(pages < most, `${pages} pages, and no end`);
   }
 
+  held() {
+    return this.applier.rows;
+  }
+
   /** What differs from the expected rows (key → text), or null. */
   difference(expected) {
     const found = [];
-    const { rows } = this.applier;
+    const rows = this.held();
     for (const [key, want] of expected) {
       const has = rows.has(key) ? canonPlain(rows.get(key)) : 'nothing';
       if (has !== want) found.push(`  ${key}: has      ${has}\n  expected ${want}`);
@@ -118,5 +128,68 @@ export class Pager {
     } catch (error) {
       throw new Error(`${this.name}: ${error.message}\nthe last frames:\n${this.events.slice(-40).join('\n')}`);
     }
+  }
+}
+
+const ID = 'page';
+
+/** The same in version 2, of a view that is no tape. */
+export class NamedPager extends Pager {
+  constructor(run, view, random) {
+    super(run, view, random);
+    this.name = `version 2: ${this.name}`;
+    this.store = new NamedStore(view);
+  }
+
+  held() {
+    return new Map([...this.store.rows].map(([key, { _version, ...row }]) => [key, row]));
+  }
+
+  /** Subscribe, and take frames up to a cursor behind all rows; false when it was cut. */
+  async ask(query, frames) {
+    const client = await NamedClient.connect(undefined, this.run.server.port);
+    const most = this.most();
+    const isWhole = () => frames.at(-1)?.complete === true && frames.at(-1).seq !== undefined;
+    const isOver = () => frames.length >= most || isWhole();
+    client.take = (frame) => {
+      if (isOver()) return;
+      this.note(JSON.stringify(frame));
+      frames.push(frame);
+      this.store.take(frame);
+    };
+    try {
+      this.store.begin(ID);
+      this.note(`>> ${JSON.stringify(query)}`);
+      client.socket.send(JSON.stringify({ type: 'subscribe', protocolVersion: 2, subscriptionId: ID, query }));
+      await client.until(() => isOver() || client.closed, 'a page');
+    } finally {
+      client.socket.terminate();
+    }
+    return isWhole();
+  }
+
+  async page() {
+    const { view, limit, cursor, epoch } = this;
+    const { store } = this;
+    const frames = [];
+    if (!(await this.ask({ view, ...(cursor === null ? {} : { after: cursor, snapshotLimit: limit, ...(epoch && { epoch }) }) }, frames))) {
+      this.cuts++;
+      this.note('-- cut');
+      return false;
+    }
+    /* What the page goes on from may also be trimmed while it is read: then it is refused after all. */
+    if (cursor !== null && frames.some(({ authoritative, resumed }) => authoritative || resumed === false)) {
+      this.cursor = null;
+      this.refused = true;
+      store.forget();
+      return false;
+    }
+    this.pages++;
+    this.cursor = store.cursor;
+    this.epoch = store.epoch;
+    const rows = frames.reduce((sum, { op, data }) => sum + (op === 'snapshot' ? data.length : 0), 0);
+    const all = cursor === null && this.refused;
+    this.refused = false;
+    return all || (cursor !== null && (this.cursor === cursor || rows < limit));
   }
 }
