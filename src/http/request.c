@@ -29,6 +29,8 @@ static void on_crowded(struct intake *intake, const struct error *error)
     http_request_refuse(LINK_OWNER(struct http_request, intake, intake), error);
 }
 
+static void on_writable(void *argument);
+
 struct http_request *http_request_new(struct http *http, struct net_connection *connection,
                                       size_t limit, struct principal *principal)
 {
@@ -49,7 +51,7 @@ struct http_request *http_request_new(struct http *http, struct net_connection *
     intake_own(&request->intake, request->owner, on_crowded);
     buffer_init(&request->reply, HTTP_REPLY_LIMIT);
     buffer_init(&request->large, 0);
-    net_set_data(connection, request);
+    net_set_data(connection, request, on_writable);
     http->requests++;
     return request;
 }
@@ -79,7 +81,7 @@ static void http_request_free(struct http_request *request)
 /* The connection goes on without it. */
 static void let_go(struct http_request *request)
 {
-    net_set_data(request->connection, NULL);
+    net_set_data(request->connection, NULL, NULL);
     request->connection = NULL;
     http_request_free(request);
 }
@@ -266,8 +268,10 @@ static void take_next_piece(struct http_request *request)
         request->source->go_on(request);
 }
 
-void http_request_writable(struct http_request *request)
+/* The socket takes bytes. When the answer exists, it is written on; in the end the request goes. */
+static void on_writable(void *argument)
 {
+    struct http_request *request = argument;
     struct net_connection *connection = request->connection;
     INVARIANT(connection);
     if (request->watches) {

@@ -94,9 +94,6 @@ void http_request_respond_error(struct http_request *request, const struct error
 /* A reader begins to work for it / has ended. False when out of memory. */
 bool http_request_begin_read(struct http_request *request);
 void http_request_end_read(struct http_request *request);
-/* The socket takes bytes. When the answer exists, it is written on; in the end the request is
- * freed. */
-void http_request_writable(struct http_request *request);
 /* The client has gone. */
 void http_request_gone(struct http_request *request);
 

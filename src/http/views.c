@@ -388,7 +388,7 @@ static bool start(struct http *http, struct net_connection *connection,
     struct session *session =
         session_stream_new(http->frontend, connection, &principal, message, error);
     if (session)
-        net_set_data(connection, session);
+        net_set_data(connection, session, session_writable);
     return session != NULL;
 }
 

@@ -208,10 +208,10 @@ static void take_in(struct net_connection *connection)
 
 void connection_take_turn(struct net_connection *connection)
 {
-    const struct net *net = connection->net;
     if (connection->wants_write && !connection->write_due && !connection->end_due) {
         connection->wants_write = false;
-        net->options.handler->writable(net->options.argument, connection);
+        if (connection->data)
+            connection->writable(connection->data);
     }
     if (!connection->closing)
         take_in(connection);

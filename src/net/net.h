@@ -48,8 +48,6 @@ struct net_handler {
     void (*too_long)(void *argument, struct net_connection *connection);
     /* A sign of life that is no message. */
     void (*heard)(void *argument, struct net_connection *connection);
-    /* The socket takes bytes, after net_want_write. */
-    void (*writable)(void *argument, struct net_connection *connection);
     /* The connection is gone; the last call. */
     void (*closed)(void *argument, struct net_connection *connection);
 };
@@ -91,7 +89,9 @@ struct net_state {
     bool keeps;
 };
 struct net_state net_state(const struct net_connection *connection);
-void net_set_data(struct net_connection *connection, void *data);
+/* The handler's own data, and what gets it when the socket takes bytes, after net_want_write.
+ * Without data nobody is told. */
+void net_set_data(struct net_connection *connection, void *data, void (*writable)(void *data));
 /* The numeric address of the peer; "" when it is not known. */
 void net_peer(const struct net_connection *connection, char *text, size_t size);
 

@@ -77,6 +77,7 @@ struct net_connection {
     size_t tls_owed;       /* bytes that TLS wrote by itself and that wait to be written */
     char *pong; /* the answer to the newest ping, which waits: length, bytes. NULL: none */
     void *data;
+    void (*writable)(void *data);
     enum net_mode mode;
     int side;
     bool is_stream;   /* net_stream */

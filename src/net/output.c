@@ -19,9 +19,10 @@ struct net_state net_state(const struct net_connection *connection)
                               .keeps = connection->keeps && connection->mode == MODE_ANSWER};
 }
 
-void net_set_data(struct net_connection *connection, void *data)
+void net_set_data(struct net_connection *connection, void *data, void (*writable)(void *data))
 {
     connection->data = data;
+    connection->writable = writable;
 }
 
 void net_peer(const struct net_connection *connection, char *text, size_t size)

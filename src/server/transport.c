@@ -102,7 +102,7 @@ static void on_upgrade(struct frontend *frontend, struct net_connection *connect
         session = awaited
                       ? session_newcomer_new(frontend, connection, &principal, origin, permission)
                       : new_session(frontend, connection, permission, &principal);
-    net_set_data(connection, session);
+    net_set_data(connection, session, session_writable);
     principal_fini(&principal); /* unless it was moved */
     if (!session)
         net_close(connection);
@@ -170,7 +170,7 @@ static void on_message(void *argument, struct net_connection *connection, struct
     session_receive(session, bytes, binary, last);
     struct session *successor = session_successor(session);
     if (successor) {
-        net_set_data(connection, successor);
+        net_set_data(connection, successor, session_writable);
         session_closed(session);
     }
 }
@@ -185,15 +185,6 @@ static void on_heard(void *argument, struct net_connection *connection)
 {
     (void)argument;
     session_heard(net_state(connection).data);
-}
-
-static void on_writable(void *argument, struct net_connection *connection)
-{
-    (void)argument;
-    if (has_session(connection))
-        session_writable(net_state(connection).data);
-    else if (net_state(connection).data)
-        http_request_writable(net_state(connection).data);
 }
 
 static void on_closed(void *argument, struct net_connection *connection)
@@ -215,7 +206,6 @@ static const struct net_handler handler = {
     .message = on_message,
     .too_long = on_too_long,
     .heard = on_heard,
-    .writable = on_writable,
     .closed = on_closed,
 };
 

@@ -405,8 +405,9 @@ static void write_more(struct session *session)
         try_resume(session);
 }
 
-void session_writable(struct session *session)
+void session_writable(void *argument)
 {
+    struct session *session = argument;
     session->wants_write = false;
     if (session->blocked) {
         /* The client's side has taken bytes, so it lives, however slowly it reads. */

@@ -200,8 +200,8 @@ void session_receive(struct session *session, struct span bytes, bool binary, bo
 void session_heard(struct session *session);
 /* A message is longer than allowed; nothing more will come. */
 void session_receive_too_long(struct session *session);
-/* The socket takes bytes. */
-void session_writable(struct session *session);
+/* The socket takes bytes: for net_set_data. */
+void session_writable(void *session);
 void session_closed(struct session *session);
 
 /* ---- the kinds ---- */

@@ -43,14 +43,8 @@ static void on_closed(void *argument, struct net_connection *connection)
     ((struct world *)argument)->closed++;
 }
 
-static void on_nothing(void *argument, struct net_connection *connection)
-{
-    (void)argument;
-    (void)connection;
-}
-
 static const struct net_handler handler = {
-    .request = on_request, .bad_request = on_bad, .writable = on_nothing, .closed = on_closed};
+    .request = on_request, .bad_request = on_bad, .closed = on_closed};
 
 /* ---- its life ---- */
 
