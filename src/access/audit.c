@@ -68,7 +68,7 @@ static void write_line(enum audit_event event, const struct audit_details *detai
         when(details->what, log_word("what", details->what)),
         when(details->token, log_text("revoked", details->token)),
         when(details->changed, log_text("changed", details->changed)),
-        when(error, log_word("code", error ? error_wire_code(error->code) : NULL)),
+        when(error, log_word("code", error ? error_kind(error->code)->wire : NULL)),
         when(error, log_text("reason", error ? error->message : NULL)),
         when(event == AUDIT_REQUEST_REFUSED, log_number("others", others)));
 }

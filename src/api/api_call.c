@@ -8,9 +8,9 @@
 bool api_error(stele_error *to, const struct error *from)
 {
     if (to) {
-        snprintf(to->code, sizeof(to->code), "%s", error_wire_code(from->code));
+        snprintf(to->code, sizeof(to->code), "%s", error_kind(from->code)->wire);
         snprintf(to->message, sizeof(to->message), "%s", from->message);
-        to->retryable = error_retry_policy(from->code) != RETRY_NEVER;
+        to->retryable = error_kind(from->code)->retry != RETRY_NEVER;
     }
     return false;
 }

@@ -69,7 +69,7 @@ static bool start(struct stele *store)
     pthread_mutex_lock(&store->lock);
     store->loop = pthread_self();
     pthread_mutex_unlock(&store->lock);
-    store->server = server_open_unless(&store->config, store->give_up, &store->error);
+    store->server = server_open(&store->config, store->give_up, &store->error);
     if (!store->server)
         return false;
     const char *address = server_parts(store->server).address;
@@ -200,8 +200,8 @@ static struct stele *open_store(const stele_options *options, const atomic_bool 
     pthread_mutex_init(&store->lock, NULL);
     pthread_mutex_init(&store->reloading, NULL);
     pthread_cond_init(&store->changed, NULL);
-    log_configure(store->config.log_level, store->config.log_format);
-    log_configure_levels(store->config.log_levels, NULL); /* it was checked */
+    log_configure(store->config.log_level, store->config.log_format,
+                  store->config.log_levels); /* which was checked */
     if (!copy_options(&store->options, options, error) || !start_thread(store, error)) {
         free_store(store);
         return NULL;

@@ -124,7 +124,7 @@ const char *auth_refresh_word(enum error_code code)
     case ERROR_TOKEN_SIGNATURE:
     case ERROR_TOKEN_ISSUER:
     case ERROR_TOKEN_AUDIENCE:
-        return error_wire_code(code);
+        return error_kind(code)->wire;
     default:
         return "token-invalid";
     }

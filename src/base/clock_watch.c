@@ -10,12 +10,7 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-void clock_watch_start(struct clock_watch *watch, int64_t wall, int64_t boot)
-{
-    clock_watch_resume(watch, wall - boot);
-}
-
-void clock_watch_resume(struct clock_watch *watch, int64_t distance)
+void clock_watch_start(struct clock_watch *watch, int64_t distance)
 {
     *watch = (struct clock_watch){.distance = distance, .certain = distance, .is_certain = true};
 }
@@ -50,7 +45,7 @@ static enum clock_event stay(struct clock_watch *watch, int64_t distance, int64_
 
 static enum clock_event settle(struct clock_watch *watch, int64_t distance)
 {
-    clock_watch_resume(watch, distance);
+    clock_watch_start(watch, distance);
     return CLOCK_SETTLED;
 }
 
@@ -59,7 +54,7 @@ static enum clock_event part(struct clock_watch *watch, int64_t distance, int64_
 {
     /* Close to what is certain, so that the clock from before was the wrong one. */
     if (!watch->is_certain && !watch->is_bound && are_close(distance, watch->certain)) {
-        clock_watch_resume(watch, distance);
+        clock_watch_start(watch, distance);
         return CLOCK_RETURNED;
     }
     /* Without a clock of its own the machine began somewhere in the past, and now it was set. */

@@ -40,10 +40,9 @@ struct clock_times {
     int64_t now, due; /* milliseconds since 1970 UTC */
 };
 
-/* Start without knowledge from before: the wall clock is trusted. */
-void clock_watch_start(struct clock_watch *watch, int64_t wall, int64_t boot);
-/* Go on from the distance that was trusted before a restart of the program alone. */
-void clock_watch_resume(struct clock_watch *watch, int64_t distance);
+/* Start from a distance of the wall clock from the boot clock that is trusted: the one from before
+ * a restart of the program alone, or without knowledge from before the present one. */
+void clock_watch_start(struct clock_watch *watch, int64_t distance);
 /* Start after a start of the machine: only `seen` is known, a time that has passed. */
 void clock_watch_restart(struct clock_watch *watch, int64_t seen, int64_t wall, int64_t boot);
 /* Take the clocks into account and give the times. */

@@ -6,11 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct {
-    const char *wire;
-    int status;
-    enum error_retry retry;
-} codes[ERROR_COUNT] = {
+static const struct error_kind kinds[ERROR_COUNT] = {
 #define X(name, wire, status, retry) [ERROR_##name] = {wire, status, retry},
     ERROR_LIST(X)
 #undef X
@@ -93,25 +89,9 @@ const char *error_reason(int number)
     }
 }
 
-/* A number that is no code, e.g. from a corrupt row, is told as an internal error. */
-static enum error_code known(enum error_code code)
+const struct error_kind *error_kind(enum error_code code)
 {
-    return (unsigned)code < ERROR_COUNT ? code : ERROR_INTERNAL;
-}
-
-const char *error_wire_code(enum error_code code)
-{
-    return codes[known(code)].wire;
-}
-
-int error_http_status(enum error_code code)
-{
-    return codes[known(code)].status;
-}
-
-enum error_retry error_retry_policy(enum error_code code)
-{
-    return codes[known(code)].retry;
+    return &kinds[(unsigned)code < ERROR_COUNT ? code : ERROR_INTERNAL];
 }
 
 int error_retry_after(const struct error *error)
@@ -119,5 +99,5 @@ int error_retry_after(const struct error *error)
     enum { SOON = 1 };
     if (error->retry_after > 0)
         return error->retry_after;
-    return error_retry_policy(error->code) == RETRY_LATER ? SOON : -1;
+    return error_kind(error->code)->retry == RETRY_LATER ? SOON : -1;
 }

@@ -107,10 +107,14 @@ bool error_prefix(struct error *error, const char *format, ...)
  * (EMFILE, ENFILE, EFBIG, ENOSPC, EDQUOT). Lives as long as strerror's text. */
 const char *error_reason(int number);
 
-/* The wire code, HTTP status and retry policy of a code. */
-const char *error_wire_code(enum error_code code);
-int error_http_status(enum error_code code);
-enum error_retry error_retry_policy(enum error_code code);
+/* What clients are told of a code. A number that is no code, e.g. from a corrupt row, is an
+ * internal error. */
+struct error_kind {
+    const char *wire;
+    int http_status;
+    enum error_retry retry;
+};
+const struct error_kind *error_kind(enum error_code code);
 /* The retry_after for a client: the error's own, else 1 if its code is worth trying again later;
  * -1: none. */
 int error_retry_after(const struct error *error);

@@ -88,21 +88,16 @@ bool log_check_levels(const char *levels, struct error *error)
     return read_levels(levels, ignored, error);
 }
 
-bool log_configure_levels(const char *levels, struct error *error)
+bool log_configure(enum log_level level, enum log_format format, const char *levels)
 {
     int wanted[COMPONENT_COUNT];
-    if (!read_levels(levels, wanted, error))
+    if (!read_levels(levels, wanted, NULL))
         return false;
+    atomic_store_explicit(&general_level, level, memory_order_relaxed);
+    atomic_store_explicit(&current_format, format, memory_order_relaxed);
     for (int i = 0; i < COMPONENT_COUNT; i++)
         atomic_store_explicit(&component_levels[i], wanted[i], memory_order_relaxed);
     return true;
-}
-
-void log_configure(enum log_level level, enum log_format format)
-{
-    atomic_store_explicit(&general_level, level, memory_order_relaxed);
-    atomic_store_explicit(&current_format, format, memory_order_relaxed);
-    log_configure_levels(NULL, NULL);
 }
 
 bool log_enabled(const char *component, enum log_level level)
@@ -182,11 +177,6 @@ static void end(struct log_line *line)
     else
         atomic_fetch_add_explicit(&lost_lines, 1, memory_order_relaxed);
     pthread_mutex_unlock(&output_lock);
-}
-
-uint64_t log_lost(void)
-{
-    return atomic_load_explicit(&lost_lines, memory_order_relaxed);
 }
 
 /* ---- holding back repeats ---- */
@@ -284,9 +274,12 @@ static bool passes(enum log_level level, const char *component, const char *even
     return pass;
 }
 
-uint64_t log_count(enum log_level level)
+struct log_counts log_counts(void)
 {
-    return atomic_load_explicit(&counts[level], memory_order_relaxed);
+    struct log_counts now = {.lost = atomic_load_explicit(&lost_lines, memory_order_relaxed)};
+    for (size_t level = 0; level <= LOG_LEVEL_DEBUG; level++)
+        now.lines[level] = atomic_load_explicit(&counts[level], memory_order_relaxed);
+    return now;
 }
 
 void log_tick(void)

@@ -22,14 +22,11 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
-/* Set the level (default info) and the format (default text) of the process. The levels of
- * components are forgotten. May be called at any time. */
-void log_configure(enum log_level level, enum log_format format);
-/* Levels of single components, e.g. "server=debug,hub=warning"; all others have the general one.
- * NULL or "" for none. ERROR_CONFIGURATION names the fault; then nothing has changed. May be called
- * at any time. */
-bool log_configure_levels(const char *levels, struct error *error);
-/* Whether log_configure_levels would accept the text. */
+/* Set the level (default info) and the format (default text) of the process, and levels of single
+ * components, e.g. "server=debug,hub=warning" (NULL or "": none); all others have the general one.
+ * False if log_check_levels refuses them: then nothing has changed. May be called at any time. */
+bool log_configure(enum log_level level, enum log_format format, const char *levels);
+/* ERROR_CONFIGURATION names the fault. */
 bool log_check_levels(const char *levels, struct error *error);
 bool log_enabled(const char *component, enum log_level level);
 
@@ -106,10 +103,13 @@ static inline struct log_field log_unsigned(const char *name, uint64_t number)
 /* The function behind the macros above; the last field is LOG_END. */
 void log_write(enum log_level level, const char *component, const char *event,
                const struct log_field *fields);
-/* Lines of a level so far, including those held back. */
-uint64_t log_count(enum log_level level);
-/* Lines that were lost because no program read them. */
-uint64_t log_lost(void);
+/* Lines so far, including those held back; and those that were lost because no program read them.
+ */
+struct log_counts {
+    uint64_t lines[LOG_LEVEL_DEBUG + 1]; /* by level */
+    uint64_t lost;
+};
+struct log_counts log_counts(void);
 /* Write the counts of lines whose 10 s are over. To be called now and then. */
 void log_tick(void);
 

@@ -128,7 +128,7 @@ static bool verify(const struct verify_options *options, const struct verifier *
                                    .now = options->at >= 0 ? options->at : clock_wall_ms() / 1000};
     struct auth_identity *identity = auth_verify(verifier->keys, &rules, &request, token, error);
     if (!identity)
-        return error_prefix(error, "%s", error_wire_code(error->code));
+        return error_prefix(error, "%s", error_kind(error->code)->wire);
     bool done =
         print_claims(token, error) && (!verifier->configured || print_identity(identity, error));
     auth_identity_release(identity);

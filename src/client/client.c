@@ -146,7 +146,7 @@ static void failed(struct client *client, struct lws *connection, const char *wh
         client->end.status = (int)status;
         if (lws_hdr_custom_copy(connection, code, sizeof code, header, sizeof header - 1) < 0)
             code[0] = '\0';
-        bool is_other = strcmp(code, error_wire_code(ERROR_INVALID_MESSAGE)) == 0;
+        bool is_other = strcmp(code, error_kind(ERROR_INVALID_MESSAGE)->wire) == 0;
         snprintf(client->end.reason, sizeof(client->end.reason), "HTTP status %u%s%s%s", status,
                  code[0] ? ": " : "", code,
                  is_other ? " (perhaps the health port, or one that speaks TLS: wss://)" : "");

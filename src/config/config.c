@@ -272,12 +272,12 @@ static void warn_of_view(const struct view *view)
 {
     struct buffer path;
     buffer_init(&path, SIZE_MAX);
-    if (view_hidden_sort(view, &path) && buffer_string(&path))
+    if (view_hidden(view, VIEW_HIDDEN_SORT, &path) && buffer_string(&path))
         log_warning("config", "hidden-order", log_text("view", view->id),
                     log_text("sorted_by", path.data),
                     log_text("effect", "the order of rows tells of a member that its fields hide"));
     buffer_clear(&path);
-    if (view_hidden_key(view, &path) && buffer_string(&path))
+    if (view_hidden(view, VIEW_HIDDEN_KEY, &path) && buffer_string(&path))
         log_warning(
             "config", "hidden-key", log_text("view", view->id), log_text("keyed_by", path.data),
             log_text("effect",

@@ -14,7 +14,7 @@ static size_t find_sorts(const struct subscription *subscription, struct wire_so
     const struct view_stage *stage = topic->view->stage;
     const struct view_query *query =
         subscription->member ? topic->hub->window_ops->order(subscription) : NULL;
-    size_t count = view_query_sorts(query);
+    size_t count = view_query_traits(query).sorts;
     for (size_t i = 0; i < count; i++)
         sorts[i].path = view_query_sort_path(query, i, &sorts[i].count, &sorts[i].descending);
     if (count || !stage || !stage->sort_path_count)

@@ -77,12 +77,12 @@ struct view_query *tape_query_new(const struct hub *hub, const struct view *view
                                   struct error *error)
 {
     struct view_query *query = view_query_new(view, span_of(text), &hub->options.query, error);
-    if (!query || (!view_query_sorts(query) && !view_query_is_timed(query)))
+    if (!query || (!view_query_traits(query).sorts && !view_query_traits(query).is_timed))
         return query;
     error_set(error, ERROR_INVALID_PARAMETER,
               "'%s' is not for view '%.128s': its events have the order and the time in which they "
               "came",
-              view_query_sorts(query) ? "sort" : "now", view->id);
+              view_query_traits(query).sorts ? "sort" : "now", view->id);
     view_query_unref(query);
     return NULL;
 }

@@ -50,9 +50,9 @@ bool define_view(struct store_writer *store, const struct view *view, uint32_t e
 {
     struct span id = span_of(view->id);
     if (!view->stage)
-        return sql_view_define(store_sql_views(store), id, export_id, view->paths, view->path_count,
-                               view->keys, view->key_count, error);
-    return sql_view_define_derived(store_sql_views(store), id, stage, sql_view_cut_of(view->stage),
-                                   view->paths, view->path_count, view->keys, view->key_count,
-                                   error);
+        return sql_view_define(store_writer_state(store).sql_views, id, export_id, view->paths,
+                               view->path_count, view->keys, view->key_count, error);
+    return sql_view_define_derived(store_writer_state(store).sql_views, id, stage,
+                                   sql_view_cut_of(view->stage), view->paths, view->path_count,
+                                   view->keys, view->key_count, error);
 }

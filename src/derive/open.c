@@ -268,7 +268,8 @@ static bool take_over(struct derive *derive, const struct view_set *views, struc
         return out_of_memory(error);
     bool done = store_begin(derive->context.store, error) &&
                 define_views(derive, views, ids, &count, error) &&
-                sql_views_drop_others(store_sql_views(derive->context.store), ids, count, error) &&
+                sql_views_drop_others(store_writer_state(derive->context.store).sql_views, ids,
+                                      count, error) &&
                 retire_others(derive, error) && store_commit(derive->context.store, error);
     memory_free(ids);
     if (!done)

@@ -87,7 +87,7 @@ static void stop(struct disk *disk, enum error_code state, const struct error *e
 /* Intake went on, and no commit succeeded since: neither the rest nor the room were enough. */
 static void expect_more(struct disk *disk)
 {
-    int64_t room = 2 * store_writer_largest(disk->store);
+    int64_t room = 2 * store_writer_state(disk->store).largest;
     if (disk->on_trial) {
         disk->probe_rest_us *= disk->probe_rest_us < LONGEST_PROBE_US ? 2 : 1;
         disk->room *= 2;

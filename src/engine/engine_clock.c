@@ -120,9 +120,9 @@ bool engine_clock_open(struct engine *engine, struct error *error)
     bool same = found && clock_boot_id(boot_id) && strcmp(boot_id, saved.boot_id) == 0 &&
                 boot >= saved.boot;
     if (!found || (engine->options.wall_ms && !engine->options.boot_ms))
-        clock_watch_start(&clock->watch, wall, boot);
+        clock_watch_start(&clock->watch, wall - boot);
     else if (same)
-        clock_watch_resume(&clock->watch, saved.wall - saved.boot);
+        clock_watch_start(&clock->watch, saved.wall - saved.boot);
     else
         clock_watch_restart(&clock->watch, saved.wall, wall, boot);
     if (!clock->watch.is_certain)

@@ -60,7 +60,7 @@ bool writer_export(struct writer *writer, struct span name, struct export_state 
                          "in the configuration",
                          (int)name.length, name.data, writer->exports.count + 1);
     size_t waiting = writer->open.new_export_count - writer->open.new_exports_stored;
-    uint32_t id = store_export_count(writer->store) + (uint32_t)waiting + 1;
+    uint32_t id = store_writer_state(writer->store).exports + (uint32_t)waiting + 1;
     *export = export_new(writer, name, id);
     if (!*export || !note_new_export(writer, *export) || !map_add(&writer->exports, *export)) {
         memory_free(*export);

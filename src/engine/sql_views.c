@@ -22,14 +22,14 @@ enum {
 
 static size_t batch_size(const struct writer *writer)
 {
-    size_t part = store_export_count(writer->store) / BATCH_PART;
+    size_t part = store_writer_state(writer->store).exports / BATCH_PART;
     return part > BATCH ? part : BATCH;
 }
 
 /* Microseconds until the schema may change again for a few exports. */
 static uint64_t rest_us(const struct writer *writer)
 {
-    uint64_t exports = store_export_count(writer->store), now = clock_monotonic_us();
+    uint64_t exports = store_writer_state(writer->store).exports, now = clock_monotonic_us();
     uint64_t due = exports > UNPACED ? writer->upkeep.schema_us + exports * REST_US : 0;
     return due > now ? due - now : 0;
 }
@@ -42,13 +42,13 @@ static bool make(struct writer *writer, size_t exports, struct error *error)
 
 bool writer_make_own_views(struct writer *writer, struct error *error)
 {
-    size_t due = store_sql_views_due(writer->store);
+    size_t due = store_writer_state(writer->store).sql_views_due;
     return due == 0 || due > BATCH || rest_us(writer) > 0 || make(writer, due, error);
 }
 
 bool writer_views_wait(const struct writer *writer)
 {
-    size_t due = store_sql_views_due(writer->store);
+    size_t due = store_writer_state(writer->store).sql_views_due;
     return due > 0 &&
            (writer->upkeep.views_begun > 0 || due >= batch_size(writer) || rest_us(writer) == 0);
 }
@@ -62,14 +62,15 @@ bool writer_make_views(struct writer *writer, struct error *error)
     size_t some = writer->upkeep.views_begun < MOST ? writer->upkeep.views_begun : MOST;
     if (!make(writer, some, error))
         return false;
-    size_t due = store_sql_views_due(writer->store), left = writer->upkeep.views_begun - some;
+    size_t due = store_writer_state(writer->store).sql_views_due,
+           left = writer->upkeep.views_begun - some;
     writer->upkeep.views_begun = left < due ? left : due;
     return true;
 }
 
 int writer_views_rest(const struct writer *writer, int most)
 {
-    if (store_sql_views_due(writer->store) == 0)
+    if (store_writer_state(writer->store).sql_views_due == 0)
         return most;
     uint64_t rest = writer_views_wait(writer) ? 0 : rest_us(writer) / 1000 + 1;
     return rest < (uint64_t)most ? (int)rest : most;
@@ -78,7 +79,8 @@ int writer_views_rest(const struct writer *writer, int most)
 void writer_make_last_views(struct writer *writer)
 {
     struct error error;
-    if (disk_state(&writer->engine->disk) != ERROR_NONE || store_sql_views_due(writer->store) == 0)
+    if (disk_state(&writer->engine->disk) != ERROR_NONE ||
+        store_writer_state(writer->store).sql_views_due == 0)
         return;
     if (!store_begin(writer->store, &error) || !make(writer, SIZE_MAX, &error) ||
         !store_commit(writer->store, &error)) {

@@ -38,7 +38,7 @@ static void reply_ready(struct http *http, struct net_connection *connection)
         snprintf(text, sizeof text, "NOT READY");
     else if (engine.disk != ERROR_NONE)
         snprintf(text, sizeof text, "READY, but no mutations are taken: %s",
-                 error_wire_code(engine.disk));
+                 error_kind(engine.disk)->wire);
     else if (engine.checkpoints_fail)
         snprintf(text, sizeof text, "READY, but checkpoints fail");
     else if (access_shown(http->frontend->access)->keys_are_stale)
@@ -57,7 +57,7 @@ static void reply_ready_to_write(struct http *http, struct net_connection *conne
     else if (ready)
         snprintf(text, sizeof text, "READY");
     else if (engine.disk != ERROR_NONE)
-        snprintf(text, sizeof text, "NOT READY: %s", error_wire_code(engine.disk));
+        snprintf(text, sizeof text, "NOT READY: %s", error_kind(engine.disk)->wire);
     reply_text(connection, ready ? 200 : 503, text);
 }
 

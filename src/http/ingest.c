@@ -149,7 +149,7 @@ static void print_headers(const struct ingest_reply *reply, char headers[HEADERS
     if (error->code != ERROR_NONE)
         snprintf(headers, HEADERS,
                  "X-Error-Code: %s\r\nRetry-After: %d\r\nCache-Control: no-store\r\n",
-                 error_wire_code(error->code), error_retry_after(error));
+                 error_kind(error->code)->wire, error_retry_after(error));
     else
         snprintf(headers, HEADERS, "Cache-Control: no-store\r\n%s",
                  reply->answer.data ? "Idempotency-Replayed: true\r\n" : "");
@@ -191,7 +191,7 @@ static void on_done(void *context, const struct ingest_reply *reply)
     buffer_init(&body, SUBMISSION_ANSWER_BYTES);
     print_headers(reply, headers);
     ingest_reply_print(&body, INGEST_LINES, reply);
-    struct http_content content = {.status = error_http_status(reply->error.code),
+    struct http_content content = {.status = error_kind(reply->error.code)->http_status,
                                    .type = "application/json; charset=utf-8",
                                    .headers = headers,
                                    .body = buffer_span(&body)};

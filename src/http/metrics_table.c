@@ -76,7 +76,7 @@ static void print_attempts(struct http *http, const struct metric *metric, struc
     for (int code = 0; code < ERROR_COUNT; code++) {
         uint64_t count = counter_get(&access_shown(http->frontend->access)->audit.attempts[code]);
         bool usual = code >= ERROR_CONNECTION_LIMIT && code <= ERROR_EGRESS_LIMIT;
-        const char *result = code == ERROR_NONE ? "accepted" : error_wire_code(code);
+        const char *result = code == ERROR_NONE ? "accepted" : error_kind(code)->wire;
         if (count || usual || code == ERROR_NONE)
             sample(out, metric->name, "result", span_of(result), (double)count);
     }
@@ -102,7 +102,7 @@ static void print_refusals(struct http *http, const struct metric *metric, struc
     for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++) {
         uint64_t count = counter_get(&access_shown(http->frontend->access)->audit.refusals[code]);
         if (count || is_usual_refusal((enum error_code)code))
-            sample(out, metric->name, "code", span_of(error_wire_code((enum error_code)code)),
+            sample(out, metric->name, "code", span_of(error_kind((enum error_code)code)->wire),
                    (double)count);
     }
 }
@@ -123,7 +123,8 @@ static void print_log_lines(struct http *http, const struct metric *metric, stru
     static const char *const levels[] = {"error", "warning", "info", "debug"};
     (void)http;
     for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
-        sample(out, metric->name, "level", span_of(levels[level]), (double)log_count(level));
+        sample(out, metric->name, "level", span_of(levels[level]),
+               (double)log_counts().lines[level]);
 }
 
 static void print_build(struct http *http, const struct metric *metric, struct buffer *out)
@@ -255,7 +256,7 @@ VALUE(usage_bytes, metrics_usage(http)->spool_bytes)
 VALUE(usage_oldest, (double)metrics_usage(http)->oldest_ms / 1000)
 VALUE(uptime, (double)(clock_monotonic_us() - http->started_us) / 1e6)
 VALUE(longest_pause, loop_watch_longest(http->watch))
-VALUE(lines_lost, log_lost())
+VALUE(lines_lost, log_counts().lost)
 VALUE(cpu_seconds, http->facts->process.cpu_seconds)
 VALUE(resident_bytes, http->facts->process.resident_bytes)
 VALUE(virtual_bytes, http->facts->process.virtual_bytes)

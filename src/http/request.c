@@ -224,7 +224,7 @@ void http_request_end_read(struct http_request *request)
 
 void http_request_respond_error(struct http_request *request, const struct error *error)
 {
-    if (error_http_status(error->code) == 500)
+    if (error_kind(error->code)->http_status == 500)
         counter_add(&request->http->frontend->counters.errors, 1);
     if (request->connection)
         http_print_error(&request->reply, request->connection, error, NULL, lines_of(request));

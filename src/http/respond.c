@@ -107,15 +107,15 @@ static bool describe_error(const struct error *error, const char *more, struct b
 {
     int retry_after = error_retry_after(error);
     buffer_printf(headers, "X-Error-Code: %s\r\nCache-Control: no-store\r\n%s",
-                  error_wire_code(error->code), more ? more : "");
-    if (error_http_status(error->code) == 401)
+                  error_kind(error->code)->wire, more ? more : "");
+    if (error_kind(error->code)->http_status == 401)
         buffer_printf(headers, "WWW-Authenticate: Bearer realm=\"stele\"%s\r\n",
                       error->code == ERROR_TOKEN_MISSING ? "" : ", error=\"invalid_token\"");
     if (retry_after >= 0)
         buffer_printf(headers, "Retry-After: %d\r\n", retry_after);
     wire_error_body(body, error, retry_after);
     buffer_string(headers);
-    *content = (struct http_content){.status = error_http_status(error->code),
+    *content = (struct http_content){.status = error_kind(error->code)->http_status,
                                      .type = "application/json; charset=utf-8",
                                      .headers = headers->data,
                                      .body = buffer_span(body)};

@@ -19,7 +19,7 @@ static const char *state_name(const struct http *http)
     if (!http->frontend->running)
         return "stopping";
     if (engine.disk != ERROR_NONE)
-        return error_wire_code(engine.disk);
+        return error_kind(engine.disk)->wire;
     if (engine.checkpoints_fail)
         return "checkpoints-fail";
     return access_shown(http->frontend->access)->keys_are_stale ? "keys-stale" : "running";
@@ -130,7 +130,7 @@ static void print_machine(struct buffer *out, struct http *http)
     const struct process_figures *process = &http->facts->process;
     enum error_code disk = engine_state(http->frontend->engine).disk;
     buffer_printf(out, ",\"disk\":{\"state\":\"%s\",",
-                  disk == ERROR_NONE ? "ok" : error_wire_code(disk));
+                  disk == ERROR_NONE ? "ok" : error_kind(disk)->wire);
     print_number(out, "database_bytes", sizes->database_bytes);
     buffer_add_char(out, ',');
     print_number(out, "wal_bytes", sizes->wal_bytes);

@@ -274,13 +274,13 @@ static struct http_request *begin(struct http *http, struct net_connection *conn
     return request;
 }
 
-static void read_again(struct http_request *request)
+static void read_again(struct http_request *request, const struct wire_message *message)
 {
     struct error error;
     /* Its token may have run out, or been revoked, while it waited. */
     if (!access_still_holds(request->http->frontend->access, &request->principal, PERMISSION_READ,
                             &error) ||
-        !start_read(request->http, request, http_wait_message(request), NULL, &error))
+        !start_read(request->http, request, message, NULL, &error))
         http_request_respond_error(request, &error);
 }
 

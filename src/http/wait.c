@@ -11,7 +11,7 @@ struct http_wait {
     struct link in_http; /* while it watches */
     struct wire_message message;
     uint64_t until_ms; /* loop time */
-    void (*again)(struct http_request *request);
+    void (*again)(struct http_request *request, const struct wire_message *message);
     struct subscriber *subscriber; /* NULL: the view is being read */
     size_t told;                   /* messages that it was sent, */
     size_t needed;                 /* ... and how many tell of a change */
@@ -45,7 +45,7 @@ static void look(struct http_request *request)
     if (wait->told < wait->needed && !subscriber_state(wait->subscriber).is_broken)
         return;
     end_watch(wait);
-    wait->again(request);
+    wait->again(request, &wait->message);
 }
 
 static void free_wait(struct http_request *request)
@@ -59,7 +59,8 @@ static void free_wait(struct http_request *request)
 static const struct http_source a_change = {.go_on = look, .free = free_wait};
 
 bool http_wait_begin(struct http_request *request, struct wire_message *message, uint64_t ms,
-                     void (*again)(struct http_request *request))
+                     void (*again)(struct http_request *request,
+                                   const struct wire_message *message))
 {
     struct frontend *frontend = request->http->frontend;
     struct http_wait *wait = memory_new(sizeof *wait);
@@ -79,18 +80,13 @@ bool http_wait_begin(struct http_request *request, struct wire_message *message,
     return true;
 }
 
-const struct wire_message *http_wait_message(const struct http_request *request)
-{
-    return &request->wait->message;
-}
-
 /* ---- watching ---- */
 
 static void on_time(uv_timer_t *timer)
 {
     struct http_wait *wait = timer->data;
     end_watch(wait);
-    wait->again(wait->request);
+    wait->again(wait->request, &wait->message);
 }
 
 /* It may come from anywhere; looked at from the loop. */

@@ -18,9 +18,8 @@ struct http_wait;
  * once for each time that http_wait_watch was true. The message is moved. False when out of memory;
  * the message stays the caller's. */
 bool http_wait_begin(struct http_request *request, struct wire_message *message, uint64_t ms,
-                     void (*again)(struct http_request *request));
-/* The message that it asks with. */
-const struct wire_message *http_wait_message(const struct http_request *request);
+                     void (*again)(struct http_request *request,
+                                   const struct wire_message *message));
 /* Nothing is new by this answer: watch from there on. False: its time is over, or the view cannot
  * be watched, so the answer is due. */
 bool http_wait_watch(struct http_request *request, const struct hub_answer *answer);

@@ -21,11 +21,6 @@ enum {
     STATUS_NO_UTF8 = 1007
 };
 
-void frame_reader_init(struct frame_reader *reader, size_t limit)
-{
-    *reader = (struct frame_reader){.limit = limit};
-}
-
 /* ---- UTF-8 ---- */
 
 /* The requirements of a character's first byte on the others. */

@@ -41,7 +41,7 @@ struct utf8_reader {
 };
 
 struct frame_reader {
-    size_t limit;          /* bytes of a message */
+    size_t limit;          /* bytes of a message: its owner sets it; all else begins zeroed */
     size_t message_length; /* of the present message, as far as its frames are known */
     uint64_t left;         /* bytes of this frame that have not come */
     uint8_t head[14];
@@ -55,7 +55,6 @@ struct frame_reader {
     char control[FRAME_CONTROL_LIMIT];
 };
 
-void frame_reader_init(struct frame_reader *reader, size_t limit);
 /*
  * Read bytes, which are changed (unmasked in place). Returns how many were read, and their meaning.
  * The event's bytes are borrowed until the next call. Call it again with the others; after

@@ -34,7 +34,7 @@ bool net_upgrade(struct net_connection *connection, size_t limit, const char *su
     if (!connection->frames ||
         !handshake_accept(http_head_value(head, "sec-websocket-key"), accept))
         return false;
-    frame_reader_init(connection->frames, limit);
+    *connection->frames = (struct frame_reader){.limit = limit};
     int length = snprintf(answer, sizeof answer,
                           "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                           "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s%s%s\r\n",

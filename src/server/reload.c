@@ -140,8 +140,8 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
     struct judgement judgement = {.server = server, .fresh = &reload->config};
     buffer_init(&judgement.changed, NAMES_LIMIT);
     /* First, so that what is told of the others is told as it is wanted from now on. */
-    log_configure(reload->config.log_level, reload->config.log_format);
-    log_configure_levels(reload->config.log_levels, NULL);
+    log_configure(reload->config.log_level, reload->config.log_format,
+                  reload->config.log_levels); /* which was checked */
     config_take_live(in_force, &reload->config, judge, &judgement);
     change_limits(server, in_force);
     if (judgement.exports)

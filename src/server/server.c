@@ -304,14 +304,6 @@ bool server_apply_limits(struct server *server, const struct config *config, str
     return true;
 }
 
-void server_set_limit_clock(struct server *server, int64_t (*now_ms)(void *argument),
-                            void *argument)
-{
-    struct limits *limits = access_shown(server->frontend.access)->limits;
-    limits->now_ms = now_ms;
-    limits->clock = argument;
-}
-
 static bool open_parts(struct server *server, const struct config *config, struct error *error)
 {
     if (!open_loop(server, error) || !open_hub(server, config, error) ||
@@ -344,13 +336,8 @@ static void init_parts(struct server *server)
     server->http.started_us = clock_monotonic_us();
 }
 
-struct server *server_open(const struct config *config, struct error *error)
-{
-    return server_open_unless(config, NULL, error);
-}
-
-struct server *server_open_unless(const struct config *config, const atomic_bool *give_up,
-                                  struct error *error)
+struct server *server_open(const struct config *config, const atomic_bool *give_up,
+                           struct error *error)
 {
     struct server *server = memory_new(sizeof *server);
     if (!server || !queue_init(&server->posts, SIZE_MAX, SIZE_MAX)) {

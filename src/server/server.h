@@ -19,10 +19,9 @@ struct server_reload;
 /* Open the database, start the threads, bind the sockets (unless config->listen is empty: then the
  * server has none and serves in-process callers only). The configuration is borrowed during the
  * call. NULL with an error that names what failed and the remedy. */
-struct server *server_open(const struct config *config, struct error *error);
-/* The same; when the flag goes up while views are built, it ends with ERROR_SHUTTING_DOWN. */
-struct server *server_open_unless(const struct config *config, const atomic_bool *give_up,
-                                  struct error *error);
+/* When the flag (NULL: none) goes up while views are built, it ends with ERROR_SHUTTING_DOWN. */
+struct server *server_open(const struct config *config, const atomic_bool *give_up,
+                           struct error *error);
 /* Serve until stopped. Returns true after a clean stop: intake closed, what was queued committed
  * and acknowledged, clients closed with 1001. */
 bool server_run(struct server *server, struct error *error);
@@ -55,11 +54,6 @@ bool server_apply_limits(struct server *server, const struct config *config, str
 /* Put the exports' max_entities in force. */
 bool server_apply_export_limits(struct server *server, const struct config *config,
                                 struct error *error);
-/* The clock that rate windows and limits per minute go by, in milliseconds, instead of the real
- * one; before server_run. It is asked on the loop thread. */
-void server_set_limit_clock(struct server *server, int64_t (*now_ms)(void *argument),
-                            void *argument);
-
 /* ---- in-process use (the public API stands on these) ---- */
 
 /* Something to run on the loop thread. Embed it in what the work is about. */

@@ -298,11 +298,6 @@ bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t
     return true;
 }
 
-size_t store_sql_views_due(const struct store_writer *writer)
-{
-    return writer->export_count - writer->viewed_exports;
-}
-
 bool store_sql_views_make(struct store_writer *writer, size_t exports, struct error *error)
 {
     bool ok = writer_ready(writer, error);
@@ -322,11 +317,6 @@ bool store_exports_define_views(struct store_writer *writer, struct error *error
         ok = sql_views_add_standard(&writer->views, name, (uint32_t)i + 1, error);
     }
     return ok;
-}
-
-uint32_t store_export_count(const struct store_writer *writer)
-{
-    return (uint32_t)writer->export_count;
 }
 
 struct store_export_counts store_export_counts(const struct store_writer *writer,

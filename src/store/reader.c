@@ -24,16 +24,6 @@ void store_reader_close(struct store_reader *reader)
     }
 }
 
-int64_t store_reader_steps(const struct store_reader *reader)
-{
-    int64_t steps = 0;
-    for (size_t i = 0; i < reader->connection.statement_count; i++) {
-        sqlite3_stmt *statement = reader->connection.statements[i];
-        steps += statement ? sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 0) : 0;
-    }
-    return steps;
-}
-
 bool store_read_begin(struct store_reader *reader, struct error *error)
 {
     return connection_begin_reading(&reader->connection, error);

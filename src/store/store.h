@@ -99,18 +99,15 @@ const struct store_log_state *store_writer_log(struct store_writer *writer);
 bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t *export_id,
                          struct error *error);
 /* The same, but the SQL views of a new export are due, to be made in a later transaction: making
- * them changes the schema, and then every other connection reads all of it again. How many exports
- * wait for theirs / make those of so many, the oldest first. In a transaction; a start makes those
+ * them changes the schema, and then every other connection reads all of it again. Make those of so
+ * many exports, the oldest first. In a transaction; a start makes those
  * that a former writer left. */
 bool store_export_add(struct store_writer *writer, struct span name, uint32_t *export_id,
                       struct error *error);
-size_t store_sql_views_due(const struct store_writer *writer);
 bool store_sql_views_make(struct store_writer *writer, size_t exports, struct error *error);
 /* Make the three SQL views of every existing export, if they are not there: the file may come
  * from a version that did not note its SQL views. In a transaction. */
 bool store_exports_define_views(struct store_writer *writer, struct error *error);
-/* The number of exports, as this writer sees it; the next one gets the number behind. */
-uint32_t store_export_count(const struct store_writer *writer);
 /* Set max_entities of an export (0: unlimited) and prepare its eviction order; may take a while on
  * a large export the first time. In a transaction. */
 bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
@@ -139,8 +136,6 @@ struct store_export_counts {
 };
 struct store_export_counts store_export_counts(const struct store_writer *writer,
                                                uint32_t export_id);
-/* The other SQL views of this writer, to be defined in its transactions. */
-struct sql_views *store_sql_views(struct store_writer *writer);
 /* Each SQL view of stele with its body. */
 bool store_read_sql_views(struct store_reader *reader,
                           bool (*each)(void *argument, struct span id, struct span body),
@@ -211,8 +206,6 @@ struct store_usage_state {
     int64_t dropped;     /* events that were dropped for newer ones, ever */
 };
 
-/* As this writer sees it, uncommitted changes included. */
-const struct store_usage_state *store_writer_usage(struct store_writer *writer);
 /* Append an event, which gets its uuid here. `event_id` and `id` of the argument do not count. */
 bool store_usage_put(struct store_writer *writer, const struct store_usage_event *event,
                      struct error *error);
@@ -282,8 +275,6 @@ void store_reader_close(struct store_reader *reader);
  * WAL). store_read_end never fails. */
 bool store_read_begin(struct store_reader *reader, struct error *error);
 void store_read_end(struct store_reader *reader);
-/* Steps of SQLite's machine that its statements have taken; tests count work by them. */
-int64_t store_reader_steps(const struct store_reader *reader);
 
 bool store_read_log(struct store_reader *reader, struct store_log_state *state,
                     struct error *error);
@@ -393,9 +384,16 @@ bool store_scan_file(struct store_reader *reader, uint32_t export_id, int64_t *a
 bool store_read_entity_count(struct store_reader *reader, int64_t *count, struct error *error);
 /* ---- upkeep ---- */
 
-/* The bytes that the largest transaction of this writer so far wrote into the WAL; of a failed
- * one, as far as it came. */
-int64_t store_writer_largest(const struct store_writer *writer);
+/* What this writer sees, uncommitted changes included. */
+struct store_writer_state {
+    uint32_t exports;            /* their number; the next one gets the number behind */
+    size_t sql_views_due;        /* exports that wait for theirs */
+    struct sql_views *sql_views; /* the other SQL views, to be defined in its transactions */
+    const struct store_usage_state *usage;
+    int64_t largest; /* the bytes that its largest transaction so far wrote into the WAL; of a
+                        failed one, as far as it came */
+};
+struct store_writer_state store_writer_state(struct store_writer *writer);
 /* Whether the tables, columns, indexes and triggers are those that stele makes. Else
  * ERROR_DATABASE_UNUSABLE, which names one that differs: no commit can succeed any more. A bare
  * ERROR_DATABASE and the like: the schema could not be read. */

@@ -50,11 +50,6 @@ bool usage_state_write(struct connection *connection, const struct store_usage_s
     return query_run(&query, error);
 }
 
-const struct store_usage_state *store_writer_usage(struct store_writer *writer)
-{
-    return &writer->usage_now;
-}
-
 bool store_read_usage_state(struct store_reader *reader, struct store_usage_state *state,
                             struct error *error)
 {

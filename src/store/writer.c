@@ -177,19 +177,19 @@ void store_rollback(struct store_writer *writer)
     take_back(writer);
 }
 
-int64_t store_writer_largest(const struct store_writer *writer)
+struct store_writer_state store_writer_state(struct store_writer *writer)
 {
-    return writer->connection.largest;
+    return (struct store_writer_state){.exports = (uint32_t)writer->export_count,
+                                       .sql_views_due =
+                                           writer->export_count - writer->viewed_exports,
+                                       .sql_views = &writer->views,
+                                       .usage = &writer->usage_now,
+                                       .largest = writer->connection.largest};
 }
 
 bool store_check_schema(struct store_writer *writer, struct error *error)
 {
     return schema_check(&writer->connection, error);
-}
-
-struct sql_views *store_sql_views(struct store_writer *writer)
-{
-    return &writer->views;
 }
 
 const struct store_log_state *store_writer_log(struct store_writer *writer)

@@ -115,7 +115,7 @@ static bool run_removal(struct write_job *job, struct store_writer *store, struc
     if (!store_usage_remove(store, packet->events[0].id, packet->events[packet->count - 1].id,
                             error))
         return false;
-    packet->left = *store_writer_usage(store);
+    packet->left = *store_writer_state(store).usage;
     return true;
 }
 

@@ -51,7 +51,7 @@ void usage_spool_fini(struct usage_spool *spool)
 static bool run(struct write_job *job, struct store_writer *store, struct error *error)
 {
     struct usage_batch *batch = (struct usage_batch *)job;
-    int64_t dropped = store_writer_usage(store)->dropped;
+    int64_t dropped = store_writer_state(store).usage->dropped;
     size_t from = 0;
     for (size_t i = 0; i < batch->count; i++) {
         struct store_usage_event event = {
@@ -64,7 +64,7 @@ static bool run(struct write_job *job, struct store_writer *store, struct error 
     if (!store_usage_trim(store, batch->max_rows, batch->max_bytes,
                           (int64_t)batch->count * 2 + TRIM_STEP, error))
         return false;
-    batch->state = *store_writer_usage(store);
+    batch->state = *store_writer_state(store).usage;
     batch->dropped = batch->state.dropped - dropped;
     return true;
 }

@@ -76,7 +76,7 @@ static bool view_shows_names(const struct view *view, const struct span *names, 
     return shown;
 }
 
-bool view_hidden_sort(const struct view *view, struct buffer *out)
+static bool hidden_sort(const struct view *view, struct buffer *out)
 {
     const struct view_stage *stage = view->stage;
     for (; stage; stage = stage->source) {
@@ -92,7 +92,7 @@ bool view_hidden_sort(const struct view *view, struct buffer *out)
     return false;
 }
 
-bool view_hidden_key(const struct view *view, struct buffer *out)
+static bool hidden_key(const struct view *view, struct buffer *out)
 {
     if (view->output != VIEW_KEYED ||
         view_shows_names(view, view->key_field, view->key_field_count))
@@ -102,6 +102,11 @@ bool view_hidden_key(const struct view *view, struct buffer *out)
         buffer_add_span(out, view->key_field[i]);
     }
     return true;
+}
+
+bool view_hidden(const struct view *view, enum view_hidden_use use, struct buffer *out)
+{
+    return use == VIEW_HIDDEN_SORT ? hidden_sort(view, out) : hidden_key(view, out);
 }
 
 /*

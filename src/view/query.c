@@ -271,19 +271,14 @@ struct view_query *view_query_new(const struct view *view, struct span text,
 
 /* ---- what it tells ---- */
 
-struct span view_query_text(const struct view_query *query)
+struct view_query_traits view_query_traits(const struct view_query *query)
 {
-    return span_make(query->text, query->text_length);
-}
-
-bool view_query_filters(const struct view_query *query)
-{
-    return query && query->predicate;
-}
-
-bool view_query_is_timed(const struct view_query *query)
-{
-    return query && query->predicate && query->predicate->timed;
+    if (!query)
+        return (struct view_query_traits){.sorts = 0};
+    return (struct view_query_traits){.text = span_make(query->text, query->text_length),
+                                      .filters = query->predicate != NULL,
+                                      .is_timed = query->predicate && query->predicate->timed,
+                                      .sorts = query->sort_count};
 }
 
 bool view_query_holds(const struct view_query *query, struct span entity, int64_t now)
@@ -293,13 +288,8 @@ bool view_query_holds(const struct view_query *query, struct span entity, int64_
 
 int64_t view_query_rechecks(const struct view_query *query, struct span entity, int64_t now)
 {
-    return view_query_is_timed(query) ? predicate_rechecks(query->predicate, entity, now)
-                                      : INT64_MAX;
-}
-
-size_t view_query_sorts(const struct view_query *query)
-{
-    return query ? query->sort_count : 0;
+    return view_query_traits(query).is_timed ? predicate_rechecks(query->predicate, entity, now)
+                                             : INT64_MAX;
 }
 
 const struct span *view_query_sort_path(const struct view_query *query, size_t index, size_t *count,

@@ -57,8 +57,8 @@ bool view_project(const struct view *view, struct span object, struct buffer *ou
 /* Append to `out` the raw path of a member that its "fields" hide, but by which a stage of the
  * view sorts or the view is keyed. False if there is none: then neither the order nor a key reveals
  * a hidden member. */
-bool view_hidden_sort(const struct view *view, struct buffer *out);
-bool view_hidden_key(const struct view *view, struct buffer *out);
+enum view_hidden_use { VIEW_HIDDEN_SORT, VIEW_HIDDEN_KEY };
+bool view_hidden(const struct view *view, enum view_hidden_use use, struct buffer *out);
 /* Append the JSON array of append paths, less those that the projection hides; nothing when none
  * is left. `append` is a canonical JSON array of strings. */
 bool view_append_paths(const struct view *view, struct span append, struct buffer *out);
@@ -140,21 +140,21 @@ struct view_query *view_query_new(const struct view *view, struct span text,
 struct view_query *view_query_ref(struct view_query *query);
 /* Give a reference back. NULL is fine. */
 void view_query_unref(struct view_query *query);
-/* Canonical text that is the same for queries that mean the same. */
-struct span view_query_text(const struct view_query *query);
-
-/* Whether it leaves rows out, and whether time alone can change which. NULL is fine. */
-bool view_query_filters(const struct view_query *query);
-bool view_query_is_timed(const struct view_query *query);
+struct view_query_traits {
+    struct span text; /* canonical: the same for queries that mean the same; NULL's is absent */
+    bool filters;     /* it leaves rows out, */
+    bool is_timed;    /* ... and time alone can change which */
+    size_t sorts;     /* keys of its order; 0: the view's order */
+};
+/* NULL is fine. */
+struct view_query_traits view_query_traits(const struct view_query *query);
 /* Whether an entity (canonical text) is among its rows at a time (unix seconds), and the first
  * second behind that at which it may be otherwise; INT64_MAX: time changes nothing. NULL is fine:
  * all are. */
 bool view_query_holds(const struct view_query *query, struct span entity, int64_t now);
 int64_t view_query_rechecks(const struct view_query *query, struct span entity, int64_t now);
 
-/* Keys of its order; 0: the view's order. NULL is fine. */
-size_t view_query_sorts(const struct view_query *query);
-/* Raw names of the path of a key, and its direction. */
+/* Raw names of the path of a key of its order, and its direction. */
 const struct span *view_query_sort_path(const struct view_query *query, size_t index, size_t *count,
                                         bool *descending);
 /* Append the sort key of an entity in its order, which has keys: as view_stage_sort_key. */

@@ -38,7 +38,7 @@ void answer_set_body(struct hub_answer *answer, const struct hub_read *read, str
 
 void answer_give(struct hub_answer *answer, const struct hub_read *read, const struct view *view)
 {
-    if (error_http_status(answer->error.code) == 500)
+    if (error_kind(answer->error.code)->http_status == 500)
         log_error("hub", "read-failed", log_text("for", "http"), log_text("view", view->id),
                   log_text("error", answer->error.message));
     read->done(read->argument, answer);

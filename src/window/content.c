@@ -72,7 +72,7 @@ struct view_cut window_view_cut(const struct window *window)
 
 bool window_has_order(const struct window *window)
 {
-    return view_query_sorts(window->spec.query) && !window->spec.key.data;
+    return view_query_traits(window->spec.query).sorts && !window->spec.key.data;
 }
 
 bool window_is_sorted(const struct window *window)
@@ -105,7 +105,7 @@ bool window_filters_all(const struct window *window)
         return false;
     if (window_is_keyed_by_field(window))
         return true;
-    return (window_is_sorted(window) || view_query_filters(window->spec.query) ||
+    return (window_is_sorted(window) || view_query_traits(window->spec.query).filters ||
             window->spec.view->key_count || window->spec.scope) &&
            !window->spec.key.data;
 }
@@ -172,7 +172,7 @@ bool window_may_scan(const struct window *window)
 {
     const struct window_spec *spec = &window->spec;
     return spec->scope && window_filters_all(window) && !window_is_cut(window) &&
-           !window_is_sorted(window) && !view_query_filters(spec->query) &&
+           !window_is_sorted(window) && !view_query_traits(spec->query).filters &&
            !spec->view->key_count && !window_is_keyed_by_field(window);
 }
 

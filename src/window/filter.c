@@ -50,8 +50,8 @@ enum { SCOPE_MATCHES = 10 };
 
 static int64_t match_limit(const struct window *window, int64_t max_rows)
 {
-    bool only_scoped =
-        window->spec.scope && !window_is_sorted(window) && !view_query_filters(window->spec.query);
+    bool only_scoped = window->spec.scope && !window_is_sorted(window) &&
+                       !view_query_traits(window->spec.query).filters;
     return only_scoped && max_rows < INT64_MAX / SCOPE_MATCHES ? max_rows * SCOPE_MATCHES
                                                                : max_rows;
 }
@@ -64,7 +64,7 @@ bool window_match_put(struct window *window, struct window_row *row, int64_t max
     take_out(window, window_row_key(row));
     if ((int64_t)matches->count >= match_limit(window, max_rows)) {
         memory_free(row);
-        if (!window_is_sorted(window) && !view_query_filters(window->spec.query) &&
+        if (!window_is_sorted(window) && !view_query_traits(window->spec.query).filters &&
             window->spec.scope)
             return error_set(
                 error, ERROR_TOO_LARGE,

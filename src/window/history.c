@@ -53,7 +53,7 @@ static void make_tag(struct history *history)
     uint64_t hash = TAG_START;
     tag_view(&hash, request->view);
     tag_span(&hash, request->key);
-    tag_span(&hash, request->query ? view_query_text(request->query) : span_make(NULL, 0));
+    tag_span(&hash, view_query_traits(request->query).text);
     tag_span(&hash, request->scope ? row_scope_name(request->scope) : span_make(NULL, 0));
     tag_number(&hash, history->take);
     tag_number(&hash, history->after);

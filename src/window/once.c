@@ -47,14 +47,14 @@ static void fold_spec(uint64_t *hash, const struct window_spec *spec)
     tag_number(hash, spec->skip);
     tag_number(hash, spec->take);
     tag_span(hash, spec->key);
-    tag_span(hash, spec->query ? view_query_text(spec->query) : span_make(NULL, 0));
+    tag_span(hash, view_query_traits(spec->query).text);
     tag_span(hash, spec->scope ? row_scope_name(spec->scope) : span_make(NULL, 0));
 }
 
 /* Whether rows enter and leave the view without any change of an entity. */
 static bool is_timed(const struct window *window)
 {
-    if (view_query_is_timed(window->spec.query))
+    if (view_query_traits(window->spec.query).is_timed)
         return true;
     for (const struct view_stage *stage = window->spec.stage; stage; stage = stage->source)
         if (stage->timed)

@@ -369,7 +369,7 @@ static bool set_spec(struct hub *hub, struct window_spec *spec, const struct wir
     if (wanted->query && !(spec->query = view_query_new(spec->view, span_of(wanted->query),
                                                         &hub->options.query, error)))
         return false;
-    if (view_query_sorts(spec->query) && !window_may_sort(spec->view, error))
+    if (view_query_traits(spec->query).sorts && !window_may_sort(spec->view, error))
         return false;
     size_t length = wanted->key ? strlen(wanted->key) : 0;
     char *key = wanted->key ? memory_copy_string(wanted->key, length) : NULL;
@@ -401,8 +401,8 @@ struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wa
     window_spec_seek_order(hub, spec);
     if (window_is_keyed_by_field(&pages->window) && pages->take != 0)
         pages->take = 1;
-    pages->plain = !view_query_filters(spec->query) && !spec->key.data && !spec->view->key_count &&
-                   !window_is_sorted(&pages->window);
+    pages->plain = !view_query_traits(spec->query).filters && !spec->key.data &&
+                   !spec->view->key_count && !window_is_sorted(&pages->window);
     return pages;
 }
 

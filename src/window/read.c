@@ -133,7 +133,7 @@ static bool scan(struct window_reading *reading)
     const struct window *window = reading->window;
     const struct window_spec *spec = &window->spec;
     struct view_cut part = window_view_cut(window);
-    bool filters = view_query_filters(spec->query);
+    bool filters = view_query_traits(spec->query).filters;
     int64_t by_label = 0;
     if (!filters && !spec->key.data && !spec->view->key_count && !spec->scope) {
         int64_t left = part.take > spec->skip ? part.take - spec->skip : 0;

@@ -204,7 +204,7 @@ static bool match_neighbours(struct window_since *since, int64_t first, int64_t 
 static bool is_filtered_cut(const struct window *window)
 {
     return window_is_cut(window) && window->spec.is_short &&
-           (view_query_filters(window->spec.query) || window->spec.view->key_count ||
+           (view_query_traits(window->spec.query).filters || window->spec.view->key_count ||
             window->spec.scope);
 }
 
@@ -322,7 +322,7 @@ static bool has_lost_moves(const struct window_reading *reading, int64_t from)
 /* ... or of what time moved in the query. */
 static bool moves_unnoted(const struct window_reading *reading)
 {
-    return view_query_is_timed(reading->window->spec.query);
+    return view_query_traits(reading->window->spec.query).is_timed;
 }
 
 /* ... or it was before the view showed what it does now. */

@@ -85,8 +85,8 @@ static bool make_query(const struct hub *hub, const struct view *view,
 {
     struct view_query *query =
         view_query_new(view, span_of(message->query), &hub->options.query, error);
-    if (!query || (view_query_sorts(query) && !window_may_sort(view, error)) ||
-        (view_query_is_timed(query) && !check_timed(view, error))) {
+    if (!query || (view_query_traits(query).sorts && !window_may_sort(view, error)) ||
+        (view_query_traits(query).is_timed && !check_timed(view, error))) {
         view_query_unref(query);
         return false;
     }

@@ -71,7 +71,7 @@ static bool is_full(const struct window *window, int64_t max_rows)
 bool window_note_turn(struct window *window, struct span key, struct span data, int64_t max_rows,
                       struct error *error)
 {
-    if (!view_query_is_timed(window->spec.query))
+    if (!view_query_traits(window->spec.query).is_timed)
         return true;
     struct window_turn *turn = map_get(&window->time.by_key, key);
     int64_t at = data.data && window_sees(window, key, data)
@@ -123,7 +123,7 @@ bool window_take_rechecks(struct window *window, int64_t now,
 
 bool window_is_ahead(const struct window *window, int64_t now)
 {
-    return view_query_is_timed(window->spec.query) && now < window->time.now - BACK_SECONDS;
+    return view_query_traits(window->spec.query).is_timed && now < window->time.now - BACK_SECONDS;
 }
 
 /* ---- on the loop ---- */
@@ -136,7 +136,7 @@ int64_t windows_now_ms(const struct hub *hub)
 int64_t window_turns_in(const struct window *window, int64_t now_ms)
 {
     int64_t at = window->content.known ? window_next_turn(window) : INT64_MAX;
-    if (!view_query_is_timed(window->spec.query) || at == INT64_MAX)
+    if (!view_query_traits(window->spec.query).is_timed || at == INT64_MAX)
         return INT64_MAX;
     if (at > now_ms / 1000 + FAR_SECONDS)
         return FAR_SECONDS * 1000; /* and then it is asked again */

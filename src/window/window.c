@@ -35,7 +35,7 @@ static char *print_name(const struct window_spec *spec)
     buffer_add_span(&name, spec->key);
     buffer_add_char(&name, '\n');
     if (spec->query)
-        buffer_add_span(&name, view_query_text(spec->query));
+        buffer_add_span(&name, view_query_traits(spec->query).text);
     buffer_add_char(&name, '\n');
     if (spec->scope)
         buffer_add_span(&name, row_scope_name(spec->scope));
@@ -108,7 +108,7 @@ static struct window *window_new(struct hub *hub, struct topic *topic, struct wi
     link_append(&hub->windows->all, &window->in_windows);
     link_append(&hub->windows->lingerers, &window->in_lingering);
     hub->windows->count++;
-    hub->windows->timed += view_query_is_timed(window->spec.query);
+    hub->windows->timed += view_query_traits(window->spec.query).is_timed;
     hub->windows->lingering++; /* until somebody joins */
     topic->windows++;
     *spec = (struct window_spec){.view = NULL};
@@ -131,7 +131,7 @@ static void window_free(struct window *window)
     link_remove(&window->in_active);
     link_remove(&window->in_lingering);
     windows->count--;
-    windows->timed -= view_query_is_timed(window->spec.query);
+    windows->timed -= view_query_traits(window->spec.query).is_timed;
     windows->lingering--;
     if (window->content.known)
         windows->ended_us = clock_monotonic_us();

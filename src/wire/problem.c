@@ -83,14 +83,14 @@ static const char *suggested_action(enum error_code code)
 /* The fields from `error` to `suggested_action`, which both forms have. */
 static void add_fields(struct buffer *out, const struct error *error, int retry_after)
 {
-    const char *code = error_wire_code(error->code);
+    const char *code = error_kind(error->code)->wire;
     buffer_add_string(out, "\"error\":\"");
     buffer_add_string(out, code);
     buffer_add_string(out, "\",\"message\":");
     doc_escape(out, span_of(error->message));
     buffer_add_string(out, ",\"code\":\"");
     buffer_add_string(out, code);
-    bool retryable = error_retry_policy(error->code) != RETRY_NEVER;
+    bool retryable = error_kind(error->code)->retry != RETRY_NEVER;
     buffer_add_string(out, retryable ? "\",\"retryable\":true" : "\",\"retryable\":false");
     if (retry_after >= 0)
         buffer_printf(out, ",\"retry_after\":%d", retry_after);
@@ -143,7 +143,7 @@ static const char *renamed(enum wire_refusal refusal, enum error_code code)
     if (refusal == WIRE_REFUSED_SUBSCRIBE &&
         (code == ERROR_VIEW_NOT_FOUND || code == ERROR_SNAPSHOT_LIMIT))
         return "subscription-rejected";
-    return error_wire_code(code);
+    return error_kind(code)->wire;
 }
 
 static const char *refusal_code(const struct wire_problem *problem, bool *retryable)
@@ -160,7 +160,7 @@ static const char *refusal_code(const struct wire_problem *problem, bool *retrya
     *retryable = false;
     if (problem->refusal > WIRE_REFUSED_UNSUBSCRIBE)
         return codes[problem->refusal];
-    *retryable = error_retry_policy(code) != RETRY_NEVER && code != ERROR_SNAPSHOT_LIMIT;
+    *retryable = error_kind(code)->retry != RETRY_NEVER && code != ERROR_SNAPSHOT_LIMIT;
     return renamed(problem->refusal, code);
 }
 
@@ -212,7 +212,7 @@ bool wire_error_body(struct buffer *out, const struct error *error, int retry_af
 
 size_t wire_close_reason(char out[WIRE_CLOSE_REASON + 1], const struct error *error)
 {
-    const char *parts[] = {error_wire_code(error->code), ": ", error->message};
+    const char *parts[] = {error_kind(error->code)->wire, ": ", error->message};
     size_t length = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         struct span part = span_of(parts[i]);

@@ -126,7 +126,7 @@ static void check_filter(struct span object, struct span entity)
     struct view_query *query = view_query_new(NULL, buffer_span(&text), &limits, &error);
     if (query) {
         view_query_holds(query, entity, NOW);
-        require(view_query_text(query).length >= 2);
+        require(view_query_traits(query).text.length >= 2);
         require(view_query_rechecks(query, entity, NOW) == INT64_MAX);
     } else {
         require(error.code != ERROR_NONE);

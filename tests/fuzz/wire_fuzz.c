@@ -31,15 +31,16 @@ static void check_query(const struct view *view, const char *text, struct span e
         require(error.code == ERROR_INVALID_PARAMETER && doc_valid_utf8(span_of(error.message)));
         return;
     }
-    require(view_query_filters(query) || view_query_sorts(query));
+    require(view_query_traits(query).filters || view_query_traits(query).sorts);
     bool holds = view_query_holds(query, entity, NOW);
     int64_t turns = view_query_rechecks(query, entity, NOW);
-    require(turns > NOW && (view_query_is_timed(query) || turns == INT64_MAX));
+    require(turns > NOW && (view_query_traits(query).is_timed || turns == INT64_MAX));
     int64_t before = turns == INT64_MAX ? (int64_t)NOW + 1000000 : turns - 1;
     require(view_query_holds(query, entity, before) == holds);
     buffer_init(&place, SIZE_MAX);
-    require(!view_query_sorts(query) || view_query_sort_key(query, span_of("k"), entity, &place));
-    require(view_query_sorts(query) <= VIEW_QUERY_SORTS);
+    require(!view_query_traits(query).sorts ||
+            view_query_sort_key(query, span_of("k"), entity, &place));
+    require(view_query_traits(query).sorts <= VIEW_QUERY_SORTS);
     buffer_fini(&place);
     view_query_unref(query);
 }

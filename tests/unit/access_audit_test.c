@@ -5,7 +5,7 @@
 
 static void capture(void)
 {
-    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, NULL);
     stderr_capture();
 }
 

@@ -19,7 +19,7 @@ static void configure(struct config *config, const char *const *settings)
 
 static void log_errors_only(void)
 {
-    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, NULL);
 }
 
 TEST_ALL(log_errors_only, NULL)

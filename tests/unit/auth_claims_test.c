@@ -443,7 +443,7 @@ TEST(the_words_of_a_refused_refresh)
         const char *word = auth_refresh_word((enum error_code)code);
         bool own = false;
         for (size_t i = 0; i < 4; i++)
-            own = own || strcmp(known[i], error_wire_code((enum error_code)code)) == 0;
-        assert_string_equal(word, own ? error_wire_code((enum error_code)code) : "token-invalid");
+            own = own || strcmp(known[i], error_kind((enum error_code)code)->wire) == 0;
+        assert_string_equal(word, own ? error_kind((enum error_code)code)->wire : "token-invalid");
     }
 }

@@ -45,9 +45,9 @@ static void sweep(action act, enum error_code expected, enum error_code also)
             bool hit = sweep_disarm();
             /* Some of libcrypto's allocations may fail without harm. */
             if (code != expected && code != ERROR_MEMORY && code != also)
-                fail_msg("run %d: %s", sweep_run(), error_wire_code(code));
+                fail_msg("run %d: %s", sweep_run(), error_kind(code)->wire);
             if (!hit && code != expected)
-                fail_msg("no fault, and %s", error_wire_code(code));
+                fail_msg("no fault, and %s", error_kind(code)->wire);
         }
         assert_true(sweep_run() > 2);
         sweep_end();

@@ -146,7 +146,7 @@ enum error_code code_of(char *token)
 void expect_code(const char *what, enum error_code actual, enum error_code expected)
 {
     if (actual != expected)
-        fail_msg("%s: %s, not %s", what, error_wire_code(actual), error_wire_code(expected));
+        fail_msg("%s: %s, not %s", what, error_kind(actual)->wire, error_kind(expected)->wire);
 }
 
 bool texts_have(const struct auth_texts *texts, const char *text)

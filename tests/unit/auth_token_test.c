@@ -327,7 +327,7 @@ TEST(truncated_and_extended)
     for (size_t cut = 0; cut < length; cut++) {
         enum error_code code = code_of(strndup(token, cut));
         if (code != ERROR_TOKEN_FORMAT)
-            fail_msg("the first %zu bytes: %s", cut, error_wire_code(code));
+            fail_msg("the first %zu bytes: %s", cut, error_kind(code)->wire);
     }
     static const char *const more[] = {".",  ".e30", "=",  "==", "A", "AA",      " ",
                                        "\n", "%3D",  "\t", "+",  "/", "\xc3\xa9"};

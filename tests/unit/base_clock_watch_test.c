@@ -35,7 +35,7 @@ static void follow(struct clock_watch *watch, const struct step *steps, size_t c
 TEST(a_clock_that_is_wrong_for_a_while_is_not_believed)
 {
     struct clock_watch watch;
-    clock_watch_start(&watch, noon, 0);
+    clock_watch_start(&watch, noon);
     FOLLOW(&watch, {1 * S, 0, CLOCK_STEADY, 0, 0},
            {2 * S, 48 * HOUR, CLOCK_PARTED, 0, 0}, /* ahead: nothing goes early */
            {3 * S, 48 * HOUR, CLOCK_STEADY, 0, 0}, /* said once */
@@ -49,7 +49,7 @@ TEST(a_clock_that_is_wrong_for_a_while_is_not_believed)
 TEST(a_clock_that_was_set_right_is_believed_in_the_end)
 {
     struct clock_watch watch;
-    clock_watch_start(&watch, noon, 0);
+    clock_watch_start(&watch, noon);
     FOLLOW(&watch, {1 * S, HOUR, CLOCK_PARTED, 0, 0}, {10 * MINUTE, HOUR, CLOCK_STEADY, 0, 0},
            {11 * MINUTE, 2 * HOUR, CLOCK_STEADY, 0, 0}, /* elsewhere: the wait begins anew */
            {25 * MINUTE, 2 * HOUR, CLOCK_STEADY, 0, 0},
@@ -61,7 +61,7 @@ TEST(a_clock_that_was_set_right_is_believed_in_the_end)
 TEST(a_restart_of_the_program_goes_on)
 {
     struct clock_watch watch;
-    clock_watch_resume(&watch, noon);
+    clock_watch_start(&watch, noon);
     FOLLOW(&watch, {1 * S, 48 * HOUR, CLOCK_PARTED, 0, 0}, {2 * S, 0, CLOCK_RETURNED, 0, 0});
 }
 

@@ -64,13 +64,13 @@ TEST(invalid_bytes_are_replaced)
 TEST(every_code_has_its_policy)
 {
     for (int code = 0; code < ERROR_COUNT; code++) {
-        assert_non_null(error_wire_code((enum error_code)code));
-        assert_in_range(error_http_status((enum error_code)code), 200, 599);
+        assert_non_null(error_kind((enum error_code)code)->wire);
+        assert_in_range(error_kind((enum error_code)code)->http_status, 200, 599);
     }
-    assert_string_equal(error_wire_code(ERROR_QUEUE_FULL), "queue-full");
-    assert_int_equal(error_http_status(ERROR_QUEUE_FULL), 503);
-    assert_int_equal(error_retry_policy(ERROR_QUEUE_FULL), RETRY_LATER);
-    assert_string_equal(error_wire_code((enum error_code)999), "internal-error");
+    assert_string_equal(error_kind(ERROR_QUEUE_FULL)->wire, "queue-full");
+    assert_int_equal(error_kind(ERROR_QUEUE_FULL)->http_status, 503);
+    assert_int_equal(error_kind(ERROR_QUEUE_FULL)->retry, RETRY_LATER);
+    assert_string_equal(error_kind((enum error_code)999)->wire, "internal-error");
 }
 
 TEST(what_is_known_of_the_time_wins)

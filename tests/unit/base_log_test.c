@@ -25,7 +25,7 @@ int64_t clock_wall_ms(void)
 static void capture(void)
 {
     now_us += 100 * 1000 * 1000;
-    log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, NULL);
     stderr_capture();
 }
 
@@ -63,7 +63,7 @@ TEST(text_lines)
 TEST(numbers_of_every_type)
 {
     for (int json = 0; json < 2; json++) {
-        log_configure(LOG_LEVEL_DEBUG, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+        log_configure(LOG_LEVEL_DEBUG, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT, NULL);
         log_info("a", "numbers", log_number("d", -3), log_number("u", 4000000000U),
                  log_number("h", (uint16_t)65535), log_number("z", (size_t)7),
                  log_number("l", INT64_C(-9000000000)), log_number("t", true),
@@ -83,7 +83,7 @@ TEST(numbers_of_every_type)
 
 TEST(json_lines)
 {
-    log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON);
+    log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON, NULL);
     log_debug("wire", "odd", log_text("text", "a\\b\"\n\x01\xFF\xC3\xA9"), log_number("n", -5),
               log_number("big", 9007199254740993ULL), log_word("digits", "7"),
               log_word("bare", "word"));
@@ -115,7 +115,7 @@ TEST(nothing_can_be_forged)
                              "code=refused\n");
     log_info("wire", "forged-bare", log_word("name", "x code=fine"));
     assert_string_equal(stderr_captured(), TIME " info wire forged-bare name=\"x code=fine\"\n");
-    log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON);
+    log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON, NULL);
     log_info("wire", "forged-json", log_text("name", "x\",\"code\":\"fine"),
              log_word("code", "refused"));
     assert_non_null(strstr(stderr_captured(),
@@ -133,7 +133,7 @@ TEST(what_looks_like_a_token_is_left_out)
 
 TEST(levels_are_respected_and_errno_kept)
 {
-    log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT, NULL);
     assert_true(log_enabled("hub", LOG_LEVEL_ERROR));
     assert_true(log_enabled("hub", LOG_LEVEL_WARNING));
     assert_false(log_enabled("hub", LOG_LEVEL_INFO));
@@ -151,8 +151,7 @@ TEST(levels_are_respected_and_errno_kept)
 TEST(components_have_levels_of_their_own)
 {
     struct error error;
-    log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
-    assert_true(log_configure_levels("server=debug,hub=error", NULL));
+    assert_true(log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT, "server=debug,hub=error"));
     assert_true(log_enabled("server", LOG_LEVEL_DEBUG));
     assert_false(log_enabled("hub", LOG_LEVEL_WARNING));
     assert_true(log_enabled("store", LOG_LEVEL_WARNING));
@@ -161,7 +160,8 @@ TEST(components_have_levels_of_their_own)
     log_debug("server", "components");
     assert_string_equal(stderr_captured(), TIME " debug server components\n");
     /* What is wrong changes nothing. */
-    assert_false(log_configure_levels("store=info,hub=loud", &error));
+    assert_false(log_configure(LOG_LEVEL_INFO, LOG_FORMAT_JSON, "store=info,hub=loud"));
+    assert_false(log_check_levels("store=info,hub=loud", &error));
     assert_int_equal(error.code, ERROR_CONFIGURATION);
     assert_non_null(strstr(error.message, "hub=loud"));
     assert_non_null(strstr(error.message, "error, warning, info, debug"));
@@ -174,7 +174,7 @@ TEST(components_have_levels_of_their_own)
     assert_false(log_check_levels("server=", &error));
     assert_false(log_check_levels(",", &error));
     assert_true(log_check_levels("audit=error", &error));
-    assert_true(log_configure_levels("", NULL));
+    assert_true(log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT, ""));
     assert_false(log_enabled("server", LOG_LEVEL_INFO));
     assert_true(log_enabled("hub", LOG_LEVEL_WARNING));
 }
@@ -190,7 +190,7 @@ TEST(long_lines_are_cut)
     assert_non_null(strstr(line, "\\\"\xE2\x80\xA6\" code=7\n"));
     memset(text, 1, sizeof text - 1);
     for (int json = 0; json < 2; json++) {
-        log_configure(LOG_LEVEL_INFO, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+        log_configure(LOG_LEVEL_INFO, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT, NULL);
         log_info("a", "longer", log_word("one", text), log_word("two", text),
                  log_number("code", 7));
         line = stderr_captured();
@@ -203,7 +203,7 @@ TEST(long_lines_are_cut)
         assert_non_null(strstr(line, json ? ",\"cut\":true}\n" : " cut=true\n"));
     }
     /* A character of several bytes is not cut in two. */
-    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, NULL);
     for (size_t i = 0; i + 3 < sizeof text; i += 2)
         memcpy(text + i, "\xC3\xA9", 3);
     log_info("a", "characters", log_beside("text", "x", text));
@@ -240,7 +240,7 @@ TEST(held_count_without_fields_and_in_json)
     for (int i = 0; i < 11; i++)
         log_info("source", "bare");
     assert_int_equal(strncmp(stderr_captured(), TIME " info source bare held_back=2\n", 50), 0);
-    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
+    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_JSON, NULL);
     now_us += 10 * 1000 * 1000;
     log_info("source", "bare");
     assert_non_null(strstr(stderr_captured(), "\"event\":\"bare\",\"held_back\":1}\n"));
@@ -319,7 +319,7 @@ static size_t drain(int descriptor)
 TEST(nobody_hangs_for_a_reader_that_hangs)
 {
     int ends[2];
-    uint64_t before = log_lost();
+    uint64_t before = log_counts().lost;
     assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
     /* The end that is written to blocks, as a pipe does that a shell made. */
     assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
@@ -330,7 +330,7 @@ TEST(nobody_hangs_for_a_reader_that_hangs)
     text[sizeof text - 1] = '\0';
     for (int i = 0; i < 1000; i++)
         log_info("audit", "unread", log_number("n", i), log_word("text", text));
-    uint64_t lost = log_lost() - before;
+    uint64_t lost = log_counts().lost - before;
     assert_in_range(lost, 800, 950); /* 64 KiB went in */
     drain(ends[0]);
     assert_int_equal(lines_in(captured), 1000 - lost);

@@ -31,7 +31,7 @@ static int fail_write(const char *name, const void *data, int size, sqlite3_int6
 
 static void put_layer_in(void)
 {
-    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, NULL);
     layer.on_write = fail_write;
     assert_int_equal(layer_put_in("failing"), 0);
 }

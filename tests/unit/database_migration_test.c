@@ -72,7 +72,7 @@ TEST(producers_of_an_older_file_are_kept)
     struct connection connection;
     struct store_producer producer;
     bool found;
-    log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT, NULL);
     open_bare(&database, &connection);
     OK(migrate(&connection, database_migrations, 1, 0, NULL, &fixture.error));
     OK(connection_execute(&connection, "INSERT INTO producer VALUES ('p', 7, 1000), ('q', 0, 2000)",
@@ -124,7 +124,7 @@ TEST(a_copy_is_made_before_a_migration)
     struct connection connection, copy;
     snprintf(backup, sizeof backup, "%s/copy.db", fixture.folder);
     open_bare(&database, &connection);
-    log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT, NULL);
     OK(migrate(&connection, steps, 1, 0, backup, &fixture.error));
     assert_int_not_equal(access(backup, F_OK), 0); /* a new file needs none */
     OK(migrate(&connection, steps, 2, 1, backup, &fixture.error));

@@ -505,7 +505,7 @@ TEST(nor_does_one_that_never_syncs)
 
 static void put_layer_in(void)
 {
-    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, NULL);
     layer.on_write = note;
     layer.on_truncate = note_cut;
     layer.on_sync = note_sync;

@@ -67,7 +67,7 @@ static void make_clients(void)
 static void set_up(void)
 {
     static const struct engine_export_options exports[] = {{.name = {"Q", 1}, .max_entities = 6}};
-    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, NULL);
     fixture_init(&fixture.base);
     fixture.options = (struct hub_options){.ring_bytes = 1500,
                                            .channel_bytes = 1000,

@@ -232,8 +232,8 @@ TEST(sql_shows_what_subscribers_get)
             OK(delete_entity(key));
         }
         put_entities();
-        OK(sql_view_define(store_sql_views(fixture.writer), SPAN("Quake/some"), fixture.quake,
-                           fields.paths, fields.count, NULL, 0, &fixture.error));
+        OK(sql_view_define(store_writer_state(fixture.writer).sql_views, SPAN("Quake/some"),
+                           fixture.quake, fields.paths, fields.count, NULL, 0, &fixture.error));
         commit();
         compare_rows(&fields);
     }

@@ -1,5 +1,8 @@
 #include "limits_fixture.h"
 
+#include "access/limits.h"
+#include "server/server_internal.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -30,7 +33,7 @@ void limits_start(struct live *live, const char *const *settings)
 {
     atomic_store(&hand, 1000000);
     live_open(live, settings);
-    server_set_limit_clock(live->server, clock_in_hand, NULL);
+    access_shown(live->server->frontend.access)->limits->now_ms = clock_in_hand;
     live_run(live);
 }
 

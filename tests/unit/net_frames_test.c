@@ -61,8 +61,7 @@ static void note(struct heard *heard, const struct frame_event *event)
 static void read_pieces(struct span frames, size_t first, size_t others, struct heard *heard)
 {
     static char copy[8192];
-    struct frame_reader reader;
-    frame_reader_init(&reader, LIMIT);
+    struct frame_reader reader = {.limit = LIMIT};
     buffer_clear(&heard->says);
     buffer_clear(&heard->message);
     heard->ended = false;

@@ -62,8 +62,8 @@ static void check_vector(const struct tree *vector)
         fail_msg("%s: %s", name, read ? "it was read" : error.message);
     if (read)
         check_read(name, wanted);
-    else if (!span_equal(span_of(error_wire_code(error.code)), net_fixture_text(vector, "error")))
-        fail_msg("%s: %s, %s", name, error_wire_code(error.code), error.message);
+    else if (!span_equal(span_of(error_kind(error.code)->wire), net_fixture_text(vector, "error")))
+        fail_msg("%s: %s, %s", name, error_kind(error.code)->wire, error.message);
     else
         assert_true(error.message[0] != '\0');
     buffer_fini(&bytes);

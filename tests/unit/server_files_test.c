@@ -371,7 +371,7 @@ static void refuses(const char *folder, const char *reason)
     assert_true(config_set(&config, "listen", "127.0.0.1:0", &error));
     assert_true(config_set(&config, "health", "", &error));
     assert_true(config_set(&config, "static_files", folder, &error));
-    assert_null(server_open(&config, &error));
+    assert_null(server_open(&config, NULL, &error));
     if (error.code != ERROR_CONFIGURATION || !strstr(error.message, reason) ||
         !strstr(error.message, folder))
         fail_msg("it says: %s", error.message);

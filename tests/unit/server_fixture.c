@@ -24,7 +24,7 @@ void live_open(struct live *live, const char *const *settings)
 {
     struct error error = {0};
     char path[96];
-    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, NULL);
     folder_make(live->folder);
     snprintf(path, sizeof path, "%s/test.db", live->folder);
     assert_true(config_init(&live->config, &error));
@@ -34,7 +34,7 @@ void live_open(struct live *live, const char *const *settings)
     for (; settings && *settings; settings += 2)
         if (!config_set(&live->config, settings[0], settings[1], &error))
             fail_msg("%s", error.message);
-    live->server = server_open(&live->config, &error);
+    live->server = server_open(&live->config, NULL, &error);
     if (!live->server)
         fail_msg("%s", error.message);
 }

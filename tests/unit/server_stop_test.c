@@ -135,7 +135,7 @@ TEST(test_an_address_in_use)
     snprintf(path, sizeof path, "%s/other.db", live.folder);
     config_set(&config, "database", path, &error);
     config_set(&config, "listen", server_parts(live.server).address, &error);
-    assert_null(server_open(&config, &error));
+    assert_null(server_open(&config, NULL, &error));
     assert_int_equal(error.code, ERROR_NETWORK);
     config_fini(&config);
     assert_int_equal(close_watch_end(), 0);
@@ -150,7 +150,7 @@ static void open_with_few_descriptors(const struct config *config)
         struct error error = {0};
         struct rlimit limit = {.rlim_cur = count, .rlim_max = count};
         setrlimit(RLIMIT_NOFILE, &limit);
-        struct server *server = server_open(config, &error);
+        struct server *server = server_open(config, NULL, &error);
         if (server)
             opened++;
         else if (error.code != ERROR_NONE && error.message[0])
@@ -190,7 +190,7 @@ static void *open_and_close(void *argument)
     struct error error;
     const struct live *live = argument;
     for (int i = 0; i < 20; i++) {
-        struct server *server = server_open(&live->config, &error);
+        struct server *server = server_open(&live->config, NULL, &error);
         if (!server)
             return NULL;
         server_close(server);

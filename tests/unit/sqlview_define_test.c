@@ -60,8 +60,8 @@ static void define(const char *id, const char *dotted, const struct span *keys, 
         paths[path_count++] = span_make(dotted, length);
         dotted += length + (dotted[length] != 0);
     }
-    OK(sql_view_define(store_sql_views(fixture.writer), span_of(id), fixture.quake, paths,
-                       path_count, keys, key_count, &fixture.error));
+    OK(sql_view_define(store_writer_state(fixture.writer).sql_views, span_of(id), fixture.quake,
+                       paths, path_count, keys, key_count, &fixture.error));
 }
 
 static void expect_projection(const char *dotted, const char *data, const char *expected)
@@ -177,8 +177,8 @@ TEST(a_thousand_paths_are_not_too_deep)
     }
     begin();
     put(fixture.quake, "k", 1, 1, "{\"m7\":1.0,\"m999\":2,\"x\":3}");
-    OK(sql_view_define(store_sql_views(fixture.writer), SPAN("Quake/wide"), fixture.quake, paths,
-                       COUNT, NULL, 0, &fixture.error));
+    OK(sql_view_define(store_writer_state(fixture.writer).sql_views, SPAN("Quake/wide"),
+                       fixture.quake, paths, COUNT, NULL, 0, &fixture.error));
     commit();
     expect_rows("SELECT data FROM \"Quake/wide\"", "{\"m7\":1.0,\"m999\":2}\n");
 }
@@ -225,8 +225,8 @@ TEST(the_same_definition_changes_nothing)
     begin();
     define("Quake/some", "a b.c", NULL, 0);
     OK(store_export_ensure(fixture.writer, SPAN("Quake"), &id, &fixture.error));
-    OK(sql_views_drop_others(store_sql_views(fixture.writer), (struct span[]){SPAN("Quake/some")},
-                             1, &fixture.error));
+    OK(sql_views_drop_others(store_writer_state(fixture.writer).sql_views,
+                             (struct span[]){SPAN("Quake/some")}, 1, &fixture.error));
     commit();
     assert_int_equal(schema_version(), before);
 }
@@ -252,14 +252,15 @@ TEST(old_views_go_and_standard_ones_come_back)
     sqlite3_close(database);
     expect_rows("SELECT data FROM \"Quake/list\"", "{\"a\":1}\n");
     begin();
-    OK(sql_views_drop_others(store_sql_views(fixture.writer),
+    OK(sql_views_drop_others(store_writer_state(fixture.writer).sql_views,
                              (struct span[]){SPAN("Quake/two"), SPAN("Quake/list")}, 2,
                              &fixture.error));
     commit();
     expect_rows(names, "Quake/append,Quake/list,Quake/state,Quake/two,mine,my/own\n");
     expect_rows("SELECT data FROM \"Quake/list\"", "{\"a\":1}\n");
     begin();
-    OK(sql_views_drop_others(store_sql_views(fixture.writer), NULL, 0, &fixture.error));
+    OK(sql_views_drop_others(store_writer_state(fixture.writer).sql_views, NULL, 0,
+                             &fixture.error));
     commit();
     expect_rows(names, "Quake/append,Quake/list,Quake/state,mine,my/own\n");
     expect_rows("SELECT data FROM \"Quake/list\"", "{\"a\":1,\"b\":2}\n");
@@ -295,7 +296,8 @@ TEST(names_that_differ_by_case_alone_are_spelt)
     int64_t before = schema_version();
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("quake"), &small, &fixture.error));
-    OK(sql_views_drop_others(store_sql_views(fixture.writer), NULL, 0, &fixture.error));
+    OK(sql_views_drop_others(store_writer_state(fixture.writer).sql_views, NULL, 0,
+                             &fixture.error));
     commit();
     assert_int_equal(schema_version(), before);
     check_whole();
@@ -312,7 +314,8 @@ TEST(a_view_beside_a_standard_one_is_told_from_it)
     expect_rows("SELECT data FROM \"=^Quake/list\"", "{\"a\":1,\"b\":2}\n");
     /* When one goes, the other has its plain name again. */
     begin();
-    OK(sql_views_drop_others(store_sql_views(fixture.writer), NULL, 0, &fixture.error));
+    OK(sql_views_drop_others(store_writer_state(fixture.writer).sql_views, NULL, 0,
+                             &fixture.error));
     commit();
     expect_rows(NAMES, "Quake/list\n");
     expect_rows("SELECT data FROM \"quake/LIST\"", "{\"a\":1,\"b\":2}\n");
@@ -355,7 +358,8 @@ TEST(an_own_view_of_the_operator_is_left_alone)
             "CREATE VIEW \"ops/in front\" AS SELECT '\" AS\n-- The entities, newest first.' AS n");
     check_whole();
     begin();
-    OK(sql_views_drop_others(store_sql_views(fixture.writer), NULL, 0, &fixture.error));
+    OK(sql_views_drop_others(store_writer_state(fixture.writer).sql_views, NULL, 0,
+                             &fixture.error));
     commit();
     check_whole();
     expect_rows("SELECT n FROM \"ops/report\"", "1\n");
@@ -388,7 +392,7 @@ TEST(views_that_lie_are_found_and_made_anew)
         begin();
         OK(store_export_ensure(fixture.writer, SPAN("Quake"), &id, &fixture.error));
         define("Quake/some", "a", NULL, 0);
-        OK(sql_views_drop_others(store_sql_views(fixture.writer),
+        OK(sql_views_drop_others(store_writer_state(fixture.writer).sql_views,
                                  (struct span[]){SPAN("Quake/some")}, 1, &fixture.error));
         commit();
         check_whole();
@@ -477,30 +481,30 @@ TEST(views_that_are_due_are_no_damage)
     static const char *const names[] = {"A", "B", "C", "D"};
     begin();
     add_exports(names, 2);
-    assert_int_equal(store_sql_views_due(fixture.writer), 2);
+    assert_int_equal(store_writer_state(fixture.writer).sql_views_due, 2);
     store_rollback(fixture.writer);
-    assert_int_equal(store_sql_views_due(fixture.writer), 0);
+    assert_int_equal(store_writer_state(fixture.writer).sql_views_due, 0);
     begin();
     add_exports(names, 4);
     commit();
-    assert_int_equal(store_sql_views_due(fixture.writer), 4);
+    assert_int_equal(store_writer_state(fixture.writer).sql_views_due, 4);
     expect_rows(VIEWS_OF("_"), "0\n");
     check_whole();
     begin();
     OK(store_sql_views_make(fixture.writer, 2, &fixture.error));
     store_rollback(fixture.writer);
-    assert_int_equal(store_sql_views_due(fixture.writer), 4);
+    assert_int_equal(store_writer_state(fixture.writer).sql_views_due, 4);
     begin();
     OK(store_sql_views_make(fixture.writer, 2, &fixture.error));
     commit();
-    assert_int_equal(store_sql_views_due(fixture.writer), 2);
+    assert_int_equal(store_writer_state(fixture.writer).sql_views_due, 2);
     expect_rows(VIEWS_OF("B"), "3\n");
     expect_rows(VIEWS_OF("C"), "0\n");
     check_whole();
     begin();
     OK(store_sql_views_make(fixture.writer, SIZE_MAX, &fixture.error));
     commit();
-    assert_int_equal(store_sql_views_due(fixture.writer), 0);
+    assert_int_equal(store_writer_state(fixture.writer).sql_views_due, 0);
     expect_rows(VIEWS_OF("D"), "3\n");
     check_whole();
 }

@@ -49,7 +49,7 @@ static int fail_sync(const char *name)
 
 static void put_layer_in(void)
 {
-    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, NULL);
     layer.on_write = fail_write;
     layer.on_sync = fail_sync;
     assert_int_equal(layer_put_in("failing"), 0);
@@ -201,9 +201,9 @@ static bool attempt_define(void)
     uint32_t id = 0;
     return store_begin(fixture.writer, error) &&
            store_export_ensure(fixture.writer, SPAN("Other"), &id, error) &&
-           sql_view_define(store_sql_views(fixture.writer), SPAN("Other/some"), id, &path, 1, NULL,
-                           0, error) &&
-           sql_views_drop_others(store_sql_views(fixture.writer), NULL, 0, error);
+           sql_view_define(store_writer_state(fixture.writer).sql_views, SPAN("Other/some"), id,
+                           &path, 1, NULL, 0, error) &&
+           sql_views_drop_others(store_writer_state(fixture.writer).sql_views, NULL, 0, error);
 }
 
 static bool attempt_key(void)

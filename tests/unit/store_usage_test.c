@@ -33,7 +33,7 @@ static void expect_state(int64_t rows, int64_t bytes, int64_t dropped)
     assert_int_equal(state.rows, rows);
     assert_int_equal(state.bytes, bytes);
     assert_int_equal(state.dropped, dropped);
-    assert_memory_equal(&state, store_writer_usage(fixture.writer), sizeof state);
+    assert_memory_equal(&state, store_writer_state(fixture.writer).usage, sizeof state);
     check_whole();
 }
 

@@ -146,7 +146,7 @@ void crash(void)
 
 void set_up(void)
 {
-    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, NULL);
     memset(&it, 0, sizeof it);
     fixture_init(&it.base);
     map_init(&it.taken, taken_key);

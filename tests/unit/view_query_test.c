@@ -88,7 +88,7 @@ static void expect_same_text(const char *left, const char *right, bool same)
     struct view_query *b = view_query_new(NULL, span_of(right), &limits, NULL);
     assert_non_null(a);
     assert_non_null(b);
-    if (span_equal(view_query_text(a), view_query_text(b)) != same)
+    if (span_equal(view_query_traits(a).text, view_query_traits(b).text) != same)
         fail_msg("%s and %s: %s", left, right, same ? "differ" : "do not differ");
     view_query_unref(a);
     view_query_unref(b);

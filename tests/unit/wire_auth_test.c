@@ -57,7 +57,7 @@ TEST(what_is_no_first_message)
             fail_msg("%s was taken", table[i].text);
         assert_int_equal(version, 1);
         if (error.code != table[i].code)
-            fail_msg("%s: %s", table[i].text, error_wire_code(error.code));
+            fail_msg("%s: %s", table[i].text, error_kind(error.code)->wire);
         assert_null(strstr(error.message, "secret"));
     }
 }

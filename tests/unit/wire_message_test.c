@@ -76,8 +76,8 @@ static void check_decoded(const char *name, struct wire_message *message,
 static void check_refused(const char *name, const struct error *error, const struct tree *vector)
 {
     struct span code = tree_string(tree_member(vector, "error"));
-    if (!span_equal(code, span_of(error_wire_code(error->code))))
-        fail_msg("%s: %s: %s", name, error_wire_code(error->code), error->message);
+    if (!span_equal(code, span_of(error_kind(error->code)->wire)))
+        fail_msg("%s: %s: %s", name, error_kind(error->code)->wire, error->message);
     const struct tree *mentions = tree_member(vector, "mentions");
     for (size_t i = 0; i < tree_count(mentions); i++) {
         const char *part = tree_string(tree_element(mentions, i)).data;

@@ -66,7 +66,7 @@ static void check_close_reason(const struct error *error)
 {
     char reason[WIRE_CLOSE_REASON + 1];
     size_t length = wire_close_reason(reason, error);
-    const char *code = error_wire_code(error->code);
+    const char *code = error_kind(error->code)->wire;
     size_t code_length = strlen(code), whole = code_length + 2 + strlen(error->message);
     assert_int_equal(strlen(reason), length);
     assert_true(length <= WIRE_CLOSE_REASON);
