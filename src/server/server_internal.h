@@ -40,7 +40,7 @@ struct server {
     bool loop_open, handles_open;
     enum server_state state;
     uint64_t deadline_ms;       /* in PARTING: when clients that do not read are left behind */
-    const atomic_bool *give_up; /* while it opens; see server_open_unless */
+    const atomic_bool *give_up; /* while it opens; see server_open */
 
     struct frontend frontend; /* with the engine, the hub, the ingest, access and usage, owned */
     struct http http;
