@@ -3,10 +3,10 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { patience, scratch, within } from './server.js';
+import { patience, within } from './server.js';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 const FLAGS = [
@@ -36,12 +36,12 @@ export class Browser {
   #input = '';
 
   constructor(program) {
-    const folder = scratch();
+    const folder = mkdtempSync('/tmp/stele-test-'); /* a short name: its sockets are in there, too */
     this.folder = folder;
     this.stderr = '';
     this.child = spawn(program, [...FLAGS, `--user-data-dir=${folder}`], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
-      env: { ...process.env, HOME: folder },
+      env: { ...process.env, HOME: folder, TMPDIR: folder },
       detached: true, /* a group of its own: its helpers end with it */
     });
     this.ended = once(this.child, 'exit');
