@@ -387,8 +387,7 @@ const struct metric metrics_table[] = {
      HUB(resumes_shared)},
     {GAUGE("stele_windows", "Different windows with subscriptions."), .value = windows},
     {GAUGE("stele_window_members", "Subscriptions to windows."), .value = window_members},
-    {COUNTER("stele_window_looks_total", "Refreshes of windows after commits."),
-     HUB(window_refreshes)},
+    {COUNTER("stele_window_looks_total", "Refreshes of windows."), HUB(window_refreshes)},
     /* the database */
     {GAUGE("stele_view_rows", "Rows, by view."), .print = print_rows},
     {GAUGE("stele_log_changes", "Changes in the log."), .value = log_changes},

@@ -15,8 +15,8 @@
 static bool find_old(struct window_reading *reading, struct span key, struct window_row **old)
 {
     const struct window_rows *rows = &reading->window->content.rows;
-    size_t sort_key = reading->rows.count;
-    *old = sort_key < rows->count ? rows->list[sort_key] : NULL;
+    size_t rank = reading->rows.count;
+    *old = rank < rows->count ? rows->list[rank] : NULL;
     if (*old && span_equal(window_row_key(*old), key))
         return true;
     *old = NULL;

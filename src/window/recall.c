@@ -6,7 +6,7 @@
  *   - what may have been in it behind the last change up to which those were right, for in the
  *     moment before a crash somebody may have been shown more than was written down: of the last
  *     crash, and of those before it that are not long ago;
- *   - where that is not known, what was deleted (encode.c).
+ *   - where that is not known, what was deleted (tombstones.c).
  */
 #include "store/watched.h"
 #include "window/reading.h"

@@ -1,6 +1,6 @@
 /*
  * Bounds how far a window can have moved since a change. Its content at that change is not known.
- * But when c entities changed since, every other row stands at most c sort keys from its former
+ * But when c entities changed since, every other row stands at most c ranks from its former
  * one. So the rows that the client may hold and must lose lie among the changed ones and the c rows
  * beyond each end. The rows that it may lack lie among the changed ones and the c rows within each
  * end.

@@ -1,6 +1,7 @@
 /*
  * Windows: shared by subscribers of a part of a view (docs/views.md). The files:
  *   on the loop:
+ *     ops.c         windows as delivery sees them, by a table
  *     window.c      finding, joining, leaving; share.c: owners of windows
  *     spec.c        the window of a subscribe message
  *     topics.c      the places where commits find windows
@@ -23,7 +24,7 @@
  *     content.c     rows, and small questions about a window's spec
  *     time.c        when time alone changes the rows of a query
  *     once.c        a window that is read once, for plain HTTP; pages.c: page by page; history.c:
- *                   the events of an append view
+ *                   the events of an append view; answer.c: the answers of all three
  *
  * Invariants:
  *  1. The content of a window is the result of a query of the database at its `position`; nothing
