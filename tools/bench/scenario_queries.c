@@ -3,6 +3,9 @@
  * windows of the list of all rows. Hardly a row passes, and no part of a predicate is spared, so
  * each change costs one whole evaluation for each window and hardly a frame. The processor time
  * counts until the windows have caught up with what was fed.
+ *
+ * Another part feeds what nobody watches, beside an index: a view that only sorts. Every patch
+ * moves its row in the index by `cycles`, and hardly one does in the index by `installed`.
  */
 #include "bench/watching.h"
 
@@ -131,13 +134,44 @@ static bool measure_all(struct bench *bench, uint64_t keys, struct error *error)
     return done;
 }
 
+/* ---- beside an index ---- */
+
+static const struct {
+    const char *what, *config;
+} indexes[] = {
+    {"no index", NULL},
+    {"an index that no patch moves",
+     "{\"exports\":{\"Item\":{\"views\":{\"by\":{\"pipeline\":[{\"sort\":"
+     "{\"by\":\"installed\"}}]}}}}}"},
+    {"an index that each patch moves",
+     "{\"exports\":{\"Item\":{\"views\":{\"by\":{\"pipeline\":[{\"sort\":"
+     "{\"by\":\"cycles\"}}]}}}}}"},
+};
+
+/* The same database under each configuration in turn; a start builds the index. */
+static bool measure_indexes(struct bench *bench, struct error *error)
+{
+    struct audience nobody = {.count = 0};
+    bool done = true;
+    for (size_t i = 0; done && i < sizeof indexes / sizeof *indexes; i++) {
+        struct report_case name = report_case("queries", "feeding beside %s", indexes[i].what);
+        done = server_configure(&bench->server, indexes[i].config, error) &&
+               server_start(&bench->server, error) && feed(bench, &name, KEYS, &nobody, error) &&
+               server_stop(&bench->server, error);
+    }
+    return done;
+}
+
 static bool run(struct bench *bench, struct error *error)
 {
     struct bench_load load;
     bool done = server_start(&bench->server, error) && bench_load(bench, KEYS, &load, error);
     for (uint64_t round = 0; done && round < bench->options->rounds; round++)
         done = measure_all(bench, KEYS, error);
-    return done && server_stop(&bench->server, error);
+    done = done && server_stop(&bench->server, error);
+    for (uint64_t round = 0; done && round < bench->options->rounds; round++)
+        done = measure_indexes(bench, error);
+    return done;
 }
 
 const struct scenario scenario_queries = {
