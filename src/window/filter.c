@@ -74,9 +74,8 @@ bool window_match_put(struct window *window, struct window_row *row, int64_t max
         if (window_is_sorted(window))
             return error_set(error, ERROR_TOO_LARGE,
                              "there are more than %lld rows to sort; leave rows out (where, "
-                             "filters), define a view with that sort alone as an index and ask for "
-                             "a part (take), or raise max_window_rows",
-                             (long long)max_rows);
+                             "filters), %s and ask for a part (take), or raise max_window_rows",
+                             (long long)max_rows, window_spec_index_remedy(&window->spec));
         return error_set(error, ERROR_TOO_LARGE,
                          "the filters let more than %lld rows pass; narrow them, or raise "
                          "max_window_rows",

@@ -115,9 +115,9 @@ static bool refuse_more(struct hub_pages *pages, const char *what, int64_t most,
                         const char *setting)
 {
     return error_set(&pages->page.error, ERROR_TOO_LARGE,
-                     "there are more than %lld rows to %s; leave rows out (where, filters), define "
-                     "a view with that sort alone as an index, or raise %s",
-                     (long long)most, what, setting);
+                     "there are more than %lld rows to %s; leave rows out (where, filters), %s, or "
+                     "raise %s",
+                     (long long)most, what, window_spec_index_remedy(&pages->window.spec), setting);
 }
 
 static bool sort_entity(void *argument, const struct store_entity *entity)

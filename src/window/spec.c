@@ -104,6 +104,13 @@ void window_spec_seek_order(const struct hub *hub, struct window_spec *spec)
         spec->stage = index;
 }
 
+const char *window_spec_index_remedy(const struct window_spec *spec)
+{
+    return view_query_traits(spec->query).sorts > 1
+               ? "sort by one key (an index has one) that a view with that sort alone is for"
+               : "define a view with that sort alone as an index";
+}
+
 bool window_spec_make(const struct hub *hub, const struct view *view,
                       const struct wire_subscribe *message, struct window_spec *spec,
                       struct error *error)

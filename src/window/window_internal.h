@@ -187,6 +187,8 @@ bool window_may_sort(const struct view *view, struct error *error);
 /* Find its stage: an index where one has the order of its query, and it is of a part of the rows.
  * Again after `take` was changed. */
 void window_spec_seek_order(const struct hub *hub, struct window_spec *spec);
+/* What to do for an index of the order that a query asks for: part of an error. */
+const char *window_spec_index_remedy(const struct window_spec *spec);
 /* Copy the members that the spec owns, for another row scope. False when out of memory. */
 bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
                       struct window_spec *copy);

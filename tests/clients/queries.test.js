@@ -138,6 +138,9 @@ test('an order of more rows than a window may have is refused, and says so', asy
   const answer = await client.next();
   assert.equal(answer.code, 'too-large');
   assert.match(answer.message, /more than 20 rows to sort.*define a view with that sort alone as an index.*take.*max_window_rows/);
+  /* An index has one key. */
+  const several = await read(server, 'E/list', { sort: '["n","m"]' });
+  assert.match(several.json.message, /more than 20 rows to sort.*sort by one key \(an index has one\).*take.*max_window_rows/);
   assert.deepEqual((await client.open('E/list', { sort: ['n'], take: 3, where: { field: 'n', gt: 0 } })).order, ['k1', 'k2', 'k3']);
   assert.equal((await read(server, 'E/list', { sort: '["n"]' })).status, 413);
 });
