@@ -6,14 +6,16 @@
 #include "cli/subscribe.h"
 #include "test.h"
 
-enum { ARGUMENTS = 16 };
+enum { ARGUMENTS = 32 };
 
 /* Split a command line at its spaces; the result points into `text`. */
 static int split(char *text, char *arguments[ARGUMENTS])
 {
     int count = 0;
-    for (char *word = strtok(text, " "); word; word = strtok(NULL, " "))
+    for (char *word = strtok(text, " "); word; word = strtok(NULL, " ")) {
+        assert_true(count < ARGUMENTS);
         arguments[count++] = word;
+    }
     return count;
 }
 
