@@ -204,6 +204,13 @@ static size_t queue_waiting(struct http *http, bool bytes)
     return bytes ? state.queue_bytes : state.queue_count;
 }
 
+/* Who asked before a stop may be answered when there is no way in any more. */
+static double pressure_of(const struct http *http)
+{
+    struct ingest *ingest = http->frontend->ingest;
+    return ingest ? ingest_pressure(ingest) : 0;
+}
+
 static size_t windows_fill(struct http *http, bool members)
 {
     size_t windows, count;
@@ -227,7 +234,7 @@ static bool is_database_whole(const struct http *http)
 
 VALUE(queue_requests, queue_waiting(http, false))
 VALUE(queue_bytes, queue_waiting(http, true))
-VALUE(intake_pressure, ingest_pressure(http->frontend->ingest))
+VALUE(intake_pressure, pressure_of(http))
 VALUE(subscribers, hub_state(http->frontend->hub).subscribers)
 VALUE(subscriptions, hub_state(http->frontend->hub).subscriptions)
 VALUE(slowest_lag, hub_slowest_lag(http->frontend->hub))

@@ -384,7 +384,9 @@ void server_close(struct server *server)
     if (server->loop_open)
         server_leave(server);
     outbound_close(server->outbound);
+    server->outbound = NULL;
     ingest_close(server->frontend.ingest);
+    server->frontend.ingest = NULL; /* who is answered below may ask for it */
     if (server->frontend.usage)
         usage_flush(server->frontend.usage);
     if (server->frontend.hub && server->frontend.engine)

@@ -4,9 +4,12 @@
  * open.
  */
 #include "close_watch.h"
+#include "engine/engine.h"
+#include "server/server_internal.h"
 #include "server_fixture.h"
 
 #include <dirent.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -119,6 +122,80 @@ TEST(test_two_servers)
     post(&staying, &text);
     live_stop(&staying);
     assert_int_equal(close_watch_end(), 0);
+}
+
+/* ---- a request that is still asked for ---- */
+
+/* Keeps the one reader busy until it is let go. */
+struct hold {
+    struct read_job read;
+    sem_t begun, release;
+};
+
+static void await(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) != 0)
+        ;
+}
+
+static void run_hold(struct read_job *job, struct store_reader *reader)
+{
+    struct hold *hold = (struct hold *)job;
+    (void)reader;
+    sem_post(&hold->begun);
+    await(&hold->release);
+}
+
+static void deliver_hold(struct engine_event *event)
+{
+    (void)event;
+}
+
+struct count {
+    struct server_work work;
+    size_t requests;
+    sem_t done;
+};
+
+static void count_requests(struct server *server, struct server_work *work)
+{
+    struct count *count = (struct count *)work;
+    count->requests = server->http.requests;
+    sem_post(&count->done);
+}
+
+static void await_request(const struct live *live)
+{
+    struct count count = {.work.run = count_requests};
+    sem_init(&count.done, 0, 0);
+    do {
+        assert_true(server_post(live->server, &count.work));
+        await(&count.done);
+    } while (count.requests != 1);
+    sem_destroy(&count.done);
+}
+
+/* The reader brings the figures when the connection is gone, and the way in, too. */
+TEST(test_figures_that_come_after_the_end)
+{
+    static const char *const settings[] = {"readers", "1", NULL};
+    struct live live;
+    struct hold hold = {.read = {.event.deliver = deliver_hold, .run = run_hold}};
+    sem_init(&hold.begun, 0, 0);
+    sem_init(&hold.release, 0, 0);
+    live_start(&live, settings);
+    assert_true(engine_read(server_parts(live.server).engine, &hold.read));
+    await(&hold.begun);
+    int fd = peer_dial(server_parts(live.server).health_address);
+    peer_say(fd, span_of("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    await_request(&live);
+    server_stop(live.server);
+    live_wait(&live);
+    sem_post(&hold.release);
+    live_close(&live);
+    close(fd);
+    sem_destroy(&hold.begun);
+    sem_destroy(&hold.release);
 }
 
 /* ---- starts that fail ---- */
