@@ -108,14 +108,18 @@ static void end_unseen(struct subscriber *subscriber)
     }
 }
 
-/* The subscriptions that see something else now. */
+/* The subscriptions that see something else now. One that fails may end another, or be followed by
+ * an heir, which sees what it should; so each goes to the end of the list before it moves, and the
+ * list is read from its beginning. */
 static void move_all(struct subscriber *subscriber)
 {
-    struct link *link = subscriber->subscriptions.next;
-    while (link != &subscriber->subscriptions) {
+    struct link *all = &subscriber->subscriptions;
+    for (size_t left = subscriber->count; left && !link_alone(all); left--) {
+        struct link *link = all->next;
         struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
-        struct row_scope *scope = subscription->topic->scope;
-        link = link->next;
+        const struct row_scope *scope = subscription->topic->scope;
+        link_remove(link);
+        link_append(all, link);
         if (scope && scope != subscriber->scope)
             subscription_move(subscription);
     }

@@ -1,4 +1,5 @@
 /* Several subscriptions of one view on one connection, on a real engine, without sockets. */
+#include "delivery/hub_internal.h"
 #include "delivery_client.h"
 #include "delivery_fixture.h"
 #include "test.h"
@@ -10,8 +11,9 @@ enum { WINDOWS = 4 };
 static void set_up(void)
 {
     struct error error;
-    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}};
+    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"S", 1}}};
     struct view_set *set = view_set_new(false);
+    struct tree *scope = tree_parse(span_of("\"w\""), &error);
     fixture_init(&fixture.base);
     fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
                                            .channel_bytes = 1 << 20,
@@ -21,7 +23,10 @@ static void set_up(void)
                                            .tombstone_ms = 600 * 1000};
     fixture.base.options.readers = 1; /* so that questions are answered in their order */
     assert_true(view_set_add_export(set, span_of("Q"), &error));
-    hub_fixture_start(&fixture, set, exports, 1);
+    assert_true(view_set_add_export(set, span_of("S"), &error));
+    assert_true(view_set_scope(set, span_of("S"), scope, &error));
+    tree_free(scope);
+    hub_fixture_start(&fixture, set, exports, 2);
     hub_fixture_feed(&fixture, "Q a patch {\"n\":1}\nQ b patch {\"n\":1}\nQ c patch {\"n\":2}\n");
 }
 
@@ -247,4 +252,70 @@ TEST(a_row_is_right_when_the_owner_of_its_key_fails)
 {
     for (size_t i = 0; i < sizeof besides / sizeof *besides; i++)
         fail_beside(&besides[i]);
+}
+
+/* ---- another token without memory ---- */
+
+/* What is subscribed to besides the list: the owner of a key fails in another way as a window. */
+static const char *const keyed[] = {",\"key\":\"a\"", ",\"key\":\"a\",\"take\":1"};
+
+static void tell_scoped(struct client *client, const char *members)
+{
+    char message[128];
+    client->complete = false;
+    snprintf(message, sizeof message, "{\"type\":\"subscribe\",\"view\":\"S/list\"%s}", members);
+    if (client->subscriber)
+        subscriber_message(client->subscriber, span_of(message));
+    else
+        assert_true(client_subscribe(client, fixture.hub, message));
+    hub_fixture_until(&fixture, is_complete, client);
+}
+
+/* Nobody goes on with what the old token showed, and who goes on is served. */
+static void expect_moved(struct client *client)
+{
+    const struct link *all = &client->subscriber->subscriptions;
+    for (const struct link *link = all->next; link != all; link = link->next)
+        assert_ptr_equal(LINK_OWNER(struct subscription, in_subscriber, link)->topic->scope,
+                         client->subscriber->scope);
+    for (int i = 0; i < 8; i++) {
+        client_pull(client, -1);
+        hub_fixture_wait_for_readers(&fixture);
+    }
+}
+
+/* The tokens change when the nth allocation fails, and maybe all after it. Whether one did. */
+static bool change_token(const char *first, const char *second, uint64_t nth, int sticky)
+{
+    struct auth_identity *wide = client_token("a b"), *narrow = client_token("b");
+    struct client client = {.view = "S/list", .identity = wide};
+    client_init(&client);
+    tell_scoped(&client, first);
+    tell_scoped(&client, second);
+    settle(&client);
+    assert_int_equal(subscriber_state(client.subscriber).subscriptions, 2);
+    memory_fail_at(nth, sticky);
+    bool changed = subscriber_set_identity(client.subscriber, narrow);
+    bool hit = memory_fault_hit();
+    memory_fail_at(0, 0);
+    assert_true(changed || hit);
+    if (changed && !subscriber_state(client.subscriber).is_broken)
+        expect_moved(&client);
+    client_fini(&client);
+    auth_identity_release(wide);
+    auth_identity_release(narrow);
+    return hit;
+}
+
+TEST(another_token_without_memory_ends_two_of_a_view)
+{
+    hub_fixture_feed(&fixture, "S a patch {\"w\":\"a\"}\nS b patch {\"w\":\"b\"}\n");
+    for (size_t i = 0; i < sizeof keyed / sizeof *keyed; i++)
+        for (int turn = 0; turn < 4; turn++) {
+            const char *first = turn & 1 ? "" : keyed[i], *second = turn & 1 ? keyed[i] : "";
+            uint64_t nth = 1;
+            while (change_token(first, second, nth, turn & 2))
+                nth++;
+            assert_true(nth > 5);
+        }
 }
