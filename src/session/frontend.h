@@ -43,6 +43,7 @@ struct frontend {
 
     struct buffer joined; /* what a pull puts together, for one session after the other */
     uint64_t started_ms;  /* wall clock */
+    uint64_t snapshots;   /* that began: with started_ms, the name of each */
     struct sessions sessions;
     struct incoming incoming;
     struct shares writes; /* bytes of requests that wait to be committed */

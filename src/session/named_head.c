@@ -6,13 +6,12 @@
 
 static bool make_batch_head(struct named *named)
 {
-    static uint64_t snapshots;
+    struct frontend *frontend = named->set->session->frontend;
     char id[48], epoch[HUB_EPOCH];
     const char *key = named->asked.subscribe.key;
     if (named->batch_head.length)
         return true;
-    snprintf(id, sizeof id, "%" PRIx64 "-%" PRIx64, named->set->session->frontend->started_ms,
-             ++snapshots);
+    snprintf(id, sizeof id, "%" PRIx64 "-%" PRIx64, frontend->started_ms, ++frontend->snapshots);
     struct wire_batch_head head = {
         .id = span_of(named->asked.id), .snapshot = span_of(id), .authoritative = !named->resumes};
     if (key)

@@ -242,3 +242,37 @@ TEST(test_stop_acknowledges)
     live_close(&live);
     buffer_fini(&frame);
 }
+
+/* ---- snapshots ---- */
+
+static void expect_first_snapshot(const struct live *live)
+{
+    static const char ask[] = "{\"type\":\"subscribe\",\"protocolVersion\":2,\"subscriptionId\":"
+                              "\"s\",\"query\":{\"view\":\"Q/list\"}}";
+    int fd = peer_upgrade(server_parts(live->server).address, "/", &text);
+    const char *id = NULL;
+    peer_say_text(fd, ask);
+    while (!id) {
+        buffer_clear(&text);
+        assert_true(peer_hear_frame(fd, &text));
+        id = memmem(text.data, text.length, "\"snapshotId\":\"", 14);
+    }
+    const char *number = strchr(id, '-');
+    assert_non_null(number);
+    assert_memory_equal(number, "-1\"", 3);
+    close(fd);
+}
+
+/* Nothing is shared by two servers of one process, whose loops are two threads. */
+TEST(test_snapshots_of_two_servers_are_counted_apart)
+{
+    struct live lives[2];
+    for (int i = 0; i < 2; i++)
+        live_start(&lives[i], NULL);
+    for (int i = 0; i < 2; i++) {
+        post(&lives[i], "{\"export\":\"Q\",\"key\":1,\"patch\":{\"a\":1}}\n");
+        expect_first_snapshot(&lives[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        live_stop(&lives[i]);
+}
