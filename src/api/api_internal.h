@@ -35,6 +35,8 @@ struct stele {
     const atomic_bool *give_up; /* while it opens; or NULL */
     struct server *server;
     char *address, *health_address;
+    bool is_secure;           /* they speak TLS. Noted, because the loop thread may change */
+    bool health_is_secure;    /* ... the settings while another thread asks */
     int folder;               /* the start of relative paths, as in struct config */
     char *file;               /* the database, with a path that holds in any working directory */
     _Atomic bool stop_closed; /* the server is being freed: stele_stop must leave it alone */

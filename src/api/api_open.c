@@ -76,6 +76,8 @@ static bool start(struct stele *store)
     const char *health = server_parts(store->server).health_address;
     store->address = memory_copy_string(address, strlen(address));
     store->health_address = memory_copy_string(health, strlen(health));
+    store->is_secure = store->config.tls_certificate != NULL;
+    store->health_is_secure = store->config.health_tls;
     char file[PATH_MAX];
     const char *path = realpath(store->config.database, file);
     path = path ? path : store->config.database;
@@ -253,7 +255,7 @@ const char *stele_database(const stele *store)
 
 bool api_is_secure(const stele *store, bool health)
 {
-    return health ? store->config.health_tls : store->config.tls_certificate != NULL;
+    return health ? store->health_is_secure : store->is_secure;
 }
 
 bool stele_run(stele *store, stele_error *error)
