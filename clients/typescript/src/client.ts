@@ -114,7 +114,7 @@ export class SteleClient {
     this.#attempt++;
     clearTimeout(this.#timer);
     this.#page.abort();
-    void this.#feed?.then((feed) => feed.close());
+    await this.#feed?.then((feed) => feed.close());
     await this.flush();
     for (const view of this.#open.keys()) view.close();
     this.#stop();

@@ -8,7 +8,7 @@
 // Numbers that only memory knows must not be of a producer whose numbers are kept, so without durable storage each page
 // is a producer of its own.
 
-import { Backoff } from './backoff.js';
+import { after, Backoff } from './backoff.js';
 import { FEED, type CarefulStorage } from './storage.js';
 import { overHttp } from './transport.js';
 import { SteleError, type Ack, type Mutation } from './types.js';
@@ -41,6 +41,9 @@ export interface Applied {
   done: Promise<Ack>;
 }
 
+/** So long the server may take for an answer, and `close` for a request that has begun. */
+const ANSWER_MS = 60_000;
+const CLOSE_MS = 1000;
 const MOST_PENDING = 10_000;
 const MOST_BYTES = 16 << 20;
 const KEPT_REFUSALS = 20;
@@ -61,7 +64,8 @@ interface Waiter {
 
 export class Feed {
   #waiting: Waiter[] = [];
-  #isSending = false;
+  #sending: Promise<void> | undefined;
+  #post = new AbortController();
   #hasMore = false;
   #isClosed = false;
   #wake: () => void = () => {};
@@ -72,7 +76,7 @@ export class Feed {
     private readonly home: FeedHome,
     private readonly backoff: Backoff,
   ) {
-    void this.#send(); /* what an earlier page left */
+    this.#send(); /* what an earlier page left */
   }
 
   /** Resolves when the batch is kept; `done` when the server has it on disk. */
@@ -94,7 +98,7 @@ export class Feed {
     const { producer, batch } = added;
     const done = new Promise<Ack>((done, fail) => this.#waiting.push({ producer, batch, done, fail }));
     done.catch(() => {}); /* the status says it, too */
-    void this.#send();
+    this.#send();
     return { batch, done };
   }
 
@@ -103,16 +107,21 @@ export class Feed {
     this.#wake();
   }
 
-  close(): void {
+  /** Resolves when nothing more is written to the storage. */
+  async close(): Promise<void> {
     this.#isClosed = true;
     this.#wake();
+    this.#post.abort();
     for (const { fail } of this.#waiting.splice(0)) fail(new SteleError('closed', 'the client was closed; the batch is kept, and is sent when the page opens again'));
+    await Promise.race([this.#sending, new Promise<void>((done) => after(CLOSE_MS, done))]);
   }
 
-  async #send(): Promise<void> {
+  #send(): void {
     this.#hasMore = true;
-    if (this.#isSending) return;
-    this.#isSending = true;
+    this.#sending ??= this.#sendAll();
+  }
+
+  async #sendAll(): Promise<void> {
     while (this.#hasMore && !this.#isClosed) {
       this.#hasMore = false;
       const kept = (await this.storage.get(FEED)) as Kept | undefined;
@@ -122,7 +131,7 @@ export class Feed {
       this.#hasMore = true;
       if (!(await this.#deliver(first)) && !this.#isClosed) await this.#rest();
     }
-    this.#isSending = false;
+    this.#sending = undefined;
   }
 
   #retryAfter = 0;
@@ -131,9 +140,9 @@ export class Feed {
   async #deliver(first: Pending): Promise<boolean> {
     let answer: { status: number; body: any };
     try {
-      answer = await this.#post(first.body);
+      answer = await this.#ask(first.body);
     } catch (error) {
-      return this.#retry(new SteleError('connection-failed', `the server cannot be reached: ${error}`));
+      return !this.#isClosed && this.#retry(new SteleError('connection-failed', `the server cannot be reached: ${error}`));
     }
     const { status, body } = answer;
     const error = new SteleError(body?.code ?? `http-${status}`, body?.message ?? '', true, body?.retry_after);
@@ -151,10 +160,13 @@ export class Feed {
 
   #isRefused = false;
 
-  async #post(body: string): Promise<{ status: number; body: any }> {
+  async #ask(body: string): Promise<{ status: number; body: any }> {
     const token = await this.home.token(this.#isRefused);
+    const post = (this.#post = new AbortController());
+    if (this.#isClosed) post.abort();
+    after(ANSWER_MS, () => post.abort());
     const response = await (this.home.fetch ?? globalThis.fetch)(overHttp(this.home.url, 'v1/mutations'), {
-      method: 'POST', body, signal: AbortSignal.timeout(60_000), ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
+      method: 'POST', body, signal: post.signal, ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
     });
     this.#isRefused = response.status === 401;
     return { status: response.status, body: await response.json().catch(() => undefined) };
