@@ -281,6 +281,7 @@ static void begin_anew(struct named *named)
     asked->with_snapshot = true;
     if (!connect_hub(named)) {
         set->broken = true;
+        named_free(named); /* it may have no part of the hub any more */
     } else if (!subscriber_subscribe(named->subscriber, asked, &error)) {
         refuse(set, named->asked.id, WIRE_REFUSED_SUBSCRIBE, &error, false);
         named_free(named);
@@ -362,7 +363,9 @@ static struct span pull_answers(struct named_set *set)
     return span_make(NULL, 0);
 }
 
-/* Its turn; then it goes behind the others, or away. */
+/* Its turn; then it goes behind the others, or away. What is due of it waits for its next turn,
+ * when the bytes that end its message have been counted, by the same part of the hub that gave
+ * them. */
 static struct span pull_named(struct named *named)
 {
     struct named_set *set = named->set;
@@ -371,9 +374,12 @@ static struct span pull_named(struct named *named)
     link_remove(&named->in_ready);
     if (bytes.length) {
         link_append(&set->ready, &named->in_ready);
+        ready = make_ready(named, bytes);
+    }
+    if (ready.length) {
         set->pulled = named;
         set->pulled_length = bytes.length;
-        ready = make_ready(named, bytes);
+        return ready;
     }
     if (is_due(named) && named->leaves)
         end(named);

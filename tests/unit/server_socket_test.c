@@ -1,5 +1,6 @@
 /* WebSocket connections, byte by byte. */
 #include "engine/engine.h"
+#include "random.h"
 #include "server_fixture.h"
 #include "wire/wire.h"
 
@@ -275,4 +276,68 @@ TEST(test_snapshots_of_two_servers_are_counted_apart)
     }
     for (int i = 0; i < 2; i++)
         live_stop(&lives[i]);
+}
+
+/* ---- another token in the middle of a message ---- */
+
+enum { LARGE_ROW = 7 << 20 }; /* more than the sockets of both sides hold, also compressed */
+
+#define TOKENS                                                                                     \
+    "{\"mode\":\"static\",\"tokens\":["                                                            \
+    "{\"token\":\"0123456789abcdef-writer\",\"scope\":\"write\"},"                                 \
+    "{\"token\":\"0123456789abcdef-red\",\"scope\":\"read\",\"subject\":\"s\",\"row_scopes\":["    \
+    "\"red\"]},"                                                                                   \
+    "{\"token\":\"0123456789abcdef-blue\",\"scope\":\"read\",\"subject\":\"s\",\"row_scopes\":["   \
+    "\"blue\"]}]}"
+
+static void post_large_row(const struct live *live)
+{
+    struct buffer request, row;
+    random_start(1);
+    buffer_init(&row, 2 * LARGE_ROW);
+    buffer_init(&request, 2 * LARGE_ROW);
+    buffer_add_string(&row, "{\"export\":\"S\",\"key\":1,\"patch\":{\"w\":\"red\",\"text\":\"");
+    while (row.length < LARGE_ROW)
+        buffer_add_char(&row, (char)('A' + random_below(26)));
+    buffer_add_string(&row, "\"}}\n{\"export\":\"S\",\"key\":2,\"patch\":{\"w\":\"blue\"}}\n");
+    buffer_printf(&request,
+                  "POST /v1/mutations HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+                  "0123456789abcdef-writer\r\nContent-Length: %zu\r\n\r\n",
+                  row.length);
+    buffer_add_span(&request, buffer_span(&row));
+    peer_ask(server_parts(live->server).address, buffer_string(&request), &text);
+    assert_memory_equal(text.data, "HTTP/1.1 200 ", 13);
+    buffer_fini(&request);
+    buffer_fini(&row);
+}
+
+/* Until a frame has this in it; the frames may be large. */
+static void hear_until(int fd, const char *part)
+{
+    struct buffer frame;
+    buffer_init(&frame, 1 << 20);
+    do {
+        buffer_clear(&frame);
+        assert_true(peer_hear_frame(fd, &frame));
+    } while (!memmem(frame.data, frame.length, part, strlen(part)));
+    buffer_fini(&frame);
+}
+
+/* Its subscription begins anew behind the message, and is another one for what was sent of it. */
+TEST(test_another_token_in_the_middle_of_a_message)
+{
+    static const char *const settings[] = {"auth", TOKENS, "exports", "{\"S\":{\"scope\":\"w\"}}",
+                                           NULL};
+    struct live live;
+    live_start(&live, settings);
+    post_large_row(&live);
+    int fd = peer_upgrade(server_parts(live.server).address, "/?token=0123456789abcdef-red", &text);
+    peer_say_text(fd, "{\"type\":\"subscribe\",\"protocolVersion\":2,\"subscriptionId\":\"s\","
+                      "\"query\":{\"view\":\"S/list\"}}");
+    hear_until(fd, "\"snapshotId\":\"");
+    peer_say_text(fd, "{\"type\":\"refresh_auth\",\"protocolVersion\":2,"
+                      "\"token\":\"0123456789abcdef-blue\"}");
+    hear_until(fd, "\"blue\"");
+    close(fd);
+    live_stop(&live);
 }
