@@ -176,7 +176,7 @@ static void await_request(const struct live *live)
 }
 
 /* The reader brings the figures when the connection is gone, and the way in, too. */
-TEST(test_figures_that_come_after_the_end)
+static void stop_before_the_answer(const char *request)
 {
     static const char *const settings[] = {"readers", "1", NULL};
     struct live live;
@@ -187,7 +187,7 @@ TEST(test_figures_that_come_after_the_end)
     assert_true(engine_read(server_parts(live.server).engine, &hold.read));
     await(&hold.begun);
     int fd = peer_dial(server_parts(live.server).health_address);
-    peer_say(fd, span_of("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    peer_say(fd, span_of(request));
     await_request(&live);
     server_stop(live.server);
     live_wait(&live);
@@ -196,6 +196,12 @@ TEST(test_figures_that_come_after_the_end)
     close(fd);
     sem_destroy(&hold.begun);
     sem_destroy(&hold.release);
+}
+
+TEST(test_figures_that_come_after_the_end)
+{
+    stop_before_the_answer("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stop_before_the_answer("GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n");
 }
 
 /* ---- starts that fail ---- */
