@@ -44,9 +44,10 @@ static void write_line(enum audit_event event, const struct audit_details *detai
 {
     static const struct principal unknown;
     static const struct audit_client nobody = {.principal = &unknown};
+    static const struct auth_keys no_keys;
     const struct audit_client *client = details->client ? details->client : &nobody;
     const struct auth_identity *identity = client->principal->identity;
-    const struct auth_keys *keys = details->keys;
+    const struct auth_keys *keys = details->keys ? details->keys : &no_keys;
     const struct error *error = details->error;
     bool counts_keys = event == AUDIT_KEYS_CHANGED || event == AUDIT_KEYS_STALE;
     bool passed_over = event == AUDIT_KEYS_CHANGED && keys->passed_over;
@@ -59,10 +60,10 @@ static void write_line(enum audit_event event, const struct audit_details *detai
         when(details->client, log_text("metering_key", identity ? identity->metering_key : NULL)),
         when(details->client, log_text("jti", identity ? identity->token_id : NULL)),
         when(details->source, log_text("source", details->source)),
-        when(counts_keys, log_number("keys", keys ? keys->count : 0)),
+        when(counts_keys, log_number("keys", keys->count)),
         when(event == AUDIT_KEYS_CHANGED, log_text("kids", details->kids)),
-        when(passed_over, log_number("passed_over", passed_over ? keys->passed_over : 0)),
-        when(passed_over, log_text("first", passed_over ? keys->passed_why : NULL)),
+        when(passed_over, log_number("passed_over", keys->passed_over)),
+        when(passed_over, log_text("first", keys->passed_why)),
         when(event == AUDIT_KEYS_STALE, log_number("seconds", details->seconds)),
         when(event == AUDIT_LIMITED, log_word("limit", limits[details->limit])),
         when(details->what, log_word("what", details->what)),
