@@ -168,13 +168,13 @@ static bool is_guess(const struct error *error)
 static void write_denied(struct access *access, const struct audit_client *client,
                          const struct error *error)
 {
-    audit_write(&access->shown.audit, AUDIT_DENIED,
+    audit_write(&access->audit, AUDIT_DENIED,
                 &(struct audit_details){.client = client, .error = error});
 }
 
 static void write_accepted(struct access *access, const struct audit_client *client)
 {
-    audit_write(&access->shown.audit, AUDIT_ACCEPTED, &(struct audit_details){.client = client});
+    audit_write(&access->audit, AUDIT_ACCEPTED, &(struct audit_details){.client = client});
 }
 
 /* After a while a client that guesses, or keeps coming without the scope, learns nothing more. A
@@ -372,7 +372,7 @@ struct auth_identity *access_refresh(struct access *access, const struct princip
         identity = NULL;
     }
     struct audit_client client = describe(principal, NULL, PERMISSION_SUBSCRIBE);
-    audit_write(&access->shown.audit, identity ? AUDIT_REFRESHED : AUDIT_REFRESH_DENIED,
+    audit_write(&access->audit, identity ? AUDIT_REFRESHED : AUDIT_REFRESH_DENIED,
                 &(struct audit_details){.client = &client, .error = identity ? NULL : error});
     return identity;
 }
@@ -382,6 +382,6 @@ void access_note_refused(struct access *access, const struct principal *principa
 {
     const struct audit_client client = {.principal = principal, .kind = kind};
     audit_write(
-        &access->shown.audit, AUDIT_REQUEST_REFUSED,
+        &access->audit, AUDIT_REQUEST_REFUSED,
         &(struct audit_details){.client = &client, .error = error, .now_us = clock_monotonic_us()});
 }

@@ -7,7 +7,8 @@
  *   rules.c         the rules of the configuration; credentials.c reads the tokens and keys
  *   request.c       token and origin of a request; guard.c checks web pages
  *   revocations.c   revoked tokens
- *   limits.c        how much, and how often: of all clients; allowance.c of one connection
+ *   limits.c        how much, and how often: of all clients; allowance.c of one connection;
+ *                   limit_rules.c: by which rules
  *   shares.c        pools that many clients share
  *   audit.c         accepted and refused clients, with the reason
  *
@@ -78,14 +79,15 @@ struct access *access_new(const struct access_context *context, const struct con
                           struct error *error);
 /* After the engine and outgoing requests, which call back. NULL is fine. */
 void access_free(struct access *access);
-/* What access shows of itself, for the loop thread to read; and the audit, for others to write. */
+/* What access shows of itself, for the loop thread to read. Others write to the audit, by
+ * audit_write, and ask the limits. */
 struct access_shown {
-    struct audit audit;
+    struct audit *audit;
     struct limits *limits;            /* of all clients */
     struct auth_revocations *revoked; /* tokens */
     bool keys_are_stale; /* those of a URL are out of force, because it has failed for too long */
 };
-struct access_shown *access_shown(struct access *access);
+const struct access_shown *access_shown(const struct access *access);
 /*
  * Put other rules into force, and take them over. Sessions without a token end if one is needed
  * now, and so do those whose static token is gone; others of static tokens get its new permissions.

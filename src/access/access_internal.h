@@ -24,6 +24,7 @@ struct access_rules {
 
 struct access {
     struct access_context context;
+    struct audit audit;
     struct access_shown shown;
     struct access_rules *rules;
     struct auth_identity *anonymous; /* everybody without authentication */

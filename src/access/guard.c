@@ -56,7 +56,7 @@ static void tell(struct access *access, const struct net_connection *connection,
     client_address(&access->shown.limits->rules, connection, stranger.address);
     bool has_origin = access_read_origin(connection, room, &origin, &ignored) && origin.data;
     struct audit_client client = {&stranger, has_origin ? room : NULL, "http"};
-    audit_write(&access->shown.audit, AUDIT_DENIED,
+    audit_write(&access->audit, AUDIT_DENIED,
                 &(struct audit_details){.client = &client, .error = error});
 }
 

@@ -46,7 +46,7 @@ static void tell_keys(struct access *access, const char *source, const struct au
     const char *text = buffer_string(&kids);
     /* A URL may have something secret in its query. */
     char *shown = memory_copy_string(source, strcspn(source, "?"));
-    audit_write(&access->shown.audit, AUDIT_KEYS_CHANGED,
+    audit_write(&access->audit, AUDIT_KEYS_CHANGED,
                 &(struct audit_details){
                     .source = shown ? shown : "", .keys = keys, .kids = text ? text : ""});
     memory_free(shown);
@@ -101,7 +101,7 @@ static char *shown_url(const struct jwks *jwks)
 static void tell_failure(const struct jwks *jwks, const struct error *error)
 {
     char *source = shown_url(jwks);
-    audit_write(&jwks->access->shown.audit, AUDIT_KEYS_FAILED,
+    audit_write(&jwks->access->audit, AUDIT_KEYS_FAILED,
                 &(struct audit_details){.source = source ? source : "URL", .error = error});
     memory_free(source);
 }
@@ -190,7 +190,7 @@ static void become_stale(struct jwks *jwks)
         return; /* out of memory: the next tick tries again */
     char *source = shown_url(jwks);
     jwks->access->shown.keys_are_stale = true;
-    audit_write(&jwks->access->shown.audit, AUDIT_KEYS_STALE,
+    audit_write(&jwks->access->audit, AUDIT_KEYS_STALE,
                 &(struct audit_details){.source = source ? source : "URL",
                                         .keys = jwks->keys,
                                         .seconds = jwks->stale_seconds});
@@ -295,7 +295,8 @@ static bool set_url(struct access *access, const struct config_auth *auth, bool 
 static bool open_parts(struct access *access, const struct config *config, struct error *error)
 {
     access->rules = access_rules_new(config, error);
-    access->shown.limits = access->rules ? limits_new(config, &access->shown.audit, error) : NULL;
+    access->shown.audit = &access->audit;
+    access->shown.limits = access->rules ? limits_new(config, &access->audit, error) : NULL;
     if (!access->shown.limits)
         return false;
     access->anonymous = auth_identity_anonymous();
@@ -341,7 +342,7 @@ void access_free(struct access *access)
     memory_free(access);
 }
 
-struct access_shown *access_shown(struct access *access)
+const struct access_shown *access_shown(const struct access *access)
 {
     return &access->shown;
 }

@@ -7,6 +7,7 @@
  * mutation; changes, frames and snapshots spare reads for subscribers that are behind or new.
  */
 #include "config/config_internal.h"
+#include "database/database.h"
 
 enum {
     PAGES_PERCENT = 40,
@@ -42,7 +43,7 @@ struct config_caches config_caches(const struct config *config)
     return (struct config_caches){
         .pages = share(config, PAGES_PERCENT, 1, mebibyte, config->page_cache_bytes),
         .reader_pages = share(config, READERS_PERCENT, config->readers, mebibyte,
-                              CONFIG_READER_MEBIBYTES * mebibyte),
+                              DATABASE_READER_MEBIBYTES * mebibyte),
         .entities = share(config, ENTITIES_PERCENT, 1, 0, config->entity_cache_bytes),
         .changes = share(config, RING_PERCENT, 1, 0, config->ring_bytes),
         .frames = share(config, CHANNEL_PERCENT, 1, least_channel, config->channel_bytes),

@@ -120,7 +120,6 @@ void config_take_live(struct config *config, struct config *from, config_judge j
                       void *argument);
 
 /* What each cache may have, in bytes: its own setting, and no more than its share of `memory`. */
-enum { CONFIG_READER_MEBIBYTES = 16 };
 struct config_caches {
     int64_t pages, reader_pages; /* of the writer; of each reader */
     int64_t entities, changes, frames, snapshots;

@@ -5,7 +5,6 @@
 
 enum {
     BUSY_TIMEOUT_MS = 5000, /* somebody writes with the sqlite3 shell */
-    READER_CACHE_MEBIBYTES = 16,
     DEFAULT_CACHE_MEBIBYTES = 64
 };
 
@@ -186,7 +185,7 @@ static bool apply_settings(struct connection *connection, const struct database 
     static const char *const secure_delete[] = {"FAST", "ON", "OFF"};
     bool writer = kind == CONNECTION_WRITER;
     unsigned wish = writer ? database->options.cache_mebibytes : database->options.reader_mebibytes;
-    unsigned otherwise = writer ? DEFAULT_CACHE_MEBIBYTES : READER_CACHE_MEBIBYTES;
+    unsigned otherwise = writer ? DEFAULT_CACHE_MEBIBYTES : DATABASE_READER_MEBIBYTES;
     unsigned cache = wish ? wish : otherwise;
     char sql[320];
     int64_t keep = database->options.wal_keep_bytes ? database->options.wal_keep_bytes : -1;

@@ -32,12 +32,13 @@ enum database_synchronous {
  * pages, OFF leaves them until something else is written there. */
 enum database_erase { DATABASE_ERASE_FAST, DATABASE_ERASE_FULL, DATABASE_ERASE_OFF };
 
+enum { DATABASE_READER_MEBIBYTES = 16 };
 struct database_options {
     const char *path;
     enum database_synchronous synchronous; /* FULL: a commit is on disk when it returns */
     enum database_erase erase;
     uint32_t cache_mebibytes;  /* page cache of the writer; 0: 64 */
-    uint32_t reader_mebibytes; /* of each other connection; 0: 16 */
+    uint32_t reader_mebibytes; /* of each other connection; 0: DATABASE_READER_MEBIBYTES */
     int64_t wal_keep_bytes;    /* a WAL that starts over is cut to this; 0: it keeps its size */
     bool read_only; /* for offline commands: no lock, no migration, no writer; works beside a server
                      */

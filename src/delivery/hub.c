@@ -222,7 +222,7 @@ size_t hub_view_subscriptions(const struct hub *hub, struct span view_id)
     return count;
 }
 
-struct hub_state hub_state(struct hub *hub)
+struct hub_state hub_state(const struct hub *hub)
 {
     return (struct hub_state){.metrics = &hub->metrics,
                               .views = hub->views,

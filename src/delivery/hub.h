@@ -121,6 +121,11 @@ bool subscriber_sees_same(const struct subscriber *subscriber, struct auth_ident
 /* The epoch of the cursors of its one subscription; false: there is none any more. */
 enum { HUB_EPOCH = 64 };
 bool subscriber_epoch(const struct subscriber *subscriber, char epoch[HUB_EPOCH]);
+/* A message came that does not reach the hub. */
+void hub_count_message(struct hub *hub, bool refused);
+/* One that was counted is refused after all. `subscribes`: it would have made a subscription, and
+ * never reached the hub. */
+void hub_count_refusal(struct hub *hub, bool subscribes);
 /* A text message from the client. A fault of it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* The same for one that was read already; an error is returned and not answered. */
@@ -173,14 +178,14 @@ struct hub_metrics {
     struct histogram publish_latency;  /* from a request's arrival to its frames being ready */
 };
 struct hub_state {
-    struct hub_metrics *metrics; /* who takes messages that do not reach the hub adds them */
+    const struct hub_metrics *metrics;
     const struct view_set *views;
     const struct wire_encoding *encoding; /* of bodies */
     size_t subscribers, subscriptions;
     int64_t last_change; /* the head of the log as the loop knows it, */
     struct seq head;     /* ... and the greatest seq */
 };
-struct hub_state hub_state(struct hub *hub);
+struct hub_state hub_state(const struct hub *hub);
 /* Windows with members, and their members. */
 void hub_windows(const struct hub *hub, size_t *windows, size_t *members);
 /* Changes between the head and the slowest live subscription. */

@@ -291,6 +291,18 @@ bool subscriber_sees_same(const struct subscriber *subscriber, struct auth_ident
     return same;
 }
 
+void hub_count_message(struct hub *hub, bool refused)
+{
+    counter_add(&hub->metrics.messages_in, 1);
+    counter_add(&hub->metrics.messages_refused, refused);
+}
+
+void hub_count_refusal(struct hub *hub, bool subscribes)
+{
+    counter_add(&hub->metrics.messages_refused, 1);
+    counter_add(&hub->metrics.subscriptions_refused, subscribes);
+}
+
 bool subscriber_epoch(const struct subscriber *subscriber, char epoch[HUB_EPOCH])
 {
     if (link_alone(&subscriber->subscriptions))

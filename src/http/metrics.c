@@ -20,7 +20,7 @@ static const char *owner_of(struct http *http, enum metric_owner owner)
     case METRIC_OF_HUB:
         return (const char *)hub_state(http->frontend->hub).metrics;
     case METRIC_OF_AUDIT:
-        return (const char *)&access_shown(http->frontend->access)->audit;
+        return (const char *)access_shown(http->frontend->access)->audit;
     case METRIC_OF_USAGE:
         return (const char *)metrics_usage(http);
     }

@@ -74,7 +74,7 @@ static void sample(struct buffer *out, const char *name, const char *label, stru
 static void print_attempts(struct http *http, const struct metric *metric, struct buffer *out)
 {
     for (int code = 0; code < ERROR_COUNT; code++) {
-        uint64_t count = counter_get(&access_shown(http->frontend->access)->audit.attempts[code]);
+        uint64_t count = counter_get(&access_shown(http->frontend->access)->audit->attempts[code]);
         bool usual = code >= ERROR_CONNECTION_LIMIT && code <= ERROR_EGRESS_LIMIT;
         const char *result = code == ERROR_NONE ? "accepted" : error_kind(code)->wire;
         if (count || usual || code == ERROR_NONE)
@@ -100,7 +100,7 @@ static bool is_usual_refusal(enum error_code code)
 static void print_refusals(struct http *http, const struct metric *metric, struct buffer *out)
 {
     for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++) {
-        uint64_t count = counter_get(&access_shown(http->frontend->access)->audit.refusals[code]);
+        uint64_t count = counter_get(&access_shown(http->frontend->access)->audit->refusals[code]);
         if (count || is_usual_refusal((enum error_code)code))
             sample(out, metric->name, "code", span_of(error_kind((enum error_code)code)->wire),
                    (double)count);

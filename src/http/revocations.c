@@ -34,7 +34,7 @@ static void tell_audit(const struct waiting *waiting)
 {
     struct http_request *request = waiting->request;
     struct audit_client by = {.principal = &request->principal, .kind = "http"};
-    audit_write(&access_shown(request->http->frontend->access)->audit, AUDIT_REVOKED,
+    audit_write(access_shown(request->http->frontend->access)->audit, AUDIT_REVOKED,
                 &(struct audit_details){.client = &by, .token = waiting->token_id});
 }
 

@@ -85,12 +85,12 @@ static void print_counts(struct buffer *out, struct http *http)
     const struct hub_metrics *hub = hub_state(http->frontend->hub).metrics;
     uint64_t refused = 0, limited = 0;
     for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++)
-        refused += counter_get(&access_shown(http->frontend->access)->audit.attempts[code]);
+        refused += counter_get(&access_shown(http->frontend->access)->audit->attempts[code]);
     for (int limit = 0; limit < AUDIT_LIMIT_COUNT; limit++)
-        limited += counter_get(&access_shown(http->frontend->access)->audit.limits[limit]);
+        limited += counter_get(&access_shown(http->frontend->access)->audit->limits[limit]);
     buffer_printf(out, ",\"attempts\":{\"accepted\":%llu,\"refused\":%llu,\"limited\":%llu}",
                   (unsigned long long)counter_get(
-                      &access_shown(http->frontend->access)->audit.attempts[ERROR_NONE]),
+                      &access_shown(http->frontend->access)->audit->attempts[ERROR_NONE]),
                   (unsigned long long)refused, (unsigned long long)limited);
     buffer_printf(out, ",\"snapshots\":{\"built\":%llu,\"shared\":%llu}",
                   (unsigned long long)counter_get(&hub->snapshot_batches_built),

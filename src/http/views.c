@@ -128,7 +128,7 @@ static void on_read(void *argument, struct hub_answer *answer)
         return;
     if (answer->error.code == ERROR_SNAPSHOT_LIMIT) {
         const struct audit_client client = {.principal = &request->principal, .kind = "http"};
-        audit_write(&access_shown(http->frontend->access)->audit, AUDIT_LIMITED,
+        audit_write(access_shown(http->frontend->access)->audit, AUDIT_LIMITED,
                     &(struct audit_details){.client = &client,
                                             .limit = AUDIT_LIMIT_SNAPSHOT_ROWS,
                                             .error = &answer->error});

@@ -151,13 +151,13 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
     usage_change(server->frontend.usage, in_force, reload->usage);
     reload->usage = NULL;
     const char *changed = buffer_string(&judgement.changed);
-    audit_write(&access_shown(server->frontend.access)->audit, AUDIT_RELOADED,
+    audit_write(access_shown(server->frontend.access)->audit, AUDIT_RELOADED,
                 &(struct audit_details){.changed = changed ? changed : ""});
     buffer_fini(&judgement.changed);
 }
 
 void server_reload_refused(struct server *server, const struct error *error)
 {
-    audit_write(&access_shown(server->frontend.access)->audit, AUDIT_RELOAD_REFUSED,
+    audit_write(access_shown(server->frontend.access)->audit, AUDIT_RELOAD_REFUSED,
                 &(struct audit_details){.error = error});
 }

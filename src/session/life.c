@@ -120,7 +120,7 @@ void session_print_welcome(const struct auth_identity *identity, char answer[SES
 void session_denied(struct session *session, const struct error *error)
 {
     struct audit_client client = {.principal = &session->principal, .kind = session->kind->name};
-    audit_write(&access_shown(session->frontend->access)->audit, AUDIT_SESSION_DENIED,
+    audit_write(access_shown(session->frontend->access)->audit, AUDIT_SESSION_DENIED,
                 &(struct audit_details){.client = &client, .what = "subscribe", .error = error});
 }
 

@@ -91,9 +91,7 @@ static void refuse(struct named_set *set, const char *id, enum wire_refusal refu
 static void refuse_message(struct named_set *set, const char *id, enum wire_refusal refusal,
                            const struct error *error, bool is_new)
 {
-    struct hub_metrics *metrics = hub_state(set->session->frontend->hub).metrics;
-    counter_add(&metrics->messages_refused, 1);
-    counter_add(&metrics->subscriptions_refused, is_new);
+    hub_count_refusal(set->session->frontend->hub, is_new);
     refuse(set, id, refusal, error, false);
 }
 
@@ -243,9 +241,7 @@ static void unsubscribe(struct named_set *set, const char *id)
 void named_set_message(struct named_set *set, struct wire_message *message,
                        const struct error *wrong, size_t others)
 {
-    struct hub_metrics *metrics = hub_state(set->session->frontend->hub).metrics;
-    counter_add(&metrics->messages_in, 1);
-    counter_add(&metrics->messages_refused, wrong != NULL);
+    hub_count_message(set->session->frontend->hub, wrong != NULL);
     if (wrong) {
         enum wire_refusal refusal = message->version != 2               ? WIRE_REFUSED_MESSAGE
                                     : message->type == WIRE_SUBSCRIBE   ? WIRE_REFUSED_SUBSCRIBE

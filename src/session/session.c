@@ -272,7 +272,7 @@ void session_end(struct session *session, const struct error *error)
     if (session->state != SESSION_OPEN)
         return;
     struct audit_client client = {.principal = &session->principal, .kind = session->kind->name};
-    audit_write(&access_shown(session->frontend->access)->audit, AUDIT_SESSION_ENDED,
+    audit_write(access_shown(session->frontend->access)->audit, AUDIT_SESSION_ENDED,
                 &(struct audit_details){.client = &client, .error = error});
     if (session->kind->silence)
         session->kind->silence(session);
