@@ -31,21 +31,9 @@ result=0
     exit failed > 0
   }' || result=1
 
-# count PROGRAM ARGUMENT…
-count() {
-  "$python" "$@" 2>&1 | awk '
-    { print; fflush() }
-    /^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { passed = $1; failed = $3; skipped = $5; ran = 1 }
-    END {
-      if (!ran) failed++
-      printf "# pass %d\n# fail %d\n# skipped %d\n", passed, failed, skipped
-      exit failed > 0
-    }' || result=1
-}
-
 # kit OPTION…
 kit() {
-  count ../conformance/conform --driver "$python tests/driver.py" "$@"
+  ../conformance/counted "$python" ../conformance/conform --driver "$python tests/driver.py" "$@" || result=1
 }
 
 seeds=${STELE_SEEDS:-3}
@@ -53,6 +41,6 @@ kit ../conformance/scenarios/*.json
 kit --seeds "$seeds"
 kit --stele "$STELE_BINARY" --seeds $(((seeds + 2) / 3))
 if [ "$seeds" -ge 100 ]; then
-  count ../conformance/faults
+  ../conformance/counted "$python" ../conformance/faults || result=1
 fi
 exit $result
