@@ -30,15 +30,14 @@ bool window_rows_add(struct window_rows *rows, struct window_row *row)
     return true;
 }
 
-struct window_row *window_rows_note(struct window_rows *rows, struct span key,
-                                    enum window_fate fate)
+struct window_row *window_rows_note(struct window_rows *rows, struct span key, int mark)
 {
     struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
     if (!row || !window_rows_add(rows, row)) {
         memory_free(row);
         return NULL;
     }
-    row->fate = fate;
+    row->mark = mark;
     return row;
 }
 

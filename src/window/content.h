@@ -25,19 +25,22 @@ struct window_spec {
     const struct wire_encoding *encoding; /* of its frames */
 };
 
-/* The fate of a row in the present refresh. */
+/* The mark of a window's row: its fate in the present refresh. */
 enum window_fate {
     FATE_LEFT,     /* the start value: nothing has found it again. The reason is not kept */
     FATE_REPLACED, /* its entity changed: another object stands for it now */
     FATE_CARRIED   /* the same, possibly at another sort key */
 };
 
-/* A row as members were sent it, or as a filter found it. */
+/* The mark of a key that came into the window or left it. */
+enum window_move { MOVE_LEFT, MOVE_CAME };
+
+/* A row as members were sent it, or as a filter found it; or a key that was noted, and its mark. */
 struct window_row {
     int64_t change;  /* the entity's last one at that time */
     int64_t version; /* of the window, when the row came in or changed */
     int64_t entered; /* and when it came in */
-    enum window_fate fate;
+    int mark;        /* by the list that has it: one of the enums above, or of its own */
     uint32_t key_length, sort_key_length;
     char bytes[]; /* key, sort key */
 };

@@ -76,10 +76,10 @@ static bool each_change(void *argument, const struct store_change *change,
     if (!was && !is)
         return true;
     if ((!is_last(change, entity) && !(was && is_out_of_sight(events, change))) ||
-        (was && was->fate == FATE_REPLACED))
+        (was && was->mark == FATE_REPLACED))
         return true;
     if (was)
-        was->fate = FATE_REPLACED; /* told: a key that was deleted twice goes once */
+        was->mark = FATE_REPLACED; /* told: a key that was deleted twice goes once */
     return put_whole(events, change, is ? entity : NULL);
 }
 

@@ -150,10 +150,16 @@ bool window_match_in_stage(const struct window *window, struct store_reader *rea
 
 /* ---- keeping up ---- */
 
-/* The fate of the entities that changed: rows to put in, keys to take out. */
+/* The mark of an entity that changed. */
+enum found {
+    FOUND_GONE,  /* only its key counts: to be taken out */
+    FOUND_MATCH, /* a row to put in */
+    FOUND_UNREAD /* to be looked up */
+};
+
 struct catching {
     struct window_reading *reading;
-    struct window_rows found; /* FATE_LEFT: only its key counts */
+    struct window_rows found; /* marked by enum found */
 };
 
 static bool note(struct catching *catching, struct span key, const struct store_entity *entity)
@@ -166,8 +172,8 @@ static bool note(struct catching *catching, struct span key, const struct store_
                : !window_note_turn(window, key, span_make(NULL, 0), max_rows, error))
         return false;
     if (!row)
-        return window_rows_note(&catching->found, key, FATE_LEFT) || lacks_memory(error);
-    row->fate = FATE_CARRIED;
+        return window_rows_note(&catching->found, key, FOUND_GONE) || lacks_memory(error);
+    row->mark = FOUND_MATCH;
     if (window_rows_add(&catching->found, row))
         return true;
     memory_free(row);
@@ -189,7 +195,7 @@ static bool each_change(void *argument, const struct store_change *change,
 static bool each_membership(void *argument, struct span key)
 {
     struct catching *catching = argument;
-    return window_rows_note(&catching->found, key, FATE_REPLACED) || /* to be looked up */
+    return window_rows_note(&catching->found, key, FOUND_UNREAD) ||
            lacks_memory(&catching->reading->result->error);
 }
 
@@ -206,9 +212,9 @@ static bool look_up(struct catching *catching, struct window_row **slot)
         return false;
     if (found && !window_match_make(reading->window, &entity, reading->max_rows, &match, error))
         return false;
-    row->fate = FATE_LEFT;
+    row->mark = FOUND_GONE;
     if (match) {
-        match->fate = FATE_CARRIED;
+        match->mark = FOUND_MATCH;
         memory_free(row);
         *slot = match;
     }
@@ -232,10 +238,10 @@ static bool apply(struct catching *catching)
     struct window_reading *reading = catching->reading;
     struct window_rows *found = &catching->found;
     for (size_t i = 0; i < found->count; i++) {
-        if (found->list[i]->fate == FATE_REPLACED && !look_up(catching, &found->list[i]))
+        if (found->list[i]->mark == FOUND_UNREAD && !look_up(catching, &found->list[i]))
             return false;
         struct window_row *row = found->list[i];
-        bool in = row->fate == FATE_CARRIED;
+        bool in = row->mark == FOUND_MATCH;
         if (in && !is_in_view(reading, row, &in))
             return false;
         if (!in) {

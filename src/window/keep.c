@@ -68,7 +68,7 @@ static bool write_part(struct keep_job *keep, struct keep_part *part, struct sto
         return false;
     for (size_t i = 0; kept && i < part->moves.count; i++) {
         const struct window_row *move = part->moves.list[i];
-        int64_t left_at = move->fate == FATE_LEFT ? keep->at : 0;
+        int64_t left_at = move->mark == MOVE_LEFT ? keep->at : 0;
         if (!store_watched_row(store, id, window_row_key(move), left_at, grown, error))
             return false;
     }
@@ -104,7 +104,7 @@ static void add_move(struct window *window, struct window_row *move, bool newer)
 {
     struct window_row *old = map_get(&window->kept.moves, window_row_key(move));
     if (old && newer)
-        old->fate = move->fate;
+        old->mark = move->mark;
     if (old || !map_add(&window->kept.moves, move))
         memory_free(move);
 }

@@ -58,8 +58,8 @@ static bool put_row(struct window_reading *reading, struct store_entity *entity,
         return out_of_memory(reading);
     }
     if (old)
-        old->fate = FATE_REPLACED;
-    row->fate = FATE_CARRIED;
+        old->mark = FATE_REPLACED;
+    row->mark = FATE_CARRIED;
     if (fresh) {
         row->version = reading->window->content.version + 1;
         row->entered = old ? old->entered : row->version;
@@ -218,7 +218,7 @@ bool window_read(struct window_reading *reading)
 {
     struct window *window = reading->window;
     for (size_t i = 0; i < window->content.rows.count; i++)
-        window->content.rows.list[i]->fate = FATE_LEFT;
+        window->content.rows.list[i]->mark = FATE_LEFT;
     if (!find_stage(reading))
         return false;
     if (!reading->state->found || (window->spec.stage && !reading->stage))
@@ -252,7 +252,7 @@ static bool find_left(struct window_reading *reading)
     struct window *window = reading->window;
     for (size_t i = 0; i < window->content.rows.count; i++) {
         struct window_row *row = window->content.rows.list[i];
-        if (row->fate == FATE_LEFT && !window_rows_add(&reading->left, row))
+        if (row->mark == FATE_LEFT && !window_rows_add(&reading->left, row))
             return out_of_memory(reading);
     }
     return true;
@@ -320,11 +320,11 @@ static bool note_moves(struct window_reading *reading)
     int64_t version = reading->window->content.version + 1;
     bool done = true;
     for (size_t i = 0; done && result->keeps && i < reading->left.count; i++)
-        done = window_rows_note(&result->moves, window_row_key(reading->left.list[i]), FATE_LEFT);
+        done = window_rows_note(&result->moves, window_row_key(reading->left.list[i]), MOVE_LEFT);
     for (size_t i = 0; done && result->keeps && i < reading->rows.count; i++)
         if (is_fresh(reading, reading->rows.list[i]) && reading->rows.list[i]->entered == version)
-            done = window_rows_note(&result->moves, window_row_key(reading->rows.list[i]),
-                                    FATE_CARRIED);
+            done =
+                window_rows_note(&result->moves, window_row_key(reading->rows.list[i]), MOVE_CAME);
     return done || out_of_memory(reading);
 }
 
@@ -338,7 +338,7 @@ bool window_diff(struct window_reading *reading)
         return false;
     result->version = window->content.version + (result->differs || !window->content.known ? 1 : 0);
     for (size_t i = 0; i < window->content.rows.count; i++)
-        if (window->content.rows.list[i]->fate != FATE_CARRIED)
+        if (window->content.rows.list[i]->mark != FATE_CARRIED)
             memory_free(window->content.rows.list[i]);
     memory_free(window->content.rows.list);
     window->content.rows = reading->rows;

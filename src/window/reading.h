@@ -71,7 +71,7 @@ struct window_result {
     bool refill;     /* too much changed, or it is forgotten: its matches must be found again */
     int64_t version; /* after it */
     bool keeps;      /* rows that came and left are wanted: */
-    struct window_rows moves; /* FATE_CARRIED: it came, FATE_LEFT: it left */
+    struct window_rows moves; /* marked by enum window_move */
     struct text *frames;      /* the diff */
     size_t frame_count;
     struct row_sink *sink;         /* while snapshot_wanted: takes all rows; mostly */
@@ -279,7 +279,7 @@ struct window_since {
     struct window_reading *reading;
     int64_t from;
     struct map rows;         /* the window's, by key */
-    struct map changed;      /* struct window_row; only the key counts */
+    struct map changed;      /* struct window_row; only key and mark count */
     struct window_rows keys; /* the same, owned */
     int64_t scanned;
     int64_t max_changed;

@@ -29,7 +29,7 @@ static bool lose(struct recall *recall, struct span key)
     if (map_get(&recall->rows, key) || map_get(&recall->lost, key))
         return true;
     struct window_row *row =
-        window_rows_note(&recall->reading->window->content.previous.rows, key, FATE_LEFT);
+        window_rows_note(&recall->reading->window->content.previous.rows, key, 0);
     return (row && map_add(&recall->lost, row)) || out_of_memory(recall->reading);
 }
 
@@ -42,7 +42,7 @@ static bool each_kept(void *argument, struct span key, int64_t left_at)
     if (map_get(&recall->rows, key) || (left_at && left_at < recall->since))
         return true;
     /* It left while nobody looked: now is when that becomes known. */
-    if (!left_at && !window_rows_note(&reading->result->moves, key, FATE_LEFT))
+    if (!left_at && !window_rows_note(&reading->result->moves, key, MOVE_LEFT))
         return out_of_memory(reading);
     return lose(recall, key);
 }

@@ -27,12 +27,15 @@ struct lost_keys {
 
 /* ---- what changed ---- */
 
-/*
- * `fate`: FATE_LEFT: the client may have seen it; FATE_CARRIED: it may not have, because of its
- * scope or because the view hides it; FATE_REPLACED: so if it may not see it now. A cut is over all
- * rows: those that the view hides move it, so they count.
- */
-static bool note_changed(struct window_since *since, struct span key, enum window_fate fate)
+/* The mark of an entity that changed. */
+enum sighting {
+    SIGHT_MAYBE, /* the client may have seen it */
+    SIGHT_NEVER, /* it may not have, because of its scope or because the view hides it */
+    SIGHT_AS_NOW /* it may have if it may see it now */
+};
+
+/* A cut is over all rows: those that the view hides move it, so they count. */
+static bool note_changed(struct window_since *since, struct span key, enum sighting sighting)
 {
     const struct window *window = since->reading->window;
     bool hidden = !view_shows(window->spec.view, key);
@@ -40,16 +43,16 @@ static bool note_changed(struct window_since *since, struct span key, enum windo
     if (hidden && !window_is_cut(window))
         return true;
     if (hidden)
-        fate = FATE_CARRIED;
-    if (noted && (fate == FATE_LEFT || noted->fate == FATE_CARRIED))
-        noted->fate = fate;
+        sighting = SIGHT_NEVER;
+    if (noted && (sighting == SIGHT_MAYBE || noted->mark == SIGHT_NEVER))
+        noted->mark = sighting;
     if (noted)
         return true;
     if ((int64_t)since->keys.count >= since->max_changed) {
         since->too_many = true;
         return false;
     }
-    struct window_row *row = window_rows_note(&since->keys, key, fate);
+    struct window_row *row = window_rows_note(&since->keys, key, sighting);
     return (row && map_add(&since->changed, row)) || out_of_memory(since->reading);
 }
 
@@ -67,14 +70,16 @@ static bool each_change(void *argument, const struct store_change *change,
     struct sight sight = row_scope_log_sight(since->reading->window->spec.scope, change);
     (void)entity;
     return count_scanned(since) &&
-           note_changed(since, change->key, sight.before || sight.after ? FATE_LEFT : FATE_CARRIED);
+           note_changed(since, change->key,
+                        sight.before || sight.after ? SIGHT_MAYBE : SIGHT_NEVER);
 }
 
 static bool each_membership(void *argument, struct span key)
 {
     struct window_since *since = argument;
     return count_scanned(since) &&
-           note_changed(since, key, since->reading->window->spec.scope ? FATE_REPLACED : FATE_LEFT);
+           note_changed(since, key,
+                        since->reading->window->spec.scope ? SIGHT_AS_NOW : SIGHT_MAYBE);
 }
 
 /* A cut is moved by whatever changed; else what others see does not count. */
@@ -111,7 +116,7 @@ static bool each_trimmed(void *argument, struct span key, struct span label, int
     bool seen = row_scope_sees(window->spec.scope, label);
     if (change <= since->from || (!seen && counts_seen_only(window)))
         return true;
-    return count_scanned(since) && note_changed(since, key, seen ? FATE_LEFT : FATE_CARRIED);
+    return count_scanned(since) && note_changed(since, key, seen ? SIGHT_MAYBE : SIGHT_NEVER);
 }
 
 /* The part that the log does not have any more, from the table beside it. */
@@ -134,13 +139,13 @@ static bool judge_moved(struct window_reading *reading, struct window_rows *keys
         struct window_row *row = keys->list[i];
         struct store_entity entity;
         bool found;
-        if (row->fate != FATE_REPLACED)
+        if (row->mark != SIGHT_AS_NOW)
             continue;
         if (!store_read_entity(reading->reader, reading->state->export.id, window_row_key(row),
                                &entity, &found, &reading->result->error))
             return false;
         bool seen = found && row_scope_shows(spec->scope, spec->view, entity.data);
-        row->fate = seen ? FATE_LEFT : FATE_CARRIED;
+        row->mark = seen ? SIGHT_MAYBE : SIGHT_NEVER;
     }
     return true;
 }
@@ -256,7 +261,7 @@ static bool put_deletes(struct window_since *since)
 {
     for (size_t i = 0; i < since->keys.count; i++) {
         struct span key = window_row_key(since->keys.list[i]);
-        bool seen = since->keys.list[i]->fate == FATE_LEFT;
+        bool seen = since->keys.list[i]->mark == SIGHT_MAYBE;
         if (seen && !map_get(&since->rows, key) && !put_delete(since, key))
             return false;
     }
@@ -372,7 +377,7 @@ static bool note_lost(struct row_sink *sink, struct span key)
     struct lost_keys *lost = (struct lost_keys *)sink;
     lost->bytes += key.length;
     lost->too_many = lost->bytes > WINDOW_REMOVAL_BYTES;
-    return window_rows_note(lost->rows, key, FATE_LEFT) && !lost->too_many;
+    return window_rows_note(lost->rows, key, 0) && !lost->too_many;
 }
 
 bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,

@@ -228,9 +228,8 @@ static inline struct span window_row_sort_key(const struct window_row *row)
 }
 struct window_row *window_row_new(struct span key, struct span sort_key, int64_t change);
 bool window_rows_add(struct window_rows *rows, struct window_row *row);
-/* Add one of which only the key and the fate count; NULL when out of memory. */
-struct window_row *window_rows_note(struct window_rows *rows, struct span key,
-                                    enum window_fate fate);
+/* Add one of which only the key and the mark count; NULL when out of memory. */
+struct window_row *window_rows_note(struct window_rows *rows, struct span key, int mark);
 /* The rows by key; false when out of memory. The map is to be ended in any case. */
 bool window_rows_index(const struct window_rows *rows, struct map *map);
 void window_rows_fini(struct window_rows *rows);

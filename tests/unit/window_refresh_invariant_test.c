@@ -108,7 +108,7 @@ static void break_reading(int fault)
     struct window_reading reading = {
         .window = window, .result = &result, .state = &state, .fresh = &fresh};
     window_reading_init(&reading);
-    window->content.rows.list[0]->fate = window->content.rows.list[1]->fate = FATE_LEFT;
+    window->content.rows.list[0]->mark = window->content.rows.list[1]->mark = FATE_LEFT;
     if (fault >= REMOVALS_BACK && fault <= REMOVALS_NEWER) {
         window->content.removals.list =
             memory_new(WINDOW_REMOVALS * sizeof *window->content.removals.list);
