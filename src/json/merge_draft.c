@@ -11,57 +11,8 @@
  * Invariants: an object's `length` is that of the text that it would print now; a touched member
  * of its text has the place of its first value there, and no two places overlap.
  */
-#include "json/doc_scan.h"
+#include "json/draft.h"
 #include "json/merge_lists.h"
-
-#include <stdlib.h>
-
-struct draft_array {
-    struct draft_array *next; /* of all that the draft has */
-    struct buffer elements;   /* without brackets, */
-    size_t first;             /* ... from here on: those before were cut */
-    size_t count;
-};
-
-/* A value: an opened one, or text. */
-struct draft_value {
-    struct draft_object *object;
-    struct draft_array *array;
-    struct span text;
-};
-
-struct draft_member {
-    struct draft_member *next; /* among new ones */
-    struct span name;
-    struct span place; /* of its first value in the object's text; absent: it is new */
-    struct draft_value value;
-};
-
-struct draft_object {
-    struct draft_object *next; /* of all that the draft has */
-    struct span text;          /* as it was opened */
-    uint32_t *slots;           /* by the hash of a member's name: where that begins; 0: free */
-    size_t mask;
-    struct map touched;                 /* struct draft_member by name, new ones too */
-    struct draft_member *first, **last; /* new ones */
-    size_t length;
-};
-
-/* A text that the draft had to make. */
-struct draft_text {
-    struct draft_text *next;
-    char bytes[];
-};
-
-struct merge_draft {
-    struct draft_value root;
-    struct draft_object *objects;
-    struct draft_array *arrays;
-    struct draft_text *texts;
-    struct buffer seq; /* with quotes */
-    size_t memory;
-    bool out_of_memory, broken; /* then it may only be freed */
-};
 
 /* The state of one patch. */
 struct drafting {
@@ -175,7 +126,7 @@ static bool open_array(struct merge_draft *draft, struct draft_value *value)
 
 /* ---- values ---- */
 
-static size_t value_length(const struct draft_value *value)
+size_t draft_value_length(const struct draft_value *value)
 {
     if (value->object)
         return value->object->length;
@@ -184,7 +135,7 @@ static size_t value_length(const struct draft_value *value)
     return value->text.length;
 }
 
-static bool value_begins(const struct draft_value *value, char c)
+bool draft_value_begins(const struct draft_value *value, char c)
 {
     if (value->object || value->array)
         return c == (value->object ? '{' : '[');
@@ -329,10 +280,10 @@ static void merge_value(struct drafting *drafting, struct draft_value *value, ui
                         const struct doc_path *path)
 {
     enum doc_type type = drafting->doc->nodes[node].type;
-    if (type == DOC_OBJECT && value_begins(value, '{')) {
+    if (type == DOC_OBJECT && draft_value_begins(value, '{')) {
         if (value->object || open_object(drafting->draft, value))
             merge_members(drafting, value->object, node, path);
-    } else if (type == DOC_ARRAY && value_begins(value, '[') &&
+    } else if (type == DOC_ARRAY && draft_value_begins(value, '[') &&
                merge_lists_have(&drafting->lists, path)) {
         if (value->array || open_array(drafting->draft, value))
             extend(drafting, value->array, node, path);
@@ -360,9 +311,9 @@ static void merge_members(struct drafting *drafting, struct draft_object *object
             continue;
         struct draft_member *member = find_member(draft, object, path.name);
         if (member) {
-            size_t before = value_length(&member->value);
+            size_t before = draft_value_length(&member->value);
             merge_value(drafting, &member->value, child, &path);
-            object->length += value_length(&member->value) - before;
+            object->length += draft_value_length(&member->value) - before;
         } else if (!has_failed(draft)) {
             append_member(draft, object, path.name, cut_text(drafting, child));
             merge_lists_report_within(&drafting->lists, child, &path);
@@ -376,7 +327,7 @@ static void set_seq(struct merge_draft *draft, struct span seq)
     static const char name[] = "_seq";
     struct draft_object *root = draft->root.object;
     struct draft_member *member = find_member(draft, root, span_of(name));
-    size_t before = member ? value_length(&member->value) : 0;
+    size_t before = member ? draft_value_length(&member->value) : 0;
     buffer_clear(&draft->seq);
     buffer_add_char(&draft->seq, '"');
     buffer_add_span(&draft->seq, seq);
@@ -390,98 +341,7 @@ static void set_seq(struct merge_draft *draft, struct span seq)
         return;
     }
     set_text(&member->value, buffer_span(&draft->seq));
-    root->length += value_length(&member->value) - before;
-}
-
-/* ---- printing ---- */
-
-static void print_value(struct buffer *out, const struct draft_value *value);
-
-static int by_place(const void *left, const void *right)
-{
-    const char *a = (*(struct draft_member *const *)left)->place.data;
-    const char *b = (*(struct draft_member *const *)right)->place.data;
-    return (a > b) - (a < b);
-}
-
-/* Those of the object's own text, in its order; NULL, and the buffer fails, when out of memory. */
-static struct draft_member **list_touched(const struct draft_object *object, struct buffer *out,
-                                          size_t *count)
-{
-    struct draft_member **list = memory_alloc((object->touched.count + 1) * sizeof(void *));
-    struct draft_member *member;
-    size_t position = 0;
-    *count = 0;
-    if (!list) {
-        out->failed = true;
-        return NULL;
-    }
-    while ((member = map_next(&object->touched, &position)))
-        if (member->place.data)
-            list[(*count)++] = member;
-    qsort(list, *count, sizeof *list, by_place);
-    return list;
-}
-
-static void print_object(struct buffer *out, const struct draft_object *object)
-{
-    const char *copied = object->text.data, *end = copied + object->text.length - 1;
-    size_t count;
-    struct draft_member **list = list_touched(object, out, &count);
-    for (size_t i = 0; list && i < count; i++) {
-        buffer_add(out, copied, (size_t)(list[i]->place.data - copied));
-        print_value(out, &list[i]->value);
-        copied = list[i]->place.data + list[i]->place.length;
-    }
-    memory_free(list);
-    buffer_add(out, copied, (size_t)(end - copied));
-    for (const struct draft_member *member = object->first; member; member = member->next) {
-        bool first = member == object->first && object->text.length == 2;
-        buffer_add_string(out, first ? "\"" : ",\"");
-        buffer_add_span(out, member->name);
-        buffer_add_string(out, "\":");
-        print_value(out, &member->value);
-    }
-    buffer_add_char(out, '}');
-}
-
-static void print_value(struct buffer *out, const struct draft_value *value)
-{
-    if (value->object) {
-        print_object(out, value->object);
-    } else if (value->array) {
-        const struct draft_array *array = value->array;
-        buffer_add_char(out, '[');
-        buffer_add(out, array->elements.data + array->first, array->elements.length - array->first);
-        buffer_add_char(out, ']');
-    } else {
-        buffer_add_span(out, value->text);
-    }
-}
-
-/* The members of the object that the patch has, too; what is in neither an array nor an object is
- * left out. */
-static void print_shared(struct buffer *out, const struct draft_object *object,
-                         const struct doc *doc, uint32_t patch)
-{
-    uint32_t end = doc->nodes[patch].end;
-    const char *before = "\"";
-    buffer_add_char(out, '{');
-    for (uint32_t child = patch + 1; child < end; child = doc->nodes[child].end) {
-        struct span name = doc_key(doc, child);
-        const struct draft_member *member = map_get(&object->touched, name);
-        if (!member || (!value_begins(&member->value, '{') && !value_begins(&member->value, '[')))
-            continue;
-        buffer_add_string(out, before);
-        before = ",\"";
-        buffer_add_span(out, name);
-        buffer_add_string(out, "\":");
-        if (member->value.object && doc->nodes[child].type == DOC_OBJECT)
-            print_shared(out, member->value.object, doc, child);
-        else
-            print_value(out, &member->value);
-    }
-    buffer_add_char(out, '}');
+    root->length += draft_value_length(&member->value) - before;
 }
 
 /* ---- for others ---- */
@@ -556,19 +416,5 @@ bool merge_draft_patch(struct merge_draft *draft, const struct doc *doc, uint32_
 
 struct merge_draft_size merge_draft_size(const struct merge_draft *draft)
 {
-    return (struct merge_draft_size){value_length(&draft->root), draft->memory};
-}
-
-bool merge_draft_print(const struct merge_draft *draft, struct buffer *out)
-{
-    if (buffer_reserve(out, value_length(&draft->root)))
-        print_value(out, &draft->root);
-    return !out->failed;
-}
-
-bool merge_draft_print_shared(const struct merge_draft *draft, struct buffer *out,
-                              const struct doc *doc, uint32_t patch)
-{
-    print_shared(out, draft->root.object, doc, patch);
-    return !out->failed;
+    return (struct merge_draft_size){draft_value_length(&draft->root), draft->memory};
 }
