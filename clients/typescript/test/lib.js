@@ -41,13 +41,8 @@ export function clientOf(t, server, options = {}) {
 
 /** Wait until `holds` of the view's state; the state. */
 export function until(view, holds, what = String(holds)) {
-  let stop = () => {};
-  const found = new Promise((done) => {
-    const look = () => holds(view.state) && done(view.state);
-    stop = view.subscribe(look);
-    look();
-  });
-  return within(found, () => `${what}; it is ${JSON.stringify(view.state).slice(0, 600)}`).finally(() => setTimeout(stop, 1000).unref());
+  const found = soon(view, holds);
+  return within(found.then(() => view.state), () => `${what}; it is ${JSON.stringify(view.state).slice(0, 600)}`);
 }
 
 /** key → row in the order of SQL's view, which knows a derived view's own order and cut. */
@@ -58,13 +53,33 @@ export async function table(server, view, where = 'true', order = undefined) {
 
 export const shown = ({ keys, rows }) => rows.map((data, i) => [keys[i], data]);
 
-/** The view shows soon what SQL has, in its order. */
+/** So long a view is compared with one reading of SQL, before SQL is read anew. */
+const READING_MS = 500;
+
+/**
+ * The view shows soon what SQL has, in its order. SQL is read anew while this waits, because it may have been read before
+ * a batch that a client kept came to the server.
+ */
 export async function equals(server, view, name, where, order, cut = (rows) => rows) {
-  const wanted = cut(await table(server, name, where, order));
-  await until(view, (state) => state.status === 'live' && JSON.stringify(shown(state)) === JSON.stringify(wanted), `${name} as SQL has it: ${JSON.stringify(wanted).slice(0, 600)}`).catch(
-    (error) => {
-      assert.deepEqual(shown(view.state), wanted, error.message);
-      throw error;
-    },
-  );
+  const end = Date.now() + patience(20_000);
+  for (;;) {
+    const wanted = cut(await table(server, name, where, order));
+    const isEqual = (state) => state.status === 'live' && JSON.stringify(shown(state)) === JSON.stringify(wanted);
+    if (await soon(view, isEqual, READING_MS)) return;
+    if (Date.now() < end) continue;
+    assert.deepEqual(shown(view.state), wanted, `${name} as SQL has it; the view is ${view.state.status}`);
+    assert.fail(`${name} shows what SQL has, and is ${view.state.status}`);
+  }
+}
+
+/** True as soon as `holds` of the view's state; false after `ms`, if they are given. */
+function soon(view, holds, ms) {
+  let stop = () => {};
+  const found = new Promise((done) => {
+    const look = () => holds(view.state) && done(true);
+    stop = view.subscribe(look);
+    if (ms !== undefined) setTimeout(() => done(false), ms);
+    look();
+  });
+  return found.finally(() => setTimeout(stop, 1000).unref());
 }
