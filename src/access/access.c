@@ -80,6 +80,7 @@ static const struct {
     const char *name, *use, *kind;
 } permissions[] = {
     [PERMISSION_SUBSCRIBE] = {0, "", "", "subscriber"},
+    [PERMISSION_STREAM] = {AUTH_READ, "read", "to read views", "stream"},
     [PERMISSION_READ] = {AUTH_READ, "read", "to read views", "http"},
     [PERMISSION_FEED] = {AUTH_WRITE, "write", "to feed", "ingest"},
     [PERMISSION_STATUS] = {0, "", "", "health"},
@@ -182,7 +183,8 @@ static void write_accepted(struct access *access, const struct audit_client *cli
 static void deny(struct access *access, const struct audit_client *client,
                  enum permission permission, struct error *error)
 {
-    bool counts = is_guess(error) || permission == PERMISSION_SUBSCRIBE;
+    bool counts = is_guess(error) || permission == PERMISSION_SUBSCRIBE ||
+                  permission == PERMISSION_STREAM;
     if (counts && !limits_guess(access->shown.limits, client, error))
         return; /* which has told the audit */
     write_denied(access, client, error);

@@ -104,6 +104,7 @@ void access_tick(struct access *access);
 /* The aim of a request. */
 enum permission {
     PERMISSION_SUBSCRIBE, /* a connection; each subscription checks the scope */
+    PERMISSION_STREAM,    /* a connection for one subscription */
     PERMISSION_READ,      /* views by HTTP */
     PERMISSION_FEED,
     PERMISSION_STATUS, /* needs no token: without one the answer has less */
@@ -164,7 +165,7 @@ bool access_allowed_page(const struct access *access, const struct net_connectio
                          char room[ACCESS_ORIGIN_BYTES]);
 /* Whether the identity may see all of /status. */
 bool access_shows_status(const struct access *access, const struct auth_identity *identity);
-/* Log and count an accepted WebSocket connection. */
+/* Log and count an accepted connection: one that access_let_in gave a place. */
 void access_entered(struct access *access, struct net_connection *connection,
                     const struct principal *principal, enum permission permission);
 /* A producer's request was refused (not its sender): count it and report it to the audit. */

@@ -103,7 +103,8 @@ struct audit_details {
 
 /*
  * Count the event and write its line.
- *   ACCEPTED, DENIED          a handshake or request; of HTTP, once per connection at least
+ *   ACCEPTED, DENIED          a connection (also a stream, or a request that waits); a request that
+ *                             was refused
  *   SESSION_DENIED            something in a session was refused; the session goes on
  *   SESSION_ENDED             the token ran out or was revoked, or the session exceeded a limit
  *   LIMITED                   a limit refused something, in a handshake or in a session

@@ -289,7 +289,7 @@ static bool enter(struct http *http, struct net_connection *connection, int wait
                   struct principal *principal, struct error *error)
 {
     struct access *access = http->frontend->access;
-    return wait ? access_let_in(access, connection, PERMISSION_SUBSCRIBE, principal, error)
+    return wait ? access_let_in(access, connection, PERMISSION_READ, principal, error)
                 : access_enter(access, connection, PERMISSION_READ, principal, error);
 }
 
@@ -314,6 +314,8 @@ static void answer_view(struct http *http, struct net_connection *connection, st
     struct http_request *request = begin(http, connection, &principal, &error);
     bool started = request && start_read(http, request, &message,
                                          reading.until[0] ? reading.until : NULL, &error);
+    if (started && reading.wait)
+        access_entered(http->frontend->access, connection, &request->principal, PERMISSION_READ);
     if (request)
         http_request_await(request);
     if (!started || !reading.wait ||
@@ -383,7 +385,7 @@ static bool start(struct http *http, struct net_connection *connection,
                   const struct wire_message *message, struct error *error)
 {
     struct principal principal;
-    if (!access_let_in(http->frontend->access, connection, PERMISSION_SUBSCRIBE, &principal, error))
+    if (!access_let_in(http->frontend->access, connection, PERMISSION_STREAM, &principal, error))
         return false;
     struct session *session =
         session_stream_new(http->frontend, connection, &principal, message, error);

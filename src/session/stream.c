@@ -154,6 +154,6 @@ struct session *session_stream_new(struct frontend *frontend, struct net_connect
         session_closed(session);
         return NULL;
     }
-    access_entered(frontend->access, connection, &session->principal, PERMISSION_SUBSCRIBE);
+    access_entered(frontend->access, connection, &session->principal, PERMISSION_STREAM);
     return session;
 }

@@ -532,3 +532,27 @@ test('a token that runs out while its request waits reads nothing more', async (
   const answer = await asked.answer;
   assert.deepEqual([answer.status, answer.json.code, answer.json.rows], [401, 'token-expired', undefined]);
 });
+
+test('the audit tells who is let in to wait or to watch, and who is not; of a plain read only the refusal', async (t) => {
+  const tokens = ['read', 'write'].map((scope) => ({ token: `${scope}er-token-0123456789`, scope, subject: `${scope}er` }));
+  const server = await Server.forTest(t, { config: { ...STRONGEST, auth: { mode: 'static', tokens } } });
+  const [reader, writer] = tokens.map(({ token }) => bearer(token));
+  const { seq } = (await http(`${server.http}/v1/mutations`, { method: 'POST', body: JSON.stringify(m('a', { n: 1 })), headers: writer })).json;
+  const told = (event, kind, subject) => server.stderr.match(new RegExp(`audit ${event} [^\\n]*kind=${kind} [^\\n]*subject="?${subject}`, 'g'))?.length ?? 0;
+
+  assert.equal((await get(server, '/v1/views/E/list', reader)).status, 200);
+  assert.equal((await get(server, `/v1/views/E/list?wait=1&after=${seq}`, reader)).status, 200);
+  assert.equal((await get(server, '/v1/views/E/list?wait=1&take=x', reader)).status, 400);
+  const stream = connect(server.port, '127.0.0.1').on('error', () => {});
+  t.after(() => stream.destroy());
+  stream.write(`GET /v1/views/E/list/live?token=${tokens[0].token} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+  await server.logged(/handshake-accepted [^\n]*kind=stream [^\n]*subject="?reader/);
+
+  for (const path of ['', `?wait=1&after=${seq}`, '?wait=1&events=1', '/live']) {
+    const answer = await get(server, `/v1/views/E/append${path}`, writer);
+    assert.deepEqual([answer.status, answer.json?.code], [403, 'scope-missing'], path);
+  }
+  await server.logged(/handshake-denied [^\n]*kind=stream [^\n]*code=scope-missing/);
+  assert.deepEqual(['http', 'stream', 'subscriber'].map((kind) => told('handshake-accepted', kind, 'reader')), [1, 1, 0], server.stderr);
+  assert.deepEqual(['http', 'stream', 'subscriber'].map((kind) => told('handshake-denied', kind, 'writer')), [3, 1, 0], server.stderr);
+});
