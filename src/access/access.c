@@ -183,8 +183,8 @@ static void write_accepted(struct access *access, const struct audit_client *cli
 static void deny(struct access *access, const struct audit_client *client,
                  enum permission permission, struct error *error)
 {
-    bool counts = is_guess(error) || permission == PERMISSION_SUBSCRIBE ||
-                  permission == PERMISSION_STREAM;
+    bool counts =
+        is_guess(error) || permission == PERMISSION_SUBSCRIBE || permission == PERMISSION_STREAM;
     if (counts && !limits_guess(access->shown.limits, client, error))
         return; /* which has told the audit */
     write_denied(access, client, error);

@@ -9,6 +9,7 @@ import { Client, clientFor } from './lib/client.js';
 import { http, post } from './lib/feed.js';
 import { canon, canonDouble, canonPlain, parse, print } from './lib/json.js';
 import { Model, project } from './lib/model.js';
+import { NamedClient } from './lib/named.js';
 import { Random } from './lib/random.js';
 import { playSeeds, seedsOf } from './lib/seeds.js';
 import { run as command, Server, sql } from './lib/server.js';
@@ -121,6 +122,82 @@ test('filters ask only about what the fields show', async (t) => {
   for (const [path, value, rows] of [['a.b.c', 1, 1], ['a.b.c', 2, 0], ['a.b.x', 1, 0], ['a.b', 1, 0]]) {
     assert.equal((await byWire(server, 'E/slim', { filters: { [path]: value } })).length, rows, path);
     assert.equal((await byHttp(server, 'E/slim', { [path]: value })).length, rows, path);
+  }
+});
+
+/* Every way in which a query can name a member, of a path that is hidden: by itself, below and beside others. */
+const asksAbout = (path) => [
+  { filters: { [path]: 1 } }, { filters: { n: 1, [path]: null } },
+  ...[{ field: path, eq: 1 }, { field: path, ne: 1 }, { field: path, gt: 1 }, { field: path, lte: 'x' }, { field: path, in: [1, 2] }, { field: path, prefix: 's' }, { field: path, contains: 1 },
+    { exists: path }, { field: path.split('.'), eq: 1 }, { exists: path.split('.') },
+    { field: 'n', eq: { field: path } }, { field: 'n', gte: { field: path.split('.') } }, { field: 'n', in: { field: path } }, { field: 'n', contains: { field: path } }, { field: 'n', prefix: { field: path } }]
+    .flatMap((where) => [{ where }, { where: { not: where } }, { where: { any: [{ exists: 'n' }, { all: [{ not: { not: where } }] }] } }]),
+  { sort: [path] }, { sort: [{ by: path, order: 'desc' }] }, { sort: ['n', { by: path.split('.') }] },
+];
+
+test('no door lets a query name what the fields hide', async (t) => {
+  const server = await serverFor(t, { slim: { fields: ['n', 'o.x', 'users.name'] }, tape: { mode: 'append', fields: ['n', 'o.x', 'users.name'] }, big: { pipeline: [{ filter: { field: 'secret', eq: 1 } }], fields: ['n', 'o.x', 'users.name'] }, index: { pipeline: [{ sort: 'secret' }] } });
+  await post(server, m('k', { n: 1, secret: 1, o: { x: 1, y: 1 }, users: { name: 'ann', token: 1 }, _partition: 'p' }));
+  const client = await clientFor(t, server);
+  const named = await NamedClient.connect(t, server.port);
+  const urlOf = (view, query, more = {}) => {
+    const text = (value) => (value === undefined ? undefined : JSON.stringify(value));
+    const parts = { where: text(query.where), sort: text(query.sort), ...more };
+    const filters = Object.entries(query.filters ?? {}).map(([path, value]) => ['filter', `${path}:${JSON.stringify(value)}`]);
+    return `${server.http}/v1/views/${view}?${new URLSearchParams([...filters, ...Object.entries(parts).filter(([, value]) => value !== undefined)])}`;
+  };
+  let n = 0;
+  const overHttp = async (url, headers) => {
+    const { status, json, text } = await http(url, { headers });
+    assert.ok(json, text);
+    return status === 400 && json;
+  };
+  const doors = {
+    'version 1': async (view, query) => {
+      client.subscribe(view, query);
+      return client.next();
+    },
+    'version 2': (view, query) => named.refused(`q${n++}`, { view, ...query }),
+    GET: (view, query) => overHttp(urlOf(view, query)),
+    wait: (view, query) => overHttp(urlOf(view, query, { wait: 1, after: '0:000000000001' })),
+    live: (view, query) => overHttp(urlOf(view, query), { accept: 'text/event-stream' }),
+    events: (view, query) => overHttp(urlOf(view, query, { events: 1 })),
+  };
+  const hasDoor = (door, view, query) => door !== 'events' || (view === 'E/tape' && !query.sort);
+  for (const view of ['E/slim', 'E/big', 'E/tape']) {
+    for (const path of ['secret', 'o.y', 'o', 'users.token', '_partition', 'nothing']) {
+      for (const query of asksAbout(path)) {
+        for (const [door, ask] of Object.entries(doors)) {
+          if (!hasDoor(door, view, query) || (query.sort && view === 'E/tape')) continue;
+          const answer = await ask(view, query);
+          const what = `${door} ${view} ${JSON.stringify(query)}: ${JSON.stringify(answer)}`;
+          assert.ok(['invalid-parameter', 'invalid-subscription'].includes(answer?.code), what);
+          assert.match(answer.message, /does not show/, what);
+        }
+      }
+    }
+  }
+  const partition = await named.refused('partition', { view: 'E/slim', partition: 'p' });
+  assert.match(partition.message, /does not show '_partition'/);
+
+  /* The same questions about what is shown have answers, so it was the path that was refused. */
+  for (const view of ['E/slim', 'E/tape']) {
+    for (const query of asksAbout('o.x')) {
+      if (query.sort && view === 'E/tape') continue;
+      const opened = await (await clientFor(t, server)).open(view, query);
+      assert.ok(opened, view);
+      const { status, text } = await http(urlOf(view, query));
+      assert.equal(status, 200, `${JSON.stringify(query)}: ${text}`);
+    }
+  }
+  for (const more of [['--filter', 'secret=1'], ['--where', '{"not":{"exists":"secret"}}'], ['--sort', '-secret']]) {
+    const subscribed = await command(['subscribe', 'E/slim', '--url', server.ws, '--count', '1', ...more]);
+    assert.match(subscribed.stderr, /does not show 'secret'/, more.join(' '));
+    assert.equal(subscribed.stdout, '');
+    if (more[0] === '--sort') continue;
+    const events = await command(['events', 'E/tape', '--url', server.http, ...more]);
+    assert.match(events.stderr, /does not show 'secret'/, more.join(' '));
+    assert.equal(events.stdout, '');
   }
 });
 

@@ -534,7 +534,7 @@ test('a token that runs out while its request waits reads nothing more', async (
 });
 
 test('the audit tells who is let in to wait or to watch, and who is not; of a plain read only the refusal', async (t) => {
-  const tokens = ['read', 'write'].map((scope) => ({ token: `${scope}er-token-0123456789`, scope, subject: `${scope}er` }));
+  const tokens = ['read', 'write'].map((scope) => ({ token: `the-${scope}-token-0123456789`, scope, subject: scope }));
   const server = await Server.forTest(t, { config: { ...STRONGEST, auth: { mode: 'static', tokens } } });
   const [reader, writer] = tokens.map(({ token }) => bearer(token));
   const { seq } = (await http(`${server.http}/v1/mutations`, { method: 'POST', body: JSON.stringify(m('a', { n: 1 })), headers: writer })).json;
@@ -546,13 +546,13 @@ test('the audit tells who is let in to wait or to watch, and who is not; of a pl
   const stream = connect(server.port, '127.0.0.1').on('error', () => {});
   t.after(() => stream.destroy());
   stream.write(`GET /v1/views/E/list/live?token=${tokens[0].token} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
-  await server.logged(/handshake-accepted [^\n]*kind=stream [^\n]*subject="?reader/);
+  await server.logged(/handshake-accepted [^\n]*kind=stream [^\n]*subject="?read/);
 
   for (const path of ['', `?wait=1&after=${seq}`, '?wait=1&events=1', '/live']) {
     const answer = await get(server, `/v1/views/E/append${path}`, writer);
     assert.deepEqual([answer.status, answer.json?.code], [403, 'scope-missing'], path);
   }
   await server.logged(/handshake-denied [^\n]*kind=stream [^\n]*code=scope-missing/);
-  assert.deepEqual(['http', 'stream', 'subscriber'].map((kind) => told('handshake-accepted', kind, 'reader')), [1, 1, 0], server.stderr);
-  assert.deepEqual(['http', 'stream', 'subscriber'].map((kind) => told('handshake-denied', kind, 'writer')), [3, 1, 0], server.stderr);
+  assert.deepEqual(['http', 'stream', 'subscriber'].map((kind) => told('handshake-accepted', kind, 'read')), [1, 1, 0], server.stderr);
+  assert.deepEqual(['http', 'stream', 'subscriber'].map((kind) => told('handshake-denied', kind, 'write')), [3, 1, 0], server.stderr);
 });

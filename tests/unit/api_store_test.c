@@ -252,6 +252,40 @@ TEST(any_number_of_rows_is_read_in_the_order_of_an_index_and_few_in_any)
     stele_close(store);
 }
 
+TEST(no_query_names_what_the_fields_of_a_view_hide)
+{
+    static const char slim[] = "exports={\"E\":{\"views\":{\"slim\":{\"fields\":[\"n\"]}}}}";
+    static const char *const settings[] = {"log_level=error", slim};
+    static const char *const questions[][3] = {
+        {"{\"secret\":1}", NULL, NULL},
+        {NULL, "{\"not\":{\"exists\":\"secret\"}}", NULL},
+        {NULL, "{\"field\":\"n\",\"lt\":{\"field\":\"secret\"}}", NULL},
+        {NULL, NULL, "[\"n\",\"secret\"]"},
+    };
+    stele_error error = {0};
+    struct rows rows = {0};
+    stele *store = open_with("slim", settings, 2);
+    apply(store, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{\"n\":1,\"secret\":1}}\n");
+    stele_query_options query = STELE_QUERY_INIT;
+    stele_subscribe_options options = STELE_SUBSCRIBE_INIT;
+    query.view = options.view = "E/slim";
+    assert_true(stele_query_view(store, &query, on_row, &rows, NULL, &error));
+    assert_null(strstr(rows.last, "secret"));
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
+        query.filters = options.filters = questions[i][0];
+        query.where = options.where = questions[i][1];
+        query.sort = options.sort = questions[i][2];
+        REFUSED(stele_query_view(store, &query, on_row, &rows, NULL, &refusal), "invalid-parameter",
+                "does not show 'secret'");
+        struct frames frames = FRAMES_INIT;
+        assert_non_null(stele_subscribe(store, &options, on_frame, &frames, &error));
+        wait_for(&frames, 1, false);
+        assert_non_null(strstr(frames.last, "does not show 'secret'"));
+    }
+    assert_int_equal(rows.count, 1);
+    stele_close(store);
+}
+
 TEST(a_producer_is_where_its_last_batch_left_it)
 {
     stele_error error = {0};
