@@ -26,7 +26,7 @@ struct revocations {
 /* Tokens that ran out before this are forgotten, in seconds. */
 static int64_t trim_time(struct access *access)
 {
-    return engine_due_ms(access->context.engine) / 1000 - STORE_REVOCATION_GRACE;
+    return engine_times(access->context.engine).due / 1000 - STORE_REVOCATION_GRACE;
 }
 
 /* ---- life ---- */
@@ -103,7 +103,7 @@ void revocations_tick(struct access *access)
     if (revocations->trimming || now < revocations->next_trim_ms)
         return;
     revocations->next_trim_ms = now + TRIM_MS;
-    trim->now = engine_due_ms(access->context.engine) / 1000;
+    trim->now = engine_times(access->context.engine).due / 1000;
     if (!auth_revocations_trim(access->shown.revoked, trim_time(access)) && !trim->more)
         return;
     trim->more = false;
@@ -166,8 +166,8 @@ static struct revoking *prepare(struct access *access, const struct revocation_r
     revoking->job = (struct write_job){.event.deliver = revoked, .run = run_revoking};
     revoking->request = *request;
     revoking->request.token_id = span_make(revoking->token_id, request->token_id.length);
-    revoking->at = engine_now_ms(access->context.engine);
-    revoking->now = engine_due_ms(access->context.engine) / 1000;
+    revoking->at = engine_times(access->context.engine).now;
+    revoking->now = engine_times(access->context.engine).due / 1000;
     return revoking;
 }
 
@@ -178,7 +178,7 @@ bool revocations_add(struct access *access, const struct revocation_request *req
     bool is_new = !auth_is_revoked(set, request->token_id);
     /* Room goes before the grace. */
     if (is_new && set->map.count >= STORE_MAX_REVOCATIONS)
-        auth_revocations_trim(set, engine_due_ms(access->context.engine) / 1000);
+        auth_revocations_trim(set, engine_times(access->context.engine).due / 1000);
     if (is_new && set->map.count >= STORE_MAX_REVOCATIONS)
         return is_full(error);
     struct revoking *revoking = prepare(access, request);

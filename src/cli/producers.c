@@ -113,7 +113,7 @@ static bool forget_row(struct store_writer *writer, const char *name, struct err
     struct store_producer row;
     bool found;
     return store_begin(writer, error) &&
-           store_producer_get(writer, span_of(name), &row, &found, error) &&
+           store_read_producer(store_writer_reader(writer), span_of(name), &row, &found, error) &&
            (found || is_unknown(name, error)) &&
            store_producer_remove(writer, span_of(name), error) && store_commit(writer, error);
 }

@@ -431,7 +431,7 @@ static bool read_state(struct backup *backup, struct error *error)
 {
     struct database_backup_result *result = backup->result;
     int64_t size, pages;
-    if (!connection_begin_reading(&backup->source, error) || !read_log(backup, error) ||
+    if (!connection_begin(&backup->source, false, error) || !read_log(backup, error) ||
         !connection_integer(&backup->source, "PRAGMA page_size", &size, error) ||
         !connection_integer(&backup->source, "PRAGMA page_count", &pages, error)) {
         return false;

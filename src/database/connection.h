@@ -72,11 +72,11 @@ void connection_settle(struct connection *connection);
 
 /* ---- transactions ---- */
 
-/* BEGIN for reading: everything until connection_rollback sees one state. */
-bool connection_begin_reading(struct connection *connection, struct error *error);
-/* BEGIN IMMEDIATE. */
-bool connection_begin(struct connection *connection, struct error *error);
-/* Whether a change may be made now: connection_begin came, and nothing has failed since. */
+/* BEGIN for reading: everything until connection_rollback sees one state; or, where it writes,
+ * BEGIN IMMEDIATE. */
+bool connection_begin(struct connection *connection, bool writes, struct error *error);
+/* Whether a change may be made now: connection_begin to write came, and nothing has failed since.
+ */
 bool connection_ready(const struct connection *connection, struct error *error);
 /* Mark the open transaction as one to roll back; for failures that SQLite does not know of. */
 bool connection_break(struct connection *connection, struct error *error);

@@ -4,23 +4,23 @@
  */
 #include "database/database_internal.h"
 
-bool connection_begin_reading(struct connection *connection, struct error *error)
+static bool begin(struct connection *connection, const char *sql, struct error *error)
 {
     struct query query;
-    return query_start(&query, connection, STATEMENT_BEGIN, "BEGIN", error) &&
-           query_run(&query, error);
+    return query_start(&query, connection, STATEMENT_BEGIN, sql, error) && query_run(&query, error);
 }
 
-bool connection_begin(struct connection *connection, struct error *error)
+bool connection_begin(struct connection *connection, bool writes, struct error *error)
 {
-    struct query query;
+    if (!writes) {
+        return begin(connection, "BEGIN", error);
+    }
     if (connection->writes) {
         return error_set(error, ERROR_INTERNAL, "a transaction on %s is open already",
                          connection->path);
     }
     connection->broken = ERROR_NONE;
-    if (!query_start(&query, connection, STATEMENT_BEGIN, "BEGIN IMMEDIATE", error) ||
-        !query_run(&query, error)) {
+    if (!begin(connection, "BEGIN IMMEDIATE", error)) {
         return false;
     }
     connection->writes = true;

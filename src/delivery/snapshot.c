@@ -238,7 +238,7 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     job->read.owner = subscription->subscriber->owner;
     job->read.is_long = subscription->snapshot.point.latest != 0; /* it goes on */
     job->snapshots = snapshots;
-    job->query.deleted_since = engine_due_ms(snapshots->hub->engine) - options->tombstone_ms;
+    job->query.deleted_since = engine_times(snapshots->hub->engine).due - options->tombstone_ms;
     buffer_init(&job->query.left, UINT32_MAX);
     job->query.max_rows = options->snapshot_rows;
     job->query.scope = row_scope_ref(subscription->topic->scope);

@@ -48,7 +48,8 @@ static bool add_sort_key(void *argument, struct span sort_key, int64_t id)
         return false;
     build->failed =
         !note(build, sort_key) ||
-        !store_entity_by_id(build->derive->context.store, id, &entity, &found, build->error) ||
+        !store_read_entity_by_id(store_writer_reader(build->derive->context.store), 0, id, &entity,
+                                 &found, build->error) ||
         (found && !derive_build_row(build->derive, build->derived, &entity, build->error));
     return !build->failed;
 }
@@ -69,9 +70,9 @@ static bool read_chunk(struct build *build)
     if (from.failed) {
         done = error_set(build->error, ERROR_MEMORY, "out of memory while building a view");
     } else if (!derived->source) {
-        done = store_entity_walk(store, derived->export->id,
-                                 begun ? buffer_span(&from) : span_make(NULL, 0), chunk, add_entity,
-                                 build, build->error);
+        done = store_scan_keys(store_writer_reader(store), derived->export->id,
+                               begun ? buffer_span(&from) : span_make(NULL, 0), chunk, add_entity,
+                               build, build->error);
     } else if (derived->source->low.end) {
         done = true;
     } else {

@@ -181,8 +181,8 @@ static bool move_last(struct derive *derive, struct derived_slice *slice, struct
     int64_t was = 0, is;
     struct span sort_key = buffer_span(&slice->was_low.sort_key);
     if (!find_last(derive, slice, &is, error) ||
-        (!slice->was_low.end &&
-         !store_row_at(derive->context.store, slice->of->id, sort_key, &was, error)))
+        (!slice->was_low.end && !store_read_row(store_writer_reader(derive->context.store),
+                                                slice->of->id, sort_key, &was, error)))
         return false;
     return ((!was || note_crossing(slice, sort_key, was)) &&
             (!is || note_crossing(slice, buffer_span(&slice->low.sort_key), is))) ||

@@ -55,7 +55,8 @@ bool derive_fetch(struct derive *derive, int64_t id, struct derive_step *step, b
                   struct error *error)
 {
     struct store_entity entity;
-    if (!store_entity_by_id(derive->context.store, id, &entity, found, error))
+    if (!store_read_entity_by_id(store_writer_reader(derive->context.store), 0, id, &entity, found,
+                                 error))
         return false;
     if (!*found)
         return true;

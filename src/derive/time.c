@@ -66,8 +66,8 @@ static bool look_at_row(void *argument, struct span sort_key, int64_t id)
     bool found = false;
     if (!derive_slice_has(search->derived->source, sort_key))
         return false;
-    search->failed =
-        !store_entity_by_id(search->derive->context.store, id, &entity, &found, search->error);
+    search->failed = !store_read_entity_by_id(store_writer_reader(search->derive->context.store), 0,
+                                              id, &entity, &found, search->error);
     return !search->failed && (!found || note_recheck(search, id, entity.data));
 }
 
@@ -78,8 +78,8 @@ static bool search_stage(struct recheck_search *search, struct derived *derived)
     search->derived = derived;
     bool done = true;
     if (!derived->source)
-        done = store_entity_walk(store, derived->export->id, span_make(NULL, 0), -1, look_at_entity,
-                                 search, search->error);
+        done = store_scan_keys(store_writer_reader(store), derived->export->id, span_make(NULL, 0),
+                               -1, look_at_entity, search, search->error);
     else if (!derived->source->low.end)
         done = store_row_scan(store, derived->source->of->id,
                               buffer_span(&derived->source->low.sort_key), false, 0, -1,
@@ -333,7 +333,8 @@ bool derive_read_now(struct derive *derive, struct error *error)
     bool found = false;
     int64_t earliest, now = present(derive);
     buffer_init(&value, 64);
-    bool done = store_meta_get(derive->context.store, DERIVED_NOW_NAME, &value, &found, error);
+    bool done = store_read_meta(store_writer_reader(derive->context.store), DERIVED_NOW_NAME,
+                                &value, &found, error);
     const char *text = done && found ? buffer_string(&value) : NULL;
     derive->now = text ? strtoll(text, NULL, 10) : 0;
     buffer_fini(&value);

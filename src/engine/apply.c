@@ -127,8 +127,8 @@ static bool is_store_failure(enum error_code code)
 /* Put everything back as it was before the submission. */
 static void take_back(struct writer *writer, int64_t last_change, struct seq head)
 {
-    writer_drafts_drop(writer);
-    writer_undo_all(writer);
+    writer_drafts_end(writer, true, NULL);
+    writer_undo_end(writer, true);
     writer_forget_exports(writer, writer->open.new_exports_stored);
     writer->open.last_change = last_change;
     writer->open.head = head;
@@ -150,8 +150,8 @@ static bool apply_whole(struct writer *writer, struct submission *submission,
     return keyed_admit(writer, submission, replayed, error) &&
            (*replayed ||
             (batch_order_admit(submission->order, submission, error) &&
-             apply_batches(writer, submission, table, error) && writer_drafts_end(writer, error) &&
-             keyed_store(writer, submission, error)));
+             apply_batches(writer, submission, table, error) &&
+             writer_drafts_end(writer, false, error) && keyed_store(writer, submission, error)));
 }
 
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error)
@@ -189,7 +189,7 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
         writer_tell_truncations(writer);
     }
     writer->open.bytes += writer->applying.bytes + writer->applying.merged;
-    writer_undo_forget(writer);
+    writer_undo_end(writer, false);
     producer_table_fini(&table);
     return going;
 }

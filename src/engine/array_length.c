@@ -31,7 +31,7 @@ static bool add(struct array_lengths *lengths, struct span name, uint32_t length
     return false;
 }
 
-void array_lengths_init(struct array_lengths *lengths)
+static void init(struct array_lengths *lengths)
 {
     *lengths = (struct array_lengths){.common = 0};
     map_init(&lengths->own, own_key);
@@ -49,6 +49,7 @@ void array_lengths_fini(struct array_lengths *lengths)
 bool array_lengths_take(struct array_lengths *lengths, const struct engine_options *options,
                         struct error *error)
 {
+    init(lengths);
     lengths->common = options->max_array_length;
     for (size_t i = 0; i < options->export_count; i++) {
         const struct engine_export_options *export = &options->exports[i];
@@ -83,7 +84,7 @@ static bool note(struct store_writer *store, const char *name, struct span now, 
     struct buffer before;
     bool found;
     buffer_init(&before, SIZE_MAX / 2);
-    bool done = store_meta_get(store, name, &before, &found, error);
+    bool done = store_read_meta(store_writer_reader(store), name, &before, &found, error);
     bool same = done && span_equal(buffer_span(&before), now);
     if (done && !same)
         done = store_meta_put(store, name, now, error);
@@ -129,6 +130,7 @@ bool array_lengths_read(struct array_lengths *lengths, struct store_reader *read
 {
     struct buffer value;
     bool found;
+    init(lengths);
     buffer_init(&value, SIZE_MAX / 2);
     bool done = store_read_meta(reader, common_name, &value, &found, error);
     const char *text = done && found ? buffer_string(&value) : NULL;

@@ -15,13 +15,13 @@ struct array_lengths {
     struct map own; /* struct own_array_length by export */
 };
 
-void array_lengths_init(struct array_lengths *lengths);
-void array_lengths_fini(struct array_lengths *lengths);
-/* From the options / from the database. */
+/* From the options / from the database, into what is all zero or new; both leave it to be ended,
+ * also when they fail. */
 bool array_lengths_take(struct array_lengths *lengths, const struct engine_options *options,
                         struct error *error);
 bool array_lengths_read(struct array_lengths *lengths, struct store_reader *reader,
                         struct error *error);
+void array_lengths_fini(struct array_lengths *lengths);
 uint32_t array_length_of(const struct array_lengths *lengths, struct span export_name);
 /* Note in the database the values that hold from now on; cursors from before another value are
  * refused. */

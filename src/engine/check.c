@@ -267,7 +267,6 @@ bool engine_check(const char *path, void (*found)(void *argument, const char *li
     if (!database)
         return false;
     struct check check = {.found = found, .argument = argument};
-    array_lengths_init(&check.array_lengths);
     map_init(&check.map, replayed_key);
     doc_init(&check.doc, UINT32_MAX, UINT32_MAX);
     buffer_init(&check.merged, UINT32_MAX);

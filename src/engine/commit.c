@@ -43,13 +43,6 @@ static size_t commit_memory(const struct engine_commit *commit)
     return bytes;
 }
 
-bool writer_prepare(struct writer *writer)
-{
-    if (!writer->open.commit)
-        writer->open.commit = memory_new(sizeof *writer->open.commit);
-    return writer->open.commit != NULL;
-}
-
 /* A transaction that was never begun, for lack of memory: its submissions are answered singly. */
 static void answer_singly(struct writer *writer)
 {
@@ -122,9 +115,8 @@ void writer_abandon(struct writer *writer, const struct error *error)
     entity_cache_clear(&writer->cache);
     keyed_forget(writer);
     writer_forget_exports(writer, 0);
-    writer_evict_reset(writer);
-    while (writer->applying.undo_count)
-        text_unref(writer->applying.undos[--writer->applying.undo_count].data);
+    writer_evict_end(writer, false);
+    writer_undo_end(writer, false);
     writer->open.last_change = store_writer_log(writer->store)->last_change;
     writer->open.head = store_writer_log(writer->store)->head;
 }

@@ -3,7 +3,7 @@
 
 static int64_t now_ms(void *writer)
 {
-    return engine_now_ms(((struct writer *)writer)->engine);
+    return engine_times(((struct writer *)writer)->engine).now;
 }
 
 static void pass_gate(void *writer)
@@ -56,12 +56,4 @@ bool writer_derive(struct writer *writer, struct error *error)
         if (!note_entity(writer->derive, entity))
             return error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
     return derive_update(writer->derive, writer->open.last_change, error);
-}
-
-void writer_derived(struct writer *writer)
-{
-    if (!writer->derive)
-        return;
-    derive_touched_free(writer->open.touches, writer->open.touch_count);
-    writer->open.touches = derive_committed(writer->derive, &writer->open.touch_count);
 }

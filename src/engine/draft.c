@@ -107,16 +107,14 @@ bool writer_draft_end(struct writer *writer, struct entity *entity, struct error
     return true;
 }
 
-bool writer_drafts_end(struct writer *writer, struct error *error)
+bool writer_drafts_end(struct writer *writer, bool drop, struct error *error)
 {
-    while (writer->applying.drafts)
-        if (!writer_draft_end(writer, writer->applying.drafts->entity, error))
+    while (writer->applying.drafts) {
+        struct entity *entity = writer->applying.drafts->entity;
+        if (drop)
+            writer_draft_drop(writer, entity);
+        else if (!writer_draft_end(writer, entity, error))
             return false;
+    }
     return true;
-}
-
-void writer_drafts_drop(struct writer *writer)
-{
-    while (writer->applying.drafts)
-        writer_draft_drop(writer, writer->applying.drafts->entity);
 }

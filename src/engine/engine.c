@@ -13,7 +13,7 @@ static bool apply_limit(struct writer *writer, uint32_t id, int64_t max_entities
 {
     bool waits = max_entities > 0 && store_export_counts(writer->store, id).max_entities == 0 &&
                  store_export_counts(writer->store, id).entities > 0;
-    return waits || store_export_limit(writer->store, id, max_entities, error);
+    return waits || store_export_limit(writer->store, id, max_entities, false, error);
 }
 
 static bool apply_export_options(struct writer *writer, const struct engine_options *options,
@@ -72,7 +72,7 @@ static bool lift_stale_limits(struct writer *writer, struct error *error)
     if (stale.failed)
         done = error_set(error, ERROR_MEMORY, "out of memory while reading the exports");
     for (size_t i = 0; done && i < stale.count; i++)
-        done = store_export_limit(writer->store, stale.ids[i], 0, error);
+        done = store_export_limit(writer->store, stale.ids[i], 0, false, error);
     memory_free(stale.ids);
     return done;
 }
@@ -118,9 +118,10 @@ static bool note_scopes(struct writer *writer, const struct engine_options *opti
     bool found;
     buffer_init(&before, SIZE_MAX / 2);
     buffer_init(&now, SIZE_MAX / 2);
-    bool done = (print_scopes(&now, options->views) ||
-                 error_set(error, ERROR_MEMORY, "out of memory while reading the scopes")) &&
-                store_meta_get(writer->store, "row_scopes", &before, &found, error);
+    bool done =
+        (print_scopes(&now, options->views) ||
+         error_set(error, ERROR_MEMORY, "out of memory while reading the scopes")) &&
+        store_read_meta(store_writer_reader(writer->store), "row_scopes", &before, &found, error);
     bool same = done && span_equal(buffer_span(&before), buffer_span(&now));
     if (done && !same)
         done = store_meta_put(writer->store, "row_scopes",
@@ -250,7 +251,6 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
     }
     engine->options = *options;
     map_init(&engine->configured, options_name);
-    array_lengths_init(&engine->array_lengths);
     bool done = queue_init(&engine->intake, options->queue_count, options->queue_bytes) &&
                 queue_init(&engine->writes, MAX_WRITES, SIZE_MAX) &&
                 read_queue_init(&engine->reads, MAX_READS) &&
@@ -372,18 +372,4 @@ int64_t engine_stage_number(const struct engine *engine, const struct view_stage
 uint32_t engine_max_array_length(const struct engine *engine, struct span export_name)
 {
     return array_length_of(&engine->array_lengths, export_name);
-}
-
-bool engine_each_export(struct engine *engine,
-                        bool (*each)(void *argument, const struct store_export *export),
-                        void *argument, struct error *error)
-{
-    struct store_reader *reader = store_reader_open(engine->facts.database, error);
-    if (!reader)
-        return false;
-    bool done =
-        store_read_begin(reader, error) && store_read_exports(reader, each, argument, error);
-    store_read_end(reader);
-    store_reader_close(reader);
-    return done;
 }

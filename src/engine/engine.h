@@ -14,6 +14,7 @@
 #define ENGINE_ENGINE_H
 
 #include "backlog/backlog.h"
+#include "base/clock_watch.h"
 #include "database/database.h"
 #include "derive/derive.h"
 #include "engine/batch_order.h"
@@ -295,12 +296,11 @@ void engine_close(struct engine *engine);
 
 /*
  * The time, milliseconds since 1970 UTC, as far as the wall clock is trusted (see
- * docs/durability.md): the present, for stored times; and the time by which rows go because of
- * their age. The latter is never ahead of the present, and waits while the clock is in doubt. Any
- * thread.
+ * docs/durability.md): `now`, the present, for stored times; and `due`, the time by which rows go
+ * because of their age. That is never ahead of the present, and waits while the clock is in doubt.
+ * Any thread.
  */
-int64_t engine_now_ms(struct engine *engine);
-int64_t engine_due_ms(struct engine *engine);
+struct clock_times engine_times(struct engine *engine);
 
 /* The database as it was when the engine opened it. Any thread. */
 struct engine_metrics;

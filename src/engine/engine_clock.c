@@ -53,7 +53,7 @@ static void report(const struct engine *engine, enum clock_event event,
     }
 }
 
-static struct clock_times look(struct engine *engine)
+struct clock_times engine_times(struct engine *engine)
 {
     struct engine_clock *clock = &engine->clock;
     struct clock_times times;
@@ -68,16 +68,6 @@ static struct clock_times look(struct engine *engine)
     return times;
 }
 
-int64_t engine_now_ms(struct engine *engine)
-{
-    return look(engine).now;
-}
-
-int64_t engine_due_ms(struct engine *engine)
-{
-    return look(engine).due;
-}
-
 /* ---- over a restart ---- */
 
 struct saved {
@@ -89,7 +79,8 @@ static bool read_saved(struct engine *engine, struct saved *saved, bool *found, 
 {
     struct buffer value;
     buffer_init(&value, 128);
-    bool done = store_meta_get(engine->writer.store, CLOCK_NAME, &value, found, error);
+    bool done = store_read_meta(store_writer_reader(engine->writer.store), CLOCK_NAME, &value,
+                                found, error);
     const char *text = done && *found ? buffer_string(&value) : NULL;
     *found =
         text && sscanf(text, "%lld %lld %36s", &saved->wall, &saved->boot, saved->boot_id) == 3;
@@ -130,24 +121,16 @@ bool engine_clock_open(struct engine *engine, struct error *error)
     return true;
 }
 
-bool engine_clock_is_unsaved(struct engine *engine)
+bool engine_clock_save(struct engine *engine, enum engine_clock_save when, struct error *error)
 {
     struct engine_clock *clock = &engine->clock;
-    pthread_mutex_lock(&clock->mutex);
-    bool unsaved = clock->watch.is_certain && !clock->saved_at;
-    pthread_mutex_unlock(&clock->mutex);
-    return unsaved;
-}
-
-bool engine_clock_save(struct engine *engine, bool at_once, struct error *error)
-{
-    struct engine_clock *clock = &engine->clock;
-    struct clock_times times = look(engine);
+    struct clock_times times = engine_times(engine);
     char text[128], boot_id[CLOCK_BOOT_ID_SIZE];
     pthread_mutex_lock(&clock->mutex);
     int64_t boot = times.now - clock->watch.distance;
-    bool saves = clock->watch.is_certain &&
-                 (at_once || !clock->saved_at || boot - clock->saved_at >= SAVE_MS);
+    bool saves =
+        clock->watch.is_certain && (when == CLOCK_SAVE_NOW || !clock->saved_at ||
+                                    (when == CLOCK_SAVE_DUE && boot - clock->saved_at >= SAVE_MS));
     if (saves)
         clock->saved_at = boot ? boot : 1;
     pthread_mutex_unlock(&clock->mutex);

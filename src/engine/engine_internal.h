@@ -204,10 +204,8 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
  * many, with its seq. */
 bool writer_evict_behind(struct writer *writer, struct export_state *export, struct seq seq,
                          uint64_t received_us, struct error *error);
-/* A step towards limits that are new or were lowered, in the open transaction; and whether one is
- * due. */
+/* A step towards limits that are new or were lowered, in the open transaction. */
 bool writer_evict(struct writer *writer, struct error *error);
-bool writer_evict_waits(const struct writer *writer);
 
 /* apply_patch.c: merge one patch or upsert, and record what it does. */
 bool writer_apply_patch(struct writer *writer, struct submission *submission,
@@ -227,14 +225,13 @@ bool writer_draft_print(struct writer *writer, struct entity *entity, struct err
 bool writer_draft_end(struct writer *writer, struct entity *entity, struct error *error);
 /* It ends, and what was merged in it is forgotten. */
 void writer_draft_drop(struct writer *writer, struct entity *entity);
-/* All of the submission. */
-bool writer_drafts_end(struct writer *writer, struct error *error);
-void writer_drafts_drop(struct writer *writer);
-/* record.c. Before the submission changes an entity: remember what it is / put all back as it was
- * before it / it stays as it is. */
+/* All of the submission: made their entities' data, or dropped (that cannot fail). */
+bool writer_drafts_end(struct writer *writer, bool drop, struct error *error);
+
+/* record.c. Before the submission changes an entity: remember what it is / at its end: put all back
+ * as it was before it, or (`undo` false) leave it as it is. */
 bool writer_undo_note(struct writer *writer, struct entity *entity, struct error *error);
-void writer_undo_all(struct writer *writer);
-void writer_undo_forget(struct writer *writer);
+void writer_undo_end(struct writer *writer, bool undo);
 /* Make a change record of `entity`'s step to `data` (a reference that passes over, NULL: deleted)
  * and note it as pending. */
 bool writer_record(struct writer *writer, struct entity *entity, enum row_operation operation,
@@ -266,7 +263,6 @@ void eviction_note(struct entity *entity, bool was_there);
 /* The least recently changed one, which is passed then; NULL with an error when there is none. */
 struct entity *eviction_oldest(struct writer *writer, struct export_state *export,
                                struct error *error);
-void eviction_free(struct export_state *export);
 static inline bool export_is_over(const struct export_state *export)
 {
     return export->max_entities && export->live > export->max_entities;
@@ -276,8 +272,7 @@ static inline bool export_is_over(const struct export_state *export)
 void export_read_limit(struct writer *writer, struct export_state *export);
 void export_set_limit(struct writer *writer, struct export_state *export, int64_t max_entities);
 /* The transaction is committed / it is not: take all limits and numbers from the store again. */
-void writer_evict_settle(struct writer *writer);
-void writer_evict_reset(struct writer *writer);
+void writer_evict_end(struct writer *writer, bool committed);
 
 /* entities.c: find in cache or store; NULL with an error when that failed. An entity without data
  * is one that does not exist. */
@@ -313,19 +308,16 @@ bool large_put_off(struct writer *writer, struct submission *submission);
 struct queue_item *large_release(struct writer *writer);
 
 /* truncation.c: a mutation of the submission had an array cut / the submission was accepted, so its
- * cut arrays are told / the export goes. */
+ * cut arrays are told. */
 void writer_note_truncation(struct writer *writer, struct submission *submission,
                             struct export_state *export, struct span path);
 void writer_tell_truncations(struct writer *writer);
-void export_forget_truncations(struct export_state *export);
 
 /* flush.c: bring what is pending into the log, dirty entities into their rows. */
 bool writer_log_pending(struct writer *writer, struct error *error);
 bool writer_flush(struct writer *writer, struct error *error);
 
-/* commit.c: make room to tell of a transaction, before it is begun; false when out of memory. */
-bool writer_prepare(struct writer *writer);
-/* Post what the transaction did, after it is on disk. */
+/* commit.c: post what the transaction did, after it is on disk. */
 void writer_publish(struct writer *writer);
 /* Forget the transaction: all its submissions get `error`. */
 void writer_abandon(struct writer *writer, const struct error *error);
@@ -339,7 +331,6 @@ void keyed_forget(struct writer *writer);
  * in the log once per name; false where such a submission is to be refused. */
 bool writer_note_unknown(struct writer *writer, struct submission *submission, struct span name,
                          struct error *error);
-void writer_forget_unknown(struct writer *writer);
 
 /* write_job.c: run the jobs that wait, in the open transaction: ahead of its mutations those that
  * come first (`all` false), behind them the others. */
@@ -349,22 +340,25 @@ void writer_answer_jobs(struct writer *writer, const struct error *error);
 /* Whether there are any, those taken that wait. */
 bool writer_has_jobs(struct writer *writer);
 
-/* sql_views.c: in the open transaction, make the SQL views of its new exports, if it is time; of a
- * batch of those that wait, if it is. */
-bool writer_make_own_views(struct writer *writer, struct error *error);
-bool writer_make_views(struct writer *writer, struct error *error);
+/* sql_views.c: in the open transaction, make the SQL views of its new exports, or of a batch of
+ * those that wait, if it is time. */
+enum sql_views_made { VIEWS_OWN, VIEWS_BATCH };
+bool writer_make_views(struct writer *writer, enum sql_views_made which, struct error *error);
 /* At a stop, make those that are still due in a transaction; the next start makes what cannot be
  * made now. */
 void writer_make_last_views(struct writer *writer);
-/* Whether it is time for some that wait / for how long it will not be, in ms, `most` at most. */
-bool writer_views_wait(const struct writer *writer);
+/* For how long it is not time for those that wait, in ms, `most` at most. */
 int writer_views_rest(const struct writer *writer, int most);
 
 /* engine_clock.c: begin with what the database knows, on the writer's connection; note there
- * what is trusted now and then (at_once: in any case), in the open transaction. */
+ * what is trusted, in the open transaction. */
+enum engine_clock_save {
+    CLOCK_SAVE_FIRST, /* only if it was not noted since it was opened, or set for good */
+    CLOCK_SAVE_DUE,   /* now and then, too */
+    CLOCK_SAVE_NOW
+};
 bool engine_clock_open(struct engine *engine, struct error *error);
-bool engine_clock_is_unsaved(struct engine *engine); /* since it was opened, or set for good */
-bool engine_clock_save(struct engine *engine, bool at_once, struct error *error);
+bool engine_clock_save(struct engine *engine, enum engine_clock_save when, struct error *error);
 
 /* watched_gaps.c: note what the last end left unnoted of what subscribers saw, in a transaction of
  * its own, before the writer's thread starts. */
@@ -381,8 +375,6 @@ bool engine_watched_from(struct engine *engine, struct engine_watched *watched,
 bool writer_open_views(struct writer *writer, const struct view_set *views, struct error *error);
 /* Bring derived rows up to the open transaction and to the present second; behind writer_flush. */
 bool writer_derive(struct writer *writer, struct error *error);
-/* It is committed: writer->open.touches are what it touched. */
-void writer_derived(struct writer *writer);
 
 /* ---- the engine ---- */
 

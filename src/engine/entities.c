@@ -55,7 +55,8 @@ struct entity *writer_entity(struct writer *writer, struct export_state *export,
     counter_add(&writer->engine->metrics.cache_misses, 1);
     struct store_entity row;
     bool found;
-    if (!store_entity_get(writer->store, export->id, key, &row, &found, error))
+    if (!store_read_entity(store_writer_reader(writer->store), export->id, key, &row, &found,
+                           error))
         return NULL;
     if (found)
         return cache_row(writer, export, &row, error);
@@ -71,7 +72,7 @@ bool writer_entity_unchanged(struct writer *writer, struct export_state *export,
     struct store_entity row;
     bool found;
     *entity = NULL;
-    if (!store_entity_by_id(writer->store, id, &row, &found, error))
+    if (!store_read_entity_by_id(store_writer_reader(writer->store), 0, id, &row, &found, error))
         return false;
     /* A number may be another entity's by now, a change never. */
     if (!found || row.change != change)

@@ -47,7 +47,7 @@ static bool order_some(struct writer *writer, struct error *error)
     int64_t rows = 0;
     struct export_state *export;
     while (rows == 0 && (export = map_next(&writer->exports, &position))) {
-        if (!store_export_order_waits(writer->store, export->id))
+        if (!store_export_counts(writer->store, export->id).order_waits)
             continue;
         if (!store_export_order(writer->store, export->id, ORDER_STEP, &rows, error))
             return false;
@@ -56,11 +56,6 @@ static bool order_some(struct writer *writer, struct error *error)
     }
     writer->eviction.order_waits = rows > 0;
     return true;
-}
-
-bool writer_evict_waits(const struct writer *writer)
-{
-    return writer->eviction.over_limit || writer->eviction.order_waits;
 }
 
 bool writer_evict(struct writer *writer, struct error *error)

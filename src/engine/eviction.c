@@ -156,7 +156,7 @@ static void settle(struct eviction *eviction)
     eviction->listed = false;
 }
 
-void writer_evict_settle(struct writer *writer)
+static void settle_listed(struct writer *writer)
 {
     while (writer->eviction.listed) {
         struct export_state *export = writer->eviction.listed;
@@ -173,7 +173,7 @@ void export_set_limit(struct writer *writer, struct export_state *export, int64_
     export->max_entities = max_entities;
     if (export_is_over(export))
         writer->eviction.over_limit = true;
-    if (store_export_order_waits(writer->store, export->id))
+    if (store_export_counts(writer->store, export->id).order_waits)
         writer->eviction.order_waits = true;
 }
 
@@ -185,17 +185,15 @@ void export_read_limit(struct writer *writer, struct export_state *export)
     export_set_limit(writer, export, store_export_counts(writer->store, export->id).max_entities);
 }
 
-void writer_evict_reset(struct writer *writer)
+void writer_evict_end(struct writer *writer, bool committed)
 {
     size_t position = 0;
     struct export_state *export;
+    if (committed) {
+        settle_listed(writer);
+        return;
+    }
     writer->eviction.listed = NULL;
     while ((export = map_next(&writer->exports, &position)))
         export_read_limit(writer, export);
-}
-
-void eviction_free(struct export_state *export)
-{
-    memory_free(export->eviction.recent);
-    export->eviction.recent = NULL;
 }

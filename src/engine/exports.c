@@ -23,8 +23,10 @@ void export_free(struct export_state *export)
     if (!export)
         return;
     INVARIANT(!export->cached); /* else an entity in the cache names it */
-    eviction_free(export);
-    export_forget_truncations(export);
+    while (export->cut_path_count)
+        memory_free(export->cut_paths[--export->cut_path_count]);
+    memory_free(export->cut_paths);
+    memory_free(export->eviction.recent);
     memory_free(export);
 }
 
@@ -98,4 +100,18 @@ void writer_forget_exports(struct writer *writer, size_t first)
     }
     if (writer->open.new_exports_stored > first)
         writer->open.new_exports_stored = first;
+}
+
+bool engine_each_export(struct engine *engine,
+                        bool (*each)(void *argument, const struct store_export *export),
+                        void *argument, struct error *error)
+{
+    struct store_reader *reader = store_reader_open(engine->facts.database, error);
+    if (!reader)
+        return false;
+    bool done =
+        store_read_begin(reader, error) && store_read_exports(reader, each, argument, error);
+    store_read_end(reader);
+    store_reader_close(reader);
+    return done;
 }

@@ -80,7 +80,7 @@ static struct key_count *count_of(struct writer *writer, struct span owner, stru
 static bool trim_keys(struct writer *writer, struct span owner, int64_t *removed,
                       struct error *error)
 {
-    int64_t due = engine_due_ms(writer->engine);
+    int64_t due = engine_times(writer->engine).due;
     return store_key_restamp(writer->store, owner, writer->open.now + KEY_MS, writer->open.now,
                              error) &&
            store_key_trim(writer->store, owner, due - KEY_MS, KEY_TRIM_STEP, removed, error);

@@ -55,7 +55,7 @@ static bool run(struct write_job *job, struct store_writer *store, struct error 
         struct export_state *export = map_get(&writer->exports, limit->limits[i].name);
         if (!export)
             continue;
-        if (!store_export_limit_later(store, export->id, limit->limits[i].max_entities, error))
+        if (!store_export_limit(store, export->id, limit->limits[i].max_entities, true, error))
             return false;
         export_set_limit(writer, export, store_export_counts(store, export->id).max_entities);
     }

@@ -59,7 +59,7 @@ static bool check_owner(const struct submission *submission, const struct store_
 static bool forget_runs(struct writer *writer, const struct submission *submission,
                         struct producer_table *table, struct error *error)
 {
-    int64_t removed = 0, before = engine_due_ms(writer->engine) - RUN_MS;
+    int64_t removed = 0, before = engine_times(writer->engine).due - RUN_MS;
     if (!store_producer_trim_runs(writer->store, submission->owner, before, RUN_STEP, &removed,
                                   error))
         return false;
@@ -130,7 +130,7 @@ static struct producer_state *producer_find(struct writer *writer, struct submis
         return state;
     INVARIANT(table->count <= submission->batch_count);
     state = &table->states[table->count];
-    if (!store_producer_get(writer->store, name, &state->row, &found, error))
+    if (!store_read_producer(store_writer_reader(writer->store), name, &state->row, &found, error))
         return NULL;
     if (!found)
         state->row = (struct store_producer){.name = name, .batch = -1};

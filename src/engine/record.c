@@ -26,23 +26,25 @@ bool writer_undo_note(struct writer *writer, struct entity *entity, struct error
     return true;
 }
 
-void writer_undo_forget(struct writer *writer)
+static void put_back(struct writer *writer, struct undo *undo)
 {
-    while (writer->applying.undo_count)
-        text_unref(writer->applying.undos[--writer->applying.undo_count].data);
+    entity_cache_set_data(&writer->cache, undo->entity, undo->data);
+    undo->entity->change = undo->change;
+    undo->entity->seq = undo->seq;
+    undo->entity->at = undo->at;
+    eviction_undo(undo->entity->export);
 }
 
-void writer_undo_all(struct writer *writer)
+void writer_undo_end(struct writer *writer, bool undo)
 {
     while (writer->applying.undo_count) {
-        struct undo *undo = &writer->applying.undos[--writer->applying.undo_count];
-        entity_cache_set_data(&writer->cache, undo->entity, undo->data);
-        undo->entity->change = undo->change;
-        undo->entity->seq = undo->seq;
-        undo->entity->at = undo->at;
-        eviction_undo(undo->entity->export);
+        struct undo *last = &writer->applying.undos[--writer->applying.undo_count];
+        if (undo)
+            put_back(writer, last);
+        else
+            text_unref(last->data);
     }
-    while (writer->applying.pending_count)
+    while (undo && writer->applying.pending_count)
         change_unref(writer->applying.pending[--writer->applying.pending_count].change);
 }
 

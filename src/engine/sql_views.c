@@ -40,22 +40,22 @@ static bool make(struct writer *writer, size_t exports, struct error *error)
     return store_sql_views_make(writer->store, exports, error);
 }
 
-bool writer_make_own_views(struct writer *writer, struct error *error)
+static bool make_own(struct writer *writer, struct error *error)
 {
     size_t due = store_writer_state(writer->store).sql_views_due;
     return due == 0 || due > BATCH || rest_us(writer) > 0 || make(writer, due, error);
 }
 
-bool writer_views_wait(const struct writer *writer)
+static bool batch_waits(const struct writer *writer)
 {
     size_t due = store_writer_state(writer->store).sql_views_due;
     return due > 0 &&
            (writer->upkeep.views_begun > 0 || due >= batch_size(writer) || rest_us(writer) == 0);
 }
 
-bool writer_make_views(struct writer *writer, struct error *error)
+static bool make_of_batch(struct writer *writer, struct error *error)
 {
-    if (!writer_views_wait(writer))
+    if (!batch_waits(writer))
         return true;
     if (writer->upkeep.views_begun == 0)
         writer->upkeep.views_begun = batch_size(writer);
@@ -68,11 +68,16 @@ bool writer_make_views(struct writer *writer, struct error *error)
     return true;
 }
 
+bool writer_make_views(struct writer *writer, enum sql_views_made which, struct error *error)
+{
+    return which == VIEWS_OWN ? make_own(writer, error) : make_of_batch(writer, error);
+}
+
 int writer_views_rest(const struct writer *writer, int most)
 {
     if (store_writer_state(writer->store).sql_views_due == 0)
         return most;
-    uint64_t rest = writer_views_wait(writer) ? 0 : rest_us(writer) / 1000 + 1;
+    uint64_t rest = batch_waits(writer) ? 0 : rest_us(writer) / 1000 + 1;
     return rest < (uint64_t)most ? (int)rest : most;
 }
 

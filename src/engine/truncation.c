@@ -61,11 +61,3 @@ void writer_tell_truncations(struct writer *writer)
         tell(writer, writer->applying.truncations[i].export, writer->applying.truncations[i].path);
     writer->applying.truncation_count = 0;
 }
-
-void export_forget_truncations(struct export_state *export)
-{
-    while (export->cut_path_count)
-        memory_free(export->cut_paths[--export->cut_path_count]);
-    memory_free(export->cut_paths);
-    export->cut_paths = NULL;
-}

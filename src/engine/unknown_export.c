@@ -98,9 +98,3 @@ bool writer_note_unknown(struct writer *writer, struct submission *submission, s
     submission->ignored++;
     return true;
 }
-
-void writer_forget_unknown(struct writer *writer)
-{
-    while (writer->told.unknown_count)
-        memory_free(writer->told.unknown_exports[--writer->told.unknown_count]);
-}

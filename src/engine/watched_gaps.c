@@ -86,7 +86,8 @@ static bool read_writer_gaps(struct store_writer *store, int which, int64_t sinc
     bool found;
     buffer_init(&text, 4096);
     gaps->count = 0;
-    bool done = store_meta_get(store, lists[which].gaps, &text, &found, error);
+    bool done =
+        store_read_meta(store_writer_reader(store), lists[which].gaps, &text, &found, error);
     if (done && found) {
         const char *string = buffer_string(&text);
         done = string || error_set(error, ERROR_MEMORY, "out of memory while starting");
@@ -103,7 +104,8 @@ static bool read_noted(struct store_writer *store, int which, int64_t *noted, st
     struct buffer text;
     bool found;
     buffer_init(&text, 64);
-    bool done = store_meta_get(store, lists[which].noted, &text, &found, error);
+    bool done =
+        store_read_meta(store_writer_reader(store), lists[which].noted, &text, &found, error);
     const char *string = done && found ? buffer_string(&text) : NULL;
     if (done && found && !string)
         done = error_set(error, ERROR_MEMORY, "out of memory while reading what was noted");
@@ -123,7 +125,7 @@ static bool find_gap(struct engine *engine, int which, int64_t last, struct erro
         return false;
     if (from != INT64_MAX)
         add_gap(&engine->writer.gaps[which],
-                (struct engine_watched_gap){from, last, engine_now_ms(engine)});
+                (struct engine_watched_gap){from, last, engine_times(engine).now});
     return true;
 }
 
@@ -151,7 +153,8 @@ static bool note_list(struct engine *engine, int which, int64_t since, bool all,
 static bool note(struct engine *engine, struct error *error)
 {
     struct store_writer *store = engine->writer.store;
-    int64_t age = engine->options.retention.tombstone_age_ms, since = engine_due_ms(engine) - age;
+    int64_t age = engine->options.retention.tombstone_age_ms,
+            since = engine_times(engine).due - age;
     char last[32];
     bool all, done = store_watched_keys_start(store, age > 0, &all, error);
     snprintf(last, sizeof last, "%" PRId64, engine->writer.open.last_change);
@@ -182,7 +185,8 @@ static void lower(int64_t *number, int64_t bound)
 /* Of what nobody noted yet the newest changes count, as at a start (store_watched_keys_pin). */
 bool engine_watched_from(struct engine *engine, struct engine_watched *watched, struct error *error)
 {
-    int64_t age = engine->options.retention.tombstone_age_ms, since = engine_due_ms(engine) - age;
+    int64_t age = engine->options.retention.tombstone_age_ms,
+            since = engine_times(engine).due - age;
     int64_t least = store_writer_log(engine->writer.store)->last_change - STORE_WATCHED_CHANGES;
     *watched = (struct engine_watched){INT64_MAX, INT64_MAX};
     for (int i = 0; age > 0 && i < ENGINE_WATCHED_LISTS; i++) {

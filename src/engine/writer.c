@@ -35,18 +35,6 @@ static bool load_export(void *argument, const struct store_export *row)
     return false;
 }
 
-static bool load_exports(struct writer *writer, struct error *error)
-{
-    struct store_reader *reader = store_reader_open(writer->engine->facts.database, error);
-    if (!reader)
-        return false;
-    bool done =
-        store_read_begin(reader, error) && store_read_exports(reader, load_export, writer, error);
-    store_read_end(reader);
-    store_reader_close(reader);
-    return done;
-}
-
 bool writer_init(struct writer *writer, struct engine *engine, struct error *error)
 {
     *writer = (struct writer){.engine = engine};
@@ -61,7 +49,7 @@ bool writer_init(struct writer *writer, struct engine *engine, struct error *err
     buffer_init(&writer->scratch.rest, UINT32_MAX);
     doc_init(&writer->scratch.stripped, UINT32_MAX, UINT32_MAX);
     writer->store = store_writer_open(engine->facts.database, error);
-    if (!writer->store || !load_exports(writer, error))
+    if (!writer->store || !engine_each_export(writer->engine, load_export, writer, error))
         return false;
     writer->open.last_change = store_writer_log(writer->store)->last_change;
     writer->open.head = store_writer_log(writer->store)->head;
@@ -77,7 +65,8 @@ void writer_fini(struct writer *writer)
         export_free(export);
     map_fini(&writer->exports);
     keyed_forget(writer);
-    writer_forget_unknown(writer);
+    while (writer->told.unknown_count)
+        memory_free(writer->told.unknown_exports[--writer->told.unknown_count]);
     buffer_fini(&writer->scratch.merged);
     buffer_fini(&writer->scratch.patch);
     buffer_fini(&writer->scratch.append);
@@ -128,8 +117,8 @@ static bool trim_some(struct writer *writer, int64_t step, struct error *error)
     struct engine_watched watched;
     bool more = false;
     if (!engine_watched_from(writer->engine, &watched, error) ||
-        !store_trim(writer->store, retention, engine_due_ms(writer->engine), step, watched.changes,
-                    &more, error) ||
+        !store_trim(writer->store, retention, engine_times(writer->engine).due, step,
+                    watched.changes, &more, error) ||
         !store_watched_keys_unpin(writer->store, watched.pinned, step, error))
         return false;
     if (!more)
@@ -139,20 +128,34 @@ static bool trim_some(struct writer *writer, int64_t step, struct error *error)
     return true;
 }
 
+/* Room to tell of a transaction, before it is begun. */
+static bool prepare(struct writer *writer, struct error *error)
+{
+    if (!writer->open.commit)
+        writer->open.commit = memory_new(sizeof *writer->open.commit);
+    return writer->open.commit != NULL || error_set(error, ERROR_MEMORY, "out of memory");
+}
+
 static bool finish(struct writer *writer, struct error *error)
 {
     return writer_flush(writer, error) && writer_derive(writer, error) &&
            writer_run_jobs(writer, true, error) &&
            trim_some(writer, (int64_t)writer->open.change_count * 2 + TRIM_STEP, error) &&
-           ((writer->open.change_count == 0 && !engine_clock_is_unsaved(writer->engine)) ||
-            engine_clock_save(writer->engine, false, error)) &&
-           writer_make_own_views(writer, error) && store_commit(writer->store, error);
+           engine_clock_save(writer->engine,
+                             writer->open.change_count ? CLOCK_SAVE_DUE : CLOCK_SAVE_FIRST,
+                             error) &&
+           writer_make_views(writer, VIEWS_OWN, error) && store_commit(writer->store, error);
 }
 
-/* It is on disk: what the cache holds is what the store holds. */
+/* It is on disk: what the cache holds is what the store holds, and the derived rows that it touched
+ * are told with it. */
 static void settle(struct writer *writer)
 {
-    writer_evict_settle(writer);
+    if (writer->derive) {
+        derive_touched_free(writer->open.touches, writer->open.touch_count);
+        writer->open.touches = derive_committed(writer->derive, &writer->open.touch_count);
+    }
+    writer_evict_end(writer, true);
     entity_cache_settle(&writer->cache);
 }
 
@@ -259,14 +262,13 @@ static void write_some(struct writer *writer, struct queue_item **list)
     uint64_t begun = clock_monotonic_us();
     checkpoints_pass(&writer->engine->checkpoints);
     uint64_t opened = clock_monotonic_us();
-    writer->open.now = engine_now_ms(writer->engine);
-    bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
+    writer->open.now = engine_times(writer->engine).now;
+    bool going = prepare(writer, &error);
     going = going && store_begin(writer->store, &error) && writer_run_jobs(writer, false, &error);
     going = going ? apply_some(writer, list, &error) : take_first(writer, list);
     if (going && finish(writer, &error)) {
         if (writer->open.submission_count)
             disk_committed(&writer->engine->disk);
-        writer_derived(writer);
         observe(writer, begun);
         writer_answer_jobs(writer, NULL);
         settle(writer);
@@ -279,10 +281,16 @@ static void write_some(struct writer *writer, struct queue_item **list)
 
 /* ---- without mutations ---- */
 
+static bool evict_waits(const struct writer *writer)
+{
+    return writer->eviction.over_limit || writer->eviction.order_waits;
+}
+
 static bool is_due(struct writer *writer)
 {
-    return (writer->derive && derive_waits(writer->derive)) || writer_evict_waits(writer) ||
-           writer_views_wait(writer) || clock_monotonic_us() - writer->upkeep.trim_us >= TRIM_US;
+    return (writer->derive && derive_waits(writer->derive)) || evict_waits(writer) ||
+           writer_views_rest(writer, 1) == 0 ||
+           clock_monotonic_us() - writer->upkeep.trim_us >= TRIM_US;
 }
 
 /* Age alone makes changes and tombstones go and derived rows turn, also when nothing comes in, a
@@ -294,15 +302,13 @@ static void pass_time(struct writer *writer)
         clock_monotonic_us() < writer->upkeep.pass_us || !is_due(writer))
         return;
     checkpoints_pass(&writer->engine->checkpoints);
-    writer->open.now = engine_now_ms(writer->engine);
-    bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
+    writer->open.now = engine_times(writer->engine).now;
+    bool going = prepare(writer, &error);
     if (going && store_begin(writer->store, &error) && writer_evict(writer, &error) &&
         writer_derive(writer, &error) && trim_some(writer, TRIM_STEP, &error) &&
-        writer_make_views(writer, &error) &&
-        (!engine_clock_is_unsaved(writer->engine) ||
-         engine_clock_save(writer->engine, false, &error)) &&
+        writer_make_views(writer, VIEWS_BATCH, &error) &&
+        engine_clock_save(writer->engine, CLOCK_SAVE_FIRST, &error) &&
         store_commit(writer->store, &error)) {
-        writer_derived(writer);
         settle(writer);
         writer->upkeep.pass_us = 0;
     } else {
@@ -392,7 +398,7 @@ static int rest_ms(struct writer *writer)
     int most = large_rest_ms(writer, IDLE_MS);
     if (clock_monotonic_us() < writer->upkeep.pass_us)
         return most;
-    if (writer_evict_waits(writer) && most > EVICT_REST_MS)
+    if (evict_waits(writer) && most > EVICT_REST_MS)
         most = EVICT_REST_MS;
     most = writer_views_rest(writer, most);
     return writer->derive ? derive_rest(writer->derive, most) : most;
@@ -454,7 +460,8 @@ static void note_clock(struct writer *writer)
     struct error error;
     if (disk_state(&writer->engine->disk) != ERROR_NONE)
         return;
-    if (!store_begin(writer->store, &error) || !engine_clock_save(writer->engine, true, &error) ||
+    if (!store_begin(writer->store, &error) ||
+        !engine_clock_save(writer->engine, CLOCK_SAVE_NOW, &error) ||
         !store_commit(writer->store, &error)) {
         store_rollback(writer->store);
         log_warning("engine", "clock-not-noted", log_text("error", error.message));

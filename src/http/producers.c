@@ -138,7 +138,7 @@ static bool run_forget(struct write_job *job, struct store_writer *store, struct
     struct store_producer producer;
     bool found;
     buffer_clear(&question->out);
-    if (!store_producer_get(store, question->name, &producer, &found, error))
+    if (!store_read_producer(store_writer_reader(store), question->name, &producer, &found, error))
         return false;
     question->found = found && is_mine(question, &producer);
     if (!question->found)

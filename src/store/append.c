@@ -73,13 +73,8 @@ bool changes_flush(struct store_writer *writer, struct error *error)
                    ? insert(writer, STATEMENT_CHANGE_INSERT_SEVERAL, several_sql, rows, step, error)
                    : insert(writer, STATEMENT_CHANGE_INSERT, one_sql, rows, step, error);
     }
-    changes_forget(writer);
-    return done;
-}
-
-void changes_forget(struct store_writer *writer)
-{
     writer->held.count = writer->held.length = 0;
+    return done;
 }
 
 static void hold_text(struct held_changes *held, struct span *text)

@@ -89,12 +89,12 @@ bool store_row_scan(struct store_writer *writer, int64_t stage, struct span from
     return step == QUERY_DONE;
 }
 
-static bool row_at(struct connection *connection, int64_t stage, struct span sort_key,
-                   int64_t *entity, struct error *error)
+bool store_read_row(struct store_reader *reader, int64_t stage, struct span sort_key,
+                    int64_t *entity, struct error *error)
 {
     struct query query;
     *entity = 0;
-    if (!start(&query, connection, STATEMENT_ROW_AT, at_sql, stage, sort_key, error)) {
+    if (!start(&query, &reader->connection, STATEMENT_ROW_AT, at_sql, stage, sort_key, error)) {
         return false;
     }
     enum query_step step = query_row(&query, error);
@@ -105,27 +105,12 @@ static bool row_at(struct connection *connection, int64_t stage, struct span sor
     return step != QUERY_FAILED;
 }
 
-bool store_row_at(struct store_writer *writer, int64_t stage, struct span sort_key, int64_t *entity,
-                  struct error *error)
-{
-    return row_at(&writer->connection, stage, sort_key, entity, error);
-}
-
-bool store_read_sort_key(struct store_reader *reader, int64_t stage, struct span sort_key,
-                         bool *found, struct error *error)
-{
-    int64_t entity;
-    bool done = row_at(&reader->connection, stage, sort_key, &entity, error);
-    *found = done && entity != 0;
-    return done;
-}
-
-bool row_place_at(struct connection *connection, int64_t stage, struct span from, bool backwards,
-                  int64_t skip, struct buffer *sort_key, bool *found, struct error *error)
+bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, bool backwards,
+                     int64_t rank, struct buffer *sort_key, bool *found, struct error *error)
 {
     struct query query;
     *found = false;
-    if (!start_scan(&query, connection, stage, from, backwards, skip, 1, error)) {
+    if (!start_scan(&query, &reader->connection, stage, from, backwards, rank, 1, error)) {
         return false;
     }
     enum query_step step = query_row(&query, error);
@@ -135,10 +120,4 @@ bool row_place_at(struct connection *connection, int64_t stage, struct span from
     *found = buffer_add_span(sort_key, query_column_bytes(&query, 0));
     query_end(&query);
     return *found || error_set(error, ERROR_MEMORY, "out of memory while reading a view");
-}
-
-bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, int64_t rank,
-                     struct buffer *sort_key, bool *found, struct error *error)
-{
-    return row_place_at(&reader->connection, stage, from, false, rank, sort_key, found, error);
 }

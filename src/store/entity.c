@@ -4,12 +4,12 @@
 #define COLUMNS "id, change, slot, idx, key, data"
 
 static const char get_sql[] = "SELECT " COLUMNS " FROM entity WHERE export = ? AND key = ?";
-static const char by_id_sql[] = "SELECT " COLUMNS " FROM entity WHERE id = ?";
 /* Two, because nothing compares as less than every key. */
 #define WALK "SELECT " COLUMNS " FROM entity WHERE export = ?1 "
 static const char *const walk_sql[] = {WALK "ORDER BY key LIMIT ?3",
                                        WALK "AND key > ?2 ORDER BY key LIMIT ?3"};
-static const char get_by_id_sql[] = "SELECT " COLUMNS " FROM entity WHERE id = ? AND export = ?";
+static const char by_id_sql[] =
+    "SELECT " COLUMNS " FROM entity WHERE id = ?1 AND (?2 = 0 OR export = ?2)";
 static const char order_sql[] =
     "SELECT id FROM entity WHERE export = ? ORDER BY key LIMIT ? OFFSET ?";
 static const char insert_sql[] =
@@ -56,13 +56,12 @@ static bool read_one(struct query *query, struct store_entity *entity, bool *fou
     return *found;
 }
 
-/* entity.c */
-static bool entity_get(struct connection *connection, uint32_t export_id, struct span key,
+bool store_read_entity(struct store_reader *reader, uint32_t export_id, struct span key,
                        struct store_entity *entity, bool *found, struct error *error)
 {
     struct query query;
     *found = false;
-    if (!query_start(&query, connection, STATEMENT_ENTITY_GET, get_sql, error)) {
+    if (!query_start(&query, &reader->connection, STATEMENT_ENTITY_GET, get_sql, error)) {
         return false;
     }
     query_integer(&query, export_id);
@@ -70,37 +69,12 @@ static bool entity_get(struct connection *connection, uint32_t export_id, struct
     return read_one(&query, entity, found, error);
 }
 
-bool store_entity_by_id(struct store_writer *writer, int64_t id, struct store_entity *entity,
-                        bool *found, struct error *error)
-{
-    struct query query;
-    *found = false;
-    if (!query_start(&query, &writer->connection, STATEMENT_ENTITY_BY_ID, by_id_sql, error)) {
-        return false;
-    }
-    query_integer(&query, id);
-    return read_one(&query, entity, found, error);
-}
-
-bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
-                      struct store_entity *entity, bool *found, struct error *error)
-{
-    return entity_get(&writer->connection, export_id, key, entity, found, error);
-}
-
-bool store_read_entity(struct store_reader *reader, uint32_t export_id, struct span key,
-                       struct store_entity *entity, bool *found, struct error *error)
-{
-    return entity_get(&reader->connection, export_id, key, entity, found, error);
-}
-
 bool store_read_entity_by_id(struct store_reader *reader, uint32_t export_id, int64_t id,
                              struct store_entity *entity, bool *found, struct error *error)
 {
     struct query query;
     *found = false;
-    if (!query_start(&query, &reader->connection, STATEMENT_ENTITY_GET_BY_ID, get_by_id_sql,
-                     error)) {
+    if (!query_start(&query, &reader->connection, STATEMENT_ENTITY_BY_ID, by_id_sql, error)) {
         return false;
     }
     query_integer(&query, id);
@@ -207,12 +181,13 @@ bool store_scan_key_order(struct store_reader *reader, uint32_t export_id, int64
     return step == QUERY_DONE;
 }
 
-bool entity_walk(struct connection *connection, uint32_t export_id, struct span after,
-                 int64_t limit, store_each_entity each, void *argument, struct error *error)
+bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
+                     int64_t limit, store_each_entity each, void *argument, struct error *error)
 {
     struct query query;
     int which = after.data != NULL;
-    if (!query_start(&query, connection, STATEMENT_ENTITY_WALK + which, walk_sql[which], error)) {
+    if (!query_start(&query, &reader->connection, STATEMENT_ENTITY_WALK + which, walk_sql[which],
+                     error)) {
         return false;
     }
     query_integer(&query, export_id);
@@ -228,12 +203,4 @@ bool entity_walk(struct connection *connection, uint32_t export_id, struct span 
         }
     }
     return step == QUERY_DONE;
-}
-
-bool store_entity_walk(struct store_writer *writer, uint32_t export_id, struct span after,
-                       int64_t limit,
-                       bool (*each)(void *argument, const struct store_entity *entity),
-                       void *argument, struct error *error)
-{
-    return entity_walk(&writer->connection, export_id, after, limit, each, argument, error);
 }

@@ -36,14 +36,11 @@ static void lift(struct export_counters *counters)
     counters->work = ORDER_CLEAR;
 }
 
-bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
-                        struct error *error)
+static bool limit_at_once(struct store_writer *writer, uint32_t export_id,
+                          struct export_counters *counters, int64_t max_entities,
+                          struct error *error)
 {
-    struct export_counters *counters = NULL;
     struct query query;
-    if (!writer_ready(writer, error) || !(counters = export_change(writer, export_id, error))) {
-        return false;
-    }
     if (max_entities <= 0) {
         if (export_is_ordered(counters)) {
             lift(counters);
@@ -63,15 +60,15 @@ bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t
     return true;
 }
 
-bool store_export_limit_later(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
-                              struct error *error)
+bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
+                        bool in_steps, struct error *error)
 {
     struct export_counters *counters = NULL;
     if (!writer_ready(writer, error) || !(counters = export_change(writer, export_id, error))) {
         return false;
     }
-    if (max_entities <= 0 || counters->max_entities > 0 || counters->entities == 0) {
-        return store_export_limit(writer, export_id, max_entities, error);
+    if (!in_steps || max_entities <= 0 || counters->max_entities > 0 || counters->entities == 0) {
+        return limit_at_once(writer, export_id, counters, max_entities, error);
     }
     if (counters->work != ORDER_MAKE) {
         counters->work = ORDER_MAKE;
@@ -141,12 +138,6 @@ static bool clear_some(struct store_writer *writer, uint32_t export_id,
         counters->work = ORDER_NONE;
     }
     return true;
-}
-
-bool store_export_order_waits(const struct store_writer *writer, uint32_t export_id)
-{
-    return export_id > 0 && export_id <= writer->export_count &&
-           writer->exports[export_id - 1]->now.work != ORDER_NONE;
 }
 
 bool store_export_order(struct store_writer *writer, uint32_t export_id, int64_t limit,

@@ -115,7 +115,7 @@ static bool find_order(struct store_writer *writer, struct error *error)
 
 /* ---- the writer's picture ---- */
 
-struct span export_record_name(const void *value)
+static struct span record_name(const void *value)
 {
     const struct export_record *record = value;
     return span_make(record->name, record->name_length);
@@ -167,6 +167,7 @@ static bool add_record(struct store_writer *writer, struct span name,
 bool exports_load(struct store_writer *writer, struct error *error)
 {
     struct query query;
+    map_init(&writer->exports_by_name, record_name);
     if (!query_start(&query, &writer->connection, STATEMENT_EXPORT_ALL, all_sql, error)) {
         return false;
     }
@@ -215,20 +216,18 @@ static void settle(struct store_writer *writer, bool committed)
     }
 }
 
-void exports_commit(struct store_writer *writer)
+void exports_settle(struct store_writer *writer, bool committed)
 {
-    writer->export_committed = writer->export_count;
-    writer->viewed_committed = writer->viewed_exports;
-    settle(writer, true);
-}
-
-void exports_rollback(struct store_writer *writer)
-{
-    settle(writer, false);
+    settle(writer, committed);
+    if (committed) {
+        writer->export_committed = writer->export_count;
+        writer->viewed_committed = writer->viewed_exports;
+        return;
+    }
     writer->viewed_exports = writer->viewed_committed;
     while (writer->export_count > writer->export_committed) {
         struct export_record *record = writer->exports[--writer->export_count];
-        map_remove(&writer->exports_by_name, export_record_name(record));
+        map_remove(&writer->exports_by_name, record_name(record));
         free_record(record);
     }
 }
@@ -303,7 +302,7 @@ bool store_sql_views_make(struct store_writer *writer, size_t exports, struct er
     bool ok = writer_ready(writer, error);
     for (; ok && exports && writer->viewed_exports < writer->export_count; exports--) {
         const struct export_record *record = writer->exports[writer->viewed_exports];
-        ok = sql_views_add_standard(&writer->views, export_record_name(record), record->id, error);
+        ok = sql_views_add_standard(&writer->views, record_name(record), record->id, error);
         writer->viewed_exports += ok;
     }
     return ok;
@@ -313,7 +312,7 @@ bool store_exports_define_views(struct store_writer *writer, struct error *error
 {
     bool ok = writer_ready(writer, error);
     for (size_t i = 0; ok && i < writer->export_count; i++) {
-        struct span name = export_record_name(writer->exports[i]);
+        struct span name = record_name(writer->exports[i]);
         ok = sql_views_add_standard(&writer->views, name, (uint32_t)i + 1, error);
     }
     return ok;
@@ -329,7 +328,8 @@ struct store_export_counts store_export_counts(const struct store_writer *writer
     return (struct store_export_counts){.entities = now->entities,
                                         .max_entities = now->max_entities,
                                         .last_change = now->last_change,
-                                        .last_seq = now->last_seq};
+                                        .last_seq = now->last_seq,
+                                        .order_waits = now->work != ORDER_NONE};
 }
 
 bool store_read_export(struct store_reader *reader, struct span name, struct store_export *export,

@@ -48,12 +48,12 @@ static bool is_whole(const struct query *query, const struct store_producer *pro
            (producer->mark.data || query_is_null(query, 3));
 }
 
-static bool get(struct connection *connection, struct span name, struct store_producer *producer,
-                bool *found, struct error *error)
+bool store_read_producer(struct store_reader *reader, struct span name,
+                         struct store_producer *producer, bool *found, struct error *error)
 {
     struct query query;
     *found = false;
-    if (!query_start(&query, connection, STATEMENT_PRODUCER_GET, get_sql, error)) {
+    if (!query_start(&query, &reader->connection, STATEMENT_PRODUCER_GET, get_sql, error)) {
         return false;
     }
     query_text(&query, name);
@@ -66,18 +66,6 @@ static bool get(struct connection *connection, struct span name, struct store_pr
         return whole || error_set(error, ERROR_MEMORY, "out of memory while reading a producer");
     }
     return step != QUERY_FAILED;
-}
-
-bool store_producer_get(struct store_writer *writer, struct span name,
-                        struct store_producer *producer, bool *found, struct error *error)
-{
-    return get(&writer->connection, name, producer, found, error);
-}
-
-bool store_read_producer(struct store_reader *reader, struct span name,
-                         struct store_producer *producer, bool *found, struct error *error)
-{
-    return get(&reader->connection, name, producer, found, error);
 }
 
 static bool write_row(struct store_writer *writer, size_t statement, const char *sql,

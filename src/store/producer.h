@@ -20,10 +20,6 @@ struct store_producer {
     int64_t at;     /* wall clock, ms */
 };
 
-/* The row of a name, uncommitted changes included. The texts are borrowed until the writer is used
- * again. */
-bool store_producer_get(struct store_writer *writer, struct span name,
-                        struct store_producer *producer, bool *found, struct error *error);
 /* Write the whole row. In a transaction. */
 bool store_producer_put(struct store_writer *writer, const struct store_producer *producer,
                         struct error *error);

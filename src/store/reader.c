@@ -26,7 +26,7 @@ void store_reader_close(struct store_reader *reader)
 
 bool store_read_begin(struct store_reader *reader, struct error *error)
 {
-    return connection_begin_reading(&reader->connection, error);
+    return connection_begin(&reader->connection, false, error);
 }
 
 void store_read_end(struct store_reader *reader)

@@ -74,11 +74,10 @@ bool store_scan_stage(struct store_reader *reader, int64_t stage, struct span af
     bool found;
     buffer_init(&sort_key, SIZE_MAX / 2);
     /* A forward scan begins at `after` itself, if that has a row. */
-    bool there = false;
-    bool done =
-        backwards || !after.data || store_read_sort_key(reader, stage, after, &there, error);
-    done = done && row_place_at(&reader->connection, stage, after, backwards, skip - 1 + there,
-                                &sort_key, &found, error);
+    int64_t there = 0;
+    bool done = backwards || !after.data || store_read_row(reader, stage, after, &there, error);
+    done = done && store_read_rank(reader, stage, after, backwards, skip - 1 + (there != 0),
+                                   &sort_key, &found, error);
     if (done && found) {
         done = scan_rows(reader, stage, buffer_span(&sort_key), limit, backwards, with_data, each,
                          argument, error);
@@ -171,12 +170,6 @@ bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
         .argument = argument,
     };
     return scan_part(&scan, 0, error) && scan_part(&scan, 1, error);
-}
-
-bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
-                     int64_t limit, store_each_entity each, void *argument, struct error *error)
-{
-    return entity_walk(&reader->connection, export_id, after, limit, each, argument, error);
 }
 
 bool store_scan_file(struct store_reader *reader, uint32_t export_id, int64_t *after, int64_t limit,

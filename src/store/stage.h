@@ -58,9 +58,6 @@ typedef bool (*store_each_sort_key)(void *argument, struct span sort_key, int64_
 bool store_row_scan(struct store_writer *writer, int64_t stage, struct span from, bool backwards,
                     int64_t skip, int64_t limit, store_each_sort_key each, void *argument,
                     struct error *error);
-/* The entity at a sort key; *entity = 0 when there is no row. */
-bool store_row_at(struct store_writer *writer, int64_t stage, struct span sort_key, int64_t *entity,
-                  struct error *error);
 
 /* Note / forget that a stage must check an entity again at a second. */
 bool store_recheck_put(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
@@ -104,13 +101,14 @@ typedef bool (*store_each_row)(void *argument, struct span sort_key,
 bool store_scan_stage(struct store_reader *reader, int64_t stage, struct span after, int64_t skip,
                       int64_t limit, bool backwards, bool with_data, store_each_row each,
                       void *argument, struct error *error);
-/* Whether the stage has a row at that sort key. */
-bool store_read_sort_key(struct store_reader *reader, int64_t stage, struct span sort_key,
-                         bool *found, struct error *error);
-/* Append the sort key of the row number `rank`, counted from 0 at `from` (inclusive; absent: the
- * first row). *found false: there are fewer. Costs a step of the index for each row before it. */
-bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, int64_t rank,
-                     struct buffer *sort_key, bool *found, struct error *error);
+/* The entity at a sort key of the stage; *entity = 0 when there is no row. */
+bool store_read_row(struct store_reader *reader, int64_t stage, struct span sort_key,
+                    int64_t *entity, struct error *error);
+/* Append the sort key of the row number `rank`, counted from 0 where a scan begins: at `from`
+ * (inclusive), backwards before it (exclusive); absent: at the end. *found false: there are fewer.
+ * Costs a step of the index for each row before it. */
+bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, bool backwards,
+                     int64_t rank, struct buffer *sort_key, bool *found, struct error *error);
 /* Entities of an export that entered or left some stage without a change of their own, at most
  * `limit` (negative: all), each perhaps several times. A callback that returns false stops the scan
  * early (no error). STORE_FROM_CHANGE: from the newest change `from` on, in order of that: a cursor

@@ -109,16 +109,13 @@ bool store_sql_views_make(struct store_writer *writer, size_t exports, struct er
  * from a version that did not note its SQL views. In a transaction. */
 bool store_exports_define_views(struct store_writer *writer, struct error *error);
 /* Set max_entities of an export (0: unlimited) and prepare its eviction order; may take a while on
- * a large export the first time. In a transaction. */
+ * a large export the first time. In steps, the first limit of an export with rows holds only after
+ * store_export_order has brought all of them in order; waiting limits are forgotten when the writer
+ * is closed. In a transaction. */
 bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
-                        struct error *error);
-/* The same in steps: the first limit of an export with rows holds only after store_export_order
- * has brought all of them in order. Waiting limits are forgotten when the writer is closed. */
-bool store_export_limit_later(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
-                              struct error *error);
-/* Whether the order of an export must be made, or cleared after its limit was lifted, possibly
- * by a former writer; and up to `limit` rows of it, in a transaction. *rows: how many were read. */
-bool store_export_order_waits(const struct store_writer *writer, uint32_t export_id);
+                        bool in_steps, struct error *error);
+/* A step of an order that waits, up to `limit` rows, in a transaction. *rows: how many were read.
+ */
 bool store_export_order(struct store_writer *writer, uint32_t export_id, int64_t limit,
                         int64_t *rows, struct error *error);
 /* Entities of a limited export in the order of their last changes, those behind change `after`, at
@@ -133,6 +130,8 @@ struct store_export_counts {
     int64_t entities, max_entities;
     int64_t last_change;
     struct seq last_seq;
+    bool order_waits; /* to be made, or cleared after its limit was lifted, maybe by a former writer
+                       */
 };
 struct store_export_counts store_export_counts(const struct store_writer *writer,
                                                uint32_t export_id);
@@ -148,18 +147,6 @@ bool store_read_sql_views(struct store_reader *reader,
 bool store_view_note_shape(struct store_writer *writer, struct span id, uint32_t export_id,
                            struct span shape, bool ever, struct error *error);
 
-/* The entity by key; *found says whether it is there. Its data is borrowed. */
-bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
-                      struct store_entity *entity, bool *found, struct error *error);
-/* Entities of an export in order of key, behind `after` (absent: from the first), at most `limit`.
- * The callback may use the writer, but not this function; false stops early (no error). */
-bool store_entity_walk(struct store_writer *writer, uint32_t export_id, struct span after,
-                       int64_t limit,
-                       bool (*each)(void *argument, const struct store_entity *entity),
-                       void *argument, struct error *error);
-/* The entity by number; borrowed. */
-bool store_entity_by_id(struct store_writer *writer, int64_t id, struct store_entity *entity,
-                        bool *found, struct error *error);
 /* Insert (gives entity->id) / update by id / delete by id. Counters follow by themselves. */
 bool store_entity_insert(struct store_writer *writer, uint32_t export_id,
                          struct store_entity *entity, struct error *error);
@@ -183,9 +170,7 @@ bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, str
                             struct span scope, struct error *error);
 /* Forget all tombstones of all exports. */
 bool store_tombstones_clear(struct store_writer *writer, struct error *error);
-/* Small values by name in `meta`: settings that a later start must know. `value` gets a copy. */
-bool store_meta_get(struct store_writer *writer, const char *name, struct buffer *value,
-                    bool *found, struct error *error);
+/* Small values by name in `meta`: settings that a later start must know. */
 bool store_meta_put(struct store_writer *writer, const char *name, struct span value,
                     struct error *error);
 /* From now on refuse cursors at changes up to last_change, because a setting changed their
@@ -285,9 +270,10 @@ bool store_read_export(struct store_reader *reader, struct span name, struct sto
 bool store_read_exports(struct store_reader *reader,
                         bool (*each)(void *argument, const struct store_export *export),
                         void *argument, struct error *error);
+/* The entity by key, or by number in one export (0: in any); *found says whether it is there. Its
+ * data is borrowed. */
 bool store_read_entity(struct store_reader *reader, uint32_t export_id, struct span key,
                        struct store_entity *entity, bool *found, struct error *error);
-
 bool store_read_entity_by_id(struct store_reader *reader, uint32_t export_id, int64_t id,
                              struct store_entity *entity, bool *found, struct error *error);
 /* The ids of an export's entities in order of key, without the first `skip`, at most `limit`
@@ -372,7 +358,9 @@ bool store_read_meta(struct store_reader *reader, const char *name, struct buffe
  * absent and not read. A skipped entity costs a step of the index. */
 bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t skip, int64_t limit,
                      bool with_data, store_each_entity each, void *argument, struct error *error);
-/* Entities of an export in order of key, whole, behind `after` (absent: from the first). */
+/* Entities of an export in order of key, whole, behind `after` (absent: from the first), at most
+ * `limit` (negative: all). The callback may use the reader and its writer, but not this function;
+ * false stops early (no error). */
 bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
                      int64_t limit, store_each_entity each, void *argument, struct error *error);
 /* Entities in the order in which they lie in the file, behind number *after and up to `limit` of
@@ -386,6 +374,7 @@ bool store_read_entity_count(struct store_reader *reader, int64_t *count, struct
 
 /* What this writer sees, uncommitted changes included. */
 struct store_writer_state {
+    struct store_reader *reader; /* it reads what this writer sees; borrowed */
     uint32_t exports;            /* their number; the next one gets the number behind */
     size_t sql_views_due;        /* exports that wait for theirs */
     struct sql_views *sql_views; /* the other SQL views, to be defined in its transactions */
@@ -394,6 +383,11 @@ struct store_writer_state {
                         failed one, as far as it came */
 };
 struct store_writer_state store_writer_state(struct store_writer *writer);
+/* To read on the writer's thread; needs no transaction, and must not begin one. */
+static inline struct store_reader *store_writer_reader(struct store_writer *writer)
+{
+    return store_writer_state(writer).reader;
+}
 /* Whether the tables, columns, indexes and triggers are those that stele makes. Else
  * ERROR_DATABASE_UNUSABLE, which names one that differs: no commit can succeed any more. A bare
  * ERROR_DATABASE and the like: the schema could not be read. */

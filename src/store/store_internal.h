@@ -29,7 +29,6 @@ enum statement {
     STATEMENT_EXPORT_UNORDER,
     STATEMENT_EXPORT_IS_ORDERED,
     STATEMENT_ENTITY_GET,
-    STATEMENT_ENTITY_GET_BY_ID,
     STATEMENT_ENTITY_ORDER,
     STATEMENT_ENTITY_INSERT,
     STATEMENT_ENTITY_UPDATE,
@@ -222,8 +221,15 @@ struct held_changes {
     size_t length;
 };
 
-struct store_writer {
+struct store_reader {
     struct connection connection;
+};
+
+struct store_writer {
+    union {
+        struct connection connection;
+        struct store_reader reader; /* what reads, reads what it has written, too */
+    };
     struct held_changes held;
     bool log_dirty;
     bool usage_dirty;
@@ -242,10 +248,6 @@ struct store_writer {
     size_t stage_count, stage_capacity;
 };
 
-struct store_reader {
-    struct connection connection;
-};
-
 /* Whether a change may be made now / mark the open transaction as one to roll back. */
 static inline bool writer_ready(const struct store_writer *writer, struct error *error)
 {
@@ -257,11 +259,9 @@ static inline bool writer_break(struct store_writer *writer, struct error *error
 }
 
 /* export.c */
-struct span export_record_name(const void *record); /* for a map */
 bool exports_load(struct store_writer *writer, struct error *error);
 bool exports_write(struct store_writer *writer, struct error *error);
-void exports_commit(struct store_writer *writer);
-void exports_rollback(struct store_writer *writer);
+void exports_settle(struct store_writer *writer, bool committed);
 void exports_free(struct store_writer *writer);
 /* For counting into it (marked dirty), or NULL with an error if there is no such export. */
 struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
@@ -273,10 +273,8 @@ static inline bool export_is_ordered(const struct export_counters *counters)
     return counters->max_entities > 0 || counters->work == ORDER_MAKE;
 }
 
-/* append.c: bring held changes into the table; due before it is read in their transaction / they
- * are rolled back. */
+/* append.c: bring held changes into the table; due before it is read in their transaction. */
 bool changes_flush(struct store_writer *writer, struct error *error);
-void changes_forget(struct store_writer *writer);
 
 /* stage_count.c */
 bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);
@@ -284,11 +282,11 @@ bool stage_counts_write(struct store_writer *writer, struct error *error);
 
 /* watched_key.c: read its part of struct log_record. */
 bool watched_keys_read(struct store_writer *writer, struct error *error);
-/* Note the entities of changes that are about to be trimmed, from < id <= to, and of the membership
- * changes with a change from `from` on that go with the next `limit` of those before `to`. */
-bool watched_keys_note(struct store_writer *writer, int64_t from, int64_t to, struct error *error);
-bool watched_keys_note_memberships(struct store_writer *writer, int64_t from, int64_t to,
-                                   int64_t limit, struct error *error);
+/* Note the entities of changes that are about to be trimmed, from < id <= to; or, where
+ * `memberships` is not 0, of the membership changes with a change from `from` on that go with the
+ * next `memberships` of those before `to`. */
+bool watched_keys_note(struct store_writer *writer, int64_t from, int64_t to, int64_t memberships,
+                       struct error *error);
 /* Those of changes before this one go, a few at a time. */
 bool watched_keys_forget(struct store_writer *writer, int64_t before, int64_t step,
                          struct error *error);
@@ -303,18 +301,8 @@ static inline int64_t change_bytes(size_t key, size_t patch, size_t append)
 /* Read id, change, slot, idx, key from `column` on, and with_data the data behind them. */
 bool entity_read_row(const struct query *query, int column, bool with_data,
                      struct store_entity *entity, struct error *error);
-/* As store_entity_walk and store_scan_keys. */
-bool entity_walk(struct connection *connection, uint32_t export_id, struct span after,
-                 int64_t limit, store_each_entity each, void *argument, struct error *error);
-
-/* derived_row.c: the sort key of the row number `skip` (from 0) behind where a scan begins; absent
- * in *sort_key when there are fewer. It is copied. */
-bool row_place_at(struct connection *connection, int64_t stage, struct span from, bool backwards,
-                  int64_t skip, struct buffer *sort_key, bool *found, struct error *error);
 
 /* usage_event.c */
-bool usage_state_read(struct connection *connection, struct store_usage_state *state,
-                      struct error *error);
 bool usage_state_write(struct connection *connection, const struct store_usage_state *state,
                        struct error *error);
 

@@ -238,8 +238,8 @@ static bool trim_memberships(struct store_writer *writer, int64_t step, int64_t 
                              struct error *error)
 {
     struct query query;
-    if (!watched_keys_note_memberships(writer, watched, writer->now.state.floor_change,
-                                       step * FLIPS_FOR_STEP, error) ||
+    if (!watched_keys_note(writer, watched, writer->now.state.floor_change, step * FLIPS_FOR_STEP,
+                           error) ||
         !query_start(&query, &writer->connection, STATEMENT_TRIM_MEMBERSHIPS, memberships_sql,
                      error)) {
         return false;
@@ -273,7 +273,7 @@ static bool trim_changes(struct store_writer *writer, const struct store_retenti
         return true;
     }
     writer->log_dirty = true;
-    return watched_keys_note(writer, watched > floor ? watched : floor, outgoing.to, error) &&
+    return watched_keys_note(writer, watched > floor ? watched : floor, outgoing.to, 0, error) &&
            tear_kept(writer, &outgoing, error) &&
            start_outgoing(&query, writer, STATEMENT_TRIM_DELETE, delete_sql, &outgoing, error) &&
            query_run(&query, error);

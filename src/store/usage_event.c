@@ -15,18 +15,19 @@ static const char scan_sql[] =
 
 /* ---- the counters ---- */
 
-bool usage_state_read(struct connection *connection, struct store_usage_state *state,
-                      struct error *error)
+bool store_read_usage_state(struct store_reader *reader, struct store_usage_state *state,
+                            struct error *error)
 {
     struct query query;
-    if (!query_start(&query, connection, STATEMENT_USAGE_STATE_READ, state_read_sql, error)) {
+    if (!query_start(&query, &reader->connection, STATEMENT_USAGE_STATE_READ, state_read_sql,
+                     error)) {
         return false;
     }
     enum query_step step = query_row(&query, error);
     if (step == QUERY_DONE) {
         return error_set(error, ERROR_DATABASE,
                          "%s has an empty table usage_state: it is damaged; use a backup",
-                         connection->path);
+                         reader->connection.path);
     }
     if (step == QUERY_FAILED) {
         return false;
@@ -48,12 +49,6 @@ bool usage_state_write(struct connection *connection, const struct store_usage_s
     query_integer(&query, state->bytes);
     query_integer(&query, state->dropped);
     return query_run(&query, error);
-}
-
-bool store_read_usage_state(struct store_reader *reader, struct store_usage_state *state,
-                            struct error *error)
-{
-    return usage_state_read(&reader->connection, state, error);
 }
 
 /* ---- the events ---- */

@@ -142,7 +142,7 @@ static bool count_rows(struct store_writer *writer, int64_t grown, int64_t *note
     struct buffer text;
     bool found;
     buffer_init(&text, 64);
-    bool done = store_meta_get(writer, rows_fact, &text, &found, error);
+    bool done = store_read_meta(&writer->reader, rows_fact, &text, &found, error);
     if (done && found && buffer_string(&text)) {
         *noted = strtoll(text.data, NULL, 10);
         *rows = *noted + grown;

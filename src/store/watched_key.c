@@ -187,15 +187,11 @@ static bool note(struct store_writer *writer, int which, const int64_t numbers[]
             (last + 1 <= writer->now.watched_floor || set_floor(writer, last + 1, error)));
 }
 
-bool watched_keys_note(struct store_writer *writer, int64_t from, int64_t to, struct error *error)
+bool watched_keys_note(struct store_writer *writer, int64_t from, int64_t to, int64_t memberships,
+                       struct error *error)
 {
-    return from >= to || note(writer, OF_CHANGES, (int64_t[]){from, to}, 2, error);
-}
-
-bool watched_keys_note_memberships(struct store_writer *writer, int64_t from, int64_t to,
-                                   int64_t limit, struct error *error)
-{
-    return from >= to || note(writer, OF_FLIPS, (int64_t[]){from, to, limit}, 3, error);
+    return from >= to || note(writer, memberships ? OF_FLIPS : OF_CHANGES,
+                              (int64_t[]){from, to, memberships}, memberships ? 3 : 2, error);
 }
 
 /* ---- at a start ---- */

@@ -85,7 +85,6 @@ struct store_writer *store_writer_open(struct database *database, struct error *
         error_set(error, ERROR_MEMORY, "out of memory");
         return NULL;
     }
-    map_init(&writer->exports_by_name, export_record_name);
     writer->held.texts = memory_alloc(HELD_TEXT_BYTES);
     sql_views_init(&writer->views, &writer->connection);
     if (!writer->held.texts) {
@@ -96,7 +95,7 @@ struct store_writer *store_writer_open(struct database *database, struct error *
     if (!connection_open(&writer->connection, database, CONNECTION_WRITER, STATEMENT_COUNT,
                          error) ||
         !read_log(&writer->connection, &writer->committed, error) ||
-        !usage_state_read(&writer->connection, &writer->usage_committed, error) ||
+        !store_read_usage_state(&writer->reader, &writer->usage_committed, error) ||
         !watched_keys_read(writer, error) || !exports_load(writer, error)) {
         store_writer_close(writer);
         return NULL;
@@ -124,7 +123,7 @@ void store_writer_close(struct store_writer *writer)
 
 bool store_begin(struct store_writer *writer, struct error *error)
 {
-    return connection_begin(&writer->connection, error);
+    return connection_begin(&writer->connection, true, error);
 }
 
 static bool write_counters(struct store_writer *writer, struct error *error)
@@ -145,10 +144,10 @@ static void take_back(struct store_writer *writer)
     writer->usage_now = writer->usage_committed;
     writer->log_dirty = writer->usage_dirty = false;
     writer->stage_count = 0;
-    changes_forget(writer);
+    writer->held.count = writer->held.length = 0;
     writer->ahead = writer->tombstones_ahead = (struct ahead_rows){.until = 0};
     sql_views_forget_due(&writer->views);
-    exports_rollback(writer);
+    exports_settle(writer, false);
 }
 
 bool store_commit(struct store_writer *writer, struct error *error)
@@ -167,7 +166,7 @@ bool store_commit(struct store_writer *writer, struct error *error)
     writer->usage_committed = writer->usage_now;
     writer->log_dirty = writer->usage_dirty = false;
     writer->stage_count = 0;
-    exports_commit(writer);
+    exports_settle(writer, true);
     return true;
 }
 
@@ -179,7 +178,8 @@ void store_rollback(struct store_writer *writer)
 
 struct store_writer_state store_writer_state(struct store_writer *writer)
 {
-    return (struct store_writer_state){.exports = (uint32_t)writer->export_count,
+    return (struct store_writer_state){.reader = &writer->reader,
+                                       .exports = (uint32_t)writer->export_count,
                                        .sql_views_due =
                                            writer->export_count - writer->viewed_exports,
                                        .sql_views = &writer->views,
@@ -205,12 +205,6 @@ bool store_writer_refuse_cursors(struct store_writer *writer, struct error *erro
     writer->now.state.cursor_floor = writer->now.state.last_change + 1;
     writer->log_dirty = true;
     return true;
-}
-
-bool store_meta_get(struct store_writer *writer, const char *name, struct buffer *value,
-                    bool *found, struct error *error)
-{
-    return meta_get(&writer->connection, name, value, found, error);
 }
 
 bool store_meta_put(struct store_writer *writer, const char *name, struct span value,

@@ -232,7 +232,7 @@ static uint64_t now_ms(void *argument)
 
 static int64_t wall_ms(void *argument)
 {
-    return engine_now_ms(((struct usage_endpoint *)argument)->context.engine);
+    return engine_times(((struct usage_endpoint *)argument)->context.engine).now;
 }
 
 static void wake(void *argument)

@@ -24,8 +24,8 @@ static bool find_low(struct window_bounds *bounds, struct store_reader *reader, 
 {
     bool found = true;
     buffer_clear(&bounds->low);
-    if (skip > 0 &&
-        !store_read_rank(reader, stage, span_make(NULL, 0), skip - 1, &bounds->low, &found, error))
+    if (skip > 0 && !store_read_rank(reader, stage, span_make(NULL, 0), false, skip - 1,
+                                     &bounds->low, &found, error))
         return false;
     bounds->nothing = !found;
     return true;
@@ -41,7 +41,7 @@ static bool find_high(struct window_bounds *bounds, struct store_reader *reader,
     buffer_clear(&bounds->high);
     bounds->nothing = bounds->nothing || cut->take == 0;
     if (!bounds->nothing && cut->take != VIEW_ALL &&
-        !store_read_rank(reader, stage, from, rank, &bounds->high, &found, error))
+        !store_read_rank(reader, stage, from, false, rank, &bounds->high, &found, error))
         return false;
     bounds->open = !found;
     return true;
@@ -84,7 +84,10 @@ static bool look_up(const struct window *window, struct store_reader *reader, in
     buffer_init(sort_key, UINT32_MAX);
     if (!view_stage_sort_key(window->spec.stage, entity->key, entity->data, entity->seq, sort_key))
         return error_set(error, ERROR_MEMORY, "out of memory while reading a view");
-    return store_read_sort_key(reader, stage, buffer_span(sort_key), found, error);
+    int64_t id;
+    bool done = store_read_row(reader, stage, buffer_span(sort_key), &id, error);
+    *found = id != 0;
+    return done;
 }
 
 bool window_stage_has(const struct window *window, struct store_reader *reader, int64_t stage,

@@ -42,7 +42,7 @@ bool window_note_removal(struct window *window, const struct window_row *row)
                                 .entered = row->entered,
                                 .told = row->version,
                                 .change = row->change,
-                                .at = engine_now_ms(window->hub->engine),
+                                .at = engine_times(window->hub->engine).now,
                                 .key_length = (uint32_t)key.length,
                                 .key = copy};
     removals->bytes += key.length;

@@ -229,7 +229,7 @@ void window_fill_run(struct read_job *read, struct store_reader *reader)
     const struct hub *hub = fill->window->hub;
     const struct window_fill_limits limits = {.matches = hub->options.max_window_rows,
                                               .rows = INT64_MAX,
-                                              .now = engine_now_ms(hub->engine) / 1000,
+                                              .now = engine_times(hub->engine).now / 1000,
                                               .until_us =
                                                   clock_monotonic_us() + hub->options.refresh_us};
     fill->done = window_matches_fill(fill->window, reader, &limits, &fill->filled, &fill->error);

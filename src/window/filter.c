@@ -140,8 +140,12 @@ bool window_match_in_stage(const struct window *window, struct store_reader *rea
                            bool *found, struct error *error)
 {
     struct store_entity entity;
-    if (!window_is_sorted(window))
-        return store_read_sort_key(reader, stage, window_row_sort_key(row), found, error);
+    if (!window_is_sorted(window)) {
+        int64_t id;
+        bool done = store_read_row(reader, stage, window_row_sort_key(row), &id, error);
+        *found = id != 0;
+        return done;
+    }
     if (!store_read_entity(reader, export_id, window_row_key(row), &entity, found, error) ||
         !*found)
         return error->code == ERROR_NONE;

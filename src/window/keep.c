@@ -380,7 +380,7 @@ static void set_limits(struct keep_job *keep)
     keep->bounds.windows = windows > LEAST_WINDOWS ? windows : LEAST_WINDOWS;
     keep->limits = (struct store_watched_limits){.row_step = FORGET_ROWS,
                                                  .window_step = FORGET_WINDOWS,
-                                                 .before = engine_due_ms(hub->engine) -
+                                                 .before = engine_times(hub->engine).due -
                                                            hub->options.tombstone_ms,
                                                  .rows = INT64_MAX,
                                                  .windows = INT64_MAX,
@@ -399,7 +399,7 @@ static void keep_now(struct hub *hub, uint64_t now, bool last)
         return;
     keep->job = (struct write_job){.event.deliver = deliver, .run = run};
     keep->hub = hub;
-    keep->at = engine_now_ms(hub->engine);
+    keep->at = engine_times(hub->engine).now;
     set_limits(keep);
     tell_watched(hub, now);
     keep->change = -1;

@@ -202,7 +202,7 @@ static void read_window(struct window_once *once, struct store_reader *reader)
                                      .reader = reader,
                                      .state = &state,
                                      .max_rows = once->hub->options.max_window_rows,
-                                     .now = engine_now_ms(once->hub->engine) / 1000,
+                                     .now = engine_times(once->hub->engine).now / 1000,
                                      .budget = first_look(once)};
     if (!view_state_read(&state, window->spec.view, reader, &once->answer.error))
         return;
@@ -229,7 +229,7 @@ static bool fill(struct window_once *once, struct store_reader *reader)
     const struct hub_options *options = &once->hub->options;
     const struct window_fill_limits limits = {.matches = options->max_window_rows,
                                               .rows = options->max_filter_rows,
-                                              .now = engine_now_ms(once->hub->engine) / 1000,
+                                              .now = engine_times(once->hub->engine).now / 1000,
                                               .until_us =
                                                   clock_monotonic_us() + options->refresh_us};
     enum window_filled filled;

@@ -190,7 +190,7 @@ static bool read_order(struct page_reading *reading)
     struct error *error = &pages->page.error;
     struct view_cut cut = wanted_part(pages);
     pages->begun = true;
-    pages->window.time.now = engine_now_ms(pages->hub->engine) / 1000;
+    pages->window.time.now = engine_times(pages->hub->engine).now / 1000;
     pages->position = reading->state.log.last_change;
     pages->page.seq = view_state_cursor(&reading->state);
     if (window_is_sorted(&pages->window))
@@ -290,7 +290,7 @@ static bool read_key(struct page_reading *reading)
     struct store_entity entity;
     bool found;
     pages->page.seq = view_state_cursor(&reading->state);
-    pages->window.time.now = engine_now_ms(pages->hub->engine) / 1000;
+    pages->window.time.now = engine_times(pages->hub->engine).now / 1000;
     if (pages->take == 0)
         return true;
     if (!store_read_entity(reading->reader, export_id, key, &entity, &found, error) || !found)

@@ -167,7 +167,7 @@ static bool each_tombstone(void *argument, const struct store_tombstone *tombsto
 {
     struct holding *holding = argument;
     const struct window_spec *spec = &holding->reading->window->spec;
-    int64_t since = engine_due_ms(holding->reading->window->hub->engine);
+    int64_t since = engine_times(holding->reading->window->hub->engine).due;
     if (tombstone->at < since - holding->reading->tombstone_ms)
         return false; /* and so are all that follow */
     if (!row_scope_sees(holding->scope, tombstone->scope) ||

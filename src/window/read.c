@@ -432,7 +432,7 @@ void window_refresh_run(struct read_job *read, struct store_reader *reader)
     struct window_refresh *refresh = (struct window_refresh *)read;
     window_requests_pair(refresh);
     refresh->until_us = clock_monotonic_us() + refresh->hub->options.refresh_us;
-    refresh->now = engine_now_ms(refresh->hub->engine) / 1000;
+    refresh->now = engine_times(refresh->hub->engine).now / 1000;
     if (!store_read_begin(reader, &refresh->error))
         return;
     for (size_t i = 0; i < refresh->count; i++) {

@@ -171,7 +171,7 @@ bool window_recall(struct window_reading *reading)
 {
     struct window *window = reading->window;
     struct recall recall = {.reading = reading,
-                            .since = engine_due_ms(window->hub->engine) - reading->tombstone_ms};
+                            .since = engine_times(window->hub->engine).due - reading->tombstone_ms};
     window_rows_fini(&window->content.previous.rows);
     window->content.previous.all = false;
     if (reading->tombstone_ms <= 0)
@@ -198,7 +198,7 @@ bool window_recall_other(const struct window_reading *reading, const struct wind
     struct window_result result = {.window = &window};
     struct window_reading own = *reading;
     struct recall recall = {.reading = &own,
-                            .since = engine_due_ms(other->hub->engine) - reading->tombstone_ms,
+                            .since = engine_times(other->hub->engine).due - reading->tombstone_ms,
                             .unread = true};
     *all = false;
     if (reading->tombstone_ms <= 0 || !reading->outlived)

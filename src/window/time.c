@@ -130,7 +130,7 @@ bool window_is_ahead(const struct window *window, int64_t now)
 
 int64_t windows_now_ms(const struct hub *hub)
 {
-    return hub->windows->timed && hub->engine ? engine_now_ms(hub->engine) : 0;
+    return hub->windows->timed && hub->engine ? engine_times(hub->engine).now : 0;
 }
 
 int64_t window_turns_in(const struct window *window, int64_t now_ms)

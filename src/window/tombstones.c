@@ -73,7 +73,8 @@ bool window_encode_tombstones(struct window_reading *reading, struct snapshot_dr
         return snapshot_drafts_rows_read(drafts) || out_of_memory(reading);
     struct telling telling = {.reading = reading,
                               .drafts = drafts,
-                              .since = engine_due_ms(window->hub->engine) - reading->tombstone_ms};
+                              .since =
+                                  engine_times(window->hub->engine).due - reading->tombstone_ms};
     bool done = (window_rows_index(&window->content.rows, &telling.rows) &&
                  snapshot_drafts_rows_read(drafts)) ||
                 out_of_memory(reading);

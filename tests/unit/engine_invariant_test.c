@@ -32,7 +32,7 @@ static void make(void)
     fixture_close(&fixture);
     engine = memory_new(sizeof *engine);
     engine->options = fixture.options;
-    array_lengths_init(&engine->array_lengths);
+    assert_true(array_lengths_take(&engine->array_lengths, &engine->options, &error));
     assert_true(queue_init(&engine->intake, 100, 1 << 20) &&
                 queue_init(&engine->commits, 100, 1 << 20));
     engine->facts.database = database_open(&engine->options.store, &error);
@@ -232,7 +232,7 @@ static void break_eviction(int fault)
         break;
     case UNLISTED:
         writer->eviction.listed = export;
-        writer_evict_settle(writer);
+        writer_evict_end(writer, true);
         break;
     }
 }

@@ -212,8 +212,8 @@ static bool delete_entity(const char *key)
 {
     struct store_entity entity;
     bool found;
-    return store_entity_get(fixture.writer, fixture.quake, span_of(key), &entity, &found,
-                            &fixture.error) &&
+    return store_read_entity(store_writer_reader(fixture.writer), fixture.quake, span_of(key),
+                             &entity, &found, &fixture.error) &&
            (!found ||
             store_entity_delete(fixture.writer, fixture.quake, entity.id, &fixture.error));
 }

@@ -70,7 +70,8 @@ static void expect_projection(const char *dotted, const char *data, const char *
     bool found = false;
     char line[1024];
     begin();
-    OK(store_entity_get(fixture.writer, fixture.quake, SPAN("k"), &entity, &found, &fixture.error));
+    OK(store_read_entity(store_writer_reader(fixture.writer), fixture.quake, SPAN("k"), &entity,
+                         &found, &fixture.error));
     if (found) {
         OK(store_entity_delete(fixture.writer, fixture.quake, entity.id, &fixture.error));
     }

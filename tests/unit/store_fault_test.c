@@ -137,7 +137,8 @@ static int64_t last_batch(void)
 {
     struct store_producer producer;
     bool found;
-    OK(store_producer_get(fixture.writer, SPAN("p"), &producer, &found, &fixture.error));
+    OK(store_read_producer(store_writer_reader(fixture.writer), SPAN("p"), &producer, &found,
+                           &fixture.error));
     return found ? producer.batch : -1;
 }
 
@@ -236,7 +237,8 @@ static void undo_batch(void)
     struct store_entity entity;
     bool found = false;
     undo_transaction();
-    OK(store_entity_get(fixture.writer, fixture.quake, SPAN("b"), &entity, &found, &fixture.error));
+    OK(store_read_entity(store_writer_reader(fixture.writer), fixture.quake, SPAN("b"), &entity,
+                         &found, &fixture.error));
     assert_int_equal(found ? entity.seq.slot : -1, last_batch());
     assert_int_equal(found ? entity.change : 0, last_change());
     check_whole();

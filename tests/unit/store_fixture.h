@@ -110,7 +110,8 @@ static inline bool try_put(uint32_t export_id, const char *key, struct seq seq, 
     struct store_entity entity;
     struct error *error = &fixture.error;
     bool found = false;
-    if (!store_entity_get(fixture.writer, export_id, span_of(key), &entity, &found, error)) {
+    if (!store_read_entity(store_writer_reader(fixture.writer), export_id, span_of(key), &entity,
+                           &found, error)) {
         return false;
     }
     entity.key = span_of(key);
@@ -140,7 +141,8 @@ static inline void take_away(uint32_t export_id, const char *key, int64_t slot, 
     struct error *error = &fixture.error;
     bool found = false;
     int64_t at = 1000 * (last_change() + 1);
-    OK(store_entity_get(fixture.writer, export_id, span_of(key), &entity, &found, error));
+    OK(store_read_entity(store_writer_reader(fixture.writer), export_id, span_of(key), &entity,
+                         &found, error));
     assert_true(found);
     OK(store_entity_delete(fixture.writer, export_id, entity.id, error));
     OK(try_append(export_id, key, ROW_DELETE, seq, at, NULL));

@@ -302,7 +302,7 @@ static void expect_finding(const char *damage, const char *repair)
 TEST(the_check_finds_what_is_wrong)
 {
     begin();
-    OK(store_export_limit(fixture.writer, fixture.quake, 100, &fixture.error));
+    OK(store_export_limit(fixture.writer, fixture.quake, 100, false, &fixture.error));
     put(fixture.quake, "a", 1, 1, "{}");
     put(fixture.quake, "b", 1, 2, "{}");
     put(fixture.quake, "c", 1, 3, "{}");

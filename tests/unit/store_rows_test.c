@@ -65,11 +65,12 @@ TEST(keys_and_data_may_hold_any_byte)
     begin();
     OK(store_entity_insert(fixture.writer, fixture.quake, &entity, &fixture.error));
     assert_true(entity.id > 0);
-    OK(store_entity_get(fixture.writer, fixture.quake, SPAN("a\0b"), &entity, &found,
-                        &fixture.error));
+    OK(store_read_entity(store_writer_reader(fixture.writer), fixture.quake, SPAN("a\0b"), &entity,
+                         &found, &fixture.error));
     assert_true(found);
     assert_int_equal(entity.key.length, 3);
-    OK(store_entity_get(fixture.writer, fixture.quake, SPAN("a"), &entity, &found, &fixture.error));
+    OK(store_read_entity(store_writer_reader(fixture.writer), fixture.quake, SPAN("a"), &entity,
+                         &found, &fixture.error));
     assert_false(found);
     store_rollback(fixture.writer);
 }
@@ -203,7 +204,8 @@ static int64_t expect_oldest(int64_t after, const char *expected)
                            &fixture.error));
     assert_int_equal(found[0] != 0, expected != NULL);
     if (expected) {
-        OK(store_entity_by_id(fixture.writer, found[0], &entity, &there, &fixture.error));
+        OK(store_read_entity_by_id(store_writer_reader(fixture.writer), 0, found[0], &entity,
+                                   &there, &fixture.error));
         assert_true(there && span_equal(entity.key, span_of(expected)));
         assert_int_equal(entity.change, found[1]);
     }
@@ -217,7 +219,7 @@ static bool order_step(int64_t limit)
     int before = sqlite3_total_changes(fixture.writer->connection.sqlite);
     OK(store_export_order(fixture.writer, fixture.quake, limit, &rows, &fixture.error));
     assert_true(sqlite3_total_changes(fixture.writer->connection.sqlite) - before <= limit);
-    return !store_export_order_waits(fixture.writer, fixture.quake);
+    return !store_export_counts(fixture.writer, fixture.quake).order_waits;
 }
 
 static void finish_order(int64_t limit)
@@ -232,7 +234,7 @@ TEST(eviction_follows_the_last_change)
     put(fixture.quake, "a", 9, 1, "{}"); /* the greatest seq, and yet the oldest change */
     put(fixture.quake, "b", 1, 1, "{}");
     expect_oldest(0, NULL);
-    OK(store_export_limit(fixture.writer, fixture.quake, 10, &fixture.error));
+    OK(store_export_limit(fixture.writer, fixture.quake, 10, false, &fixture.error));
     expect_oldest(expect_oldest(0, "a"), "b");
     put(fixture.quake, "a", 1, 2, "{}");
     expect_oldest(expect_oldest(0, "b"), "a");
@@ -243,7 +245,7 @@ TEST(eviction_follows_the_last_change)
     assert_int_equal(read_quake().max_entities, 10);
     check_whole();
     begin();
-    OK(store_export_limit(fixture.writer, fixture.quake, 0, &fixture.error));
+    OK(store_export_limit(fixture.writer, fixture.quake, 0, false, &fixture.error));
     finish_order(100);
     expect_oldest(0, NULL);
     commit();
@@ -265,13 +267,13 @@ static void put_many(uint32_t export_id, int64_t slot)
 static void limit_later(int64_t max_entities)
 {
     begin();
-    OK(store_export_limit_later(fixture.writer, fixture.quake, max_entities, &fixture.error));
+    OK(store_export_limit(fixture.writer, fixture.quake, max_entities, true, &fixture.error));
     commit();
 }
 
 static bool order_waits(void)
 {
-    return store_export_order_waits(fixture.writer, fixture.quake);
+    return store_export_counts(fixture.writer, fixture.quake).order_waits;
 }
 
 TEST(a_limit_holds_when_the_order_was_made_in_steps)
@@ -365,7 +367,7 @@ TEST(a_limit_changes_while_its_order_is_made)
     assert_int_equal(read_quake().max_entities, 0);
     begin();
     put(fixture.quake, "m000", 3, 1, "{}");
-    OK(store_export_limit(fixture.writer, fixture.quake, 5, &fixture.error));
+    OK(store_export_limit(fixture.writer, fixture.quake, 5, false, &fixture.error));
     assert_false(order_waits());
     expect_oldest(0, "m001");
     commit();
@@ -412,11 +414,13 @@ TEST(producers_are_remembered)
 {
     struct store_producer row;
     bool found;
-    OK(store_producer_get(fixture.writer, SPAN("p"), &row, &found, &fixture.error));
+    OK(store_read_producer(store_writer_reader(fixture.writer), SPAN("p"), &row, &found,
+                           &fixture.error));
     assert_false(found);
     begin();
     put_producer("p", NULL, 7, NULL);
-    OK(store_producer_get(fixture.writer, SPAN("p"), &row, &found, &fixture.error));
+    OK(store_read_producer(store_writer_reader(fixture.writer), SPAN("p"), &row, &found,
+                           &fixture.error));
     assert_true(found && !row.owner.data && !row.mark.data && !row.has_seq);
     put_producer("p", "ann", 8, "x");
     commit();
@@ -426,7 +430,8 @@ TEST(producers_are_remembered)
     store_rollback(fixture.writer);
     close_store();
     open_store();
-    OK(store_producer_get(fixture.writer, SPAN("p"), &row, &found, &fixture.error));
+    OK(store_read_producer(store_writer_reader(fixture.writer), SPAN("p"), &row, &found,
+                           &fixture.error));
     assert_true(found && row.has_seq);
     assert_int_equal(row.batch, 8);
     assert_int_equal(row.at, 9);
@@ -515,7 +520,8 @@ TEST(meta_values_are_kept)
     struct buffer value;
     bool found = true;
     buffer_init(&value, 100);
-    OK(store_meta_get(fixture.writer, "views", &value, &found, &fixture.error));
+    OK(store_read_meta(store_writer_reader(fixture.writer), "views", &value, &found,
+                       &fixture.error));
     assert_false(found);
     begin();
     OK(store_meta_put(fixture.writer, "views", SPAN("one"), &fixture.error));
@@ -614,7 +620,8 @@ TEST(scopes_are_kept_with_changes_and_tombstones)
     bool found = false;
     begin();
     put(fixture.quake, "a", 1, 1, "{}");
-    OK(store_entity_get(fixture.writer, fixture.quake, SPAN("a"), &entity, &found, &fixture.error));
+    OK(store_read_entity(store_writer_reader(fixture.writer), fixture.quake, SPAN("a"), &entity,
+                         &found, &fixture.error));
     entity = (struct store_entity){
         .id = entity.id, .change = 2, .seq = {1, 2}, .key = SPAN("a"), .data = SPAN("{}")};
     OK(store_entity_update(fixture.writer, fixture.quake, &entity, &fixture.error));

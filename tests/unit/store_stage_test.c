@@ -26,7 +26,8 @@ static void fill(void)
         struct store_entity entity;
         bool found;
         put(fixture.quake, key, 1, i / 4, "{\"x\":1}");
-        OK(store_entity_get(fixture.writer, fixture.quake, span_of(key), &entity, &found, ERROR));
+        OK(store_read_entity(store_writer_reader(fixture.writer), fixture.quake, span_of(key),
+                             &entity, &found, ERROR));
         OK(store_row_put(fixture.writer, stage.id, span_of(place), entity.id, ERROR));
     }
     OK(store_stage_note_built(fixture.writer, stage.id, stage.export_id, ERROR));
@@ -87,11 +88,11 @@ TEST(scans_a_stage_both_ways)
     OK(store_scan_stage(fixture.reader, stage.id, span_of(NULL), 0, -1, false, false, see_row,
                         &seen, ERROR));
     assert_string_equal(seen.keys, "k0 k1 ");
-    bool found;
-    OK(store_read_sort_key(fixture.reader, stage.id, SPAN("p7"), &found, ERROR));
-    assert_true(found);
-    OK(store_read_sort_key(fixture.reader, stage.id, SPAN("p77"), &found, ERROR));
-    assert_false(found);
+    int64_t entity;
+    OK(store_read_row(fixture.reader, stage.id, SPAN("p7"), &entity, ERROR));
+    assert_int_not_equal(entity, 0);
+    OK(store_read_row(fixture.reader, stage.id, SPAN("p77"), &entity, ERROR));
+    assert_int_equal(entity, 0);
 }
 
 TEST(lists_by_seq_then_key)
