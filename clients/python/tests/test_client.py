@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
@@ -20,6 +21,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 from real_server import PATIENCE, Server  # noqa: E402
 from stele_client import Client, GapError, SteleError, StorageError, SyncClient  # noqa: E402
 
+REAL_TIME = time.time
 QUICK = {"backoff": 0.01, "backoff_most": 0.2}
 
 
@@ -322,6 +324,27 @@ asyncio.run(main())"""
             self.assertEqual(self.list(), list(range(stored)))
         self.assertGreater(stored, 6)
 
+    async def test_a_disk_that_is_full_when_a_batch_is_answered(self):
+        """The answer counts once the disk takes it, be it an acknowledgement or a refusal."""
+        async with self.client() as client:
+            feed, full = client._kept.feed, set()
+            # Deletes fail in the middle of their transaction, as they may on a full disk.
+            feed.create_function("is_full", 0, lambda: 1 // (not full))
+            feed.execute("CREATE TEMP TRIGGER full BEFORE DELETE ON batch BEGIN SELECT is_full(); END")
+            for key, patch in [("a", {"n": 1}), ("b", 3), ("c", {"n": 3})]:
+                full.add(key)
+                batch = await client.apply([{"export": "E", "key": key, "patch": patch}])
+                await until(lambda: isinstance(client.feed.error, StorageError), "the failure to be told")
+                full.clear()
+                if patch == 3:
+                    with self.assertRaises(SteleError) as caught:
+                        await batch
+                    self.assertEqual(caught.exception.code, "invalid-message")
+                else:
+                    self.assertEqual((await batch).applied, 1)
+            self.assertEqual((client.feed.pending, client.error), (0, None))
+        self.assertEqual({key for key, _ in self.server.rows("E/list")}, {"a", "c"})
+
     async def test_a_name_of_ones_own(self):
         async with self.client(producer="mine") as client:
             await (await client.apply([row("a", 1)]))
@@ -379,6 +402,23 @@ class Tokens(Base):
             tokens.append(self.token())
             self.server.feed([row("more", 1)], tokens[-1])
             await until(lambda: view.get("more"), "the row that came with the fresh token")
+
+    async def test_a_clock_that_is_wrong(self):
+        """By it each token is over already, or not for long: tokens are renewed when the server says so."""
+        for wrong in (86_400, -86_400):
+            asked = []
+
+            def fresh():
+                asked.append(self.token(4))
+                return asked[-1]
+            with unittest.mock.patch("stele_client.tokens.time.time", lambda: REAL_TIME() + wrong):
+                async with self.client(token=fresh) as client:
+                    view = await client.view("E/list").live()
+                    await asyncio.sleep(2.5)
+                    self.assertEqual(len(asked), 1, "a token that is good is not renewed all the time")
+                    await until(lambda: len(asked) >= 2, "another token when the first one is over")
+                    self.server.feed([row(f"by {wrong}", 1)], asked[-1])
+                    await until(lambda: view.get(f"by {wrong}"), "the row that came with the fresh token")
 
     async def test_other_scopes_show_other_rows(self):
         tokens = [self.token(3600, "red")]

@@ -67,7 +67,7 @@ export class SteleClient {
     void storage.get(FEED).then((kept: any) => {
       if (kept?.pending.length) void this.#feeding(); /* an earlier page left them */
     });
-    after(PRUNE_MS, () => void import('./upkeep.js').then(({ prune }) => prune(storage, INDEX, (id) => this.#views.has(id), options)));
+    after(PRUNE_MS, () => this.#page.signal.aborted || void import('./upkeep.js').then(({ prune }) => prune(storage, INDEX, (id) => this.#views.has(id), options)));
   }
 
   // ---- for users ----
@@ -198,7 +198,7 @@ export class SteleClient {
       });
       this.#stop = () => made.close();
     } catch (error) {
-      closed(new SteleError('connection-failed', `no connection: ${error}`));
+      closed(new SteleError('connection-failed', String(error)));
     }
   }
 
@@ -236,7 +236,9 @@ export class SteleClient {
     } else if (frame.type !== 'error') {
       this.#backoff.reset();
       this.#isOpen();
-      if (frame.expiresAt) this.#refreshIn((frame.expiresAt * 1000 - Date.now()) * (0.7 + Math.random() / 5));
+      /* What is over by this clock already is over when the server says so: the clock is wrong. */
+      const left = frame.expiresAt! * 1000 - Date.now();
+      if (left > 0) this.#refreshIn(left * (0.7 + Math.random() / 5));
       if (!view?.isEnded) view?.take(frame);
     } else if (view) {
       this.#refused(view, errorOf(frame));

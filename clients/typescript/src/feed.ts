@@ -6,7 +6,8 @@
 // the number.
 //
 // Numbers that only memory knows must not be of a producer whose numbers are kept, so without durable storage each page
-// is a producer of its own.
+// is a producer of its own. So is a page that finds its storage cleared: what it saw waiting there, it puts back, and sends
+// again what may have been sent; the server knows those numbers.
 
 import { after, Backoff } from './backoff.js';
 import { FEED, type CarefulStorage } from './storage.js';
@@ -55,9 +56,9 @@ function newName(): string {
   return `page-${Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }
 
-interface Waiter {
-  batch: number;
-  producer: string;
+interface Waiter extends Pending {
+  /** The storage has said so. */
+  isKept?: boolean;
   done: (ack: Ack) => void;
   fail: (error: SteleError) => void;
 }
@@ -69,7 +70,9 @@ export class Feed {
   #hasMore = false;
   #isClosed = false;
   #wake: () => void = () => {};
-  #error: SteleError | null = null;
+  #known: Kept | undefined; /* as this page saw it last */
+  #error: SteleError | null = null; /* why none can be sent */
+  #refusal: SteleError | null = null; /* the newest that was refused for good */
 
   constructor(
     private readonly storage: CarefulStorage,
@@ -82,24 +85,26 @@ export class Feed {
   /** Resolves when the batch is kept; `done` when the server has it on disk. */
   async add(mutations: Mutation[]): Promise<Applied> {
     const text = JSON.stringify(mutations); /* as they are now */
-    let added: Pending | undefined;
-    await this.storage.update(FEED, (old): Kept => {
-      const isDurable = this.storage.isDurable();
-      let kept = (old as Kept | undefined) ?? { producer: newName(), isDurable, next: 1, pending: [], refused: [] };
-      if (kept.isDurable !== isDurable) kept = { ...kept, producer: newName(), isDurable, next: 1 };
-      added = undefined;
+    const waiter = {} as Waiter;
+    const done = new Promise<Ack>((done, fail) => Object.assign(waiter, { done, fail }));
+    done.catch(() => {}); /* the status says it, too */
+    let isFull = false;
+    this.#known = await this.storage.update(FEED, (old): Kept => {
+      const kept = this.#whole(old as Kept | undefined);
+      if (kept.pending.some(({ body }) => body === waiter.body)) return kept; /* by an update that was said to have failed */
       const bytes = kept.pending.reduce((sum, { body }) => sum + body.length, text.length);
-      if (kept.pending.length >= MOST_PENDING || bytes > MOST_BYTES) return kept;
+      isFull = kept.pending.length >= MOST_PENDING || bytes > MOST_BYTES;
+      if (isFull) return kept;
       const { producer, next: batch } = kept;
-      added = { producer, batch, body: `{"producer":${JSON.stringify(producer)},"batch":${batch},"mutations":${text}}` };
+      const added = { producer, batch, body: `{"producer":${JSON.stringify(producer)},"batch":${batch},"mutations":${text}}` };
+      this.#take(waiter);
+      this.#waiting.push(Object.assign(waiter, added));
       return { ...kept, next: batch + 1, pending: [...kept.pending, added] };
     });
-    if (!added) throw new SteleError('feed-full', 'too much waits for the server already: wait for earlier batches', true);
-    const { producer, batch } = added;
-    const done = new Promise<Ack>((done, fail) => this.#waiting.push({ producer, batch, done, fail }));
-    done.catch(() => {}); /* the status says it, too */
+    if (isFull) throw new SteleError('feed-full', 'too much waits for the server already: wait for earlier batches', true);
+    waiter.isKept = true;
     this.#send();
-    return { batch, done };
+    return { batch: waiter.batch, done };
   }
 
   /** There may be a way to the server again. */
@@ -124,8 +129,11 @@ export class Feed {
   async #sendAll(): Promise<void> {
     while (this.#hasMore && !this.#isClosed) {
       this.#hasMore = false;
-      const kept = (await this.storage.get(FEED)) as Kept | undefined;
-      if (kept) this.#settle(kept);
+      const waiting = this.#keptWaiting();
+      let kept = (await this.storage.get(FEED)) as Kept | undefined;
+      if (this.#known?.pending.length && kept?.producer !== this.#known.producer) kept = await this.storage.update(FEED, (old) => this.#whole(old as Kept | undefined));
+      this.#known = kept;
+      if (kept) this.#settle(kept, waiting);
       const first = kept?.pending[0];
       if (!first) continue;
       this.#hasMore = true;
@@ -145,16 +153,19 @@ export class Feed {
       return !this.#isClosed && this.#retry(new SteleError('connection-failed', `the server cannot be reached: ${error}`));
     }
     const { status, body } = answer;
-    const error = new SteleError(body?.code ?? `http-${status}`, body?.message ?? '', true, body?.retry_after);
-    if (status >= 500 || AGAIN.has(status)) return this.#retry(error);
+    const isDone = status === 200 && typeof body?.applied === 'number'; /* a portal may answer, too */
+    const isRefused = status >= 400 && status < 500 && !AGAIN.has(status);
+    const error = new SteleError(body?.code ?? `http-${status}`, body?.message ?? '', !isRefused, body?.retry_after);
+    if (!isDone && !isRefused) return this.#retry(error);
     this.backoff.reset();
-    if (status !== 200) this.#error = error;
-    else if (this.#error?.retryable) this.#error = null;
+    this.#error = null;
+    if (isRefused) this.#refusal = error;
+    const waiting = this.#keptWaiting();
     const waiter = this.#take(first);
-    const kept = await this.storage.update(FEED, (old) => without(old as Kept | undefined, first, status === 200 ? null : error));
-    if (status === 200) waiter?.done({ ...body, batch: first.batch });
-    else waiter?.fail(this.#error as SteleError);
-    this.#settle(kept);
+    const kept = (this.#known = await this.storage.update(FEED, (old) => without(this.#whole(old as Kept | undefined), first, isDone ? null : error)));
+    if (isDone) waiter?.done({ ...body, batch: first.batch });
+    else waiter?.fail(error);
+    this.#settle(kept, waiting);
     return true;
   }
 
@@ -168,14 +179,14 @@ export class Feed {
     const response = await (this.home.fetch ?? globalThis.fetch)(overHttp(this.home.url, 'v1/mutations'), {
       method: 'POST', body, signal: post.signal, ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
     });
-    this.#isRefused = response.status === 401;
+    this.#isRefused = response.status === 401 || response.status === 403;
     return { status: response.status, body: await response.json().catch(() => undefined) };
   }
 
   #retry(error: SteleError): false {
     this.#error = error;
     this.#retryAfter = error.retryAfter ?? 0;
-    this.home.changed(this.#pending, error);
+    this.#tell();
     return false;
   }
 
@@ -196,25 +207,41 @@ export class Feed {
     return at < 0 ? undefined : this.#waiting.splice(at, 1)[0];
   }
 
+  /** Those whose batch is in all that the storage says from now on, until it is dealt with. */
+  #keptWaiting(): Waiter[] {
+    return this.#waiting.filter(({ isKept }) => isKept);
+  }
+
   /** Who waits for a batch that another tab sent, or gave up, is told. */
-  #settle(kept: Kept): void {
+  #settle(kept: Kept, waiting: Waiter[]): void {
     const names = new Set(kept.pending.map(({ producer, batch }) => `${batch} ${producer}`));
-    for (const waiter of [...this.#waiting]) {
+    for (const waiter of waiting) {
       const { producer, batch, done, fail } = waiter;
-      if (names.has(`${batch} ${producer}`)) continue;
-      this.#take(waiter);
+      if (names.has(`${batch} ${producer}`) || !this.#take(waiter)) continue;
       const refused = kept.refused.find((it) => it.producer === producer && it.batch === batch);
       if (refused) fail(new SteleError(refused.code, refused.message, false));
       else done({ batch, duplicate: 1 });
     }
     this.#pending = kept.pending.length;
-    this.home.changed(this.#pending, this.#error);
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.home.changed(this.#pending, this.#error ?? this.#refusal);
+  }
+
+  /** What is kept; of a storage that was cleared, with what this page saw there. Numbers of a producer stay in order. */
+  #whole(old: Kept | undefined): Kept {
+    const isDurable = this.storage.isDurable();
+    const kept: Kept = old?.isDurable === isDurable ? old : { refused: [], pending: [], ...old, producer: newName(), isDurable, next: 1 };
+    if (!this.#known || this.#known.producer === old?.producer) return kept;
+    const lost = this.#known.pending.filter(({ body }) => !kept.pending.some((it) => it.body === body));
+    const isNew = ({ producer }: Pending): number => +(producer === kept.producer);
+    return { ...kept, pending: [...lost, ...kept.pending].sort((a, b) => isNew(a) - isNew(b) || a.batch - b.batch) };
   }
 }
 
-/** Somebody may have cleared the storage meanwhile: then the numbers go on. */
-function without(old: Kept | undefined, { producer, batch }: Pending, error: SteleError | null): Kept {
-  const kept = old ?? { producer, isDurable: true, next: batch + 1, pending: [], refused: [] };
+function without(kept: Kept, { producer, batch }: Pending, error: SteleError | null): Kept {
   const pending = kept.pending.filter((it) => it.producer !== producer || it.batch !== batch);
   const refused = error ? [...kept.refused, { producer, batch, code: error.code, message: error.message }].slice(-KEPT_REFUSALS) : kept.refused;
   return { ...kept, pending, refused };

@@ -90,8 +90,9 @@ function carefulStorage(wished: Storage | null, onFailure: () => void): CarefulS
     failure: () => failure,
     get,
     async update(key, change) {
-      const kept = isDurable() && (await careful((it) => it.update(key, change)));
-      if (isDurable()) return kept as ReturnType<typeof change>;
+      /* It may be kept although another one failed meanwhile. */
+      const kept = isDurable() && (await careful(async (it) => [await it.update(key, change)] as const));
+      if (kept) return kept[0];
       const old = await get(key);
       /* Another update may have come meanwhile. */
       const value = change(memory.has(key) ? memory.get(key) : old);

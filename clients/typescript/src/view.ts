@@ -226,7 +226,7 @@ export class View<T = any> {
     const { maxRows } = this.home;
     if (Math.max(this.#held.size, this.#staged?.rows.length ?? 0) <= maxRows) return;
     this.home.close(this);
-    this.end(new SteleError('too-many-rows', `the view has more than ${maxRows} rows (maxRows): ask for fewer`, false));
+    this.end(new SteleError('too-many-rows', `there are more than ${maxRows} (maxRows)`, false));
   }
 
   #accept(frame: Frame): void {
@@ -319,7 +319,7 @@ export class View<T = any> {
   // ---- what is shown ----
 
   #settle(isState: boolean): void {
-    const now = Date.now();
+    const now = performance.now();
     this.#isSettled = isState;
     this.#waitsSince ||= now;
     clearTimeout(this.#publishing);

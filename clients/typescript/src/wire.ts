@@ -66,7 +66,7 @@ export function decoder(take: (frame: Frame) => void, fail: (error: SteleError) 
         if (Object(frame) !== frame || Array.isArray(frame)) throw new Error('no object');
         take(frame);
       } catch (error) {
-        fail(new SteleError('bad-message', `what the server sent: ${error}`));
+        fail(new SteleError('bad-message', String(error)));
       }
     });
   };

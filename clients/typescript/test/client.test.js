@@ -257,7 +257,7 @@ test('views that were not used for long are forgotten, and the oldest beyond a n
   for (const id of Object.keys(used)) assert.equal((await storage.get(id)) !== undefined, ['now', 'shown', 'yesterday'].includes(id), id);
 });
 
-test('storage that is cleared while a batch is on its way: the numbers go on', async (t) => {
+test('storage that is cleared while a batch is on its way: no number comes twice', async (t) => {
   const server = await Server.forTest(t, { config: CONFIG });
   const folder = scratch(t);
   let answered = () => {};
@@ -275,5 +275,5 @@ test('storage that is cleared while a batch is on its way: the numbers go on', a
   assert.equal((await client.apply(row(2))).batch, 2);
   assert.equal((await client.apply(row(3))).applied, 1);
   const { producers } = await (await fetch(`${server.http}/v1/producers`)).json();
-  assert.deepEqual(producers.map(({ batch }) => batch), [3]);
+  assert.deepEqual(producers.map(({ batch }) => batch).toSorted(), [1, 2], 'the page is another producer now');
 });

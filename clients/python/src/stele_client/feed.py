@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Dict, Iterable, Mapping, Optional
+import sqlite3
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional
 
 from . import wire
 from .backoff import Backoff
-from .errors import SteleError
+from .errors import SteleError, StorageError
 from .http import Http, error_of_answer
 from .store import Store
 from .types import Applied
 
-AGAIN = (401, 403, 408, 409, 429)
-"""With another token, or later. Of the 4xx all others are for good."""
+AGAIN = (401, 403, 404, 407, 408, 409, 425, 429)
+"""With another token, or later. The other 4xx are for good, and nothing else is."""
+STORE_AGAIN = 1.0
+"""After a failure of the disk, in seconds."""
 
 
 class Batch:
@@ -82,10 +85,9 @@ class Feed:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._more.wait()
-            found = await loop.run_in_executor(None, self.store.next_batch)
+            found = await self._on_disk(self.store.next_batch)
             if found is None:
                 self.pending = 0
                 self._note_pending()
@@ -100,15 +102,28 @@ class Feed:
                     await self.backoff.wait(error.retry_after)
                     continue
                 self.refusal = error
-                await loop.run_in_executor(None, self.store.end_batch, number, error.code, error.message)
+                await self._on_disk(self.store.end_batch, number, error.code, error.message)
                 self._answer(number, None, error)
             else:
                 self.error = None
                 self.backoff.reset()
-                await loop.run_in_executor(None, self.store.end_batch, number)
+                await self._on_disk(self.store.end_batch, number)
                 applied = Applied(number, answer.get("applied", 0), answer.get("ignored", 0),
                                   answer.get("duplicate", 0), answer.get("seq"), answer)
                 self._answer(number, applied, None)
+
+    async def _on_disk(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        """On a thread; again, while the disk does not take it."""
+        failed = None
+        while True:
+            try:
+                found = await asyncio.get_running_loop().run_in_executor(None, act, *arguments)
+            except sqlite3.OperationalError as error:
+                failed = self.error = StorageError(f"cannot store what becomes of a batch: {error}")
+                await asyncio.sleep(STORE_AGAIN)
+            else:
+                self.error = None if self.error is failed else self.error
+                return found
 
     def _answer(self, number: int, applied: Optional[Applied], error: Optional[SteleError]) -> None:
         self.pending -= 1
@@ -126,11 +141,11 @@ class Feed:
         if status == 200:
             try:
                 answer = json.loads(text)
-                if isinstance(answer, dict):
+                if isinstance(answer, dict) and isinstance(answer.get("applied"), int):
                     return answer
             except ValueError:
                 pass
-            raise SteleError("bad-answer", "the server's answer is not JSON", retryable=True)
+            raise SteleError("bad-answer", "what answers is not the server", retryable=True)
         error = error_of_answer(status, headers, text)
-        error.retryable = status >= 500 or status in AGAIN
+        error.retryable = not 400 <= status < 500 or status in AGAIN
         raise error

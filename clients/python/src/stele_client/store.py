@@ -9,13 +9,14 @@ A batch is on disk before it is sent: its connection waits for the disk.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
 import threading
 import uuid
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .errors import StorageError
 from .types import Event, Json
@@ -207,20 +208,27 @@ class Store:
             raise StorageError(f"this storage feeds as producer '{kept}', not '{name}'; use another file")
         return str(kept)
 
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """A transaction of the feed: all that is done inside, or nothing."""
+        self.feed.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.feed.execute("COMMIT")
+        except BaseException:
+            if self.feed.in_transaction:  # some failures end it
+                self.feed.execute("ROLLBACK")
+            raise
+
     def add_batch(self, mutations: str) -> Tuple[int, str]:
         """Give it the next number, and put it on disk."""
         with self.feed_lock:
-            self.feed.execute("BEGIN IMMEDIATE")
-            try:
+            with self._whole():
                 name, last = self.feed.execute("SELECT name, last FROM producer").fetchone()
                 number = last + 1
                 body = f'{{"producer":{text_of(name)},"batch":{number},"mutations":{mutations}}}'
                 self.feed.execute("UPDATE producer SET last = ?", (number,))
                 self.feed.execute("INSERT INTO batch (number, body) VALUES (?, ?)", (number, body))
-                self.feed.execute("COMMIT")
-            except BaseException:
-                self.feed.execute("ROLLBACK")
-                raise
         return number, body
 
     def next_batch(self) -> Optional[Tuple[int, str]]:
@@ -235,12 +243,11 @@ class Store:
     def end_batch(self, number: int, code: Optional[str] = None, message: str = "") -> None:
         """It is acknowledged, or refused for good: then it is kept apart."""
         with self.feed_lock:
-            self.feed.execute("BEGIN IMMEDIATE")
-            if code is not None:
-                self.feed.execute("INSERT INTO refused (number, body, code, message) "
-                                  "SELECT number, body, ?, ? FROM batch WHERE number = ?", (code, message, number))
-            self.feed.execute("DELETE FROM batch WHERE number = ?", (number,))
-            self.feed.execute("COMMIT")
+            with self._whole():
+                if code is not None:
+                    self.feed.execute("INSERT INTO refused (number, body, code, message) "
+                                      "SELECT number, body, ?, ? FROM batch WHERE number = ?", (code, message, number))
+                self.feed.execute("DELETE FROM batch WHERE number = ?", (number,))
 
     def refused(self) -> List[Tuple[int, str, str, str]]:
         with self.feed_lock:

@@ -31,11 +31,12 @@ def expiry(token: Optional[str]) -> Optional[float]:
 
 
 def seconds_left(expires_at: Optional[float]) -> Optional[float]:
-    """How long to wait before a fresh token is asked for."""
-    if expires_at is None:
-        return None
-    left = expires_at - time.time()
-    return max(left - EARLY, left * LATEST_PART, 1.0)
+    """
+    How long to wait before a fresh token is asked for. None where this clock says that one is over
+    which the server took just now: then the clock is wrong, and the server says when it is over.
+    """
+    left = -1.0 if expires_at is None else expires_at - time.time()
+    return max(left - EARLY, left * LATEST_PART, 1.0) if left > 0 else None
 
 
 class Tokens:
