@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import Any, Dict, Optional
 
@@ -35,7 +36,7 @@ async def connect(url: str, token: Optional[str], tls: Optional[ssl.SSLContext],
         return await _connect(url, **options)
     except websockets.exceptions.InvalidHandshake as error:
         raise _refusal(error) from error
-    except (OSError, EOFError, TimeoutError, websockets.exceptions.WebSocketException) as error:
+    except (OSError, EOFError, asyncio.TimeoutError, websockets.exceptions.WebSocketException) as error:
         raise SteleError("network-error", f"{url}: {error!r}", retryable=True) from error
 
 
