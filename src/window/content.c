@@ -111,13 +111,13 @@ bool window_filters_all(const struct window *window)
 
 bool window_keeps_matches(const struct window *window)
 {
-    return window_filters_all(window) && window->matches.state != MATCHES_PASSED &&
-           (window->name || window->matches.state == MATCHES_KEPT);
+    return window_filters_all(window) && window->matching != MATCHES_PASSED &&
+           (window->name || window->matching == MATCHES_KEPT);
 }
 
 bool window_lacks_matches(const struct window *window)
 {
-    return window_keeps_matches(window) && window->matches.state != MATCHES_KEPT;
+    return window_keeps_matches(window) && window->matching != MATCHES_KEPT;
 }
 
 /* Subscribers of a view that is keyed by a field name the field's value as their key. */

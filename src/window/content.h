@@ -3,10 +3,13 @@
 #define WINDOW_CONTENT_H
 
 #include "base/base.h"
+#include "base/heap.h"
 #include "base/map.h"
 #include "base/seq.h"
 #include "rows/row_scope.h"
 #include "view/view.h"
+
+#include <pthread.h>
 
 /* The parameters that decide the content of a window. Owned by it. */
 struct window_spec {
@@ -75,28 +78,40 @@ enum window_matching {
 
 /* The progress of finding them. */
 struct window_fill_point {
-    int64_t position;    /* log position when it began; 0: it did not */
+    bool begun;
     int64_t looked;      /* rows, when it goes by label */
     int64_t id;          /* by file: behind this entity, */
     struct buffer after; /* or behind this key or sort key */
     bool by_file;        /* it goes in the order of the file */
 };
 
-/* Of a filter over a whole view: filter.c, fill.c. */
+/*
+ * The rows that a query finds in a whole view, up to date with the change `position`. Windows of
+ * equal queries share them, whatever part of them each shows; those of HTTP have their own. Three
+ * parts of the program use them, never two at once: filling (fill.c), under the lock, until they
+ * are found; then the one refresh that is under way; and the loop, which counts references.
+ */
 struct window_matches {
-    enum window_matching state;
-    struct window_rows rows; /* in order of sort key */
+    size_t references; /* windows; the loop's */
+    char *name;        /* what equal queries have in common; NULL: they are one window's alone */
+    pthread_mutex_t lock;
+    bool found;  /* under the lock: all are here, for good */
+    bool broken; /* a part or an update failed halfway, so they must be found again */
+    int64_t position, membership; /* the newest change and membership change at that time */
+    _Atomic int64_t passed;       /* no change up to this one touched them since; the loop's */
+    struct window_rows rows;      /* in order of sort key */
     struct map by_key;
     struct window_bounds bounds; /* that they are within, of a cut view */
     struct window_fill_point fill;
+    int64_t now;            /* unix seconds as of which they pass */
+    struct heap turns;      /* of a query that asks for the time: struct window_turn (time.c), */
+    struct map turn_by_key; /* ... the same by key */
 };
 
 /* Of a query that asks for the time: time.c. */
 struct window_time {
-    int64_t now;       /* unix seconds as of which rows pass */
-    int64_t turn;      /* the next second at which it may change them, if no matches are kept; */
-    struct heap turns; /* if they are, struct window_turn by that second, */
-    struct map by_key; /* and the same by key */
+    int64_t now;  /* unix seconds as of which rows pass */
+    int64_t turn; /* the next second at which it may change them */
 };
 
 /* Keys that left lately: encode.c. */
@@ -120,7 +135,6 @@ struct window_content {
     bool gap;   /* it was filled again: the changes of the meantime are not known one by one */
     int64_t version;
     int64_t position;       /* the newest change at that time */
-    int64_t membership;     /* and the number of the newest membership change */
     int64_t first_position; /* the first refresh's: before it nothing was in this window */
     struct seq cursor;
     struct window_rows rows;

@@ -54,8 +54,8 @@ static bool fill_in_order(struct filling *filling, struct span after,
     struct window_row *row;
     if (has_enough(filling))
         return false;
-    buffer_clear(&window->matches.fill.after);
-    return (buffer_add_span(&window->matches.fill.after, after) ||
+    buffer_clear(&window->matches->fill.after);
+    return (buffer_add_span(&window->matches->fill.after, after) ||
             error_set(filling->error, ERROR_MEMORY, "out of memory while filtering a view")) &&
            fill_row(filling, entity, &row) && put_found(filling, row);
 }
@@ -63,7 +63,7 @@ static bool fill_in_order(struct filling *filling, struct span after,
 static bool fill_from_stage(void *argument, struct span sort_key, const struct store_entity *entity)
 {
     const struct window *window = ((struct filling *)argument)->window;
-    if (window_is_cut(window) && window_bounds_end(&window->matches.bounds, sort_key))
+    if (window_is_cut(window) && window_bounds_end(&window->matches->bounds, sort_key))
         return false;
     return fill_in_order(argument, sort_key, entity);
 }
@@ -87,7 +87,7 @@ static bool fill_from_file(void *argument, const struct store_entity *entity)
     bool done = window_match_in_stage(window, filling->reader, filling->export_id, filling->stage,
                                       row, &found, filling->error);
     found = found && (!window_is_cut(window) ||
-                      window_bounds_have(&window->matches.bounds, window_row_sort_key(row)));
+                      window_bounds_have(&window->matches->bounds, window_row_sort_key(row)));
     if (done && found)
         return window_match_put(filling->window, row, filling->limits->matches, filling->error);
     memory_free(row);
@@ -112,7 +112,7 @@ static bool choose_order(struct filling *filling, const struct view_state *state
     rows = rows > cut.skip ? rows - cut.skip : 0;
     if (cut.take != VIEW_ALL && cut.take < rows)
         rows = cut.take;
-    window->matches.fill.by_file = rows > all / FILE_ROWS;
+    window->matches->fill.by_file = rows > all / FILE_ROWS;
     if (rows > filling->limits->rows)
         filling->filled = WINDOW_FILL_ENDS;
     return true;
@@ -126,22 +126,22 @@ static bool begin_filling(struct filling *filling, const struct view_state *stat
     if (!scoped_find_rows((struct scoped){window->spec.scope, NULL}, window_by_label(window),
                           filling->reader, &filling->by_label, filling->error))
         return false;
-    if (window->matches.fill.position)
+    if (window->matches->fill.begun)
         return true;
-    window->matches.fill.position = window->content.position = state->log.last_change;
-    window->content.membership = state->log.last_membership;
-    window->matches.fill.id = window->matches.fill.looked = 0;
-    window->time.now = filling->limits->now;
+    window->matches->fill.begun = true;
+    window->matches->position = state->log.last_change;
+    window->matches->membership = state->log.last_membership;
+    window->matches->now = window->time.now = filling->limits->now;
     return (filling->by_label || choose_order(filling, state)) &&
            (!filling->stage || !window_is_cut(window) ||
-            window_bounds_read(&window->matches.bounds, filling->reader, filling->stage, &cut,
+            window_bounds_read(&window->matches->bounds, filling->reader, filling->stage, &cut,
                                filling->error));
 }
 
 static bool fill_by_file(struct filling *filling, uint32_t export_id)
 {
     int64_t looked, limit = WINDOW_FILL;
-    bool done = store_scan_file(filling->reader, export_id, &filling->window->matches.fill.id,
+    bool done = store_scan_file(filling->reader, export_id, &filling->window->matches->fill.id,
                                 limit, &looked, fill_from_file, filling, filling->error);
     if (looked == limit && filling->filled == WINDOW_FILLED)
         filling->filled = WINDOW_FILL_MORE;
@@ -152,9 +152,9 @@ static bool fill_by_order(struct filling *filling, uint32_t export_id)
 {
     struct window *window = filling->window;
     bool cut = window_is_cut(window);
-    const struct buffer *from = !cut || window->matches.fill.after.length
-                                    ? &window->matches.fill.after
-                                    : &window->matches.bounds.low;
+    const struct buffer *from = !cut || window->matches->fill.after.length
+                                    ? &window->matches->fill.after
+                                    : &window->matches->bounds.low;
     struct span after = from->length ? buffer_span(from) : span_make(NULL, 0);
     int64_t limit = WINDOW_FILL;
     bool done = window->spec.stage
@@ -171,17 +171,17 @@ static bool fill_by_order(struct filling *filling, uint32_t export_id)
 static bool fill_by_label(struct filling *filling)
 {
     struct window *window = filling->window;
-    const struct buffer *from = !window_is_cut(window) || window->matches.fill.after.length
-                                    ? &window->matches.fill.after
-                                    : &window->matches.bounds.low;
+    const struct buffer *from = !window_is_cut(window) || window->matches->fill.after.length
+                                    ? &window->matches->fill.after
+                                    : &window->matches->bounds.low;
     int64_t limit = WINDOW_FILL;
     bool done = scoped_scan_rows((struct scoped){window->spec.scope, NULL}, filling->reader,
                                  filling->by_label, buffer_span(from), limit, fill_from_stage,
                                  filling, filling->error);
-    window->matches.fill.looked += filling->seen;
+    window->matches->fill.looked += filling->seen;
     if (filling->seen == limit && filling->filled == WINDOW_FILLED)
         filling->filled = WINDOW_FILL_MORE;
-    if (window->matches.fill.looked > filling->limits->rows)
+    if (window->matches->fill.looked > filling->limits->rows)
         filling->filled = WINDOW_FILL_ENDS;
     return done;
 }
@@ -198,15 +198,15 @@ static bool read_part(struct filling *filling)
                                     &built, &found, filling->error)) ||
         !begin_filling(filling, &state))
         return false;
-    bool nothing = (window_is_cut(window) && window->matches.bounds.nothing) ||
+    bool nothing = (window_is_cut(window) && window->matches->bounds.nothing) ||
                    filling->filled == WINDOW_FILL_ENDS;
     if (!state.found || (stage && !filling->stage) || nothing)
         return true;
     filling->export_id = state.export.id;
     if (filling->by_label)
         return fill_by_label(filling);
-    return window->matches.fill.by_file ? fill_by_file(filling, state.export.id)
-                                        : fill_by_order(filling, state.export.id);
+    return window->matches->fill.by_file ? fill_by_file(filling, state.export.id)
+                                         : fill_by_order(filling, state.export.id);
 }
 
 bool window_matches_fill(struct window *window, struct store_reader *reader,
@@ -214,11 +214,18 @@ bool window_matches_fill(struct window *window, struct store_reader *reader,
                          struct error *error)
 {
     struct filling filling = {.window = window, .reader = reader, .limits = limits, .error = error};
+    struct window_matches *matches = window->matches;
     error->code = ERROR_NONE;
     if (!store_read_begin(reader, error))
         return false;
+    if (matches->broken)
+        window_matches_reset(matches);
+    matches->broken = true;
+    window->time.now = matches->now;
     bool done = read_part(&filling) && error->code == ERROR_NONE;
     store_read_end(reader);
+    matches->broken = !done;
+    matches->found = done && filling.filled == WINDOW_FILLED;
     *filled = filling.filled;
     return done;
 }
@@ -227,10 +234,15 @@ void window_fill_run(struct read_job *read, struct store_reader *reader)
 {
     struct window_fill *fill = (struct window_fill *)read;
     const struct hub *hub = fill->window->hub;
+    struct window_matches *matches = fill->window->matches;
+    pthread_mutex_lock(&matches->lock);
     const struct window_fill_limits limits = {.matches = hub->options.max_window_rows,
                                               .rows = INT64_MAX,
                                               .now = engine_times(hub->engine).now / 1000,
                                               .until_us =
                                                   clock_monotonic_us() + hub->options.refresh_us};
-    fill->done = window_matches_fill(fill->window, reader, &limits, &fill->filled, &fill->error);
+    fill->filled = WINDOW_FILLED;
+    fill->done = matches->found ||
+                 window_matches_fill(fill->window, reader, &limits, &fill->filled, &fill->error);
+    pthread_mutex_unlock(&matches->lock);
 }

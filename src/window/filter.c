@@ -33,10 +33,10 @@ static size_t find_sort_key(const struct window_rows *matches, struct span sort_
 
 static void take_out(struct window *window, struct span key)
 {
-    struct window_row *row = map_remove(&window->matches.by_key, key);
+    struct window_row *row = map_remove(&window->matches->by_key, key);
     if (!row)
         return;
-    struct window_rows *matches = &window->matches.rows;
+    struct window_rows *matches = &window->matches->rows;
     size_t at = find_sort_key(matches, window_row_sort_key(row));
     INVARIANT(at < matches->count && matches->list[at] == row);
     matches->count--;
@@ -59,8 +59,8 @@ static int64_t match_limit(const struct window *window, int64_t max_rows)
 bool window_match_put(struct window *window, struct window_row *row, int64_t max_rows,
                       struct error *error)
 {
-    struct window_rows *matches = &window->matches.rows;
-    INVARIANT(matches->count == window->matches.by_key.count);
+    struct window_rows *matches = &window->matches->rows;
+    INVARIANT(matches->count == window->matches->by_key.count);
     take_out(window, window_row_key(row));
     if ((int64_t)matches->count >= match_limit(window, max_rows)) {
         memory_free(row);
@@ -89,25 +89,13 @@ bool window_match_put(struct window *window, struct window_row *row, int64_t max
     memmove(matches->list + at + 1, matches->list + at,
             (matches->count - 1 - at) * sizeof(*matches->list));
     matches->list[at] = row;
-    if (map_add(&window->matches.by_key, row))
+    if (map_add(&window->matches->by_key, row))
         return true;
     memmove(matches->list + at, matches->list + at + 1,
             (matches->count - 1 - at) * sizeof(*matches->list));
     matches->count--;
     memory_free(row);
     return lacks_memory(error);
-}
-
-void window_matches_clear(struct window *window)
-{
-    window_rows_fini(&window->matches.rows);
-    map_fini(&window->matches.by_key);
-    map_init(&window->matches.by_key, window_row_map_key);
-    window_turns_clear(window);
-    buffer_clear(&window->matches.fill.after);
-    window->matches.fill.position = 0;
-    if (window->matches.state == MATCHES_KEPT)
-        window->matches.state = MATCHES_WANTED;
 }
 
 /* A new match as the entity stands; *row is NULL when it does not pass. */
@@ -230,7 +218,7 @@ static bool is_in_view(struct window_reading *reading, const struct window_row *
 {
     const struct window *window = reading->window;
     *found = !window_is_cut(window) ||
-             window_bounds_have(&window->matches.bounds, window_row_sort_key(row));
+             window_bounds_have(&window->matches->bounds, window_row_sort_key(row));
     if (!window->spec.stage || !*found)
         return true;
     return window_match_in_stage(window, reading->reader, reading->state->export.id, reading->stage,
@@ -264,17 +252,17 @@ static bool apply(struct catching *catching)
 /* Take out what is no longer within the bounds: it stands at the ends. */
 static void drop_outside(struct window *window)
 {
-    struct window_rows *matches = &window->matches.rows;
+    struct window_rows *matches = &window->matches->rows;
     size_t first = 0, end = matches->count;
-    while (end && !window_bounds_have(&window->matches.bounds,
+    while (end && !window_bounds_have(&window->matches->bounds,
                                       window_row_sort_key(matches->list[end - 1])))
         end--;
     while (first < end &&
-           !window_bounds_have(&window->matches.bounds, window_row_sort_key(matches->list[first])))
+           !window_bounds_have(&window->matches->bounds, window_row_sort_key(matches->list[first])))
         first++;
     for (size_t i = 0; i < matches->count; i++)
         if (i < first || i >= end)
-            memory_free(map_remove(&window->matches.by_key, window_row_key(matches->list[i])));
+            memory_free(map_remove(&window->matches->by_key, window_row_key(matches->list[i])));
     if (first)
         memmove(matches->list, matches->list + first, (end - first) * sizeof(*matches->list));
     matches->count = end - first;
@@ -299,25 +287,31 @@ static bool move_bounds(struct window_reading *reading)
     struct view_cut cut = window_view_cut(window);
     if (!window_is_cut(window))
         return true;
-    struct window_bounds was = window->matches.bounds;
-    window_bounds_init(&window->matches.bounds);
+    struct window_bounds was = window->matches->bounds;
+    window_bounds_init(&window->matches->bounds);
     bool done =
-        window_bounds_read(&window->matches.bounds, reading->reader, reading->stage, &cut, error);
+        window_bounds_read(&window->matches->bounds, reading->reader, reading->stage, &cut, error);
     if (done)
         drop_outside(window);
-    done = done && window_bounds_newcomers(&was, &window->matches.bounds, reading->reader,
+    done = done && window_bounds_newcomers(&was, &window->matches->bounds, reading->reader,
                                            reading->stage, each_newcomer, reading, error);
     window_bounds_fini(&was);
     return done;
 }
 
-/* The number of changes since the matches were last brought up to date; -1: not known any more. */
-static int64_t count_news(const struct window *window, const struct view_state *state)
+/* The change up to which the matches are those of the present. */
+static int64_t known_up_to(const struct window_matches *matches)
 {
-    int64_t changes = state->export.last_change - window->content.position;
-    int64_t news =
-        (changes > 0 ? changes : 0) + state->log.last_membership - window->content.membership;
-    return news && window->content.position < state->log.floor_change ? -1 : news;
+    int64_t passed = matches->passed;
+    return passed > matches->position ? passed : matches->position;
+}
+
+/* The number of changes since the matches were last brought up to date; -1: not known any more. */
+static int64_t count_news(const struct window_matches *matches, const struct view_state *state)
+{
+    int64_t position = known_up_to(matches), changes = state->export.last_change - position;
+    int64_t news = (changes > 0 ? changes : 0) + state->log.last_membership - matches->membership;
+    return news && position < state->log.floor_change ? -1 : news;
 }
 
 static bool find_news(struct catching *catching)
@@ -326,14 +320,15 @@ static bool find_news(struct catching *catching)
     const struct window *window = reading->window;
     const struct store_export *export = &reading->state->export;
     struct error *error = &reading->result->error;
-    if (export->last_change > window->content.position &&
+    int64_t position = known_up_to(window->matches);
+    if (export->last_change > position &&
         !scoped_scan_changes((struct scoped){window->spec.scope, NULL}, reading->reader, export->id,
-                             span_make(NULL, 0), window->content.position, export->last_change,
-                             true, each_change, catching, error))
+                             span_make(NULL, 0), position, export->last_change, true, each_change,
+                             catching, error))
         return false;
     if (error->code == ERROR_NONE && window->spec.stage &&
         !store_scan_memberships(reading->reader, STORE_BEHIND_NUMBER, export->id,
-                                window->content.membership, -1, each_membership, catching, error))
+                                window->matches->membership, -1, each_membership, catching, error))
         return false;
     return error->code == ERROR_NONE;
 }
@@ -341,12 +336,23 @@ static bool find_news(struct catching *catching)
 bool window_matches_update(struct window_reading *reading)
 {
     struct catching catching = {.reading = reading};
-    int64_t news = count_news(reading->window, reading->state);
-    if (news < 0 || news > CATCHING_UP * reading->max_rows ||
-        window_is_ahead(reading->window, reading->now))
+    struct window *window = reading->window;
+    struct window_matches *matches = window->matches;
+    const struct store_log_state *log = &reading->state->log;
+    int64_t news = count_news(matches, reading->state);
+    INVARIANT(matches->position <= log->last_change);
+    if (matches->broken || news < 0 || news > CATCHING_UP * reading->max_rows ||
+        window_is_ahead(window, reading->now))
         return !(reading->result->refill = true);
-    bool done = window_take_rechecks(reading->window, reading->now, each_membership, &catching) &&
+    matches->broken = true;
+    bool done = window_take_rechecks(window, reading->now, each_membership, &catching) &&
                 find_news(&catching) && move_bounds(reading) && apply(&catching);
     window_rows_fini(&catching.found);
-    return done;
+    if (!done)
+        return false;
+    matches->broken = false;
+    matches->position = log->last_change;
+    matches->membership = log->last_membership;
+    window_expect_first_turn(window);
+    return true;
 }

@@ -114,7 +114,8 @@ static void start_over(struct window_once *once)
 /* Too much changed since its matches were found. */
 static bool fill_anew(struct window_once *once)
 {
-    window_matches_clear(&once->window);
+    window_matches_reset(once->window.matches);
+    once->window.matching = MATCHES_WANTED;
     start_over(once);
     return ++once->refills <= REFILLS ||
            error_set(&once->answer.error, ERROR_QUEUE_FULL,
@@ -178,7 +179,7 @@ static void explain_failure(struct window_once *once, const struct window_result
 
 static bool has_matches(const struct window_once *once)
 {
-    return once->window.matches.state == MATCHES_KEPT;
+    return once->window.matching == MATCHES_KEPT;
 }
 
 /* Rows that a filter looks at in one transaction; 0: its matches are there. */
@@ -244,7 +245,7 @@ static bool fill(struct window_once *once, struct store_reader *reader)
             (long long)options->max_filter_rows);
     once->again = filled != WINDOW_FILLED;
     if (!once->again)
-        once->window.matches.state = MATCHES_KEPT;
+        once->window.matching = MATCHES_KEPT;
     return !once->again;
 }
 
@@ -293,7 +294,7 @@ static void run(struct read_job *read, struct store_reader *reader)
     if (once->resumed && !find_cursor(once, reader))
         return;
     if (once->resumed && window_filters_all(&once->window) &&
-        once->window.matches.state == MATCHES_WANTED) {
+        once->window.matching == MATCHES_WANTED) {
         once->filling = once->again = true; /* what is near a window's ends is told by these */
         return;
     }
@@ -356,8 +357,10 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
         once->window.spec.take = ONCE_TAKE;
         window_spec_seek_order(hub, &once->window.spec);
     }
-    once->window.matches.state = window_may_scan(&once->window) ? MATCHES_PASSED : MATCHES_WANTED;
+    once->window.matching = window_may_scan(&once->window) ? MATCHES_PASSED : MATCHES_WANTED;
+    once->window.hub = hub;
     window_content_init(&once->window);
+    once->window.matches = window_matches_new();
     row_json_init(&once->rows, spec->view, once->window.mode, BRIEF_BYTES);
     if (window_is_keyed_by_field(&once->window))
         once->rows.sink.key = once->window.spec.key;
@@ -365,7 +368,7 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
     once->filling = window_is_sorted(&once->window); /* what comes first is known when all are */
     once->known =
         options->known ? memory_copy_string(options->known, strlen(options->known)) : NULL;
-    if (!options->known || once->known)
+    if ((!options->known || once->known) && once->window.matches)
         return once;
     once_free(once);
     return NULL;

@@ -161,10 +161,10 @@ static bool read_matches(struct window_reading *reading)
     if (!window_matches_update(reading))
         return false;
     reading->more = window->spec.take != VIEW_ALL && !window->spec.key.data &&
-                    (int64_t)window->matches.rows.count - window->spec.skip > window->spec.take;
-    for (size_t i = (size_t)window->spec.skip; i < window->matches.rows.count && !is_full(reading);
+                    (int64_t)window->matches->rows.count - window->spec.skip > window->spec.take;
+    for (size_t i = (size_t)window->spec.skip; i < window->matches->rows.count && !is_full(reading);
          i++) {
-        const struct window_row *match = window->matches.rows.list[i];
+        const struct window_row *match = window->matches->rows.list[i];
         struct store_entity entity = {.key = window_row_key(match), .change = match->change};
         if (is_too_large(reading) || !put_row(reading, &entity, span_make(NULL, 0)))
             return false;
@@ -232,10 +232,10 @@ bool window_read(struct window_reading *reading)
         return read_key(reading);
     if (!scan(reading))
         return false;
-    if (window->matches.state != MATCHES_PASSED || !reading->exhausted)
+    if (window->matching != MATCHES_PASSED || !reading->exhausted)
         return true;
     /* It has skipped too much, and keeps its matches from now on. */
-    window->matches.state = MATCHES_WANTED;
+    window->matching = MATCHES_WANTED;
     reading->result->refill = true;
     return false;
 }
@@ -348,7 +348,6 @@ bool window_diff(struct window_reading *reading)
     if (!window->content.known)
         window->content.first_position = reading->state->log.last_change;
     window->content.position = reading->state->log.last_change;
-    window->content.membership = reading->state->log.last_membership;
     window->content.cursor = view_state_cursor(reading->state);
     window->content.known = true;
     window->content.gap = false;
@@ -396,7 +395,7 @@ static void look_at(struct window_refresh *refresh, struct window_result *result
         .max_array = engine_max_array_length(refresh->hub->engine,
                                              span_of(result->window->spec.view->export_name)),
         .outlived = refresh->outlived,
-        .budget = result->window->matches.state == MATCHES_PASSED ? WINDOW_SCAN : 0};
+        .budget = result->window->matching == MATCHES_PASSED ? WINDOW_SCAN : 0};
     INVARIANT(result->window->busy == WINDOW_REFRESHED);
     bool first = !result->window->content.known;
     uint64_t since = clock_monotonic_us() - result->window->content.previous.us;

@@ -175,7 +175,6 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
 /* filter.c */
 /* Bring the matches up to date with what changed since. */
 bool window_matches_update(struct window_reading *reading);
-void window_matches_clear(struct window *window);
 /* A new match as the entity stands; *row is NULL when it does not pass. / Put it in; it is taken
  * over. `max_rows`: of the window. */
 bool window_match_make(struct window *window, const struct store_entity *entity, int64_t max_rows,

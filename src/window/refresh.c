@@ -29,8 +29,12 @@ static void pass(struct window *window, int64_t change)
 {
     if (window->busy || window->stale)
         return;
-    if (window->content.known && !window_lacks_matches(window) && window->content.position < change)
-        window->content.position = change;
+    if (!window->content.known || window_lacks_matches(window) ||
+        window->content.position >= change)
+        return;
+    window->content.position = change;
+    if (window_keeps_matches(window) && window->matches->passed < change)
+        window->matches->passed = change;
 }
 
 /* The first commit that is for it since the last refresh; `before`: the newest change before that.
@@ -146,9 +150,9 @@ static void delivered(struct window_result *result)
     window->refreshed_us = clock_monotonic_us();
     window->snapshot.wanted = window->snapshot.wanted && !result->snapshot;
     if (result->refill) {
-        window_matches_clear(window);
         window->content.gap = true;
         window->stale = true; /* what the refresh was for is still to be told */
+        window_matches_drop(window);
         return;
     }
     if (result->error.code != ERROR_NONE) {
@@ -287,7 +291,7 @@ static void deliver_fill(struct engine_event *event)
                   log_text("error", fill->error.message));
         window_fail(window, &fill->error);
     } else if (fill->filled == WINDOW_FILLED) {
-        window->matches.state = MATCHES_KEPT;
+        window->matching = MATCHES_KEPT;
     }
     memory_free(fill);
     windows_refresh(hub); /* goes on, if there is more */
@@ -304,7 +308,7 @@ static uint64_t owner_of(const struct window *window)
 static bool start_fill(struct window *window)
 {
     struct hub *hub = window->hub;
-    struct window_fill *fill = memory_new(sizeof *fill);
+    struct window_fill *fill = window_matches_join(window) ? memory_new(sizeof *fill) : NULL;
     if (!fill)
         return false;
     fill->read.event.deliver = deliver_fill;
@@ -365,7 +369,7 @@ static bool is_idle(const struct window *window)
     if (window->busy)
         return false;
     return window->content.known && !window_lacks_matches(window) &&
-           window_next_turn(window) == INT64_MAX && !window->stale && !window->snapshot.wanted &&
+           window->time.turn == INT64_MAX && !window->stale && !window->snapshot.wanted &&
            !window->request_count;
 }
 

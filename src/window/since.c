@@ -196,7 +196,7 @@ static bool scan_neighbours(struct window_since *since, int64_t first, int64_t c
 
 static bool match_neighbours(struct window_since *since, int64_t first, int64_t end)
 {
-    const struct window_rows *matches = &since->reading->window->matches.rows;
+    const struct window_rows *matches = &since->reading->window->matches->rows;
     for (int64_t i = first < 0 ? 0 : first; i < end && i < (int64_t)matches->count; i++) {
         struct store_entity row = {.key = window_row_key(matches->list[i])};
         if (!each_neighbour(since, span_make(NULL, 0), &row))
@@ -245,7 +245,7 @@ static bool put_neighbours(struct window_since *since)
         return window->content.rows.count > 0 || put_delete(since, window->spec.key);
     if (window_keeps_matches(window))
         return put_matches_near(since, near);
-    if (window->matches.state == MATCHES_PASSED)
+    if (window->matching == MATCHES_PASSED)
         return window_scan_seen(since->reading, first - near, first, each_neighbour, since,
                                 &since->too_many) &&
                (since->too_many || window_scan_seen(since->reading, end, end + near, each_neighbour,

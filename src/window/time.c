@@ -34,38 +34,39 @@ struct span window_turn_map_key(const void *turn)
     return span_make(it->key, it->length);
 }
 
-static void free_turn(struct window *window, struct window_turn *turn)
+static void free_turn(struct window_matches *matches, struct window_turn *turn)
 {
-    map_remove(&window->time.by_key, window_turn_map_key(turn));
-    heap_remove(&window->time.turns, &turn->in_turns);
+    map_remove(&matches->turn_by_key, window_turn_map_key(turn));
+    heap_remove(&matches->turns, &turn->in_turns);
     memory_free(turn);
 }
 
-void window_turns_clear(struct window *window)
+void window_turns_clear(struct window_matches *matches)
 {
     struct heap_entry *entry;
-    while ((entry = heap_first(&window->time.turns)))
-        free_turn(window, turn_of(entry));
+    while ((entry = heap_first(&matches->turns)))
+        free_turn(matches, turn_of(entry));
 }
 
-static bool add_turn(struct window *window, struct span key, int64_t at, struct error *error)
+static bool add_turn(struct window_matches *matches, struct span key, int64_t at,
+                     struct error *error)
 {
     struct window_turn *turn = memory_new(sizeof *turn + key.length);
     if (turn) {
         turn->length = (uint32_t)key.length;
         memcpy(turn->key, key.data, key.length);
     }
-    if (!turn || !map_add(&window->time.by_key, turn)) {
+    if (!turn || !map_add(&matches->turn_by_key, turn)) {
         memory_free(turn);
         return error_set(error, ERROR_MEMORY, "out of memory while filtering a view");
     }
-    heap_add(&window->time.turns, &turn->in_turns, at);
+    heap_add(&matches->turns, &turn->in_turns, at);
     return true;
 }
 
-static bool is_full(const struct window *window, int64_t max_rows)
+static bool is_full(const struct window_matches *matches, int64_t max_rows)
 {
-    return (int64_t)window->time.by_key.count / WINDOW_TURNS >= max_rows;
+    return (int64_t)matches->turn_by_key.count / WINDOW_TURNS >= max_rows;
 }
 
 bool window_note_turn(struct window *window, struct span key, struct span data, int64_t max_rows,
@@ -73,22 +74,23 @@ bool window_note_turn(struct window *window, struct span key, struct span data, 
 {
     if (!view_query_traits(window->spec.query).is_timed)
         return true;
-    struct window_turn *turn = map_get(&window->time.by_key, key);
+    struct window_matches *matches = window->matches;
+    struct window_turn *turn = map_get(&matches->turn_by_key, key);
     int64_t at = data.data && window_sees(window, key, data)
                      ? view_query_rechecks(window->spec.query, data, window->time.now)
                      : INT64_MAX;
     if (turn && turn->in_turns.order == at)
         return true;
     if (turn)
-        free_turn(window, turn);
+        free_turn(matches, turn);
     if (at == INT64_MAX)
         return true;
-    if (is_full(window, max_rows))
+    if (is_full(matches, max_rows))
         return error_set(error, ERROR_TOO_LARGE,
                          "time is still to change whether the query holds for more than %lld rows; "
                          "leave rows out, define a view with that filter, or raise max_window_rows",
                          (long long)max_rows * WINDOW_TURNS);
-    return add_turn(window, key, at, error);
+    return add_turn(matches, key, at, error);
 }
 
 void window_expect_turn(struct window *window, struct span data)
@@ -98,23 +100,22 @@ void window_expect_turn(struct window *window, struct span data)
         window->time.turn = at;
 }
 
-int64_t window_next_turn(const struct window *window)
+void window_expect_first_turn(struct window *window)
 {
-    const struct heap_entry *first = heap_first(&window->time.turns);
-    if (!window_keeps_matches(window))
-        return window->time.turn;
-    return first ? first->order : INT64_MAX;
+    const struct heap_entry *first = heap_first(&window->matches->turns);
+    window->time.turn = first ? first->order : INT64_MAX;
 }
 
 bool window_take_rechecks(struct window *window, int64_t now,
                           bool (*each)(void *argument, struct span key), void *argument)
 {
+    struct window_matches *matches = window->matches;
     struct heap_entry *entry;
-    window->time.now = now > window->time.now ? now : window->time.now;
-    while ((entry = heap_first(&window->time.turns)) && entry->order <= window->time.now) {
+    window->time.now = matches->now = now > matches->now ? now : matches->now;
+    while ((entry = heap_first(&matches->turns)) && entry->order <= matches->now) {
         struct window_turn *turn = turn_of(entry);
         bool done = each(argument, window_turn_map_key(turn));
-        free_turn(window, turn);
+        free_turn(matches, turn);
         if (!done)
             return false;
     }
@@ -123,7 +124,8 @@ bool window_take_rechecks(struct window *window, int64_t now,
 
 bool window_is_ahead(const struct window *window, int64_t now)
 {
-    return view_query_traits(window->spec.query).is_timed && now < window->time.now - BACK_SECONDS;
+    return view_query_traits(window->spec.query).is_timed &&
+           now < window->matches->now - BACK_SECONDS;
 }
 
 /* ---- on the loop ---- */
@@ -135,7 +137,7 @@ int64_t windows_now_ms(const struct hub *hub)
 
 int64_t window_turns_in(const struct window *window, int64_t now_ms)
 {
-    int64_t at = window->content.known ? window_next_turn(window) : INT64_MAX;
+    int64_t at = window->content.known ? window->time.turn : INT64_MAX;
     if (!view_query_traits(window->spec.query).is_timed || at == INT64_MAX)
         return INT64_MAX;
     if (at > now_ms / 1000 + FAR_SECONDS)

@@ -14,6 +14,7 @@ struct windows *windows_new(void)
     if (!windows)
         return NULL;
     map_init(&windows->by_name, window_name);
+    windows_matches_init(windows);
     link_init(&windows->all);
     link_init(&windows->active);
     link_init(&windows->lingerers);
@@ -50,24 +51,16 @@ static char *print_name(const struct window_spec *spec)
 
 void window_content_init(struct window *window)
 {
-    map_init(&window->matches.by_key, window_row_map_key);
-    map_init(&window->time.by_key, window_turn_map_key);
     window->time.turn = INT64_MAX;
-    window_bounds_init(&window->matches.bounds);
-    buffer_init(&window->matches.fill.after, UINT32_MAX);
     buffer_init(&window->content.next, UINT32_MAX);
 }
 
 void window_content_fini(struct window *window)
 {
     window_rows_fini(&window->content.rows);
-    window_rows_fini(&window->matches.rows);
     window_rows_fini(&window->content.previous.rows);
-    map_fini(&window->matches.by_key);
-    window_turns_clear(window);
-    map_fini(&window->time.by_key);
-    window_bounds_fini(&window->matches.bounds);
-    buffer_fini(&window->matches.fill.after);
+    window_matches_unref(window->matches, window->hub->windows);
+    window->matches = NULL;
     buffer_fini(&window->content.next);
     for (size_t i = 0; i < window->content.removals.count; i++)
         memory_free(window->content.removals.list[i].key);
@@ -86,7 +79,7 @@ static struct window *window_new(struct hub *hub, struct topic *topic, struct wi
     window->spec = *spec;
     window->mode = topic->mode;
     window->name = name;
-    window->matches.state = window_may_scan(window) ? MATCHES_PASSED : MATCHES_WANTED;
+    window->matching = window_may_scan(window) ? MATCHES_PASSED : MATCHES_WANTED;
     window->kept.state = window->spec.is_extra ? WINDOW_NOT_KEPT : WINDOW_UNDECIDED;
     link_init(&window->in_windows);
     link_init(&window->in_active);
@@ -153,6 +146,7 @@ void windows_free(struct windows *windows)
     while (!link_alone(&windows->all))
         window_free(LINK_OWNER(struct window, in_windows, windows->all.next));
     window_topics_fini(windows);
+    windows_matches_fini(windows);
     map_fini(&windows->by_name);
     memory_free(windows);
 }
@@ -315,7 +309,7 @@ void window_fail(struct window *window, const struct error *error)
     /* A refresh may be at the rows of one that is held. */
     if (!window->source.pins)
         window_rows_fini(&window->content.rows);
-    window_matches_clear(window);
+    window_matches_drop(window);
     if (window->content.known)
         window->hub->windows->ended_us = clock_monotonic_us();
     window->content.known = false;

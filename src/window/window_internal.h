@@ -12,7 +12,8 @@
  *   on a reader:
  *     read.c        a refresh of several windows, in one short transaction: rows and diffs
  *     scan.c        rows of a view, in its order; bounds.c: those that its cut passes on
- *     filter.c      the rows of a whole view that pass a query; fill.c: finding them
+ *     filter.c      the rows of a whole view that pass a query; fill.c: finding them;
+ *                   matches.c: who shares them
  *     frames.c      rows as frames; tombstones.c: deletes with a snapshot
  *     events.c      the events of append views, instead of a diff
  *     encode.c      the answers to requests of members, by
@@ -30,7 +31,8 @@
  *  1. The content of a window is the result of a query of the database at its `position`; nothing
  * is derived from two states. (Commits that do not touch it move the position alone.)
  *  2. Only a refresh uses the content of its windows, and one refresh at a time is under way, so
- * the content needs no lock.
+ * the content needs no lock. Matches, which windows share, are those of a refresh likewise, once
+ * they are found; parts of the search for them run one at a time, by their lock.
  *  3. A window's version grows with every diff. A member is at a version: it has the content of
  * that version. The frame log leads from version to version.
  */
@@ -145,7 +147,8 @@ struct window {
     uint64_t refreshed_us; /* when the last refresh came back */
     struct window_keeping kept;
     struct window_content content;
-    struct window_matches matches; /* whose these are likewise */
+    enum window_matching matching;
+    struct window_matches *matches; /* counted; NULL: none yet */
     struct window_time time;
 };
 
@@ -197,7 +200,7 @@ bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
 bool window_part(const struct window *window, int64_t *take, int64_t *skip);
 /* time.c: of queries that ask for the time. */
 struct span window_turn_map_key(const void *turn);
-void window_turns_clear(struct window *window);
+void window_turns_clear(struct window_matches *matches);
 /* Keep the turn of a row that is checked as of time.now, if it has one; `data` absent: the row
  * is gone. `max_rows`: of the window. */
 bool window_note_turn(struct window *window, struct span key, struct span data, int64_t max_rows,
@@ -207,8 +210,8 @@ void window_expect_turn(struct window *window, struct span data);
 /* Bring the window's rows to `now`: give the keys of those whose turn is due. */
 bool window_take_rechecks(struct window *window, int64_t now,
                           bool (*each)(void *argument, struct span key), void *argument);
-/* When time may next change the rows: unix seconds, INT64_MAX: never. */
-int64_t window_next_turn(const struct window *window);
+/* Set when time may next change the rows, by the turns of its matches. */
+void window_expect_first_turn(struct window *window);
 /* Whether the window is of a time so far ahead of `now` that it must be filled again. */
 bool window_is_ahead(const struct window *window, int64_t now);
 /* The time on the loop, milliseconds; 0 while no window uses it. And in how many of these it may
@@ -271,6 +274,7 @@ bool window_passes(const struct window *window, struct span key, struct span dat
 
 struct windows {
     struct map by_name;
+    struct map matches;      /* struct window_matches that windows may join, by name */
     struct link all;         /* window.in_windows */
     struct link active;      /* window.in_active: all that may need a refresh, and a few others */
     struct link lingerers;   /* window.in_lingering: without members, the longest so first */
@@ -347,6 +351,19 @@ void windows_share_unsettle(struct subscriber *subscriber);
 /* Make room for one more of the taker's, if need be by ending another's. False with
  * ERROR_SUBSCRIPTION_LIMIT: the taker is refused; nothing else refuses by max_windows. */
 bool windows_make_room(struct hub *hub, struct subscriber *taker, struct error *error);
+
+/* matches.c */
+void windows_matches_init(struct windows *windows);
+void windows_matches_fini(struct windows *windows);
+/* Matches of a window alone; NULL when out of memory. */
+struct window_matches *window_matches_new(void);
+void window_matches_unref(struct window_matches *matches, struct windows *windows);
+/* Make them as new, to be found again. */
+void window_matches_reset(struct window_matches *matches);
+/* Have those of windows of an equal query, or new ones. False when out of memory. */
+bool window_matches_join(struct window *window);
+/* Have none, so that they are found again; no other window joins those that it had. */
+void window_matches_drop(struct window *window);
 
 /* topics.c */
 void window_topics_init(struct windows *windows);

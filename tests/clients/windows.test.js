@@ -159,12 +159,18 @@ function listenerOf(run, spec, behaviour, random) {
   return new (byStream ? StreamWindowListener : WindowListener)(run, spec, behaviour, random);
 }
 
+/** Another part of what an earlier one asked for, now and then: the server finds the rows of both together. */
+function otherPage(r, specs) {
+  const pages = specs.filter((spec) => spec.take !== undefined && spec.key === undefined && (spec.filters ?? spec.where ?? spec.sort));
+  return pages.length > 0 && r.chance(0.4) ? { ...r.pick(pages), take: r.pick([1, 2, 4, 7]), skip: r.pick([0, 1, 3]) } : undefined;
+}
+
 function listeners(run, r) {
   const made = [];
   const add = (spec, behaviour) => made.push(listenerOf(run, spec, behaviour, r.fork(made.length)));
   run.specs = [];
   for (let i = r.between(5, 10); i > 0; i--) {
-    const spec = specOf(r, run.definitions);
+    const spec = otherPage(r, run.specs) ?? specOf(r, run.definitions);
     run.specs.push(spec);
     add(spec, { resume: true });
     if (r.chance(0.4)) add(spec, { resume: true });

@@ -1,4 +1,5 @@
 #include "delivery_fixture.h"
+#include "store/store_internal.h"
 #include "test.h"
 #include "window/window.h"
 
@@ -72,6 +73,41 @@ void hub_fixture_wait_for_readers(struct hub_fixture *fixture)
     struct barrier barrier = {.read = {.event.deliver = note_back, .run = run_nothing}};
     assert_true(engine_read(fixture->base.engine, &barrier.read));
     fixture_wait(&fixture->base, &barrier.back);
+}
+
+struct steps {
+    struct read_job job;
+    bool back;
+    int64_t count;
+};
+
+/* Steps of SQLite's machine that its statements have taken. */
+static int64_t steps_of(const struct store_reader *reader)
+{
+    int64_t steps = 0;
+    for (size_t i = 0; i < reader->connection.statement_count; i++) {
+        sqlite3_stmt *statement = reader->connection.statements[i];
+        steps += statement ? sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 0) : 0;
+    }
+    return steps;
+}
+
+static void count_steps(struct read_job *job, struct store_reader *reader)
+{
+    ((struct steps *)job)->count = steps_of(reader);
+}
+
+static void steps_counted(struct engine_event *event)
+{
+    ((struct steps *)event)->back = true;
+}
+
+int64_t hub_fixture_steps(struct hub_fixture *fixture)
+{
+    struct steps steps = {.job = {.event.deliver = steps_counted, .run = count_steps}};
+    assert_true(engine_read(fixture->base.engine, &steps.job));
+    fixture_wait(&fixture->base, &steps.back);
+    return steps.count;
 }
 
 void hub_fixture_until(struct hub_fixture *fixture, bool (*done)(void *argument), void *argument)

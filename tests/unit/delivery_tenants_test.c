@@ -1,7 +1,6 @@
 /* What one tenant costs, however many others there are: counted, not timed. */
 #include "delivery_client.h"
 #include "delivery_fixture.h"
-#include "store/store_internal.h"
 #include "test.h"
 
 enum { FEW = 20, MANY = 400 };
@@ -169,42 +168,6 @@ TEST(a_change_costs_those_who_see_it)
 
 /* ---- reading ---- */
 
-struct steps {
-    struct read_job job;
-    bool back;
-    int64_t count;
-};
-
-/* Steps of SQLite's machine that its statements have taken. */
-static int64_t steps_of(const struct store_reader *reader)
-{
-    int64_t steps = 0;
-    for (size_t i = 0; i < reader->connection.statement_count; i++) {
-        sqlite3_stmt *statement = reader->connection.statements[i];
-        steps += statement ? sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 0) : 0;
-    }
-    return steps;
-}
-
-static void count_steps(struct read_job *job, struct store_reader *reader)
-{
-    ((struct steps *)job)->count = steps_of(reader);
-}
-
-static void steps_counted(struct engine_event *event)
-{
-    ((struct steps *)event)->back = true;
-}
-
-/* What the one reader has done so far. */
-static int64_t steps_now(void)
-{
-    struct steps steps = {.job = {.event.deliver = steps_counted, .run = count_steps}};
-    assert_true(engine_read(fixture.base.engine, &steps.job));
-    fixture_wait(&fixture.base, &steps.back);
-    return steps.count;
-}
-
 /* So many rows, deletes and patches of somebody else. */
 static void feed_others(int count, const char *patch)
 {
@@ -225,11 +188,11 @@ static bool has_come(void *argument)
 
 static int64_t count_read(struct client *client)
 {
-    int64_t before = steps_now();
+    int64_t before = hub_fixture_steps(&fixture);
     client->complete = false;
     client_connect(client, fixture.hub);
     hub_fixture_until(&fixture, has_come, client);
-    return steps_now() - before;
+    return hub_fixture_steps(&fixture) - before;
 }
 
 static void expect_own_rows(const struct client *client, size_t count)

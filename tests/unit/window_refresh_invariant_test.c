@@ -60,7 +60,15 @@ static void break_refresh(int fault)
     bring_back(job);
 }
 
-enum { NOT_FILLING, MATCHES_MIXED_UP, MATCHES_UNCOUNTED };
+enum {
+    NOT_FILLING,
+    MATCHES_MIXED_UP,
+    MATCHES_UNCOUNTED,
+    MATCHES_AHEAD,
+    MATCHES_UNREFERENCED,
+    MATCHES_LEFT,
+    RESET_WHILE_SHARED
+};
 
 static void break_filter(int fault)
 {
@@ -74,12 +82,22 @@ static void break_filter(int fault)
         window->busy = WINDOW_AT_REST;
     bring_back(job);
     settle();
-    struct window_row **matches = window->matches.rows.list, *first = matches[0]; /* k2, k1, k0 */
+    struct window_row **matches = window->matches->rows.list, *first = matches[0]; /* k2, k1, k0 */
     if (fault == MATCHES_MIXED_UP) {
         matches[0] = matches[1];
         matches[1] = first;
     }
-    window->matches.by_key.count += fault == MATCHES_UNCOUNTED;
+    window->matches->by_key.count += fault == MATCHES_UNCOUNTED;
+    if (fault == MATCHES_AHEAD)
+        window->matches->position = INT64_MAX;
+    if (fault == MATCHES_UNREFERENCED)
+        window->matches->references = 0;
+    if (fault == MATCHES_UNREFERENCED)
+        window_matches_drop(window);
+    if (fault == MATCHES_LEFT)
+        windows_matches_fini(windows);
+    if (fault == RESET_WHILE_SHARED)
+        window_matches_reset(window->matches);
     hub_fixture_feed(&fixture, "Q k1 patch {\"m\":2}");
     run_job(take_job());
 }
@@ -176,7 +194,11 @@ static const struct broken_case cases[] = {
 
     {break_filter, NOT_FILLING, "window->busy == WINDOW_FILLED_UP"},
     {break_filter, MATCHES_MIXED_UP, "at < matches->count && matches->list[at] == row"},
-    {break_filter, MATCHES_UNCOUNTED, "matches->count == window->matches.by_key.count"},
+    {break_filter, MATCHES_UNCOUNTED, "matches->count == window->matches->by_key.count"},
+    {break_filter, MATCHES_AHEAD, "matches->position <= log->last_change"},
+    {break_filter, MATCHES_UNREFERENCED, "matches->references > 0"},
+    {break_filter, MATCHES_LEFT, "windows->matches.count == 0"},
+    {break_filter, RESET_WHILE_SHARED, "!matches->found || !matches->name"},
 
     {break_reading, STATE_BACK, "window->content.position <= reading->state->log.last_change"},
     {break_reading, FRESH_UNREAD, "reading->fresh_count <= reading->rows.count"},
