@@ -36,8 +36,14 @@ static bool read_token_id(const struct members *members, const char *name, char 
             member_wrong(members, name, "a text of at most 512 bytes"));
 }
 
-/* Read the claims of a token; ERROR_TOKEN_FORMAT when one is of another type. To be ended by
- * claims_fini in either case. */
+/* Claims that an issuer encrypted for servers that have its key: limits may be among them. */
+static bool check_sealed(const struct members *members)
+{
+    return !member_find(members, "sealed") ||
+           error_set(members->error, members->code,
+                     "the token has `sealed` claims, which cannot be read here");
+}
+
 /* Read the claims of a token; ERROR_TOKEN_FORMAT when one is of another type. The caller ends them
  * with claims_fini in either case. */
 static bool claims_read(struct claims *claims, const struct auth_rules *rules,
@@ -52,7 +58,7 @@ static bool claims_read(struct claims *claims, const struct auth_rules *rules,
     if (!identity)
         return error_set(error, ERROR_MEMORY, "out of memory while reading a token");
     bool done =
-        member_text(&members, "iss", &identity->issuer) &&
+        check_sealed(&members) && member_text(&members, "iss", &identity->issuer) &&
         member_text(&members, names->subject, &identity->subject) &&
         member_texts(&members, names->audience, &claims->has_audience, &claims->audiences) &&
         member_time(&members, "iat", false, &is_there, &claims->issued_at) &&
@@ -68,8 +74,6 @@ static bool claims_read(struct claims *claims, const struct auth_rules *rules,
     return done || error_prefix(error, "a claim is wrong");
 }
 
-/* Read the claims of a token; ERROR_TOKEN_FORMAT when one is of another type. To be ended by
- * claims_fini in either case. */
 static void claims_fini(struct claims *claims)
 {
     auth_identity_release(claims->identity);

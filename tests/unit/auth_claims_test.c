@@ -40,6 +40,15 @@ static enum error_code code_with(const char *without, const char *more)
     return error_of(claims_with(without, more), &strict_rules, &plain_request).code;
 }
 
+/* Limits may be in what cannot be read. */
+TEST(sealed_claims_are_refused)
+{
+    assert_int_equal(code_with("", "\"sealed\":\"k1.AAAA\""), ERROR_TOKEN_FORMAT);
+    assert_int_equal(code_with("", "\"sealed\":{}"), ERROR_TOKEN_FORMAT);
+    assert_int_equal(code_with("", "\"sealed\":null"), ERROR_NONE);
+    assert_int_equal(code_with("", "\"unsealed\":\"k1.AAAA\""), ERROR_NONE);
+}
+
 /* ---- types ---- */
 
 TEST(claims_of_another_type)
