@@ -86,11 +86,13 @@ bool access_names_origins(const struct access *access)
     return access->rules->origin_count > 0;
 }
 
-/* Without authentication and a list, pages of this machine may do all: see guard.c. */
+/* Without authentication and a list, pages of this machine may do all: see guard.c. With
+ * authentication and without a list any page may connect, but it reads no answer. */
 static bool allows_page(const struct access_rules *rules, struct span origin)
 {
-    bool open = !rules->origin_count && rules->auth.mode == CONFIG_AUTH_NONE;
-    return open ? access_is_local_origin(origin) : access_allows_origin(rules, origin);
+    if (rules->origin_count)
+        return access_allows_origin(rules, origin);
+    return rules->auth.mode == CONFIG_AUTH_NONE && access_is_local_origin(origin);
 }
 
 bool access_allowed_page(const struct access *access, const struct net_connection *connection,

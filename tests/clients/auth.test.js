@@ -317,6 +317,12 @@ test('pages of the list may read answers by HTTP, refusals too; others may not',
       assert.match(answer.headers.vary, /Origin/);
     }
   }
+  /* Without a list any page may connect with a token, but none may read answers. */
+  for (const [path, headers] of [['/v1/views', bearer(good({ scope: 'read' }))], ['/v1/views', {}], ['/v1/views/E/list/live', {}]]) {
+    const unlisted = await http(servers.signed.http + path, { headers: { Origin: 'https://evil.example', ...headers } });
+    assert.deepEqual([allowed(unlisted), unlisted.headers['access-control-expose-headers']], [undefined, undefined], path);
+  }
+  assert.equal(allowed(await http(`${servers.signed.healthUrl}/status`, { headers: { Origin: 'https://evil.example' } })), undefined);
   /* Without authentication pages of this machine may, and others are refused. */
   for (const [page, status] of [['http://localhost:3000', 200], ['http://127.0.0.1:5173', 200], ['https://evil.example', 403], ['null', 403]]) {
     const open = await http(`${servers.full.http}/v1/views`, { headers: { Origin: page } });

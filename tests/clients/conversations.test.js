@@ -77,7 +77,7 @@ function told(model, without) {
     if (without.includes(id)) continue;
     const { query, mode, sort, wholeEntities } = it.ack ?? {};
     const rows = Object.fromEntries(Object.entries(model.rows(id)).map(([key, data]) => [key, bare(data)]));
-    out[id] = { ack: it.ack && { query, mode, sort, wholeEntities }, rows, live: it.live, errors: it.errors.map((error) => error.code), snapshots: it.snapshots };
+    out[id] = { ack: it.ack && { query, mode, sort, wholeEntities }, rows, live: it.live, errors: it.errors.map(({ code, error, retryable, fatal, retryAfter }) => [code, error, retryable, fatal, retryAfter !== undefined]), snapshots: it.snapshots };
   }
   return out;
 }
