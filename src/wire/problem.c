@@ -157,7 +157,7 @@ static const char *refusal_code(const struct wire_problem *problem, bool *retrya
                                         [WIRE_REFUSED_REJECTED] = "subscription-rejected",
                                         [WIRE_REFUSED_RESCOPED] = "subscription-rescoped"};
     enum error_code code = problem->error->code;
-    *retryable = false;
+    *retryable = problem->refusal == WIRE_REFUSED_RESCOPED; /* the same query is good for it */
     if (problem->refusal > WIRE_REFUSED_UNSUBSCRIBE)
         return codes[problem->refusal];
     *retryable = error_kind(code)->retry != RETRY_NEVER && code != ERROR_SNAPSHOT_LIMIT;
@@ -177,7 +177,7 @@ bool wire_problem(struct buffer *out, const struct wire_problem *problem)
     if (problem->refusal <= WIRE_REFUSED_UNSUBSCRIBE) {
         buffer_add_string(out, ",\"suggestedAction\":");
         doc_escape(out, span_of(suggested_action(problem->error->code)));
-    } else if (problem->tape) {
+    } else if (problem->tape || problem->refusal == WIRE_REFUSED_RESCOPED) {
         buffer_add_string(out, ",\"suggestedAction\":\"Subscribe again without a cursor.\"");
     }
     if (problem->tape) {
