@@ -110,6 +110,8 @@ bool doc_typed_member(struct buffer *out, struct span name, struct span text);
 /* A path in `append`: canonical bytes of the dotted path, as a client would compare it. */
 struct merge_append {
     struct span path;
+    uint32_t most;   /* merge_object alone: when it extends the array there, it keeps the last so
+                        many elements, whatever max_array is; 0: that of max_array */
     uint32_t length; /* out: elements of the array there after the merge; 0 if no array was sent */
     bool full;       /* out: that array now holds max_array elements (some may have gone) */
     bool cut;        /* some elements have gone */
@@ -187,6 +189,18 @@ bool doc_print_without_nulls(struct buffer *out, const struct doc *doc, uint32_t
  * more than max_array (0: no limit) elements, appended to `path`; false: there is none. */
 bool doc_find_long_array(const struct doc *doc, uint32_t object, uint32_t max_array,
                          struct buffer *path);
+
+/*
+ * Append what a change made of an object: a JSON list of the members that differ, in the order of
+ * `after`, those that are gone behind them. Each is {"path":[names],"from":value,"to":value};
+ * "from" is left out where there was nothing, "to" where there is nothing any more. Objects are
+ * compared member by member. An array that got elements at its end, and perhaps lost some at its
+ * beginning, has {"path":…,"dropped":n,"added":[…]} instead, without "dropped" if it lost none. An
+ * absent `before` or `after` stands for no object at all, whose path is []. "_seq" at the top does
+ * not count. Both are canonical texts. False with ERROR_MEMORY, or ERROR_DATABASE for a damaged
+ * text.
+ */
+bool doc_diff(struct buffer *out, struct span before, struct span after, struct error *error);
 
 /* The first `length` elements of the array at the dotted path of canonical object text, as array
  * text appended to `out`; false when there is no array at that path. */

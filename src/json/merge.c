@@ -121,13 +121,16 @@ static void extend_array(struct merge *merge, uint32_t node, const struct doc_pa
     doc_scan_take(&old, '[');
     merge->scan = old;
     size_t added = merge_lists_cut_count(&merge->lists, node);
+    size_t most = merge_lists_most(&merge->lists, path);
+    if (most && added > most)
+        added = most;
     size_t present = doc_scan_elements(&merge->scan, SIZE_MAX);
     const char *old_end = merge->scan.at;
     if (!doc_scan_take(&merge->scan, ']'))
         merge->scan.broken = true;
     size_t kept = present;
-    if (merge->max_array && present > merge->max_array - added)
-        kept = merge->max_array - added;
+    if (most && present > most - added)
+        kept = most - added;
     if (kept < present) {
         doc_scan_elements(&old, present - kept);
         doc_scan_take(&old, ',');

@@ -18,6 +18,14 @@ bool merge_lists_have(const struct merge_lists *lists, const struct doc_path *pa
     return false;
 }
 
+uint32_t merge_lists_most(const struct merge_lists *lists, const struct doc_path *path)
+{
+    for (size_t i = 0; i < lists->append_count; i++)
+        if (lists->appends[i].most && doc_path_equal(path, lists->appends[i].path))
+            return lists->appends[i].most;
+    return lists->max_array;
+}
+
 uint32_t merge_lists_cut_count(const struct merge_lists *lists, uint32_t node)
 {
     uint32_t count = lists->doc->nodes[node].count;

@@ -18,6 +18,8 @@ struct merge_lists {
 struct merge_lists merge_lists_begin(const struct doc *doc, struct merge_append *appends,
                                      size_t append_count, uint32_t max_array);
 bool merge_lists_have(const struct merge_lists *lists, const struct doc_path *path);
+/* Elements that an array at a listed path keeps when it is extended; 0: all. */
+uint32_t merge_lists_most(const struct merge_lists *lists, const struct doc_path *path);
 /* The number of elements that remain of an array of the patch when it is cut. */
 uint32_t merge_lists_cut_count(const struct merge_lists *lists, uint32_t node);
 /* Report the present length of the array at a listed path. Two places can have one path, when
