@@ -36,6 +36,13 @@ static const char *const scan_sql[] = {
     WITH RANGE ONE_EXPORT ONE_KEY ORDER,
 };
 
+static const char back_sql[] =
+    WITHOUT " NOT INDEXED WHERE change.id > ?1 AND change.id <= ?2 AND change.export = ?3 AND "
+            "change.key = ?4 ORDER BY change.id DESC";
+static const char find_time_sql[] =
+    "SELECT id FROM change NOT INDEXED WHERE id > ? AND id <= ? AND export = ? AND at <= ? "
+    "ORDER BY id DESC LIMIT 1";
+
 static const char *const one_sql[] = {WITHOUT " WHERE change.id = ?1",
                                       WITH " WHERE change.id = ?1"};
 
@@ -95,6 +102,24 @@ static bool tell_change(const struct query *query, bool with_entities, store_eac
     return true;
 }
 
+/* Give the rows of a started query. */
+static bool tell_rows(struct query *query, bool with_entities, store_each_change each,
+                      void *argument, struct error *error)
+{
+    bool stop = false;
+    enum query_step step = QUERY_DONE;
+    while (!stop && (step = query_row(query, error)) == QUERY_ROW) {
+        if (!tell_change(query, with_entities, each, argument, &stop, error)) {
+            query_end(query);
+            return false;
+        }
+    }
+    if (stop) {
+        query_end(query);
+    }
+    return step != QUERY_FAILED;
+}
+
 bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct span key,
                         int64_t from, int64_t to, int64_t limit, bool with_entities,
                         store_each_change each, void *argument, struct error *error)
@@ -116,18 +141,21 @@ bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct 
         query.bound = 4; /* the key is ?5 also where there is no ?4 */
         query_text(&query, key);
     }
-    bool stop = false;
-    enum query_step step = QUERY_DONE;
-    while (!stop && (step = query_row(&query, error)) == QUERY_ROW) {
-        if (!tell_change(&query, with_entities, each, argument, &stop, error)) {
-            query_end(&query);
-            return false;
-        }
+    return tell_rows(&query, with_entities, each, argument, error);
+}
+
+bool store_scan_back(struct store_reader *reader, uint32_t export_id, struct span key, int64_t from,
+                     int64_t to, store_each_change each, void *argument, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_CHANGE_SCAN_BACK, back_sql, error)) {
+        return false;
     }
-    if (stop) {
-        query_end(&query);
-    }
-    return step != QUERY_FAILED;
+    query_integer(&query, from);
+    query_integer(&query, to);
+    query_integer(&query, export_id);
+    query_text(&query, key);
+    return tell_rows(&query, false, each, argument, error);
 }
 
 bool change_tell(struct store_reader *reader, int64_t id, bool with_entities,
@@ -197,4 +225,25 @@ bool store_walk_seqs(struct store_reader *reader, uint32_t export_id, struct sto
     }
     walk->done = limit > 0;
     return step == QUERY_DONE;
+}
+
+bool store_find_time(struct store_reader *reader, uint32_t export_id, int64_t at, int64_t from,
+                     int64_t to, int64_t *id, struct error *error)
+{
+    struct query query;
+    *id = 0;
+    if (!query_start(&query, &reader->connection, STATEMENT_CHANGE_FIND_TIME, find_time_sql,
+                     error)) {
+        return false;
+    }
+    query_integer(&query, from);
+    query_integer(&query, to);
+    query_integer(&query, export_id);
+    query_integer(&query, at);
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_ROW) {
+        *id = query_column(&query, 0);
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
 }

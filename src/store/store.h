@@ -304,6 +304,14 @@ bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct 
                         int64_t from, int64_t to, int64_t limit, bool with_entities,
                         store_each_change each, void *argument, struct error *error);
 
+/* Those of one key with from < id <= to, in the order of the ids backwards: the newest first. */
+bool store_scan_back(struct store_reader *reader, uint32_t export_id, struct span key, int64_t from,
+                     int64_t to, store_each_change each, void *argument, struct error *error);
+/* The newest change of an export with from < id <= to that was committed at this time (ms) or
+ * before; *id is 0 if there is none. */
+bool store_find_time(struct store_reader *reader, uint32_t export_id, int64_t at, int64_t from,
+                     int64_t to, int64_t *id, struct error *error);
+
 /* The place of a seq in the log, among one export's changes. */
 struct store_seq_range {
     int64_t first, last; /* ids of the first and last change with it; 0 when there is none */
