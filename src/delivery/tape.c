@@ -4,7 +4,7 @@
  * a cursor is the position of the last event, with the epoch of the view.
  */
 #include "delivery/read_task.h"
-#include "rows/view_state.h"
+#include "rows/past.h"
 
 #include <inttypes.h>
 
@@ -118,8 +118,7 @@ bool tape_reach_read(struct tape_reach *reach, const struct view *view, struct s
         *reach = (struct tape_reach){.is_fed = state.found,
                                      .newest = state.found ? state.export.last_change : 0,
                                      .head = state.log.last_change,
-                                     .floor = state.found ? state.export.floor_change
-                                                          : state.log.last_change};
+                                     .floor = past_floor(view->scope, &state)};
     return done;
 }
 
