@@ -1,6 +1,7 @@
 #include "http/facts.h"
 #include "http/files.h"
 #include "http/health.h"
+#include "http/history.h"
 #include "http/http_internal.h"
 #include "http/ingest.h"
 #include "http/producers.h"
@@ -117,6 +118,7 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
     else if (!http_revocations_request(http, connection, path) &&
              !http_producers_request(http, connection, path) &&
              !http_views_request(http, connection, path) &&
+             !http_history_request(http, connection, path) &&
              !http_files_request(http, connection, path))
         http_ingest_request(http, connection, path);
 }

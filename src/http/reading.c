@@ -72,7 +72,8 @@ bool http_reading_refuse(struct span argument, struct error *error)
                      (int)strlen(name) - 1, name);
 }
 
-bool http_reading_read(struct http_reading *reading, struct span query, struct error *error)
+bool http_reading_read(struct http_reading *reading, struct span query, bool by_row,
+                       struct error *error)
 {
     char room[HTTP_TARGET_LIMIT];
     bool seen[PARAMETERS] = {false};
@@ -92,7 +93,8 @@ bool http_reading_read(struct http_reading *reading, struct span query, struct e
                                 error))
             return false;
     }
-    return !reading->until[0] || (reading->events && !reading->wait) ||
+    bool events = reading->events || by_row;
+    return !reading->until[0] || (events && !reading->wait) ||
            error_set(error, ERROR_INVALID_PARAMETER,
                      "'until' is for events=1, and not together with 'wait'");
 }

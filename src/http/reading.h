@@ -15,7 +15,9 @@ struct http_reading {
 bool http_reading_has(struct span argument);
 /* It is, of a live stream, which has none of them: always false. */
 bool http_reading_refuse(struct span argument, struct error *error);
-/* Take all of a query. ERROR_INVALID_PARAMETER names the fault. */
-bool http_reading_read(struct http_reading *reading, struct span query, struct error *error);
+/* Take all of a query; `by_row`: it is for events in any case. ERROR_INVALID_PARAMETER names the
+ * fault. */
+bool http_reading_read(struct http_reading *reading, struct span query, bool by_row,
+                       struct error *error);
 
 #endif

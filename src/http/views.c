@@ -175,6 +175,15 @@ static bool takes_gzip(const struct net_connection *connection)
     return false;
 }
 
+struct span http_views_names(struct span argument)
+{
+    static const char *const names[] = {"export=", "view="};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (starts_with(argument, names[i]))
+            return span_of(names[i]);
+    return span_make(NULL, 0);
+}
+
 /* Of a stream that goes on, the cursor comes with the request's head. */
 static bool is_cursor(struct span argument)
 {
@@ -182,7 +191,7 @@ static bool is_cursor(struct span argument)
 }
 
 static bool read_argument(struct http_query *query, struct span argument, bool has_cursor,
-                          bool apart, struct error *error)
+                          bool apart, bool by_row, struct error *error)
 {
     struct span token;
     if (argument.length >= ARGUMENT_BYTES)
@@ -193,7 +202,7 @@ static bool read_argument(struct http_query *query, struct span argument, bool h
     if (http_reading_has(argument))
         return apart || http_reading_refuse(argument, error);
     return access_is_token(argument, &token) || (has_cursor && is_cursor(argument)) ||
-           http_query_add(query, argument, error);
+           (by_row && http_views_names(argument).data) || http_query_add(query, argument, error);
 }
 
 /* A browser would not come again after an error, so an id that is none of ours counts as a cursor
@@ -216,10 +225,10 @@ static bool add_last_id(struct http_query *query, struct span id, struct error *
 /* The query of a request as the message that subscribes to this view. `last_id`: what the client of
  * an event stream had last, in place of a cursor; absent: it says nothing. `apart`: the parameters
  * that are no part of the message (wait, events, until) may be there, and are read by others.
- * wire_message_fini is due when true. */
+ * `by_row`: those that name the view, too. wire_message_fini is due when true. */
 static bool http_views_read_query(const struct net_connection *connection, struct span view,
-                                  struct span last_id, bool apart, struct wire_message *message,
-                                  struct error *error)
+                                  struct span last_id, bool apart, bool by_row,
+                                  struct wire_message *message, struct error *error)
 {
     char room[HTTP_TARGET_LIMIT];
     struct span query = net_request(connection)->query, argument;
@@ -228,7 +237,7 @@ static bool http_views_read_query(const struct net_connection *connection, struc
     http_query_init(&read, view);
     bool good = !last_id.data || add_last_id(&read, last_id, error);
     while (good && (argument = http_next_argument(query, &at, room)).data)
-        good = read_argument(&read, argument, last_id.data, apart, error);
+        good = read_argument(&read, argument, last_id.data, apart, by_row, error);
     good = good && http_query_end(&read, message, error);
     http_query_fini(&read);
     return good;
@@ -293,24 +302,27 @@ static bool enter(struct http *http, struct net_connection *connection, int wait
                 : access_enter(access, connection, PERMISSION_READ, principal, error);
 }
 
-static void answer_view(struct http *http, struct net_connection *connection, struct span view)
+void http_views_answer(struct http *http, struct net_connection *connection, struct span view,
+                       bool by_row)
 {
     struct wire_message message;
     struct principal principal;
     struct http_reading reading;
     struct error error;
-    if (!http_reading_read(&reading, net_request(connection)->query, &error) ||
+    if (!http_reading_read(&reading, net_request(connection)->query, by_row, &error) ||
         !enter(http, connection, reading.wait, &principal, &error)) {
         http_respond_error(connection, &error, NULL);
         return;
     }
     if (!http_admit(http, &principal, HTTP_READ, &error) ||
-        !http_views_read_query(connection, view, span_make(NULL, 0), true, &message, &error)) {
+        !http_views_read_query(connection, view, span_make(NULL, 0), true, by_row, &message,
+                               &error)) {
         principal_fini(&principal);
         http_respond_error(connection, &error, NULL);
         return;
     }
-    message.subscribe.by_position = reading.events;
+    message.subscribe.by_position = reading.events || by_row;
+    message.subscribe.by_row = by_row;
     struct http_request *request = begin(http, connection, &principal, &error);
     bool started = request && start_read(http, request, &message,
                                          reading.until[0] ? reading.until : NULL, &error);
@@ -401,7 +413,7 @@ static void http_live_request(struct http *http, struct net_connection *connecti
     struct wire_message message;
     struct error error;
     struct span last_id = net_header(connection, "last-event-id");
-    bool begun = http_views_read_query(connection, view, last_id, false, &message, &error);
+    bool begun = http_views_read_query(connection, view, last_id, false, false, &message, &error);
     if (begun) {
         begun = net_request(connection)->method == HTTP_HEAD
                     ? may_read(http, connection, &error)
@@ -416,25 +428,35 @@ static void http_live_request(struct http *http, struct net_connection *connecti
 
 /* ---- the requests ---- */
 
-bool http_views_request(struct http *http, struct net_connection *connection, struct span path)
+bool http_views_check(struct net_connection *connection)
 {
     const struct http_head *head = net_request(connection);
-    size_t prefix = strlen(view_prefix);
     struct error error;
-    if (!has_path(path))
-        return false;
     if (head->method != HTTP_GET && head->method != HTTP_HEAD) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "views are read by GET or HEAD");
         http_respond_error(connection, &error, "Allow: GET, HEAD\r\n");
-    } else if (head->body_length) {
-        error_set(&error, ERROR_INVALID_MESSAGE, "a request for a view has no body");
-        http_respond_error(connection, &error, NULL);
-    } else if (path.length > prefix) {
+        return false;
+    }
+    if (!head->body_length)
+        return true;
+    error_set(&error, ERROR_INVALID_MESSAGE, "a request for a view has no body");
+    http_respond_error(connection, &error, NULL);
+    return false;
+}
+
+bool http_views_request(struct http *http, struct net_connection *connection, struct span path)
+{
+    size_t prefix = strlen(view_prefix);
+    if (!has_path(path))
+        return false;
+    if (!http_views_check(connection))
+        return true;
+    if (path.length > prefix) {
         struct span view = span_make(path.data + prefix, path.length - prefix);
         if (http_live_wants(http, connection, &view))
             http_live_request(http, connection, view);
         else
-            answer_view(http, connection, view);
+            http_views_answer(http, connection, view, false);
     } else {
         answer_list(http, connection);
     }

@@ -8,4 +8,15 @@
 /* Answer a request for this path, now or when it was read. False if the path is another one. */
 bool http_views_request(struct http *http, struct net_connection *connection, struct span path);
 
+/* For other requests that read a view: whether the request has the method of one, and no body; else
+ * it is answered. */
+bool http_views_check(struct net_connection *connection);
+/* Answer with what the query asks of this view, by its raw id. `by_row`: with the history of a row.
+ */
+void http_views_answer(struct http *http, struct net_connection *connection, struct span view,
+                       bool by_row);
+/* Whether an argument, "name=value", names a view where the path does not: its name with the sign;
+ * else absent. */
+struct span http_views_names(struct span argument);
+
 #endif

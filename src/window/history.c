@@ -1,7 +1,8 @@
 /*
  * The history of an append view, read once: events of the log as JSON, what plain HTTP answers to
  * `events=1`. The pages of the log are those of a subscriber's tape (delivery/catch_up_query.c), as
- * elements of a list.
+ * elements of a list. The history of one row says of each event what it changed, too
+ * (rows/row_history.c).
  *
  * A page has one transaction. Many of them go into one answer; others have their turn between
  * them. All end at the head that the first one saw, so the answer is of one state: the log only
@@ -9,6 +10,7 @@
  */
 #include "delivery/catch_up_internal.h"
 #include "delivery/subscription.h"
+#include "rows/row_history.h"
 #include "rows/tag.h"
 #include "window/answer.h"
 
@@ -28,6 +30,8 @@ struct history {
     bool has_after, begun, again;
     bool resumed; /* the cursor is of this log; what it reaches is looked up */
     struct tape_reach reach;
+    bool by_row;
+    struct row_history row; /* by_row: its reading, and its events */
     struct buffer events;
     int64_t count;  /* of them */
     int64_t looked; /* changes of the log that were passed */
@@ -58,9 +62,26 @@ static void make_tag(struct history *history)
     tag_number(&hash, history->take);
     tag_number(&hash, history->after);
     tag_number(&hash, history->until);
+    tag_number(&hash, history->by_row);
     tag_number(&hash, history->reach.floor);
     snprintf(answer->tag, sizeof answer->tag, "%s-events-%" PRId64 "-%016" PRIx64, answer->epoch,
              history->reach.newest, hash);
+}
+
+static void begin_row(struct history *history)
+{
+    const struct catch_up_request *request = &history->request;
+    struct row_history *row = &history->row;
+    row->view = request->view;
+    row->scope = request->scope;
+    row->key = request->key;
+    row->query = request->query;
+    row->from = request->from;
+    row->last = request->last;
+    row->most = history->take;
+    row->most_bytes = ANSWER_BYTES;
+    row->scan_rows = request->scan_rows;
+    row->most_scanned = history->hub->options.max_filter_rows;
 }
 
 /* False when nothing is to be read any more. */
@@ -78,6 +99,8 @@ static bool begin(struct history *history, struct store_reader *reader)
                        (!reach->is_fed || history->after >= reach->floor);
     request->from = history->resumed ? history->after : reach->floor;
     request->last = history->until < reach->head ? history->until : reach->head;
+    if (history->by_row)
+        begin_row(history);
     return !history->answer.unchanged;
 }
 
@@ -99,6 +122,29 @@ static bool take_page(struct history *history, const struct catch_up_page *page)
     return !history->events.failed || lacks_memory(&history->answer.error);
 }
 
+/* One step of it. */
+static bool read_row(struct history *history, struct store_reader *reader, bool *expired)
+{
+    struct catch_up_request *request = &history->request;
+    struct row_history *row = &history->row;
+    int64_t most = history->hub->options.max_filter_rows - history->looked;
+    if (row->scan_rows > most)
+        row->scan_rows = most;
+    if (!row_history_run(row, reader, &history->answer.error))
+        return false;
+    history->looked += row->from - request->from;
+    request->from = row->from;
+    history->count = row->listed;
+    request->most = history->take - history->count;
+    *expired = row->expired;
+    return true;
+}
+
+static const struct buffer *events_of(const struct history *history)
+{
+    return history->by_row ? &history->row.events : &history->events;
+}
+
 /* What the log lost while it was read ends the answer: the next one says so. */
 static bool read_page(struct history *history, struct store_reader *reader, bool *expired)
 {
@@ -117,7 +163,7 @@ static bool read_page(struct history *history, struct store_reader *reader, bool
 static bool is_complete(const struct history *history)
 {
     return history->request.from >= history->request.last || history->request.most == 0 ||
-           history->events.length >= ANSWER_BYTES ||
+           events_of(history)->length >= ANSWER_BYTES ||
            history->looked >= history->hub->options.max_filter_rows;
 }
 
@@ -139,7 +185,7 @@ static void end_body(struct history *history)
     if (history->has_after)
         buffer_add_string(&out, history->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
     buffer_add_string(&out, ",\"events\":[");
-    buffer_add_span(&out, buffer_span(&history->events));
+    buffer_add_span(&out, buffer_span(events_of(history)));
     buffer_printf(&out, "],\"cursor\":\"%s:%" PRId64 "\",\"more\":%s}\n", answer->epoch,
                   answer->position, more ? "true" : "false");
     answer_set_body(answer, &history->options, &out);
@@ -155,7 +201,7 @@ static void run(struct read_job *read, struct store_reader *reader)
     if (!history->begun && !begin(history, reader))
         return;
     while (!is_complete(history) && !expired && !history->again) {
-        if (!read_page(history, reader, &expired))
+        if (!(history->by_row ? read_row : read_page)(history, reader, &expired))
             return;
         history->again = clock_monotonic_us() >= until_us && !is_complete(history);
     }
@@ -172,6 +218,7 @@ static void history_free(struct history *history)
     view_query_unref(history->query);
     row_scope_unref(request->scope);
     view_unref(request->view);
+    row_history_fini(&history->row);
     buffer_fini(&history->events);
     buffer_fini(&history->answer.body);
     memory_free(history->known);
@@ -228,6 +275,8 @@ static struct history *history_new(struct hub *hub, const struct hub_read *read,
         .scan_rows = hub->options.scan_rows,
         .max_array = engine_max_array_length(hub->engine, span_of(view->export_name)),
         .resume_limit = -1};
+    history->by_row = read->wanted->by_row;
+    row_history_init(&history->row);
     buffer_init(&history->events, UINT32_MAX);
     buffer_init(&history->answer.body, UINT32_MAX);
     if (view->scope)
@@ -276,6 +325,11 @@ static bool read_query(struct history *history, const struct hub_read *read, str
 {
     const struct wire_subscribe *wanted = read->wanted;
     int64_t most = history->hub->options.max_window_rows;
+    if (wanted->by_row && !wanted->key)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'key' is missing: a history is of one; the events of all keys are at "
+                         "/v1/views/%.128s?events=1",
+                         history->request.view->id);
     if (wanted->skip >= 0)
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'skip' is not for events; go on behind the 'cursor' of an answer, with "

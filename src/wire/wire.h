@@ -59,6 +59,7 @@ struct wire_subscribe {
                     filters, where and sort that were given, for view_query_new; NULL: all */
     bool unlimited;   /* without `take` it is all of the view */
     bool by_position; /* events of an append view are: `after` is "<epoch>:<offset>" there */
+    bool by_row;      /* ... of one row, each with what it changed */
     /* Canonical text of all parameters but view and key: equal iff the same. A new parameter goes
      * into print_parameters (message.c), or a client that changes it gets no answer; and into
      * query_members (message_v2.c), behind view and key. */

@@ -1,0 +1,151 @@
+#include "cli/history_print.h"
+#include "json/json.h"
+
+#include <stdio.h>
+#include <time.h>
+
+enum { ANSWER_DEPTH = 1100 };
+
+/* ---- texts ---- */
+
+/* Values come from the network: what a terminal would act on is shown as '?'. Of UTF-8 that is also
+ * the second half of the control characters, which begin with this byte. */
+static void print_text(struct span text)
+{
+    const unsigned char *at = (const unsigned char *)text.data, *end = at + text.length;
+    for (; at < end; at++) {
+        bool control = *at == 0xc2 && at + 1 < end && at[1] < 0xa0;
+        at += control;
+        putchar(control || *at < 0x20 || *at == 0x7f ? '?' : *at);
+    }
+}
+
+static struct span member(const struct doc *doc, uint32_t object, const char *name)
+{
+    uint32_t found = doc_member(doc, object, name);
+    return found == DOC_NONE ? span_make(NULL, 0) : doc_text(doc, found);
+}
+
+static struct span bare(struct span string)
+{
+    return string.length < 2 ? span_of("-") : doc_bare(string);
+}
+
+static void print_time(const struct doc *doc, uint32_t event)
+{
+    char text[32] = "-";
+    int64_t ms = 0;
+    uint32_t found = doc_member(doc, event, "time");
+    struct tm parts;
+    if (found != DOC_NONE && doc_integer(doc, found, &ms)) {
+        time_t seconds = (time_t)(ms / 1000);
+        gmtime_r(&seconds, &parts);
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    }
+    printf("%s.%03dZ", text, (int)(ms % 1000));
+}
+
+/* ---- what changed ---- */
+
+/* The names joined with dots; the row itself has none. */
+static void print_path(const struct doc *doc, uint32_t path)
+{
+    uint32_t end = doc->nodes[path].end;
+    for (uint32_t at = path + 1; at < end; at = doc->nodes[at].end) {
+        if (at > path + 1)
+            putchar('.');
+        print_text(doc_bare(doc_text(doc, at)));
+    }
+    fputs(end == path + 1 ? "the row" : "", stdout);
+}
+
+static void print_value(const char *sign, struct span value)
+{
+    printf("%s ", sign);
+    print_text(value);
+}
+
+static void print_difference(const struct doc *doc, uint32_t difference)
+{
+    struct span from = member(doc, difference, "from"), to = member(doc, difference, "to");
+    struct span added = member(doc, difference, "added");
+    struct span dropped = member(doc, difference, "dropped");
+    printf("    ");
+    print_path(doc, doc_member(doc, difference, "path"));
+    if (added.data) {
+        print_value(" +", added);
+        if (dropped.data)
+            printf(" (%.*s dropped)", (int)dropped.length, dropped.data);
+    } else if (from.data && to.data) {
+        printf(":");
+        print_value("", from);
+        print_value(" ->", to);
+    } else {
+        print_value(to.data ? " +" : " -", to.data ? to : from);
+    }
+    putchar('\n');
+}
+
+static void print_patch(const struct doc *doc, uint32_t event)
+{
+    struct span data = member(doc, event, "data");
+    printf("    what it was before is not known; the patch:");
+    print_value("", data);
+    putchar('\n');
+}
+
+static void print_event(const struct doc *doc, uint32_t event)
+{
+    struct span offset = member(doc, event, "offset");
+    uint32_t diff = doc_member(doc, event, "diff");
+    printf("%-10.*s  ", (int)offset.length, offset.data ? offset.data : "");
+    print_time(doc, event);
+    struct span op = bare(member(doc, event, "op")), seq = bare(member(doc, event, "seq"));
+    printf("  %-6.*s  %.*s\n", (int)op.length, op.data, (int)seq.length, seq.data);
+    if (diff == DOC_NONE || doc->nodes[diff].type != DOC_ARRAY) {
+        print_patch(doc, event);
+        return;
+    }
+    uint32_t end = doc->nodes[diff].end;
+    for (uint32_t at = diff + 1; at < end; at = doc->nodes[at].end)
+        print_difference(doc, at);
+}
+
+/* ---- the events ---- */
+
+static void print_head(struct history_print *print)
+{
+    if (!print->begun && !print->as_json)
+        printf("%-10s  %-24s  %-6s  %s\n", "offset", "time", "op", "seq");
+    print->begun = true;
+}
+
+static void print_line(const struct doc *doc, uint32_t event)
+{
+    struct span text = doc_text(doc, event);
+    printf("%.*s\n", (int)text.length, text.data);
+}
+
+bool history_print_events(struct history_print *print, struct span events, int64_t most,
+                          int64_t *count, struct error *error)
+{
+    struct buffer list;
+    struct doc doc;
+    uint32_t root;
+    buffer_init(&list, UINT32_MAX);
+    doc_init(&doc, UINT32_MAX, UINT32_MAX);
+    buffer_add_char(&list, '[');
+    buffer_add_span(&list, events);
+    bool done = buffer_add_char(&list, ']') || error_set(error, ERROR_MEMORY, "out of memory");
+    done = done && doc_parse(&doc, buffer_span(&list), ANSWER_DEPTH, &root, error);
+    print_head(print);
+    uint32_t end = done ? doc.nodes[root].end : 0;
+    for (uint32_t at = done ? root + 1 : end; at < end && *count < most; at = doc.nodes[at].end) {
+        (print->as_json ? print_line : print_event)(&doc, at);
+        ++*count;
+    }
+    fflush(stdout);
+    buffer_fini(&list);
+    doc_fini(&doc);
+    return done;
+}

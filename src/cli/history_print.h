@@ -1,0 +1,17 @@
+/* The events of a row's history on standard output: as lines of JSON, or for people. */
+#ifndef CLI_HISTORY_PRINT_H
+#define CLI_HISTORY_PRINT_H
+
+#include "base/base.h"
+
+struct history_print {
+    bool as_json;
+    bool begun; /* the head of the table was printed */
+};
+
+/* Print events: JSON objects with commas between them. *count grows by their number; no more than
+ * `most` of all are printed. */
+bool history_print_events(struct history_print *print, struct span events, int64_t most,
+                          int64_t *count, struct error *error);
+
+#endif
