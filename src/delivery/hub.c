@@ -95,6 +95,9 @@ void hub_attach(struct hub *hub, struct engine *engine)
     hub->head = engine_facts(engine)->head;
     hub->opened_change = engine_facts(engine)->last_change;
     hub->opened_us = clock_monotonic_us();
+    head_times_note(&hub->head_times, (struct head_time){.change = hub->opened_change,
+                                                         .slot = hub->head.slot,
+                                                         .us = hub->opened_us});
     snprintf(hub->encoding.epoch, sizeof hub->encoding.epoch, "%.8s", engine_facts(engine)->epoch);
     backlog_fini(&hub->backlog);
     backlog_init(&hub->backlog, engine_facts(engine)->last_change, hub->options.ring_bytes);
@@ -152,6 +155,9 @@ void hub_commit(void *argument, struct engine_commit *commit)
     INVARIANT(seq_compare(hub->head, commit->head) <= 0);
     INVARIANT(hub->backlog.last == commit->last_change);
     hub->head = commit->head;
+    head_times_note(
+        &hub->head_times,
+        (struct head_time){.change = commit->last_change, .slot = commit->head.slot, .us = now});
     if (commit->count)
         settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
     hub->commits++;

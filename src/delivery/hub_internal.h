@@ -13,6 +13,7 @@
 
 #include "access/shares.h"
 #include "base/link.h"
+#include "delivery/head_times.h"
 #include "delivery/hub.h"
 #include "delivery/previous.h"
 #include "delivery/subscription.h"
@@ -198,6 +199,7 @@ struct hub {
     struct engine *engine;
     struct change_backlog backlog;
     struct seq head;
+    struct head_times head_times;
     struct wire_encoding encoding; /* of bodies */
     uint64_t commits;              /* commits so far, also those by time alone */
     int64_t opened_change;         /* newest change when the engine was opened */

@@ -352,6 +352,7 @@ enum {
     HUB_ENDS_WITH_PAGES,
     HEAD_BACK,
     HEAD_BEYOND,
+    TIMES_BACK,
     WAITS_UNCOUNTED,
     STOPS_UNCOUNTED,
     PREVIOUS_LIST_LOST
@@ -392,6 +393,10 @@ static void break_hub(int fault)
         break;
     case HEAD_BEYOND:
         commit(2, 5);
+        break;
+    case TIMES_BACK:
+        hub->head_times.newest.change = 2;
+        commit(1, 5);
         break;
     case WAITS_UNCOUNTED: {
         struct view view = {.export_name = "W"};
@@ -610,6 +615,7 @@ static const struct broken_case cases[] = {
     {break_hub, HUB_ENDS_WITH_PAGES, "!hub->topics.channel_bytes && !hub->grown_pages"},
     {break_hub, HEAD_BACK, "seq_compare(hub->head, commit->head) <= 0"},
     {break_hub, HEAD_BEYOND, "hub->backlog.last == commit->last_change"},
+    {break_hub, TIMES_BACK, "times->newest.change <= head.change"},
     {break_hub, WAITS_UNCOUNTED, "hub->exports.waiting >= waited_for"},
     {break_hub, STOPS_UNCOUNTED, "hub->exports.waiting > 0"},
 
