@@ -85,6 +85,7 @@ static const struct {
     [PERMISSION_FEED] = {AUTH_WRITE, "write", "to feed", "ingest"},
     [PERMISSION_STATUS] = {0, "", "", "health"},
     [PERMISSION_METRICS] = {AUTH_ADMIN, "admin", "to see the metrics", "health"},
+    [PERMISSION_WATCH] = {AUTH_ADMIN, "admin", "to see clients", "health"},
     [PERMISSION_ADMIN] = {AUTH_ADMIN, "admin", "for this", "http"},
 };
 
@@ -93,8 +94,9 @@ static const struct {
 static bool is_open(const struct access *access, enum permission permission)
 {
     const struct config_auth *auth = &access->rules->auth;
-    return permission == PERMISSION_METRICS &&
-           (auth->mode == CONFIG_AUTH_NONE || auth->metrics == CONFIG_FOR_ALL);
+    bool is_read = permission == PERMISSION_METRICS || permission == PERMISSION_WATCH;
+    return (is_read && auth->mode == CONFIG_AUTH_NONE) ||
+           (permission == PERMISSION_METRICS && auth->metrics == CONFIG_FOR_ALL);
 }
 
 static bool check_scope(const struct access *access, const struct auth_identity *identity,
@@ -293,6 +295,7 @@ bool access_admit(struct access *access, const struct principal *newcomer, const
     struct visit visit = {.permission = permission, .origin = origin_of(origin), .token = token};
     *principal = (struct principal){.identity = NULL};
     memcpy(principal->address, newcomer->address, sizeof principal->address);
+    principal->session = newcomer->session;
     if (!let_in(access, &visit, principal, error))
         return false;
     struct audit_client client = describe(principal, visit.origin.data, permission);

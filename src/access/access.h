@@ -40,6 +40,7 @@ struct principal {
     struct limit_entry *entry;      /* among the connections; NULL: it is not counted as one */
     char address[ADDRESS_TEXT];     /* of the client, numeric; "" if not known */
     bool is_anonymous;              /* there was no authentication when it came */
+    uint64_t session;               /* the number of its session; 0: it has none */
 };
 
 /* Free the principal, and leave its place; a zeroed principal is fine. */
@@ -109,7 +110,8 @@ enum permission {
     PERMISSION_FEED,
     PERMISSION_STATUS, /* needs no token: without one the answer has less */
     PERMISSION_METRICS,
-    PERMISSION_ADMIN /* changes the server */
+    PERMISSION_WATCH, /* who is connected, by the health address */
+    PERMISSION_ADMIN  /* changes the server */
 };
 
 /* Whether the page that sent a browser here may do so. To be called first, for every request;

@@ -20,6 +20,7 @@ struct principal;
     X(DENIED, "handshake-denied", WARNING, true)                                                   \
     X(SESSION_DENIED, "session-denied", WARNING, false)                                            \
     X(SESSION_ENDED, "session-ended", WARNING, false)                                              \
+    X(CLIENT_ENDED, "client-ended", WARNING, false)                                                \
     X(LIMITED, "limit-exceeded", WARNING, false)                                                   \
     X(REQUEST_REFUSED, "request-refused", WARNING, false)                                          \
     X(REFRESHED, "token-refreshed", INFO, true)                                                    \
@@ -85,14 +86,16 @@ struct audit_client {
 
 /* What an event has to say beside its name. Borrowed during the call. */
 struct audit_details {
-    const struct audit_client *client; /* of events about one; of REVOKED: who revoked it */
-    const struct error *error;         /* of refusals and failures: the error of the answer */
+    const struct audit_client
+        *client;               /* of events about one; of REVOKED, CLIENT_ENDED: who did it */
+    const struct error *error; /* of refusals and failures: the error of the answer */
     /* LIMITED: the limit, and whether it refused a handshake, which counts as an attempt too. */
     enum audit_limit limit;
     bool is_handshake;
     const char *what;  /* SESSION_DENIED: "subscribe", "ingest", … */
     uint64_t now_us;   /* REQUEST_REFUSED: the time, monotonic */
     const char *token; /* REVOKED: the jti */
+    uint64_t ended;    /* CLIENT_ENDED: the number of the session */
     /* KEYS_…: a file, or a URL without its query; the keys (NULL: none), and their kids, separated
      * by spaces; for how many seconds they could not be fetched. */
     const char *source, *kids;
@@ -106,7 +109,9 @@ struct audit_details {
  *   ACCEPTED, DENIED          a connection (also a stream, or a request that waits); a request that
  *                             was refused
  *   SESSION_DENIED            something in a session was refused; the session goes on
- *   SESSION_ENDED             the token ran out or was revoked, or the session exceeded a limit
+ *   SESSION_ENDED             the token ran out or was revoked, the session exceeded a limit, or an
+ *                             administrator ended it
+ *   CLIENT_ENDED              an administrator ended a session
  *   LIMITED                   a limit refused something, in a handshake or in a session
  *   REQUEST_REFUSED           a request of a producer, for any reason. All are counted. The first
  *                             of each code within AUDIT_REFUSAL_SECONDS has a line, with the number

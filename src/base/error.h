@@ -42,6 +42,7 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(KEY_REUSED, "idempotency-key-reused", 422, RETRY_NEVER)                                      \
     X(UNKNOWN_EXPORT, "unknown-export", 400, RETRY_NEVER)                                          \
     X(SHUTTING_DOWN, "shutting-down", 503, RETRY_LATER)                                            \
+    X(CLIENT_ENDED, "client-ended", 503, RETRY_LATER)                                              \
     X(CONNECTION_LIMIT, "connection-limit-exceeded", 429, RETRY_LATER)                             \
     X(SUBSCRIPTION_LIMIT, "subscription-limit-exceeded", 429, RETRY_LATER)                         \
     X(TOKEN_MISSING, "token-missing", 401, RETRY_NEVER)                                            \

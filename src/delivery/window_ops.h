@@ -14,6 +14,7 @@ struct previous_source;
 struct hub;
 struct subscriber;
 struct subscription;
+struct subscription_facts;
 struct window_spec;
 struct windows;
 
@@ -81,6 +82,8 @@ struct window_ops {
     struct window_shown (*shown)(const struct subscription *member);
     bool (*has_shown)(const struct subscription *member); /* anything to any member */
     int64_t (*newest_state)(const struct subscription *member);
+    /* Its number, query and part, and the change up to which the member has everything. */
+    void (*describe)(const struct subscription *member, struct subscription_facts *facts);
     /* Whether what it is sent next states the row of its key. */
     bool (*states_row)(const struct subscription *member);
 };

@@ -1,3 +1,4 @@
+#include "http/clients.h"
 #include "http/facts.h"
 #include "http/files.h"
 #include "http/health.h"
@@ -109,7 +110,8 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
 {
     struct span path = path_of(connection);
     if (health) {
-        health_request(http, connection, path);
+        if (!http_clients_request(http, connection, path, true))
+            health_request(http, connection, path);
         return;
     }
     counter_add(&http->frontend->counters.http_requests, 1);
@@ -117,6 +119,7 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
         reply_preflight(connection);
     else if (!http_revocations_request(http, connection, path) &&
              !http_producers_request(http, connection, path) &&
+             !http_clients_request(http, connection, path, false) &&
              !http_views_request(http, connection, path) &&
              !http_history_request(http, connection, path) &&
              !http_files_request(http, connection, path))

@@ -9,6 +9,7 @@
  *                   requests that wait for a change
  *   files.c        files of a folder, for browsers
  *   producers.c, revocations.c   what the commands ask for
+ *   clients.c     /v1/clients and the end of one; listing.c lists of what the loop has
  *   health.c       /health, /ready; status.c /status; metrics.c and metrics_table.c /metrics;
  *                  facts.c what these ask the database
  *   admission.c    whether there is room for a request
@@ -34,7 +35,8 @@ struct http {
     struct facts *facts;      /* owned */
     struct http_files *files; /* the folder that is served; NULL: none. Owned */
     struct link waiting;      /* requests that wait for a change */
-    size_t requests;          /* requests that wait for their answer, or for its end */
+    size_t requests;          /* requests that wait for their answer, or for its end, */
+    size_t listings;          /* ... and those of them that are lists */
     struct shares reads;      /* of them, those that a reader works on */
     struct shares answers;    /* bytes of answers under way */
     /* For /status, /metrics and errors that name the other port; borrowed. */

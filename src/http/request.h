@@ -11,6 +11,7 @@
 
 struct http;
 struct http_file;
+struct http_listing;
 struct http_request;
 struct http_wait;
 
@@ -32,7 +33,7 @@ void http_respond_error(struct net_connection *connection, const struct error *e
  * first bytes. */
 void http_respond_stream(struct net_connection *connection, const char *type, struct span line);
 
-/* The part that answers a request later: at a change of a view, or piece by piece. */
+/* The part that answers a request later: at a change of a view, step by step, or piece by piece. */
 struct http_source {
     /* Of a request that watches: the socket takes bytes. Else: the client has taken a piece, and
      * the next is due by http_request_continue. */
@@ -59,11 +60,12 @@ struct http_request {
     enum permission permission;                 /* for which it was accepted, with a body */
     const struct http_source *source;           /* NULL: none; else it owns: */
     struct http_wait *wait;                     /* ... the wait for a change, */
-    struct http_file *file;                     /* ... or the file whose bytes are asked for */
+    struct http_file *file;                     /* ... or the file whose bytes are asked for, */
+    struct http_listing *listing;               /* ... or a list of what the loop has */
     bool form;                                  /* it claims to be a form, as curl -d does */
     bool head;                                  /* answered without the body */
     bool awaited;                               /* http_request_respond will follow */
-    bool watches;                               /* a view, for a change */
+    bool watches; /* go_on leads on to its answer: no thread works for it */
 };
 
 /* The request was refused (not its sender): if it is a producer's, the audit gets it. */

@@ -84,6 +84,7 @@ struct net_state {
     uint64_t number; /* unique in this net; from 1 on */
     bool is_websocket, is_stream;
     bool is_blocked; /* the socket did not accept all written bytes; then wait for `writable` */
+    size_t queued;   /* of those, the bytes that it has not accepted yet */
     /* Another request can follow the present one; else the answer should say "Connection: close".
      * It cannot while a body has not been read. */
     bool keeps;

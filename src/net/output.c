@@ -9,14 +9,17 @@ enum { SHORT_FRAME = 2 + FRAME_CONTROL_LIMIT };
 
 struct net_state net_state(const struct net_connection *connection)
 {
-    return (struct net_state){.argument = connection->net->options.argument,
-                              .data = connection->data,
-                              .side = connection->side,
-                              .number = connection->number,
-                              .is_websocket = connection->frames != NULL,
-                              .is_stream = connection->is_stream,
-                              .is_blocked = connection->write_due,
-                              .keeps = connection->keeps && connection->mode == MODE_ANSWER};
+    return (struct net_state){
+        .argument = connection->net->options.argument,
+        .data = connection->data,
+        .side = connection->side,
+        .number = connection->number,
+        .is_websocket = connection->frames != NULL,
+        .is_stream = connection->is_stream,
+        .is_blocked = connection->write_due,
+        .queued = connection->waiting.length +
+                  uv_stream_get_write_queue_size((const uv_stream_t *)&connection->tcp),
+        .keeps = connection->keeps && connection->mode == MODE_ANSWER};
 }
 
 void net_set_data(struct net_connection *connection, void *data, void (*writable)(void *data))

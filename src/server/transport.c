@@ -95,6 +95,7 @@ static void on_upgrade(struct frontend *frontend, struct net_connection *connect
         refuse(frontend, connection, &error);
         return;
     }
+    principal.session = roster_number(&frontend->sessions.all);
     if (!awaited)
         access_entered(frontend->access, connection, &principal, permission);
     struct session *session = NULL;

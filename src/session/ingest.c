@@ -260,9 +260,16 @@ static void on_closed(struct session *session)
         ingest_free(ingest);
 }
 
+static const char *protocol_of(const struct session *session)
+{
+    (void)session;
+    return "ingest";
+}
+
 const struct session_kind session_ingest = {
     .name = "ingest",
     .carrier = &session_websocket,
+    .protocol = protocol_of,
     .message = on_message,
     .tell = on_tell,
     .refuse = on_refuse,

@@ -52,6 +52,16 @@ size_t named_set_count(const struct named_set *set)
     return set ? set->count : 0;
 }
 
+void named_set_describe(const struct named_set *set, size_t most, subscription_each each,
+                        void *argument)
+{
+    for (const struct link *link = set->all.next; link != &set->all && most; link = link->next) {
+        const struct named *named = LINK_OWNER(struct named, in_set, link);
+        most -=
+            subscriber_describe(named->subscriber, span_of(named->asked.id), most, each, argument);
+    }
+}
+
 bool named_set_broken(const struct named_set *set)
 {
     return set->broken || set->answers.failed;

@@ -19,6 +19,9 @@ struct named_set;
 struct named_set *named_set_new(struct session *session, struct usage_client *usage);
 void named_set_free(struct named_set *set);
 size_t named_set_count(const struct named_set *set);
+/* Describe up to `most` of them, with their ids. */
+void named_set_describe(const struct named_set *set, size_t most, subscription_each each,
+                        void *argument);
 /* A message that is no refresh_auth; `wrong`: why it cannot be taken, or NULL. `others`: the
  * connection's other subscriptions. Its content may be taken over. */
 void named_set_message(struct named_set *set, struct wire_message *message,

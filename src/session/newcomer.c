@@ -209,9 +209,16 @@ static void on_closed(struct session *session)
     memory_free(newcomer);
 }
 
+static const char *protocol_of(const struct session *session)
+{
+    (void)session;
+    return "none";
+}
+
 const struct session_kind session_newcomer = {
     .name = "newcomer",
     .carrier = &session_websocket,
+    .protocol = protocol_of,
     .message = on_message,
     .refuse = on_refuse,
     .became = on_became,

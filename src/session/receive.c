@@ -94,6 +94,7 @@ void session_receive(struct session *session, struct span bytes, bool binary, bo
 {
     session_heard(session);
     counter_add(&session->frontend->counters.bytes_in, bytes.length);
+    session->heard_bytes += bytes.length;
     if (session->state != SESSION_OPEN || session_has_expired(session))
         return;
     session->binary = binary;

@@ -72,6 +72,7 @@ enum {
 
 void sessions_init(struct sessions *sessions)
 {
+    roster_init(&sessions->all);
     link_init(&sessions->heard);
     link_init(&sessions->told);
     link_init(&sessions->paused);
@@ -205,6 +206,10 @@ void session_init(struct session *session, struct frontend *frontend,
                                             .kind = kind->name};
     session->state = SESSION_OPEN;
     session->heard_ms = session->started_ms = frontend_now(frontend);
+    session->since_ms = clock_wall_ms();
+    if (!session->principal.session) /* else it has one since it was accepted, or was a newcomer */
+        session->principal.session = roster_number(&frontend->sessions.all);
+    roster_add(&frontend->sessions.all, &session->in_all, session->principal.session);
     link_init(&session->in_paused);
     link_init(&session->in_resting);
     link_init(&session->in_heard);
@@ -325,6 +330,7 @@ static bool write_once(struct session *session, struct span bytes)
     counter_add(&session->frontend->counters.messages_out, run.messages);
     if (!net_write(connection, bytes))
         return false;
+    session->sent_bytes += bytes.length;
     if (session->kind->sent)
         session->kind->sent(session, bytes.length, &run);
     session->blocked = net_state(connection).is_blocked;
@@ -428,6 +434,7 @@ void session_closed(struct session *session)
     uint64_t duration_ms = frontend_now(frontend) - session->started_ms;
     if (session->kind != &session_newcomer)
         histogram_add(&frontend->counters.connection_duration, duration_ms * 1000);
+    roster_remove(&session->in_all);
     link_remove(&session->in_heard);
     link_remove(&session->in_told);
     link_remove(&session->in_paused);

@@ -16,6 +16,8 @@
 #include "access/access.h"
 #include "access/allowance.h"
 #include "base/link.h"
+#include "base/roster.h"
+#include "delivery/hub.h"
 #include "session/incoming.h"
 
 struct net_connection;
@@ -32,6 +34,7 @@ struct newcomers {
 
 /* All sessions of a server. */
 struct sessions {
+    struct roster all;    /* session.in_all, under the number by which clients are listed */
     struct link heard;    /* every session, the longest silent client first */
     struct link told;     /* every session, the one that got no bytes for longest first */
     struct link paused;   /* sessions that are not read now */
@@ -68,6 +71,12 @@ struct session_carrier {
 struct session_kind {
     const char *name;
     const struct session_carrier *carrier;
+    /* The protocol that its client speaks: "1", "2", "events", "ingest", or "none" so far. */
+    const char *(*protocol)(const struct session *session);
+    /* How many subscriptions its client has, and up to `most` of them. NULL, both: none. */
+    size_t (*subscriptions)(const struct session *session);
+    void (*describe)(const struct session *session, size_t most, subscription_each each,
+                     void *argument);
     /* A whole text message. */
     void (*message)(struct session *session, struct span text);
     /* Send a text message to the client. NULL: it is never asked for. */
@@ -108,11 +117,14 @@ struct session {
     const struct session_kind *kind;
     struct principal principal; /* whose it is */
     struct allowance allowance;
+    struct roster_item in_all; /* with its number, which its principal has, too */
     struct link in_heard, in_told, in_paused, in_resting;
     struct heap_entry ends; /* in one of the heaps */
     uint64_t heard_ms;      /* loop time of its last sign of life */
     uint64_t told_ms;       /* and of the last bytes to the client */
     uint64_t started_ms;
+    int64_t since_ms;                 /* the same by the wall clock */
+    uint64_t sent_bytes, heard_bytes; /* of messages; also those that the socket has not taken */
     uint64_t rests_until_ms; /* loop time until which it gets nothing; 0: it is not paused */
     uint64_t owner;          /* of its shares */
     struct intake incoming;  /* fragments of the incoming message */
@@ -192,6 +204,26 @@ void sessions_cut(struct sessions *sessions);
 /* The same as session_close with 1011, counted as an error of the server: for a client that
  * would wait for an answer that never comes. */
 void session_give_up(struct session *session, const char *reason);
+
+/* ---- for who watches the server ---- */
+
+struct session_facts {
+    uint64_t number;
+    const struct principal *principal;
+    const char *protocol; /* as in session_kind */
+    bool is_known;        /* it has said who it is */
+    bool ends;            /* its end was asked for */
+    int64_t since_ms;     /* wall clock */
+    uint64_t sent_bytes, heard_bytes;
+    size_t queued_bytes; /* of those sent that the socket has not taken */
+    size_t subscriptions;
+};
+struct session_facts session_facts(const struct session *session);
+/* Describe up to `most` of its client's subscriptions. */
+void session_describe(const struct session *session, size_t most, subscription_each each,
+                      void *argument);
+/* The session whose item in sessions.all it is. */
+struct session *session_of(struct roster_item *item);
 
 /* ---- for the transport ---- */
 

@@ -120,9 +120,18 @@ static void on_closed(struct session *session)
     memory_free(it);
 }
 
+static const char *protocol_of(const struct session *session)
+{
+    (void)session;
+    return "events";
+}
+
 const struct session_kind session_stream = {
     .name = "stream",
     .carrier = &carrier,
+    .protocol = protocol_of,
+    .subscriptions = subscriber_session_count,
+    .describe = subscriber_session_describe,
     .refuse = subscriber_session_refuse,
     .silence = subscriber_session_silence,
     .became = subscriber_session_became,

@@ -169,10 +169,29 @@ static void on_drop(struct session *session)
         named_set_drop(it_of(session)->named);
 }
 
+size_t subscriber_session_count(const struct session *session)
+{
+    const struct subscriber_session *it = (const struct subscriber_session *)session;
+    return subscriber_state(it->subscriber).subscriptions + named_set_count(it->named);
+}
+
+void subscriber_session_describe(const struct session *session, size_t most, subscription_each each,
+                                 void *argument)
+{
+    const struct subscriber_session *it = (const struct subscriber_session *)session;
+    size_t unnamed = subscriber_describe(it->subscriber, span_make(NULL, 0), most, each, argument);
+    if (it->named)
+        named_set_describe(it->named, most - unnamed, each, argument);
+}
+
+static const char *protocol_of(const struct session *session)
+{
+    return ((const struct subscriber_session *)session)->version == 2 ? "2" : "1";
+}
+
 void subscriber_session_fini(struct subscriber_session *it)
 {
-    size_t subscriptions =
-        subscriber_state(it->subscriber).subscriptions + named_set_count(it->named);
+    size_t subscriptions = subscriber_session_count(&it->session);
     named_set_free(it->named);
     subscriber_free(it->subscriber);
     if (it->usage)
@@ -189,6 +208,9 @@ static void on_closed(struct session *session)
 const struct session_kind session_subscriber = {
     .name = "subscriber",
     .carrier = &session_websocket,
+    .protocol = protocol_of,
+    .subscriptions = subscriber_session_count,
+    .describe = subscriber_session_describe,
     .message = on_message,
     .tell = on_tell,
     .refuse = subscriber_session_refuse,

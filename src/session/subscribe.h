@@ -29,5 +29,8 @@ void subscriber_session_refuse(struct session *session, const struct error *erro
 void subscriber_session_silence(struct session *session);
 void subscriber_session_became(struct session *session);
 struct span subscriber_session_pull(struct session *session);
+size_t subscriber_session_count(const struct session *session);
+void subscriber_session_describe(const struct session *session, size_t most, subscription_each each,
+                                 void *argument);
 
 #endif

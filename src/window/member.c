@@ -18,6 +18,35 @@ static void wait_for_refresh(struct subscription *subscription)
     windows_refresh(subscription->topic->hub);
 }
 
+/* It has a version: the newest one is of a change that is known. */
+static void note_version(struct subscription *subscription)
+{
+    struct member *member = subscription->member;
+    const struct window *window = member->window;
+    if (member->version >= window->published.version && member->change < window->published.change)
+        member->change = window->published.change;
+}
+
+static bool rests(const struct subscription *subscription)
+{
+    return subscription->member->phase == MEMBER_LIVE && !link_alone(&subscription->in_rest);
+}
+
+int64_t member_has(const struct subscription *subscription)
+{
+    const struct member *member = subscription->member;
+    int64_t passed = rests(subscription) ? member->window->published.passed : 0;
+    int64_t has = member->change > passed ? member->change : passed;
+    return has ? has : -1;
+}
+
+void member_note_passed(struct subscription *subscription)
+{
+    int64_t has = member_has(subscription);
+    if (has > 0)
+        subscription->member->change = has;
+}
+
 static void go_live(struct subscription *subscription, int64_t version)
 {
     struct member *member = subscription->member;
@@ -26,6 +55,7 @@ static void go_live(struct subscription *subscription, int64_t version)
     previous_shows(subscription);
     member->phase = MEMBER_LIVE;
     member->version = version;
+    note_version(subscription);
     member->in_frame_log =
         window->frame_log_on && frame_log_seek(&window->frame_log, version, &member->at);
     subscriber_ready(subscription);
@@ -249,6 +279,7 @@ static struct reader_step pull_snapshot(struct subscription *subscription)
 
 static void rest(struct subscription *subscription)
 {
+    note_version(subscription);
     link_remove(&subscription->in_rest);
     link_append(&subscription->member->window->resting, &subscription->in_rest);
 }

@@ -93,6 +93,19 @@ static bool states_row(const struct subscription *subscription)
     return subscription->member->request && subscription->member->request->kind == WINDOW_STATE;
 }
 
+static void describe(const struct subscription *subscription, struct subscription_facts *facts)
+{
+    const struct member *member = subscription->member;
+    const struct window *window = member->window;
+    const struct window_spec *spec = &window->spec;
+    facts->window = window->in_listed.number;
+    facts->query = view_query_traits(spec->query).text;
+    facts->skip = spec->skip;
+    if (!spec->key.data && spec->take != VIEW_ALL)
+        facts->take = spec->take;
+    facts->change = member_has(subscription);
+}
+
 const struct window_ops window_ops = {
     .open = windows_new,
     .close = windows_free,
@@ -116,6 +129,7 @@ const struct window_ops window_ops = {
     .inherit = window_inherit,
     .key = key,
     .part = part,
+    .describe = describe,
     .order = order,
     .source = source,
     .shown = window_shown,

@@ -33,6 +33,7 @@ static void pass(struct window *window, int64_t change)
         window->content.position >= change)
         return;
     window->content.position = change;
+    window->published.passed = change;
     if (window_keeps_matches(window) && window->matches->passed < change)
         window->matches->passed = change;
 }
@@ -178,6 +179,8 @@ static void delivered(struct window_result *result)
     if (window->snapshot.text && window->snapshot.version == result->version)
         window->snapshot.asof = result->asof;
     wake(&window->waiting);
+    for (struct link *link = window->resting.next; link != &window->resting; link = link->next)
+        member_note_passed(LINK_OWNER(struct subscription, in_rest, link));
     wake(&window->resting);
 }
 

@@ -16,6 +16,7 @@ struct windows *windows_new(void)
     map_init(&windows->by_name, window_name);
     windows_matches_init(windows);
     link_init(&windows->all);
+    roster_init(&windows->listed);
     link_init(&windows->active);
     link_init(&windows->lingerers);
     window_topics_init(windows);
@@ -99,6 +100,7 @@ static struct window *window_new(struct hub *hub, struct topic *topic, struct wi
         return NULL;
     }
     link_append(&hub->windows->all, &window->in_windows);
+    roster_add(&hub->windows->listed, &window->in_listed, roster_number(&hub->windows->listed));
     link_append(&hub->windows->lingerers, &window->in_lingering);
     hub->windows->count++;
     hub->windows->timed += view_query_traits(window->spec.query).is_timed;
@@ -121,6 +123,7 @@ static void window_free(struct window *window)
     map_remove(&windows->by_name, window_name(window));
     window_topic_leave(window);
     link_remove(&window->in_windows);
+    roster_remove(&window->in_listed);
     link_remove(&window->in_active);
     link_remove(&window->in_lingering);
     windows->count--;

@@ -39,6 +39,7 @@
 #ifndef WINDOW_WINDOW_INTERNAL_H
 #define WINDOW_WINDOW_INTERNAL_H
 
+#include "base/roster.h"
 #include "delivery/hub_internal.h"
 #include "rows/batch.h"
 #include "rows/view_state.h"
@@ -115,6 +116,7 @@ struct window_snapshot {
 struct window_published {
     int64_t version; /* of the last refresh; 0: there was none */
     int64_t change;  /* position of the state that members have been shown */
+    int64_t passed;  /* nothing up to here was for members that rest: they have everything */
     int64_t joined;  /* the newest version at which a member may have begun, of a partial window */
     bool joining;    /* the refresh under way serves members that may begin with it */
 };
@@ -129,8 +131,9 @@ struct window {
     char *name; /* the whole spec, as text; NULL: read once, for nobody in particular */
     enum wire_mode mode;
     struct link in_windows;
-    struct link in_active;    /* windows.active */
-    struct link in_lingering; /* windows.lingerers, without members */
+    struct roster_item in_listed; /* windows.listed; with its number */
+    struct link in_active;        /* windows.active */
+    struct link in_lingering;     /* windows.lingerers, without members */
     struct window_listing listing;
     struct link members;          /* member.in_window */
     struct link waiting, resting; /* subscription.in_rest */
@@ -170,7 +173,8 @@ struct member {
     struct window *window;
     struct link in_window;
     enum member_phase phase;
-    int64_t version; /* of the window, that it has */
+    int64_t version; /* of the window, that it has, */
+    int64_t change;  /* ... and the change up to which it had everything; 0: not known */
     struct frame_log_cursor at;
     bool in_frame_log; /* `at` is behind that version */
     int64_t from;      /* of one that begins without a version: it has all up to this change, */
@@ -276,6 +280,7 @@ struct windows {
     struct map by_name;
     struct map matches;      /* struct window_matches that windows may join, by name */
     struct link all;         /* window.in_windows */
+    struct roster listed;    /* the same, for who watches the server */
     struct link active;      /* window.in_active: all that may need a refresh, and a few others */
     struct link lingerers;   /* window.in_lingering: without members, the longest so first */
     struct map stages;       /* struct stage_topic by the definition of the stage */
@@ -326,6 +331,10 @@ void window_begin(struct subscription *subscription);
 void window_begin_moved(struct subscription *subscription);
 void window_resume(struct subscription *subscription, int64_t from, bool current);
 void window_inherit(struct subscription *subscription);
+/* The change up to which it has everything; -1: not known. */
+int64_t member_has(const struct subscription *subscription);
+/* Note that, before what rests is woken. */
+void member_note_passed(struct subscription *subscription);
 /* The content that it has, or may still have. Beside others it may be more than it was sent
  * itself: an owner states its row as of a refresh that is ahead of it (state.c). */
 struct window_shown window_shown(const struct subscription *subscription);

@@ -225,6 +225,7 @@ test('each row of the error table is in a table here, or is tested where it belo
     'idempotency-key-reused': 'producers.test.js',
     'unknown-export': 'producers.test.js',
     'shutting-down': 'shutdown.test.js',
+    'client-ended': 'clients.test.js',
     'disk-full': 'crash.test.js',
     'disk-failed': 'crash.test.js',
     'database-gone': 'file.test.js',

@@ -1,0 +1,33 @@
+#include "http/print.h"
+
+#include "base/utf8.h"
+
+void http_print_known(struct buffer *out, int64_t number)
+{
+    if (number >= 0)
+        buffer_printf(out, "%lld", (long long)number);
+    else
+        buffer_add_string(out, "null");
+}
+
+void http_print_seq(struct buffer *out, bool is_known, struct seq seq)
+{
+    char text[SEQ_SIZE];
+    size_t length = is_known ? seq_print(text, seq) : 0;
+    if (is_known)
+        buffer_printf(out, "\"%.*s\"", (int)length, text);
+    else
+        buffer_add_string(out, "null");
+}
+
+void http_print_cut(struct buffer *out, struct span text, size_t most)
+{
+    if (text.length <= most) {
+        doc_escape(out, text);
+        return;
+    }
+    doc_escape(out, span_make(text.data, utf8_whole(text.data, most)));
+    if (!out->failed && out->length)
+        out->length--; /* the quote */
+    buffer_add_string(out, "…\"");
+}
