@@ -40,9 +40,21 @@ def like_events(events, wanted):
                for event, (op, key, data, offset) in zip(events, wanted))
 
 
+def expanded(value):
+    """With the long texts that {"$times": [text, n]} stands for."""
+    if isinstance(value, list):
+        return [expanded(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"$times"}:
+        text, n = value["$times"]
+        return text * n
+    return {name: expanded(each) for name, each in value.items()}
+
+
 class Player:
     def __init__(self, scenario, command, trace):
-        self.scenario, self.trace = scenario, trace
+        self.scenario, self.trace = expanded(scenario), trace
         self.storage = tempfile.mkdtemp(prefix="stele-conform-")
         self.driver = Driver(command, self.storage, trace)
         self.listener = Listener(self._take)
@@ -62,7 +74,7 @@ class Player:
             if missing:
                 return f"the driver cannot: {', '.join(sorted(missing))}"
             for number, step in enumerate(self.scenario["steps"], 1):
-                self.trace("step", f"{number}: {json.dumps(step)}")
+                self.trace("step", f"{number}: {json.dumps(step)[:2000]}")
                 try:
                     await self._step(step)
                 except Fault as fault:

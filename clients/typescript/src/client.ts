@@ -90,7 +90,8 @@ export class SteleClient {
 
   /** The same; resolves as soon as they are kept here, with their number. `done` resolves as `apply` does. */
   async enqueue(mutations: Mutation | Mutation[]): Promise<Applied> {
-    return (await this.#feeding()).add([mutations].flat());
+    const text = JSON.stringify([mutations].flat()); /* as they are now */
+    return (await this.#feeding()).add(text);
   }
 
   onStatus(listener: (status: ClientStatus) => void): () => void {

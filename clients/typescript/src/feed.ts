@@ -12,7 +12,7 @@
 import { after, Backoff } from './backoff.js';
 import { FEED, type CarefulStorage } from './storage.js';
 import { overHttp } from './transport.js';
-import { SteleError, type Ack, type Mutation } from './types.js';
+import { SteleError, type Ack } from './types.js';
 
 interface Pending {
   producer: string;
@@ -82,9 +82,8 @@ export class Feed {
     this.#send(); /* what an earlier page left */
   }
 
-  /** Resolves when the batch is kept; `done` when the server has it on disk. */
-  async add(mutations: Mutation[]): Promise<Applied> {
-    const text = JSON.stringify(mutations); /* as they are now */
+  /** `text`: a list of mutations. Resolves when the batch is kept; `done` when the server has it on disk. */
+  async add(text: string): Promise<Applied> {
     const waiter = {} as Waiter;
     const done = new Promise<Ack>((done, fail) => Object.assign(waiter, { done, fail }));
     done.catch(() => {}); /* the status says it, too */

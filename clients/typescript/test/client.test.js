@@ -38,6 +38,11 @@ test('equal queries share a view; a view without listeners ends', async (t) => {
   const client = clientOf(t, server, { lingerMs: 30 });
   const view = client.view({ view: 'E/list', take: 3, skip: undefined });
   assert.equal(client.view({ take: 3, view: 'E/list' }), view);
+  const long = { view: 'E/list', where: { all: [{ field: 'n', gte: 1 }, { field: 'g', eq: { now: true } }] }, sort: ['n', { by: 'g', order: 'desc' }], filters: { a: 1, b: 2 } };
+  const same = { filters: { b: 2, a: 1 }, sort: ['n', { order: 'desc', by: 'g' }], where: { all: [{ gte: 1, field: 'n' }, { eq: { now: true }, field: 'g' }] }, view: 'E/list' };
+  assert.equal(client.view(same), client.view(long), 'in whatever order members are written');
+  const others = [{ ...long, sort: long.sort.toReversed() }, { ...long, where: { all: long.where.all.toReversed() } }, { ...long, take: 3 }, { ...long, filters: { a: 1 } }, { ...long, view: 'E/top' }];
+  assert.equal(new Set([long, ...others].map((query) => client.view(query))).size, 6, 'lists are in their order');
   await until(view, ({ status }) => status === 'live');
   await new Promise((done) => setTimeout(done, 1300)); /* until() goes on listening for a second */
   assert.equal(view.state.status, 'stale');

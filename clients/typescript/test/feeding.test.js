@@ -219,3 +219,81 @@ test('a batch that is refused for good says so, and the status remembers it', as
   await done;
   assert.equal(client.status.feedError?.code, 'invalid-message');
 });
+
+test('a batch is what it was when it was given, whatever becomes of the object', async (t) => {
+  const { server, way, client } = await startWith(t, 'memory');
+  way.isOpen = true;
+  for (const i of [0, 1]) {
+    const mutation = add(i);
+    const applied = client.apply(mutation);
+    mutation.patch.list[0] = 'later';
+    await applied;
+  }
+  await hasLog(server, [0, 1]);
+});
+
+test('what waits is bounded', async (t) => {
+  const { way, client } = await startWith(t, 'memory');
+  const large = { export: 'F', key: 'k', patch: { text: 'x'.repeat(1 << 20) } };
+  const all = [];
+  await assert.rejects(async () => { for (let i = 0; i < 20; i++) all.push(await client.enqueue(large)); }, (error) => error.code === 'feed-full' && error.retryable);
+  assert.equal(all.length, 15);
+  assert.equal((await client.enqueue(add(0))).batch, 16, 'a small one still fits');
+  way.answer = () => Response.json({ applied: 1 });
+  way.isOpen = true;
+  await all.at(-1).done;
+  await client.apply(large);
+});
+
+test('a batch that another tab sent: its answer is told, be it a refusal', async (t) => {
+  const storage = fileStorage(scratch(t));
+  const { server, way, client } = await startWith(t, storage);
+  let cut;
+  way.answer = () => new Promise((_, fail) => (cut = fail)); /* this tab gets no answer */
+  way.isOpen = true;
+  const bad = await client.enqueue({ export: 'E', key: 'k', patch: 5 });
+  const good = await client.enqueue(add(0));
+  await way.tried(1);
+  const other = clientOf(t, server, { storage });
+  assert.equal((await other.apply(add(1))).batch, 3);
+  way.answer = null;
+  cut(new TypeError('cut'));
+  await assert.rejects(within(bad.done, 'the refusal'), (error) => error.code === 'invalid-message' && !error.retryable);
+  assert.equal((await good.done).duplicate, 1);
+  assert.equal((await client.apply(add(2))).batch, 4);
+  await hasLog(server, [0, 1, 2]);
+});
+
+test('a client that is closed: who waits is told, nothing is written any more, and the next client sends what is left', async (t) => {
+  const good = fileStorage(scratch(t));
+  let writing = 0;
+  let isSlow = false;
+  const storage = {
+    ...good,
+    update: async (key, change) => {
+      writing++;
+      if (isSlow) await pause(150);
+      return good.update(key, change).finally(() => writing--);
+    },
+  };
+  const { server, way, client } = await startWith(t, storage);
+  way.isOpen = true;
+  await client.apply(add(0));
+  let answered = () => {};
+  const isAnswered = new Promise((done) => (answered = done));
+  way.answer = async () => {
+    isSlow = true;
+    setTimeout(answered, 20);
+  };
+  const first = await client.enqueue(add(1));
+  const second = await client.enqueue(add(2)).catch((error) => error);
+  await isAnswered;
+  await client.close();
+  assert.equal(writing, 0);
+  isSlow = false;
+  const outcomes = await within(Promise.all([first, second].map(({ done }) => done.then(() => 'applied', ({ code }) => code))), 'a word to who waits');
+  for (const outcome of outcomes) assert.ok(['applied', 'closed'].includes(outcome), outcome);
+  const next = clientOf(t, server, { storage });
+  assert.equal((await next.apply(add(3))).applied, 1);
+  await hasLog(server, [0, 1, 2, 3]);
+});

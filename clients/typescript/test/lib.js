@@ -45,6 +45,10 @@ export function until(view, holds, what = String(holds)) {
   return within(found.then(() => view.state), () => `${what}; it is ${JSON.stringify(view.state).slice(0, 600)}`);
 }
 
+/** The view ends because nobody listens to it; nor does this. */
+export const ends = (view) =>
+  within((async () => { while (view.state.status === 'live') await new Promise((done) => setTimeout(done, 10)); })(), 'the end of a view without listeners');
+
 /** key → row in the order of SQL's view, which knows a derived view's own order and cut. */
 export async function table(server, view, where = 'true', order = undefined) {
   const rows = await sql(server.db, `SELECT key, json(data) AS data FROM "${view}" WHERE ${where} ${order ? `ORDER BY ${order}` : ''}`);

@@ -8,6 +8,7 @@ const query = { view: 'E/list' };
 const client = new SteleClient({
   url: parameters.get('stele'),
   backoff: { first: 0.05, most: 0.5 },
+  ...(parameters.has('user') && { user: parameters.get('user') }),
   ...(parameters.has('token') && { token: () => fetch('/token').then((response) => response.text()) }),
 });
 const view = client.view(query);

@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { createElement as element, StrictMode, Suspense } from 'react';
+import { createElement as element, StrictMode, Suspense, useState } from 'react';
+import { renderToString } from 'react-dom/server';
 import { act, create } from 'react-test-renderer';
 import { SteleProvider, useRow, useStatus, useView } from '../dist/react.js';
-import { clientOf, CONFIG, del, post, range, row, Server, table, within } from './lib.js';
+import { clientOf, CONFIG, del, ends, post, range, row, Server, table, until as viewUntil, within } from './lib.js';
 
 globalThis.IS_REACT_ACT_ENVIRONMENT = true;
 
@@ -23,7 +24,7 @@ async function show(t, server, component, options) {
     };
     await within(look(), () => `${holds}; it shows ${text()}`);
   };
-  return { until, text };
+  return { until, text, client, unmount: () => act(() => renderer.unmount()) };
 }
 
 test('useView follows the server, over a kill; useRow is one of its rows', async (t) => {
@@ -62,4 +63,61 @@ test('with suspense a component waits for its first rows, and an error reaches i
   globalThis.window ??= globalThis; /* as a browser has it: a server does not wait */
   const page = await show(t, server, Page);
   await page.until((shown) => shown.includes('1 rows, ended: subscription-rejected'));
+});
+
+test('a component that asks for something else shows that; one that goes listens no more', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await post(server, range(15, (i) => row(i)));
+  let setTake;
+  const Page = () => {
+    const [take, set] = useState(2);
+    setTake = set;
+    const { keys, status } = useView({ view: 'E/top', take });
+    return element('p', null, `${status} ${keys}`);
+  };
+  const page = await show(t, server, Page, { lingerMs: 50 });
+  await page.until((shown) => shown.includes('live k14,k13"'));
+  await act(() => setTake(3));
+  await page.until((shown) => shown.includes('live k14,k13,k12"'));
+  const view = page.client.view({ view: 'E/top', take: 3 });
+  assert.equal(view.state.status, 'live');
+  await page.unmount();
+  await ends(view);
+});
+
+test('status by itself is followed, and a row that did not change is the same at each render', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await post(server, range(3, (i) => row(i)));
+  let again;
+  const rows = new Set();
+  const Status = () => element('b', null, useStatus().connection);
+  const Page = () => {
+    again = useState(0)[1];
+    const one = useRow('E/state', 'k1');
+    if (one.status === 'live') rows.add(one);
+    return element('p', null, one.status, element(Status));
+  };
+  const page = await show(t, server, Page);
+  await page.until((shown) => shown.includes('live') && shown.includes('open'));
+  for (let i = 1; i < 4; i++) await act(() => again(i));
+  assert.equal(rows.size, 1);
+  await server.kill9();
+  await page.until((shown) => shown.includes('waiting') || shown.includes('connecting'));
+});
+
+test('on a server a component shows nothing yet, and does not wait', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await post(server, range(3, (i) => row(i)));
+  const client = clientOf(t, server);
+  const view = client.view({ view: 'E/list' });
+  await viewUntil(view, ({ status }) => status === 'live');
+  const Page = () => {
+    const { rows, status } = useView({ view: 'E/list' });
+    const other = useView({ view: 'E/top' }, { suspense: true });
+    return element('p', null, `${status} ${rows.length} ${other.status} ${useStatus().storage}`);
+  };
+  const { window } = globalThis;
+  delete globalThis.window;
+  t.after(() => window && (globalThis.window = window));
+  assert.equal(renderToString(element(SteleProvider, { client }, element(Page))), '<p>loading 0 loading memory</p>');
 });
