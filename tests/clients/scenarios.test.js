@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { canonDouble, canonPlain, parse } from './lib/json.js';
 import { missing } from './lib/python_sdk.js';
-import { Npm, Python, isOrdered } from './lib/scenario_clients.js';
+import { Npm, Python, ReactPage, isOrdered } from './lib/scenario_clients.js';
 import { SCENARIOS } from './lib/scenarios.js';
 import { Server, eventually, patience, sqlView } from './lib/server.js';
 import { newKey, tokenOf, unixNow } from './lib/token.js';
@@ -26,7 +26,7 @@ class Play {
     const token = (row_scopes, seconds) => ({ token: tokenOf(key, { ...claims, row_scopes, exp: unixNow() + seconds }), expires_at: unixNow() + seconds });
     const tokens = this.scopes && (() => this.scopes.map((scopes, i) => token(scopes, i === 0 ? 60 + patience(6) : 3600)));
     const views = ['list', 'state', 'append', ...Object.keys(this.exports.Q.views)].map((view) => `Q/${view}`);
-    this.clients = await Promise.all([Python, Npm].map((Client) => Client.start(this.t, this.server, { views, tokens })));
+    this.clients = await Promise.all([Python, Npm, ReactPage].map((Client) => Client.start(this.t, this.server, { views, tokens })));
   }
 
   async feed(mutations) {
@@ -48,22 +48,26 @@ class Play {
   }
 
   /** What a client is to have, as text: the keys of the check, each with the row that SQL has. */
-  wanted(name, keys, rows) {
+  wanted(client, name, keys, rows) {
     const texts = keys.map((key) => `${key} ${canonDouble(parse(rows.get(key).data))}`);
-    return isOrdered(this.asked.get(name).view) ? texts : texts.sort();
+    return this.isOrdered(client, name) ? texts : texts.sort();
+  }
+
+  isOrdered(client, name) {
+    return isOrdered(this.asked.get(name).view) && !client.isUnordered;
   }
 
   async has(client, name) {
     const texts = (await client.rows(name)).map(([key, row]) => `${key} ${canonPlain(row)}`);
-    return isOrdered(this.asked.get(name).view) ? texts : texts.sort();
+    return this.isOrdered(client, name) ? texts : texts.sort();
   }
 
   async check(expected) {
     const rows = await sqlView(this.server.db, 'Q/list');
     const until = Date.now() + patience(30_000);
     for (const [name, keys] of Object.entries(expected)) {
-      const want = this.wanted(name, keys, rows);
       for (const client of this.clients) {
+        const want = this.wanted(client, name, keys, rows);
         /* It asks for its next token when it is time, on a slow machine before what is checked here. */
         const isLate = async () => this.scopes && !this.refreshed && client.hasRefreshed(name);
         let has = await this.has(client, name);
@@ -92,5 +96,5 @@ class Play {
 }
 
 for (const scenario of SCENARIOS) {
-  test(`arete-sdk and hyperstack-typescript: ${scenario.name}`, { skip: missing }, (t) => new Play(t, scenario).play(scenario.steps));
+  test(`arete-sdk, hyperstack-typescript and hyperstack-react: ${scenario.name}`, { skip: missing }, (t) => new Play(t, scenario).play(scenario.steps));
 }
