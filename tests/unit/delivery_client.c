@@ -8,6 +8,7 @@ void client_init(struct client *client)
     client->rows = json_object();
     client->of_v2.staged = json_array();
     client->of_v2.versions = json_object();
+    client->of_tape.whole = json_object();
     buffer_init(&client->message, 1 << 26);
     buffer_init(&client->of_v2.head, WIRE_HEAD);
     wire_head(&client->of_v2.head, span_of("c"));
@@ -19,6 +20,7 @@ void client_fini(struct client *client)
     json_decref(client->rows);
     json_decref(client->of_v2.staged);
     json_decref(client->of_v2.versions);
+    json_decref(client->of_tape.whole);
     buffer_fini(&client->message);
     buffer_fini(&client->of_v2.head);
 }
@@ -26,6 +28,16 @@ void client_fini(struct client *client)
 static void note_wake(void *argument)
 {
     ((struct client *)argument)->woken = true;
+}
+
+/* All that its tape told. */
+static void forget_tape(struct client *client)
+{
+    json_object_clear(client->rows);
+    json_object_clear(client->of_tape.whole);
+    client->of_tape.position = 0;
+    client->of_tape.from_start = false;
+    client->seq[0] = 0;
 }
 
 /* The message whose query this is. */
@@ -41,6 +53,9 @@ char *client_prepare(struct client *client)
     json_t *message = json_object();
     client->complete = client->keeps = false;
     client->of_v2.adds = client->of_v2.begun = false;
+    client->of_tape.ended = false;
+    if (client->tape && !client->resumes)
+        forget_tape(client);
     json_array_clear(client->of_v2.staged);
     buffer_clear(&client->message);
     if (!client->v2)
@@ -60,13 +75,13 @@ char *client_prepare(struct client *client)
     snprintf(client->asked, sizeof client->asked, "%s", client->resumes ? client->seq : "");
     if (client->asked[0]) {
         json_object_set_new(message, "after", json_string(client->seq));
-        if (client->epoch[0])
+        if (client->epoch[0] && !client->tape)
             json_object_set_new(message, "epoch", json_string(client->epoch));
     }
     /* One that was cut off before its first cursor begins anew. */
     bool anew =
         client->pages ? !client->seq[0] : client->limit || !client->resumes || !client->seq[0];
-    if (partial && anew)
+    if (partial && anew && !client->tape)
         json_object_clear(client->rows); /* a part of what there is, and another part each time */
     if (client->v2)
         message = name_query(client, message);
@@ -236,6 +251,74 @@ static void apply_patch(struct client *client, json_t *frame, const char *key)
                  "a patch for '%s', which was never sent whole", key);
 }
 
+/* ---- a tape ---- */
+
+static void begin_tape(struct client *client, json_t *frame)
+{
+    json_t *window = json_object_get(frame, "replayWindow");
+    const char *epoch = json_string_value(json_object_get(window, "epoch"));
+    long long earliest = json_integer_value(json_object_get(window, "earliest"));
+    snprintf(client->epoch, sizeof client->epoch, "%s", epoch ? epoch : "");
+    if (!client->asked[0])
+        client->of_tape.from_start = earliest == 1;
+    if (!epoch || client->of_tape.position + 1 < (client->asked[0] ? earliest : 0))
+        snprintf(client->problem, sizeof client->problem, "a tape from %lld on, behind %lld",
+                 earliest, client->of_tape.position);
+}
+
+/* What an event says is applied whatever versions say. */
+static void apply_event(struct client *client, json_t *frame)
+{
+    const char *op = json_string_value(json_object_get(frame, "op"));
+    const char *key = json_string_value(json_object_get(frame, "key"));
+    long long position = json_integer_value(json_object_get(frame, "offset"));
+    json_t *data = json_object_get(frame, "data");
+    if (position <= client->of_tape.position)
+        snprintf(client->problem, sizeof client->problem, "event %lld behind %lld", position,
+                 client->of_tape.position);
+    client->of_tape.position = position;
+    snprintf(client->seq, sizeof client->seq, "%.40s:%lld", client->epoch, position);
+    if (!json_is_null(data) && json_object_del(data, "_version") != 0)
+        snprintf(client->problem, sizeof client->problem, "no version in event %lld", position);
+    if (strcmp(op, "patch") == 0) {
+        apply_patch(client, frame, key);
+        return;
+    }
+    bool is_gone = json_is_null(data);
+    client->upserts += !is_gone;
+    client->deletes += is_gone;
+    json_object_set_new(client->of_tape.whole, key, json_true());
+    show(client, key, is_gone ? NULL : data);
+    if (is_gone)
+        json_object_del(client->rows, key);
+    else
+        json_object_set(client->rows, key, data);
+}
+
+/* It may be refused for its cursor, or left behind. */
+static void end_tape(struct client *client, json_t *frame)
+{
+    const char *code = json_string_value(json_object_get(frame, "code"));
+    client->refused++;
+    client->of_tape.ended = true;
+    forget_tape(client);
+    if (strcmp(code, "cursor-expired") != 0 && strcmp(code, "cursor-epoch-changed") != 0)
+        snprintf(client->problem, sizeof client->problem, "a tape ended with %s", code);
+}
+
+static void apply_tape(struct client *client, json_t *frame, enum wire_part part)
+{
+    client->frames++;
+    if (part == WIRE_PROBLEM)
+        end_tape(client, frame);
+    else if (part == WIRE_ACCEPTED)
+        begin_tape(client, frame);
+    else if (part == WIRE_LAST_BATCH)
+        client->complete = true; /* the past ends here */
+    else
+        apply_event(client, frame);
+}
+
 static void apply_v2(struct client *client, json_t *frame, enum wire_part part)
 {
     const char *op = json_string_value(json_object_get(frame, "op"));
@@ -340,7 +423,9 @@ static void apply_payload(struct client *client, struct span payload, enum wire_
     }
     json_t *frame = part != WIRE_WHOLE ? parse_body(payload)
                                        : json_loadb(payload.data, payload.length, 0, NULL);
-    if (frame && client->v2)
+    if (frame && client->tape)
+        apply_tape(client, frame, part);
+    else if (frame && client->v2)
         apply_v2(client, frame, part);
     else if (frame)
         apply(client, frame);
@@ -355,7 +440,7 @@ static long take_frames(struct client *client, struct span bytes, long frames)
 {
     struct span payload;
     bool final;
-    while (bytes.length && frames != 0) {
+    while (bytes.length && frames != 0 && !client->of_tape.ended) {
         size_t length = wire_frame_length(bytes);
         if (!client->message.length)
             client->part = wire_part_of(bytes);
@@ -384,6 +469,8 @@ bool client_pull(struct client *client, long frames)
            (bytes = subscriber_pull(client->subscriber)).length) {
         any = true;
         frames = take_frames(client, bytes, frames);
+        if (client->of_tape.ended)
+            client_cut(client);
     }
     return any;
 }

@@ -5,6 +5,9 @@
  *
  * One of version 2 gets bodies. It takes a snapshot when that is complete, which replaces its rows
  * unless it is a resume, and leaves a row as it is that has the version of a frame, or a newer one.
+ * Of an append view it has the tape: it makes its rows of the events, from its cursor on, or from
+ * the earliest one. A cursor that is refused, or a log that left it behind, makes it forget its
+ * rows.
  */
 #ifndef TESTS_DELIVERY_CLIENT_H
 #define TESTS_DELIVERY_CLIENT_H
@@ -15,7 +18,8 @@
 
 struct client {
     const char *view, *key; /* key NULL: all */
-    bool v2;                /* speaks version 2 of the protocol; no append view */
+    bool v2;                /* speaks version 2 of the protocol */
+    bool tape;              /* ... and the view is an append view: no limit */
     bool resumes;           /* asks with its cursor; else afresh, keeping its rows */
     bool with_snapshot;
     int limit;  /* 0: none */
@@ -43,6 +47,12 @@ struct client {
         bool begun;                /* a snapshot was complete since it subscribed */
         struct buffer head;        /* of live frames */
     } of_v2;
+    struct {
+        json_t *whole;      /* key -> true: it was told all that this row has */
+        long long position; /* of the last event */
+        bool from_start;    /* its first event was the first of all, and it missed none since */
+        bool ended;         /* by an error: the subscriber is to go */
+    } of_tape;
     size_t frames, patches, upserts, deletes, resumed, refused;
     char problem[1024]; /* what the server should never send; "" when fine */
 };
