@@ -68,6 +68,7 @@ extern const struct command backup_command;
 extern const struct command views_command;
 extern const struct command events_command;
 extern const struct command history_command;
+extern const struct command explain_command;
 extern const struct command ready_command;
 extern const struct command producers_command;
 extern const struct command token_command;

@@ -41,6 +41,9 @@ struct derive_touched {
 };
 void derive_touched_free(struct derive_touched *touched, size_t count);
 
+/* The name in meta of the second for which derived rows are right. */
+#define DERIVED_NOW_NAME "derived_now"
+
 /* ---- life ---- */
 
 /* Find, make and build the stages of the views (NULL: they need none), before anything is fed;

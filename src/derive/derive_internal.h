@@ -167,9 +167,6 @@ static inline void derive_note_visit(struct derive *derive)
     counter_add(derive->context.stages_visited, 1);
 }
 
-/* The name in meta of the second for which derived rows are right. */
-#define DERIVED_NOW_NAME "derived_now"
-
 /* steps.c: visit the stages of this export before the transaction ends. */
 void derive_touch_export(struct derive *derive, struct derived_export *export);
 

@@ -1,4 +1,5 @@
 #include "http/clients.h"
+#include "http/explain.h"
 #include "http/facts.h"
 #include "http/files.h"
 #include "http/health.h"
@@ -122,6 +123,7 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
              !http_clients_request(http, connection, path, false) &&
              !http_views_request(http, connection, path) &&
              !http_history_request(http, connection, path) &&
+             !http_explain_request(http, connection, path) &&
              !http_files_request(http, connection, path))
         http_ingest_request(http, connection, path);
 }

@@ -7,6 +7,7 @@ static const char remove_sql[] = "DELETE FROM derived_row WHERE stage = ? AND pl
 static const char at_sql[] = "SELECT entity FROM derived_row WHERE stage = ? AND place = ?";
 #define SCAN "SELECT place, entity FROM derived_row WHERE stage = ?1 "
 #define PAGE " LIMIT ?3 OFFSET ?4"
+static const char count_sql[] = "SELECT count(*) FROM derived_row WHERE stage = ? AND place < ?";
 static const char *const scan_sql[] = {
     SCAN "AND place >= ?2 ORDER BY place" PAGE,
     SCAN "AND place < ?2 ORDER BY place DESC" PAGE,
@@ -120,4 +121,21 @@ bool store_read_rank(struct store_reader *reader, int64_t stage, struct span fro
     *found = buffer_add_span(sort_key, query_column_bytes(&query, 0));
     query_end(&query);
     return *found || error_set(error, ERROR_MEMORY, "out of memory while reading a view");
+}
+
+bool store_count_rows(struct store_reader *reader, int64_t stage, struct span sort_key,
+                      int64_t *count, struct error *error)
+{
+    struct query query;
+    *count = 0;
+    if (!start(&query, &reader->connection, STATEMENT_ROW_COUNT, count_sql, stage, sort_key,
+               error)) {
+        return false;
+    }
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_ROW) {
+        *count = query_column(&query, 0);
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
 }

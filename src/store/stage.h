@@ -109,6 +109,11 @@ bool store_read_row(struct store_reader *reader, int64_t stage, struct span sort
  * Costs a step of the index for each row before it. */
 bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, bool backwards,
                      int64_t rank, struct buffer *sort_key, bool *found, struct error *error);
+/* The number of rows before a sort key, which need not be there. Costs a step of the index for
+ * each.
+ */
+bool store_count_rows(struct store_reader *reader, int64_t stage, struct span sort_key,
+                      int64_t *count, struct error *error);
 /* Entities of an export that entered or left some stage without a change of their own, at most
  * `limit` (negative: all), each perhaps several times. A callback that returns false stops the scan
  * early (no error). STORE_FROM_CHANGE: from the newest change `from` on, in order of that: a cursor

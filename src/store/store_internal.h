@@ -93,6 +93,7 @@ enum statement {
     STATEMENT_ROW_AT,
     STATEMENT_ROW_SCAN, /* three: forward, backwards, backwards from the last */
     STATEMENT_ROW_SCAN_END = STATEMENT_ROW_SCAN + 2,
+    STATEMENT_ROW_COUNT,
     STATEMENT_RECHECK_PUT,
     STATEMENT_RECHECK_REMOVE,
     STATEMENT_RECHECK_EXISTS,

@@ -138,7 +138,9 @@ static bool compare_holds(enum predicate_relation relation, struct span left, st
     }
 }
 
-static bool compare(const struct view_predicate *predicate, struct span entity, int64_t now)
+/* All functions of an evaluation append to `trace` what they saw and decided, unless it is NULL. */
+static bool compare(const struct view_predicate *predicate, struct span entity, int64_t now,
+                    struct buffer *trace)
 {
     char text[24];
     struct span left = view_path_value(&predicate->path, entity), right;
@@ -153,27 +155,68 @@ static bool compare(const struct view_predicate *predicate, struct span entity, 
         right = span_make(text, (size_t)snprintf(text, sizeof text, "%" PRId64, now));
         break;
     }
+    if (trace)
+        view_tell_value(trace, "value", left);
+    if (trace && predicate->operand != OPERAND_LITERAL)
+        view_tell_value(trace, "operand", right);
     return compare_holds(predicate->relation, left, right);
+}
+
+/* A trace has all parts, also those behind the one that decides. */
+static bool evaluate_parts(const struct view_predicate *predicate, struct span entity, int64_t now,
+                           struct buffer *trace)
+{
+    bool any = predicate->kind == PREDICATE_ANY, decided = false;
+    for (size_t i = 0; i < predicate->child_count && (trace || !decided); i++) {
+        if (trace && i > 0)
+            buffer_add_char(trace, ',');
+        decided |= predicate_trace(predicate->children[i], entity, now, trace) == any;
+    }
+    return decided == any;
+}
+
+static bool evaluate(const struct view_predicate *predicate, struct span entity, int64_t now,
+                     struct buffer *trace)
+{
+    switch (predicate->kind) {
+    case PREDICATE_COMPARE:
+        return compare(predicate, entity, now, trace);
+    case PREDICATE_NOT:
+        return !predicate_trace(predicate->children[0], entity, now, trace);
+    case PREDICATE_ALL:
+    case PREDICATE_ANY:
+        return evaluate_parts(predicate, entity, now, trace);
+    case PREDICATE_EXISTS:
+        break;
+    }
+    struct span value = view_path_value(&predicate->path, entity);
+    if (trace)
+        view_tell_value(trace, "value", value);
+    return value.data != NULL;
 }
 
 bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now)
 {
-    switch (predicate->kind) {
-    case PREDICATE_COMPARE:
-        return compare(predicate, entity, now);
-    case PREDICATE_EXISTS:
-        return view_path_value(&predicate->path, entity).data != NULL;
-    case PREDICATE_NOT:
-        return !predicate_holds(predicate->children[0], entity, now);
-    case PREDICATE_ALL:
-    case PREDICATE_ANY:
-        break;
-    }
-    bool any = predicate->kind == PREDICATE_ANY;
-    for (size_t i = 0; i < predicate->child_count; i++)
-        if (predicate_holds(predicate->children[i], entity, now) == any)
-            return any;
-    return !any;
+    return predicate_trace(predicate, entity, now, NULL);
+}
+
+bool predicate_trace(const struct view_predicate *predicate, struct span entity, int64_t now,
+                     struct buffer *trace)
+{
+    static const char *const heads[] = {
+        [PREDICATE_ALL] = "\"all\":[", [PREDICATE_ANY] = "\"any\":[", [PREDICATE_NOT] = "\"not\":"};
+    bool leaf = predicate->kind == PREDICATE_COMPARE || predicate->kind == PREDICATE_EXISTS;
+    if (!trace)
+        return evaluate(predicate, entity, now, NULL);
+    buffer_add_char(trace, '{');
+    if (leaf)
+        predicate_tell_leaf(trace, predicate);
+    else
+        buffer_add_string(trace, heads[predicate->kind]);
+    bool holds = evaluate(predicate, entity, now, trace);
+    buffer_add_string(trace, leaf || predicate->kind == PREDICATE_NOT ? "" : "]");
+    buffer_printf(trace, ",\"holds\":%s}", holds ? "true" : "false");
+    return holds;
 }
 
 /* ---- time ---- */

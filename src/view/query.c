@@ -301,6 +301,16 @@ const struct span *view_query_sort_path(const struct view_query *query, size_t i
     return key->path.raw;
 }
 
+const struct view_predicate *query_predicate(const struct view_query *query)
+{
+    return query ? query->predicate : NULL;
+}
+
+const struct view_path *query_sort(const struct view_query *query, size_t index)
+{
+    return &query->sorts[index].path;
+}
+
 const struct view_path *query_only_sort(const struct view_query *query, bool *descending)
 {
     if (query->sort_count != 1 || query->sorts[0].path.within)

@@ -165,6 +165,41 @@ bool view_query_sort_key(const struct view_query *query, struct span key, struct
  */
 struct span view_key_value(const struct view *view, struct span entity);
 
+/* ---- telling why (docs/explain.md) ---- */
+
+enum { VIEW_TOLD_VALUE = 1024 /* bytes; of a longer value the length is told */ };
+
+/* What somebody may be told of a row: what one of these views shows. */
+struct view_sight {
+    bool all;                    /* everything */
+    const struct view *views[2]; /* NULL: shows nothing */
+};
+
+/* Append `,"name":value`, or `,"name_bytes":n` if it is long; nothing if it is absent. */
+void view_tell_value(struct buffer *out, const char *name, struct span value);
+/* Whether all members of an entity that a stage's filter asks about may be told. / The same as
+ * view_stage_holds, by the same evaluation; appends the predicate as the configuration spells it,
+ * each part with what it saw and its verdict. The stage has a filter. */
+bool view_stage_filters(const struct view_stage *stage);
+bool view_stage_filter_is_told(const struct view_stage *stage, struct span entity,
+                               const struct view_sight *sight);
+bool view_stage_trace(const struct view_stage *stage, struct span entity, int64_t now,
+                      struct buffer *out);
+/* The value by which a stage orders an entity; false: it may not be told. The stage is sorted. */
+bool view_stage_sort_value(const struct view_stage *stage, struct span entity,
+                           const struct view_sight *sight, struct span *value);
+/* The same of queries, which ask about what their view shows alone. */
+bool view_query_trace(const struct view_query *query, struct span entity, int64_t now,
+                      struct buffer *out);
+struct span view_query_sort_value(const struct view_query *query, size_t index, struct span entity);
+/* Whether the value of the key field may be told. */
+bool view_key_value_is_told(const struct view *view, struct span entity,
+                            const struct view_sight *sight);
+/* Append the names of an entity's top members of which the view shows nothing, as JSON texts with
+ * commas between: those that may be told. False when out of memory. */
+bool view_tell_hidden(const struct view *view, struct span entity, const struct view_sight *sight,
+                      struct buffer *out);
+
 /* ---- row scopes ---- */
 
 /*

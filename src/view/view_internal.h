@@ -120,6 +120,8 @@ struct view_predicate *predicate_and(struct view_predicate *left, struct view_pr
                                      bool *failed);
 /* Append the canonical text, which is equal for predicates that were spelt differently. */
 bool predicate_print(struct buffer *out, const struct view_predicate *predicate);
+/* Append the members of a comparison, or of "exists", as people spell it: without the braces. */
+void predicate_tell_leaf(struct buffer *out, const struct view_predicate *predicate);
 
 /* Make another of it that means the same: parts of "all" and "any" in order of their text, each
  * once, none within its like and none alone. So predicates that differ in no more than that have
@@ -130,6 +132,13 @@ bool predicate_normalize(struct view_predicate **predicate);
  * which it may not hold, or hold, any more. */
 bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now);
 int64_t predicate_rechecks(const struct view_predicate *predicate, struct span entity, int64_t now);
+/* The same as predicate_holds, by the same steps. `trace` (NULL: none) gets the predicate's text,
+ * with what each part saw and decided. */
+bool predicate_trace(const struct view_predicate *predicate, struct span entity, int64_t now,
+                     struct buffer *trace);
+/* The predicate of a query; NULL: it has none. And the path of a key of its order. */
+const struct view_predicate *query_predicate(const struct view_query *query);
+const struct view_path *query_sort(const struct view_query *query, size_t index);
 
 /* Reading one from a document, as the configuration and clients spell it. */
 struct predicate_reading {

@@ -8,6 +8,7 @@
  * stage again, because a derived view need not show it any more.
  */
 #include "rows/view_state.h"
+#include "rows/wanted.h"
 #include "window/reading.h"
 #include "window/window.h"
 
@@ -369,7 +370,7 @@ static bool set_spec(struct hub *hub, struct window_spec *spec, const struct wir
     if (wanted->query && !(spec->query = view_query_new(spec->view, span_of(wanted->query),
                                                         &hub->options.query, error)))
         return false;
-    if (view_query_traits(spec->query).sorts && !window_may_sort(spec->view, error))
+    if (view_query_traits(spec->query).sorts && !wanted_may_sort(spec->view, error))
         return false;
     size_t length = wanted->key ? strlen(wanted->key) : 0;
     char *key = wanted->key ? memory_copy_string(wanted->key, length) : NULL;

@@ -1,31 +1,8 @@
 /* The spec of a window: the query of a subscribe message. */
+#include "rows/wanted.h"
 #include "window/reading.h"
 
 enum { DEFAULT_TAKE = 100 };
-
-static bool refuse(struct error *error, const char *field, const struct view *view, const char *why)
-{
-    return error_set(error, ERROR_INVALID_PARAMETER, "'%s' is not for view '%.128s': %s", field,
-                     view->id, why);
-}
-
-static bool check(const struct hub *hub, const struct view *view,
-                  const struct wire_subscribe *message, struct error *error)
-{
-    bool cut = message->take >= 0 || message->skip >= 0;
-    if (cut && !view->stage && view->mode != VIEW_LIST)
-        return refuse(error, message->take >= 0 ? "take" : "skip", view,
-                      "it works on lists and derived views");
-    if (message->take > hub->options.max_window_rows)
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "'take' is %lld; this server gives at most %lld rows (max_window_rows)",
-                         (long long)message->take, (long long)hub->options.max_window_rows);
-    if (view->mode == VIEW_STATE && !message->key && (!view->stage || view->output == VIEW_KEYED))
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "'key' is missing: view '%.128s' shows one row, named by its key",
-                         view->id);
-    return true;
-}
 
 /* A cut that a filter reads anew at each refresh, instead of keeping what passes it. */
 static bool is_short(const struct hub *hub, const struct view *view)
@@ -56,37 +33,13 @@ bool window_is_wanted(const struct view *view, const struct wire_subscribe *mess
            message->query;
 }
 
-/* Rows in an order of their own are kept in memory, so the view must have none, and no end by it.
- */
-bool window_may_sort(const struct view *view, struct error *error)
-{
-    const struct view_stage *stage = view->stage;
-    if (view->mode != VIEW_LIST)
-        return refuse(error, "sort", view, "it works on lists");
-    if (stage && stage->sort_path_count)
-        return refuse(error, "sort", view, "its definition sorts it");
-    return !stage || !stage->has_cut ||
-           refuse(error, "sort", view, "its definition cuts it (take, skip, last)");
-}
-
-/* Events come of changes, and a row that time alone brings in has none. */
-static bool check_timed(const struct view *view, struct error *error)
-{
-    return !window_tells_events_of(view) ||
-           error_set(error, ERROR_INVALID_PARAMETER,
-                     "'where' asks for \"now\", which the events of view '%.128s' cannot answer; "
-                     "subscribe to the list of that export",
-                     view->id);
-}
-
 static bool make_query(const struct hub *hub, const struct view *view,
                        const struct wire_subscribe *message, struct window_spec *spec,
                        struct error *error)
 {
     struct view_query *query =
         view_query_new(view, span_of(message->query), &hub->options.query, error);
-    if (!query || (view_query_traits(query).sorts && !window_may_sort(view, error)) ||
-        (view_query_traits(query).is_timed && !check_timed(view, error))) {
+    if (!query || !wanted_check_query(view, query, error)) {
         view_query_unref(query);
         return false;
     }
@@ -116,7 +69,7 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
                       struct error *error)
 {
     *spec = (struct window_spec){.view = NULL};
-    if (!check(hub, view, message, error))
+    if (!wanted_check(view, message, hub->options.max_window_rows, error))
         return false;
     spec->skip = message->skip > 0 ? message->skip : 0;
     if (spec->skip > HUB_SKIP)

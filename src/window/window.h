@@ -51,6 +51,10 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
  * both as cursors of its tape, which begins with the earliest event that the log has. */
 bool hub_read_history(struct hub *hub, const struct hub_read *read, struct error *error);
 
+/* The same for why the row `wanted->key` is in what is wanted, or not, and since when: the answer's
+ * body is that of docs/explain.md. Of what the asker may not see it tells nothing. */
+bool hub_explain(struct hub *hub, const struct hub_read *read, struct error *error);
+
 /* ---- all rows of a view, page by page, for the owner of the store ---- */
 
 enum { HUB_PAGE_ROWS = 1000 };

@@ -25,7 +25,8 @@
  *     content.c     rows, and small questions about a window's spec
  *     time.c        when time alone changes the rows of a query
  *     once.c        a window that is read once, for plain HTTP; pages.c: page by page; history.c:
- *                   the events of an append view; answer.c: the answers of all three
+ *                   the events of an append view; explain.c: why a row is there; answer.c: the
+ *                   answers of all four
  *
  * Invariants:
  *  1. The content of a window is the result of a query of the database at its `position`; nothing
@@ -189,8 +190,6 @@ static inline struct subscription *window_member(const struct link *in_window)
 }
 
 void window_spec_fini(struct window_spec *spec);
-/* Whether a query may put the view's rows in an order. */
-bool window_may_sort(const struct view *view, struct error *error);
 /* Find its stage: an index where one has the order of its query, and it is of a part of the rows.
  * Again after `take` was changed. */
 void window_spec_seek_order(const struct hub *hub, struct window_spec *spec);

@@ -1,0 +1,169 @@
+#include "http/explain.h"
+
+#include "http/http_internal.h"
+#include "http/ingest.h"
+#include "http/query.h"
+#include "window/window.h"
+
+enum { ARGUMENT_BYTES = 8 * 1024 };
+
+static const char explain_path[] = "/v1/explain";
+
+#define JSON_TYPE "application/json; charset=utf-8"
+
+/* ---- the question ---- */
+
+static bool has_name(struct span argument, const char *name)
+{
+    size_t length = strlen(name);
+    return argument.length > length && memcmp(argument.data, name, length) == 0 &&
+           argument.data[length] == '=';
+}
+
+/* The view comes first in a query, wherever it stands; copied to `id`. */
+static bool find_view(const struct net_connection *connection, struct buffer *id,
+                      struct error *error)
+{
+    char room[HTTP_TARGET_LIMIT];
+    struct span argument;
+    size_t at = 0, count = 0;
+    while ((argument = http_next_argument(net_request(connection)->query, &at, room)).data) {
+        if (!has_name(argument, "view"))
+            continue;
+        count++;
+        buffer_add_span(id, span_make(argument.data + 5, argument.length - 5));
+    }
+    if (count > 1)
+        return error_set(error, ERROR_INVALID_PARAMETER, "'view' is given twice");
+    return count == 1 || error_set(error, ERROR_INVALID_PARAMETER,
+                                   "'view' is missing: the view to explain a row of, with 'key'");
+}
+
+static bool read_argument(struct http_query *query, struct span argument, struct error *error)
+{
+    struct span token;
+    if (argument.length >= ARGUMENT_BYTES)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "a parameter of the query has %zu bytes with its name; at most %d are "
+                         "allowed",
+                         argument.length, ARGUMENT_BYTES - 1);
+    if (has_name(argument, "after") || has_name(argument, "epoch"))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'%.5s' is not for an explanation, which is of the present",
+                         argument.data);
+    return access_is_token(argument, &token) || has_name(argument, "view") ||
+           http_query_add(query, argument, error);
+}
+
+/* wire_message_fini is due when true. */
+static bool read_query(const struct net_connection *connection, struct wire_message *message,
+                       struct error *error)
+{
+    char room[HTTP_TARGET_LIMIT];
+    struct span query = net_request(connection)->query, argument;
+    struct http_query read;
+    struct buffer id;
+    size_t at = 0;
+    buffer_init(&id, HTTP_TARGET_LIMIT);
+    bool good = find_view(connection, &id, error);
+    http_query_init(&read, buffer_span(&id));
+    while (good && (argument = http_next_argument(query, &at, room)).data)
+        good = read_argument(&read, argument, error);
+    good = good && http_query_end(&read, message, error);
+    if (good && !message->subscribe.key) {
+        wire_message_fini(message);
+        good = error_set(error, ERROR_INVALID_PARAMETER,
+                         "'key' is missing: the row that is to be explained");
+    }
+    http_query_fini(&read);
+    buffer_fini(&id);
+    return good;
+}
+
+/* ---- the answer ---- */
+
+static bool is_wanted(void *argument)
+{
+    return ((struct http_request *)argument)->connection != NULL;
+}
+
+static void on_read(void *argument, struct hub_answer *answer)
+{
+    struct http_request *request = argument;
+    struct http_content content = {
+        .status = 200,
+        .type = JSON_TYPE,
+        .headers = answer->gzip ? "Cache-Control: no-store\r\nContent-Encoding: gzip\r\n"
+                                : "Cache-Control: no-store\r\n"};
+    http_request_end_read(request);
+    if (answer->error.code != ERROR_NONE)
+        http_request_respond_error(request, &answer->error);
+    else
+        http_request_respond_large(request, &content, &answer->body);
+}
+
+static bool start(struct http_request *request, const struct wire_message *message,
+                  struct error *error)
+{
+    const struct hub_read read = {
+        .wanted = &message->subscribe,
+        .identity = request->principal.identity,
+        .owner = request->owner,
+        .gzip = http_head_has_word(net_request(request->connection), "accept-encoding", "gzip"),
+        .is_wanted = is_wanted,
+        .done = on_read,
+        .argument = request};
+    if (!http_request_begin_read(request))
+        return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
+    if (hub_explain(request->http->frontend->hub, &read, error))
+        return true;
+    http_request_end_read(request);
+    return false;
+}
+
+/* ---- the request ---- */
+
+static void answer(struct http *http, struct net_connection *connection)
+{
+    struct wire_message message;
+    struct principal principal;
+    struct error error;
+    if (!access_enter(http->frontend->access, connection, PERMISSION_READ, &principal, &error)) {
+        http_respond_error(connection, &error, NULL);
+        return;
+    }
+    if (!http_admit(http, &principal, HTTP_READ, &error) ||
+        !read_query(connection, &message, &error)) {
+        principal_fini(&principal);
+        http_respond_error(connection, &error, NULL);
+        return;
+    }
+    struct http_request *request = http_request_new(http, connection, 0, &principal);
+    if (!request) {
+        error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
+        http_respond_error(connection, &error, NULL);
+    } else {
+        http_request_await(request);
+        if (!start(request, &message, &error))
+            http_request_respond_error(request, &error);
+    }
+    wire_message_fini(&message);
+}
+
+bool http_explain_request(struct http *http, struct net_connection *connection, struct span path)
+{
+    const struct http_head *head = net_request(connection);
+    struct error error;
+    if (!span_equal(path, span_of(explain_path)))
+        return false;
+    if (head->method != HTTP_GET && head->method != HTTP_HEAD) {
+        error_set(&error, ERROR_METHOD_NOT_ALLOWED, "%s takes GET", explain_path);
+        http_respond_error(connection, &error, "Allow: GET, HEAD\r\n");
+    } else if (head->body_length) {
+        error_set(&error, ERROR_INVALID_MESSAGE, "this request takes no body");
+        http_respond_error(connection, &error, NULL);
+    } else {
+        answer(http, connection);
+    }
+    return true;
+}

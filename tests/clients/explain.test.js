@@ -1,0 +1,256 @@
+// Why a row is in a view or not: GET /v1/explain and `stele explain` (docs/explain.md).
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { http, lines } from './lib/feed.js';
+import { Random } from './lib/random.js';
+import { seedsOf } from './lib/seeds.js';
+import { run, Server } from './lib/server.js';
+
+const WRITER = 'writer-0123456789abcdef';
+const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+const tokenOf = (name) => `token-${name}-0123456789abcdef`;
+const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
+const query = (parameters) => new URLSearchParams(parameters).toString().replaceAll('+', '%20');
+
+/** tokens: name → what its object in the configuration adds. */
+function configOf(tokens, exports, more = {}) {
+  const list = Object.entries(tokens).map(([name, extra]) => ({ token: tokenOf(name), subject: name, scope: 'read', ...extra }));
+  return { exports, auth: { mode: 'static', tokens: [{ token: WRITER, scope: 'write' }, ...list] }, ...more };
+}
+
+async function feed(server, mutations, token = '') {
+  const answer = await http(`${server.http}/v1/mutations${token && `?token=${token}`}`, { method: 'POST', body: lines(mutations), headers: { 'content-type': 'application/x-ndjson' } });
+  assert.equal(answer.status, 200, answer.text);
+}
+
+const ask = (server, view, key, parameters = {}, name = '') =>
+  http(`${server.http}/v1/explain?${query({ view, key, ...parameters, ...(name && { token: tokenOf(name) }) })}`);
+
+async function explained(server, view, key, parameters, name) {
+  const answer = await ask(server, view, key, parameters, name);
+  assert.equal(answer.status, 200, answer.text);
+  return answer.json;
+}
+
+const step = (answer, name) => answer.steps.find((each) => each.step === name);
+
+/** The same question to the file. */
+async function ofFile(server, view, key, more = []) {
+  const answer = await run(['explain', view, key, '--db', server.db, '--config', `${server.db}.config.json`, ...more]);
+  assert.equal(answer.code, 0, answer.stderr);
+  return answer.stdout;
+}
+
+const CONFIG = { exports: { E: { views: {
+  strong: { fields: ['n', 'tags', 'name'], pipeline: [
+    { filter: { all: [{ field: 'n', gte: 3 }, { any: [{ field: 'name', prefix: 'row' }, { field: 'tags', contains: 'x' }] }, { not: { field: 'n', in: [7, 8] } }] } },
+    { sort: { by: 'n', order: 'desc' } }, { skip: 1 }, { take: 4 }] },
+  some: { keys: ['k1', 'k2'] },
+  last: { pipeline: [{ sort: 'n' }, 'last'] },
+  one: { pipeline: [{ sort: { by: 'n', order: 'desc' } }], output: { keyed_by: 'name' } },
+  fresh: { pipeline: [{ filter: { field: 'until', gt: { now: true } } }, { filter: { field: 'n', lt: { field: 'limit' } } }] },
+} } } };
+
+test('each step is told with what it saw, what it decided, and who stands at its ends', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await feed(server, range(12, (i) => m(`k${i}`, { n: i, name: i % 5 ? `row ${i}` : 'same', tags: ['x'], until: 32503680000, limit: 6, secret: 's' })));
+  const away = await explained(server, 'E/strong', 'k2');
+  assert.equal(away.in, false);
+  assert.deepEqual(step(away, 'filter'), { step: 'filter', holds: false, predicate: { holds: false, all: [
+    { field: 'n', gte: 3, value: 2, holds: false },
+    { any: [{ field: 'name', prefix: 'row', value: 'row 2', holds: true }, { field: 'tags', contains: 'x', value: ['x'], holds: true }], holds: true },
+    { not: { field: 'n', in: [7, 8], value: 2, holds: false }, holds: true }] } });
+  assert.deepEqual(step(away, 'cut'), { step: 'cut', skip: 1, take: 4, holds: null, edges: { first: { key: 'k10', value: 10 }, last: { key: 'k5', value: 5 } } });
+  const top = await explained(server, 'E/strong', 'k11');
+  assert.deepEqual([top.in, step(top, 'filter').holds, step(top, 'cut').holds, step(top, 'cut').rank], [false, true, false, 0]);
+  const inside = await explained(server, 'E/strong', 'k6');
+  assert.deepEqual([inside.in, step(inside, 'cut').holds, step(inside, 'cut').rank, step(inside, 'sort').value], [true, true, 3, 6]);
+  assert.deepEqual(step(inside, 'fields'), { step: 'fields', fields: ['n', 'tags', 'name'], hidden: ['until', 'limit', 'secret'] });
+  assert.equal(inside.position, 12);
+  assert.equal(step(await explained(server, 'E/some', 'k1'), 'keys').holds, true);
+  assert.equal((await explained(server, 'E/some', 'k3')).in, false);
+  const last = await explained(server, 'E/last', 'k11');
+  assert.deepEqual([last.in, step(last, 'cut')], [true, { step: 'cut', last: true, holds: true, rank: 11, edges: { last: { key: 'k11', value: 11 } } }]);
+  assert.equal((await explained(server, 'E/last', 'k10')).in, false);
+  const shadowed = await explained(server, 'E/one', 'k5');
+  assert.deepEqual([shadowed.in, step(shadowed, 'keyed_by')], [false, { step: 'keyed_by', by: ['name'], value: 'same', holds: false, first: 'k10' }]);
+  assert.equal((await explained(server, 'E/one', 'k10')).in, true);
+  const timed = step(await explained(server, 'E/fresh', 'k7'), 'filter').predicate.all;
+  assert.deepEqual([timed[0].holds, timed[0].value, typeof timed[0].operand], [true, 32503680000, 'number']);
+  assert.deepEqual(timed[1], { field: 'n', lt: { field: 'limit' }, value: 7, operand: 6, holds: false });
+  assert.deepEqual((await explained(server, 'E/list', 'none')).steps, [{ step: 'row', holds: false }]);
+});
+
+test('the file answers as its server does, beside it and behind it', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await feed(server, range(12, (i) => m(`k${i}`, { n: i, name: `row ${i}`, tags: [], secret: 's' })));
+  await feed(server, [m('k3', undefined, { op: 'delete' })]);
+  const questions = [];
+  for (const view of ['E/strong', 'E/some', 'E/last', 'E/one', 'E/list', 'E/state', 'E/append']) for (const key of ['k0', 'k1', 'k3', 'k6', 'k11', 'nix']) questions.push([view, key, {}, []]);
+  const where = JSON.stringify({ field: 'n', gte: 5 });
+  questions.push(['E/list', 'k7', { where, take: 3, skip: 1, sort: '[{"by":"n"}]' }, ['--where', where, '--take', '3', '--skip', '1', '--sort', 'n']]);
+  questions.push(['E/strong', 'k7', { filter: 'name:row 7', take: 1 }, ['--filter', 'name=row 7', '--take', '1']]);
+  const told = [];
+  for (const [view, key, parameters] of questions) told.push((await ask(server, view, key, parameters)).text);
+  for (const [i, [view, key, , more]] of questions.entries()) {
+    assert.equal(await ofFile(server, view, key, more), told[i], `${view} ${key}`);
+    const own = await run(['explain', view, key, '--url', server.http, ...more]);
+    assert.equal(own.stdout, told[i], own.stderr);
+  }
+  await server.terminate();
+  assert.equal(await ofFile(server, 'E/strong', 'k6'), told[3]);
+});
+
+test('text is for people', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await feed(server, range(12, (i) => m(`k${i}`, { n: i, name: `row ${i}`, tags: [] })));
+  const { stdout, code } = await run(['explain', 'E/strong', 'k2', '--url', server.http, '--text', '--take', '3']);
+  assert.equal(code, 0);
+  assert.match(stdout, /^k2 is not in E\/strong \(as of change 12\)\n/);
+  for (const line of ['filter    no', 'no   n gte 3: it is 2', 'yes  name prefix "row": it is "row 2"', 'no   tags contains "x": it is []', 'sort           n desc: it is 2', 'cut       -    skip 1, take 4; first "k10" with 10; last "k5" with 5', 'part      -    skip 0, take 3'])
+    assert.ok(stdout.includes(line), `${line}\n${stdout}`);
+});
+
+test('what cannot be asked is refused, with its reason', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await feed(server, [m('k', { n: 1 })]);
+  const refused = async (path, status, code, says, method = 'GET') => {
+    const answer = await http(server.http + path, { method });
+    assert.deepEqual([answer.status, answer.json?.code], [status, code], answer.text);
+    assert.match(answer.json.message, says);
+  };
+  await refused('/v1/explain', 400, 'invalid-parameter', /'view' is missing/);
+  await refused('/v1/explain?view=E/list', 400, 'invalid-parameter', /'key' is missing/);
+  await refused('/v1/explain?view=E/list&view=E/last&key=k', 400, 'invalid-parameter', /'view' is given twice/);
+  await refused('/v1/explain?view=E/nix&key=k', 404, 'view-not-found', /'E\/nix' is not known/);
+  await refused('/v1/explain?view=E/list&key=k&after=1:1', 400, 'invalid-parameter', /'after' is not for/);
+  await refused('/v1/explain?view=E/list&key=k&wait=1', 400, 'invalid-parameter', /no parameter 'wait'/);
+  await refused('/v1/explain?view=E/state&key=k&take=1', 400, 'invalid-parameter', /works on lists/);
+  await refused('/v1/explain?view=E/one&key=k&take=1', 400, 'invalid-parameter', /keyed by a field/);
+  await refused('/v1/explain?view=E/last&key=k&sort=["n"]', 400, 'invalid-parameter', /'sort' is not for/);
+  await refused(`/v1/explain?view=E/strong&key=k&filter=secret:1`, 400, 'invalid-parameter', /does not show 'secret'/);
+  await refused('/v1/explain?view=E/list&key=%FF', 400, 'invalid-parameter', /UTF-8/);
+  await refused('/v1/explain?view=E/list&key=k', 405, 'method-not-allowed', /takes GET/, 'DELETE');
+  const misused = await run(['explain', 'E/list', 'k', '--config', 'x.json']);
+  assert.equal(misused.code, 2);
+  const unknown = await run(['explain', 'E/strong', 'k', '--db', server.db]);
+  assert.match(unknown.stderr, /--config FILE/);
+});
+
+// ---- who is told what ----
+
+test('a row out of scope is answered as one that does not exist, and no neighbour is named', async (t) => {
+  const views = { cut: { pipeline: [{ sort: 'n' }, { take: 3 }] }, sorted: { pipeline: [{ sort: 'n' }] } };
+  const server = await Server.forTest(t, { config: configOf({ ann: { row_scopes: ['ann'] }, nobody: {} }, { E: { scope: 'who', views } }) });
+  await feed(server, range(8, (i) => m(`k${i}`, { n: i, who: i % 2 ? 'ann' : 'bob-the-other' })), WRITER);
+  await feed(server, [m('moved', { n: 0, who: 'ann' }), m('moved', { who: 'bob-the-other' })], WRITER);
+  for (const view of ['E/list', 'E/state', 'E/append', 'E/cut', 'E/sorted']) {
+    for (const key of ['k0', 'k2', 'k4']) {
+      const hidden = (await ask(server, view, key, {}, 'ann')).text;
+      assert.equal(hidden.replaceAll(`"${key}"`, '"zz"'), (await ask(server, view, 'zz', {}, 'ann')).text);
+      assert.ok(!hidden.includes('other'));
+    }
+    for (const key of ['k1', 'k5', 'k7']) assert.ok(!/other|k[0246]/.test((await ask(server, view, key, {}, 'ann')).text));
+  }
+  const cut = step(await explained(server, 'E/cut', 'k7', {}, 'ann'), 'cut');
+  assert.deepEqual([cut.holds, cut.rank], [false, undefined]);
+  const part = step(await explained(server, 'E/sorted', 'k5', { take: 2 }, 'ann'), 'part');
+  assert.deepEqual([part.rank, part.holds, part.edges.last.key], [2, false, 'k3']);
+  assert.equal(step(await explained(server, 'E/list', 'k1', {}, 'ann'), 'row').scope, 'ann');
+  assert.equal((await explained(server, 'E/list', 'k1', {}, 'nobody')).in, false);
+});
+
+test('a token for a view alone learns nothing of other rows, nor of members that it hides', async (t) => {
+  const views = {
+    open: { pipeline: [{ filter: { field: 'state', eq: 'open' } }, { sort: { by: 'n', order: 'desc' } }, { take: 3 }] },
+    slim: { fields: ['n'], pipeline: [{ filter: { field: 'secret', eq: 'hunter2' } }] },
+    order: { fields: ['n'], pipeline: [{ sort: 'secret' }, { take: 2 }] },
+    plain: { fields: ['n'] },
+  };
+  const tokens = { narrow: { views: ['E/open'] }, slim: { views: ['E/slim', 'E/order'] }, wide: { views: ['E/slim', 'E/order', 'E/plain'] }, all: {} };
+  const server = await Server.forTest(t, { config: configOf(tokens, { E: { views } }) });
+  await feed(server, range(8, (i) => m(`k${i}`, { n: i, state: i % 2 ? 'open' : 'closed-door', secret: i % 3 ? 'hunter2' : 'hunter3' })), WRITER);
+  assert.equal((await ask(server, 'E/list', 'k1', {}, 'narrow')).status, 404);
+  for (const key of ['k0', 'k1', 'k4']) {
+    const other = (await ask(server, 'E/open', key, {}, 'narrow')).text;
+    assert.equal(other.replace(key, 'zz'), (await ask(server, 'E/open', 'zz', {}, 'narrow')).text);
+  }
+  assert.equal((await explained(server, 'E/open', 'k7', {}, 'narrow')).in, true);
+  assert.equal(step(await explained(server, 'E/open', 'k1', {}, 'all'), 'cut').rank, 3);
+  // In the view: the condition held, and no more is told of it. Behind it: not even that.
+  assert.deepEqual(step(await explained(server, 'E/slim', 'k1', {}, 'slim'), 'filter'), { step: 'filter', hidden: true, holds: true });
+  assert.deepEqual((await explained(server, 'E/slim', 'k0', {}, 'slim')).steps, [{ step: 'row', holds: false }]);
+  const wide = await explained(server, 'E/slim', 'k0', {}, 'wide');
+  assert.deepEqual([wide.in, step(wide, 'filter'), step(wide, 'fields')], [false, { step: 'filter', hidden: true }, { step: 'fields', fields: ['n'], hidden: [] }]);
+  for (const name of ['slim', 'wide']) for (const view of ['E/slim', 'E/order']) for (let i = 0; i < 8; i++) {
+    const { text } = await ask(server, view, `k${i}`, {}, name);
+    assert.ok(!/hunter|secret|closed|state/.test(text), text);
+  }
+  assert.match(JSON.stringify(await explained(server, 'E/slim', 'k0', {}, 'all')), /hunter3/);
+});
+
+// ---- against the views themselves ----
+
+const OPERANDS = (r) => r.pick([{ field: 'a', gte: r.below(6) }, { field: 'a', lt: { field: 'b' } }, { field: 's', prefix: r.pick(['x', 'xy']) }, { exists: 'b' },
+  { field: 'a', in: [0, 2, '3'] }, { field: 'l', contains: r.below(3) }, { field: 's', ne: 'xy' }, { field: 't', gt: { now: true } }]);
+
+function predicate(r, depth = 0) {
+  if (depth < 2 && r.below(3) === 0) return { [r.pick(['all', 'any'])]: range(1 + r.below(3), () => predicate(r, depth + 1)) };
+  return r.below(5) ? OPERANDS(r) : { not: predicate(r, depth + 1) };
+}
+
+function pipeline(r) {
+  return range(1 + r.below(4), () => r.pick([
+    () => ({ filter: predicate(r) }), () => ({ sort: { by: r.pick(['a', 'b', 's']), order: r.pick(['asc', 'desc']) } }),
+    () => ({ take: 4 + r.below(12) }), () => ({ skip: r.below(4) })])());
+}
+
+function entity(r) {
+  const value = { a: r.below(7), who: r.pick(['ann', 'bob', '', null]) };
+  if (r.below(4)) value.b = r.below(7);
+  if (r.below(4)) value.s = r.pick(['x', 'xy', 'z', '3']);
+  if (r.below(3)) value.l = range(r.below(3), () => r.below(3));
+  if (r.below(2)) value.t = r.below(2) ? 1 : 32503680000;
+  return value;
+}
+
+const rowsOf = async (server, view, parameters, name) => {
+  const answer = await http(`${server.http}/v1/views/${view}?${query({ ...parameters, token: tokenOf(name) })}`);
+  assert.equal(answer.status, 200, answer.text);
+  return answer.json.rows.map(({ key }) => key);
+};
+
+async function playViews(t, seed) {
+  const r = new Random(seed);
+  const views = Object.fromEntries(range(4, (i) => [`v${i}`, { pipeline: pipeline(r), ...(i > 1 && r.below(2) && { source: `E/v${r.below(2)}` }) }]));
+  const scoped = r.below(2) === 1;
+  const tokens = { ann: { row_scopes: ['ann'] }, both: { row_scopes: ['ann', 'bob'] }, none: {} };
+  const server = await Server.forTest(t, { config: configOf(tokens, { E: { views, ...(scoped && { scope: 'who' }) } }) });
+  const keys = range(30, (i) => `k${i}`);
+  for (let round = 0; round < 3; round++) {
+    await feed(server, range(25, () => (r.below(6) ? m(r.pick(keys), entity(r), { op: r.pick(['patch', 'upsert']) }) : m(r.pick(keys), undefined, { op: 'delete' }))), WRITER);
+    for (const view of ['E/list', ...Object.keys(views).map((name) => `E/${name}`)]) {
+      const name = r.pick(Object.keys(tokens));
+      const asked = {};
+      if (r.below(2)) asked.where = JSON.stringify(predicate(r));
+      if (view === 'E/list' && r.below(2)) asked.sort = JSON.stringify([{ by: r.pick(['a', 's']), order: r.pick(['asc', 'desc']) }]);
+      const whole = await rowsOf(server, view, { ...asked, take: 1000 }, name);
+      const part = { ...asked, ...(r.below(2) && { skip: r.below(4) }), ...(r.below(2) && { take: 1 + r.below(8) }) };
+      const shown = await rowsOf(server, view, { take: 1000, ...part }, name);
+      for (const key of keys) {
+        const answer = await explained(server, view, key, part, name);
+        const where = `seed ${seed}, ${view} ${key} for ${name} with ${JSON.stringify(part)}: ${JSON.stringify(answer)}`;
+        assert.equal(answer.in, shown.includes(key), where);
+        if (whole.includes(key) && (part.take || part.skip)) assert.equal(step(answer, 'part').rank, whole.indexOf(key), where);
+      }
+    }
+  }
+  await server.discard();
+}
+
+test('explanations agree with the views, for random pipelines, queries and tokens', async (t) => {
+  const { seeds, first } = seedsOf(4);
+  t.diagnostic(`seeds ${first} to ${first + seeds - 1}`);
+  for (let seed = first; seed < first + seeds; seed++) await playViews(t, seed);
+});
