@@ -121,6 +121,7 @@ static void offer_to(struct link *topics, const struct change *change)
 static void offer(struct hub_export *export, const struct change *change)
 {
     export->last_change = change->id;
+    export->changes++;
     offer_to(&export->by_label.everything, change);
     offer_to(label_index_find(&export->by_label, change_scope(change)), change);
     offer_to(label_index_find(&export->by_label, change_scope_left(change)), change);
@@ -208,6 +209,14 @@ int64_t hub_slowest_lag(const struct hub *hub)
         }
     }
     return slowest;
+}
+
+uint64_t hub_view_changes(const struct hub *hub, struct span view_id)
+{
+    const struct view *view = view_set_find(hub->views, view_id);
+    const struct hub_export *export =
+        view ? map_get(&hub->exports.by_name, span_of(view->export_name)) : NULL;
+    return export ? export->changes : 0;
 }
 
 size_t hub_view_subscriptions(const struct hub *hub, struct span view_id)

@@ -215,5 +215,7 @@ void hub_windows(const struct hub *hub, size_t *windows, size_t *members);
 int64_t hub_slowest_lag(const struct hub *hub);
 /* Live subscriptions of a view. */
 size_t hub_view_subscriptions(const struct hub *hub, struct span view_id);
+/* Changes of the export that a view is over, since the start. */
+uint64_t hub_view_changes(const struct hub *hub, struct span view_id);
 
 #endif

@@ -19,6 +19,7 @@ struct hub_export {
     bool waiting;        /* subscribed to, and never fed */
     uint64_t counted;    /* of one that is waited for: see hub_may_wait */
     int64_t last_change; /* its newest, as far as the loop knows */
+    uint64_t changes;    /* of it, since the start */
     struct link topics;
     struct label_index by_label; /* the same, by whom a row is for */
     size_t name_length;

@@ -161,8 +161,9 @@ static void print_view(struct buffer *out, struct hub *hub, const struct fact_ro
         buffer_printf(out, "%lld", (long long)it->rows);
     else
         buffer_add_string(out, "null");
-    buffer_printf(out, ",\"subscriptions\":%zu}",
-                  hub_view_subscriptions(hub, span_of(it->view->id)));
+    buffer_printf(out, ",\"subscriptions\":%zu,\"changes\":%llu}",
+                  hub_view_subscriptions(hub, span_of(it->view->id)),
+                  (unsigned long long)hub_view_changes(hub, span_of(it->view->id)));
 }
 
 static void print_all(struct buffer *out, struct http *http)

@@ -49,6 +49,9 @@ test('status tells health, head, views with rows, clients and lag', async (t) =>
   const views = Array.isArray(status.views) ? status.views : Object.entries(status.views).map(([view, v]) => ({ view, ...v }));
   const list = views.find((v) => Object.values(v).includes('E/list'));
   assert.ok(Object.values(list).includes(2), `rows of E/list: ${JSON.stringify(list)}`);
+  assert.equal(list.changes, 2);
+  await post(server, m('a', { n: 1 }));
+  assert.deepEqual((await server.status()).views.map(({ changes, rows }) => [changes, rows]), [[3, 2], [3, 2], [3, 2]]);
 });
 
 test('metrics are Prometheus text and move with what happens', async (t) => {
