@@ -110,14 +110,23 @@ enum permission {
     PERMISSION_FEED,
     PERMISSION_STATUS, /* needs no token: without one the answer has less */
     PERMISSION_METRICS,
-    PERMISSION_WATCH, /* who is connected, by the health address */
-    PERMISSION_ADMIN  /* changes the server */
+    PERMISSION_WATCH,         /* who is connected, by the health address */
+    PERMISSION_CONFIGURATION, /* to see it */
+    PERMISSION_ADMIN          /* changes the server */
 };
 
 /* Whether the page that sent a browser here may do so. To be called first, for every request;
  * `listening`: the address that the request came to. false with the error to answer with. */
 bool access_guard(struct access *access, const struct net_connection *connection,
                   const char *listening, struct error *error);
+/*
+ * Whether the health address, `listening`, may answer a read of the main address, or one that shows
+ * as much. Where nobody needs a token, only to programs of this machine, which reach the main
+ * address too: another network may reach the one and not the other. false with the error to answer
+ * with.
+ */
+bool access_guard_reads(struct access *access, const struct net_connection *connection,
+                        const char *listening, struct error *error);
 /* Accept the sender of this request. false with the error to answer with, which quotes nothing
  * secret; else principal_fini is due. */
 bool access_enter(struct access *access, struct net_connection *connection,

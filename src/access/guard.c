@@ -71,3 +71,28 @@ bool access_guard(struct access *access, const struct net_connection *connection
     tell(access, connection, error);
     return false;
 }
+
+/* A proxy on this machine may stand between: it can lead others to this port that do not reach the
+ * main one. */
+static bool came_by_proxy(const struct access *access, const struct net_connection *connection)
+{
+    static const char *const names[] = {"forwarded", "via", "x-forwarded-for", "x-real-ip"};
+    const char *own = access->shown.limits->rules.proxy_header;
+    bool found = own && net_header(connection, own).data;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        found = found || net_header(connection, names[i]).data;
+    return found;
+}
+
+bool access_guard_reads(struct access *access, const struct net_connection *connection,
+                        const char *listening, struct error *error)
+{
+    bool needs_token = access->rules->auth.mode != CONFIG_AUTH_NONE;
+    if (needs_token || (is_local(listening) && !came_by_proxy(access, connection)))
+        return true;
+    error_set(error, ERROR_SCOPE_MISSING,
+              "without authentication the health port gives neither rows nor the configuration to "
+              "other machines or by a proxy; ask the main port, or configure auth");
+    tell(access, connection, error);
+    return false;
+}

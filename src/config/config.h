@@ -109,6 +109,8 @@ bool config_describe(struct buffer *out);
 bool config_schema(struct buffer *out);
 /* Append the values in force, as a configuration file that would give the same values. */
 bool config_print(const struct config *config, struct buffer *out);
+/* The same for others than the operator: of a URL not what stands behind its '?'. */
+bool config_print_shown(const struct config *config, struct buffer *out);
 /* Called for each setting that differs, in the order of the table. `change` says what a running
  * server can do about it, and is never CONFIG_LIVE_WHILE_SET. `restart` says why it would need a
  * restart. Returns whether the setting is to be applied. */

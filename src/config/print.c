@@ -81,13 +81,42 @@ bool config_describe(struct buffer *out)
 
 /* ---- the values ---- */
 
+enum print_for { PRINT_FOR_OPERATOR, PRINT_FOR_OTHERS };
+
+/* The URL that the setting is, if it is one and is set. */
+static const char *url_of(const struct config *config, const struct setting *setting)
+{
+    static const char ending[] = "_url";
+    size_t length = strlen(setting->name), end = sizeof ending - 1;
+    bool is_url = setting->type == SETTING_TEXT && length > end &&
+                  strcmp(setting->name + length - end, ending) == 0;
+    return is_url ? setting_text(config, setting) : NULL;
+}
+
+/* What stands behind its '?' may be a secret. */
+static void print_url(struct buffer *out, const char *name, const char *url)
+{
+    size_t length = strcspn(url, "?#");
+    buffer_printf(out, "\"%s\": ", name);
+    doc_escape(out, span_make(url, length));
+    if (url[length]) {
+        out->length -= !out->failed; /* the quote */
+        buffer_add_string(out, "?(hidden)\"");
+    }
+}
+
 static bool print_setting(struct buffer *out, const char *before, const struct config *config,
-                          const struct setting *setting)
+                          const struct setting *setting, enum print_for whom)
 {
     size_t length = out->length;
+    const char *name = setting->member ? setting->member : setting->name;
+    const char *url = whom == PRINT_FOR_OTHERS ? url_of(config, setting) : NULL;
+    bool set = url != NULL;
     buffer_add_string(out, before);
-    bool set =
-        setting_add_member(out, setting->member ? setting->member : setting->name, config, setting);
+    if (set)
+        print_url(out, name, url);
+    else
+        set = setting_add_member(out, name, config, setting);
     if (!set)
         out->length = length;
     return set;
@@ -145,13 +174,14 @@ static void print_origins(struct buffer *out, const struct config *config)
     buffer_add_string(out, "],\n");
 }
 
-static void print_auth(struct buffer *out, const struct config *config)
+static void print_auth(struct buffer *out, const struct config *config, enum print_for whom)
 {
     const struct config_auth *auth = &config->auth;
     const char *between = "\n    ";
     buffer_add_string(out, "  \"auth\": {");
     for (size_t i = 0; i < config_setting_count; i++)
-        if (config_settings[i].member && print_setting(out, between, config, &config_settings[i]))
+        if (config_settings[i].member &&
+            print_setting(out, between, config, &config_settings[i], whom))
             between = ",\n    ";
     if (auth->tokens) {
         buffer_add_string(out, between);
@@ -206,14 +236,14 @@ static void print_export(struct buffer *out, const struct config_export *export)
     buffer_add_string(out, "}}");
 }
 
-bool config_print(const struct config *config, struct buffer *out)
+static bool print_all(const struct config *config, struct buffer *out, enum print_for whom)
 {
     buffer_add_string(out, "{\n");
     for (size_t i = 0; i < config_setting_count; i++)
         if (setting_stands_alone(&config_settings[i]) &&
-            print_setting(out, "  ", config, &config_settings[i]))
+            print_setting(out, "  ", config, &config_settings[i], whom))
             buffer_add_string(out, ",\n");
-    print_auth(out, config);
+    print_auth(out, config, whom);
     print_stacks(out, config);
     buffer_add_string(out, "  \"exports\": {");
     for (size_t i = 0; i < config->export_count; i++) {
@@ -221,4 +251,14 @@ bool config_print(const struct config *config, struct buffer *out)
         print_export(out, &config->exports[i]);
     }
     return buffer_add_string(out, config->export_count > 0 ? "\n  }\n}\n" : "}\n}\n");
+}
+
+bool config_print(const struct config *config, struct buffer *out)
+{
+    return print_all(config, out, PRINT_FOR_OPERATOR);
+}
+
+bool config_print_shown(const struct config *config, struct buffer *out)
+{
+    return print_all(config, out, PRINT_FOR_OTHERS);
 }

@@ -2,6 +2,7 @@
 
 #include "engine/engine.h"
 #include "http/facts.h"
+#include "http/inspector.h"
 
 static bool is_get(const struct net_connection *connection)
 {
@@ -116,7 +117,8 @@ static void not_found(const struct http *http, struct span path, struct error *e
     const char *port = strrchr(http->main_address, ':');
     bool is_api = path.length >= sizeof api - 1 && memcmp(path.data, api, sizeof api - 1) == 0;
     error_set(error, ERROR_NOT_FOUND,
-              "there are /health, /ready, /ready/write, /status and /metrics on this port%s%s",
+              "there are /inspector/, /health, /ready, /ready/write, /status, /metrics and /config "
+              "on this port%s%s",
               is_api && port ? ", which is the health port; the API is on port " : "",
               is_api && port ? port + 1 : "");
 }
@@ -125,6 +127,8 @@ void health_request(struct http *http, struct net_connection *connection, struct
 {
     struct error error;
     size_t i = find_route(path);
+    if (i == ROUTE_COUNT && http_inspector_request(http, connection, path))
+        return;
     if (i == ROUTE_COUNT) {
         not_found(http, path, &error);
         http_respond_error(connection, &error, NULL);

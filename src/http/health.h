@@ -1,4 +1,4 @@
-/* HTTP on the health address: /health, /ready, /status and /metrics. */
+/* HTTP on the health address: /health, /ready, /status and /metrics; inspector.h has the rest. */
 #ifndef HTTP_HEALTH_H
 #define HTTP_HEALTH_H
 

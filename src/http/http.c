@@ -24,8 +24,15 @@ bool http_open(struct http *http, struct frontend *frontend)
     return http->facts != NULL;
 }
 
+void http_show_configuration(struct http *http, char *text)
+{
+    memory_free(http->configuration);
+    http->configuration = text;
+}
+
 void http_close(struct http *http)
 {
+    http_show_configuration(http, NULL);
     facts_free(http->facts);
     http->facts = NULL;
     http_files_free(http->files);

@@ -13,6 +13,7 @@
  *   clients.c     /v1/clients and the end of one; listing.c lists of what the loop has
  *   health.c       /health, /ready; status.c /status; metrics.c and metrics_table.c /metrics;
  *                  facts.c what these ask the database
+ *   inspector.c     the page about the server, and what it reads
  *   admission.c    whether there is room for a request
  *
  * Invariants:
@@ -42,7 +43,8 @@ struct http {
     struct shares answers;    /* bytes of answers under way */
     /* For /status, /metrics and errors that name the other port; borrowed. */
     const char *main_address, *health_address; /* "" when there is none */
-    struct certificate **certificate;          /* for TLS; NULL: there is none */
+    char *configuration; /* in force, as text without secrets; NULL: no memory for it. Owned */
+    struct certificate **certificate; /* for TLS; NULL: there is none */
     const struct loop_watch *watch;
     uint64_t started_us;
 };
@@ -54,6 +56,8 @@ bool http_open(struct http *http, struct frontend *frontend);
  * The folder is opened anew for each piece, so it may be replaced. Once, before the first request.
  * False with an error, which names the folder. */
 bool http_serve_files(struct http *http, int start, const char *path, struct error *error);
+/* This configuration is in force; take its text over. It has no secrets. NULL: out of memory. */
+void http_show_configuration(struct http *http, char *text);
 /* The server stops: nobody waits for a change any more. */
 void http_stop(struct http *http);
 /* After the engine, which answers waiting requests. A zeroed one is fine. */

@@ -428,6 +428,16 @@ static void http_live_request(struct http *http, struct net_connection *connecti
 
 /* ---- the requests ---- */
 
+bool http_views_streams(const struct http *http, const struct net_connection *connection,
+                        struct span path)
+{
+    size_t prefix = strlen(view_prefix);
+    if (!starts_with(path, view_prefix))
+        return false;
+    struct span view = span_make(path.data + prefix, path.length - prefix);
+    return http_live_wants(http, connection, &view);
+}
+
 bool http_views_check(struct net_connection *connection)
 {
     const struct http_head *head = net_request(connection);

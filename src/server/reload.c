@@ -150,6 +150,7 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
     change_rules(server, reload);
     usage_change(server->frontend.usage, in_force, reload->usage);
     reload->usage = NULL;
+    server_show_configuration(server, in_force);
     const char *changed = buffer_string(&judgement.changed);
     audit_write(access_shown(server->frontend.access)->audit, AUDIT_RELOADED,
                 &(struct audit_details){.changed = changed ? changed : ""});

@@ -304,6 +304,17 @@ bool server_apply_limits(struct server *server, const struct config *config, str
     return true;
 }
 
+void server_show_configuration(struct server *server, const struct config *config)
+{
+    enum { TEXT_LIMIT = 64 * 1024 * 1024 };
+    struct buffer text;
+    size_t length;
+    buffer_init(&text, TEXT_LIMIT);
+    bool printed = config_print_shown(config, &text) && buffer_string(&text);
+    http_show_configuration(&server->http, printed ? buffer_take(&text, &length) : NULL);
+    buffer_fini(&text);
+}
+
 static bool open_parts(struct server *server, const struct config *config, struct error *error)
 {
     if (!open_loop(server, error) || !open_hub(server, config, error) ||
@@ -314,6 +325,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
     if (config->static_files &&
         !http_serve_files(&server->http, config->folder, config->static_files, error))
         return error_prefix(error, "setting \"static_files\"");
+    server_show_configuration(server, config);
     warn_of_scopes(config, hub_state(server->frontend.hub).views);
     config_warn_of_views(hub_state(server->frontend.hub).views);
     return open_outbound(server, config, error) && open_access(server, config, error) &&

@@ -54,6 +54,8 @@ bool server_apply_limits(struct server *server, const struct config *config, str
 /* Put the exports' max_entities in force. */
 bool server_apply_export_limits(struct server *server, const struct config *config,
                                 struct error *error);
+/* Show this configuration, without its secrets, as the one in force. */
+void server_show_configuration(struct server *server, const struct config *config);
 /* ---- in-process use (the public API stands on these) ---- */
 
 /* Something to run on the loop thread. Embed it in what the work is about. */

@@ -103,6 +103,9 @@ async function knock(server, secrets) {
       [`${server.http}/nothing/here${query}`, 'GET'],
       [`${server.healthUrl}/status${query}`, 'GET'],
       [`${server.healthUrl}/metrics${query}`, 'GET'],
+      [`${server.healthUrl}/config${query}`, 'GET'],
+      [`${server.healthUrl}/inspector/${query}`, 'GET'],
+      [`${server.healthUrl}/v1/views${query}`, 'GET'],
     ]) {
       await tell(async () => (await http(url, { method, body, headers })).text);
     }

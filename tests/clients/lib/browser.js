@@ -85,7 +85,7 @@ export class Browser {
     const tab = new Tab(this, sessionId);
     this.#tabs.set(sessionId, tab);
     t.after(() => this.send('Target.closeTarget', { targetId }));
-    for (const domain of ['Runtime', 'Network', 'Page']) await tab.send(`${domain}.enable`);
+    for (const domain of ['Runtime', 'Network', 'Page', 'Log']) await tab.send(`${domain}.enable`);
     await tab.send('Page.navigate', { url });
     return tab;
   }
@@ -109,6 +109,8 @@ class Tab {
   sent = []; /* WebSocket messages of the page, */
   frames = []; /* ... and of the server, parsed, in their order */
   problems = []; /* what the console was told as an error, and uncaught exceptions */
+  entries = []; /* what the browser itself reports: requests that failed, policies that were broken */
+  requests = []; /* {url, headers} of each request of the page */
 
   constructor(browser, session) {
     this.send = (method, params) => browser.send(method, params, session);
@@ -121,6 +123,8 @@ class Tab {
       if (opcode === 2) this.frames.push(JSON.parse(readBinary(Buffer.from(payloadData, 'base64'))));
     }
     if (method === 'Network.webSocketFrameSent' && params.response.opcode === 1) this.sent.push(JSON.parse(params.response.payloadData));
+    if (method === 'Log.entryAdded') this.entries.push(params.entry);
+    if (method === 'Network.requestWillBeSent') this.requests.push(params.request);
     if (method === 'Runtime.exceptionThrown') this.problems.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
     if (method === 'Runtime.consoleAPICalled' && params.type === 'error') this.problems.push(params.args.map(({ value, description }) => value ?? description).join(' '));
   }
@@ -130,6 +134,30 @@ class Tab {
     const { result, exceptionDetails } = await this.send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     return result.value;
+  }
+
+  /** Press a key, or type a text, as a keyboard does. */
+  async press(key, { shift = false } = {}) {
+    const [code, text] = { Tab: [9], Enter: [13, '\r'], Escape: [27], ArrowDown: [40], ' ': [32, ' '] }[key];
+    const event = { key, code: key === ' ' ? 'Space' : key, windowsVirtualKeyCode: code, modifiers: shift ? 8 : 0 };
+    await this.send('Input.dispatchKeyEvent', { type: text ? 'keyDown' : 'rawKeyDown', text, ...event });
+    await this.send('Input.dispatchKeyEvent', { type: 'keyUp', ...event });
+  }
+
+  type(text) {
+    return this.send('Input.insertText', { text });
+  }
+
+  /** How large the window is, and what its user prefers. */
+  async look({ width = 1280, height = 900, scheme = 'light' } = {}) {
+    await this.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: width < 500 });
+    await this.send('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: scheme }] });
+  }
+
+  /** The bytes of a picture of what is seen (PNG). */
+  async picture() {
+    const { data } = await this.send('Page.captureScreenshot', { format: 'png' });
+    return Buffer.from(data, 'base64');
   }
 
   /** Wait until `test` of the expression's value holds; the value. */

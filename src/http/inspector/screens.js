@@ -1,0 +1,124 @@
+// The smaller screens: clients, producers, storage and the configuration.
+
+import { bytes, cut, h, json, lineTile, moment, number, put, quiet, rate, seconds, svg, table, tile } from './dom.js';
+import { between, figure, known, quantile, rates, series, watch } from './data.js';
+
+const tiles = (...all) => h('ul', { class: 'tiles' }, all.flat());
+
+/** Rows of whatever the server tells of each: scalars as they are, the rest as JSON. */
+function drawAny(caption, list) {
+  const names = [...new Set(list.flatMap((each) => Object.keys(each)))].slice(0, 14);
+  const isNumber = (name) => list.every((each) => each[name] === undefined || typeof each[name] === 'number');
+  return table(`${caption}: ${list.length}`, names.map((name) => [name, isNumber(name)]), list.slice(0, 500).map((each) => names.map((name) => cut(json(each[name]), 300))));
+}
+
+// ---- clients ----
+
+export function showClients(screen) {
+  const [figures, clients, windows] = [0, 0, 0].map(() => h('div'));
+  screen.main.append(figures, h('h2', {}, 'Connected clients'), clients, h('h2', {}, 'Shared windows'), windows);
+  watch(() => {
+    const { clients: count, subscribers, subscriptions, lag, windows: w, connections, resumes } = known.status ?? {};
+    if (count === undefined) return put(figures, quiet('Figures of clients need a token with the scope admin.'));
+    return put(figures, tiles(
+      tile('Connections', number(count)), tile('Subscribers', number(subscribers)), tile('Subscriptions', number(subscriptions)),
+      lineTile('Slowest lag, changes', series('slowest_lag_changes'), number, lag), tile('Windows, members', `${number(w.count)}, ${number(w.members)}`),
+      tile('Refused connections', number(connections.refused)),
+      tile('Cursors resumed, refused', `${number(resumes.accepted)}, ${number(resumes.refused)}`)));
+  }, screen.signal);
+  screen.follow(clients, () => '/v1/clients', (body) => drawAny('Clients', body.clients ?? []), { lacks: 'list of clients' });
+  screen.follow(windows, () => '/v1/windows', (body) => drawAny('Windows', body.windows ?? []), { lacks: 'list of windows' });
+}
+
+// ---- producers ----
+
+export function showProducers(screen) {
+  const box = h('div');
+  const pages = []; /* the names behind which the pages began */
+  const turn = (title, onclick) => h('button', { type: 'button', onclick }, title);
+  let last = '';
+  const first = turn('First', () => again(pages.splice(0)));
+  const next = turn('Next', () => again(pages.push(last)));
+  screen.main.append(box, h('p', {}, first, ' ', next));
+  first.disabled = next.disabled = true;
+  const path = () => `/v1/producers?${new URLSearchParams({ limit: 100, ...(pages.length && { after: pages.at(-1) }) })}`;
+  const again = screen.follow(box, path, ({ producers, more }) => {
+    last = producers.at(-1)?.name ?? '';
+    first.disabled = !pages.length;
+    next.disabled = !more;
+    const rows = producers.map(({ name, batch, seq, time, mark }) => [cut(name, 256), String(batch), seq ?? '–', moment(time * 1000), mark ?? '']);
+    return table(`Producers: ${producers.length}${more ? ', and more' : ''}`, [['Name'], ['Last batch', true], ['Seq'], ['Time (UTC)'], ['Mark']], rows);
+  });
+}
+
+// ---- storage ----
+
+const HISTOGRAMS = {
+  commit_duration_seconds: 'A transaction until it is on disk',
+  commit_latency_seconds: 'A request until its commit',
+  publish_latency_seconds: 'A request until its frames are ready',
+  loop_pause_seconds: 'A turn of the loop',
+};
+
+function bars(title, { bounds, counts, count }) {
+  const from = counts.findIndex((value) => value > 0);
+  const to = counts.findLastIndex((value) => value > 0);
+  const shown = from < 0 ? [] : counts.slice(from, to + 1);
+  const most = Math.max(...shown, 1);
+  const edge = (i) => (i < 0 ? '0 s' : bounds[i] === Infinity ? 'more' : seconds(bounds[i]));
+  const label = count ? `${title}: ${number(count)} values between ${edge(from - 1)} and ${edge(to)}` : `${title}: no values`;
+  return h('figure', {},
+    svg('svg', { class: 'bars', viewBox: `0 0 ${Math.max(shown.length, 1)} 10`, preserveAspectRatio: 'none', role: 'img', 'aria-label': label },
+      shown.map((value, i) => svg('rect', { x: i + 0.05, width: 0.9, y: 10 - (value / most) * 10, height: (value / most) * 10 }))),
+    h('figcaption', {}, label));
+}
+
+function drawHistograms() {
+  const [first, now] = [known.past[0], known.past.at(-1)];
+  if (!Object.keys(now?.histograms ?? {}).length) return quiet('Latencies need the metrics.');
+  const found = Object.entries(HISTOGRAMS).filter(([name]) => now.histograms[name]);
+  const lately = (name) => between(now.histograms[name], first === now ? undefined : first.histograms[name]);
+  const rows = found.map(([name, title]) => [title, ...[lately(name), now.histograms[name]].flatMap((it) => [0.5, 0.99].map((part) => seconds(quantile(it, part)))), number(now.histograms[name].count)]);
+  return [
+    table('Latencies', [['What'], ['p50 lately', true], ['p99 lately', true], ['p50 since start', true], ['p99 since start', true], ['Count', true]], rows),
+    h('div', { class: 'cards' }, found.map(([name, title]) => h('section', { 'aria-label': title }, bars(title, lately(name).count ? lately(name) : now.histograms[name])))),
+  ];
+}
+
+export function showStorage({ main, signal }) {
+  const box = h('div');
+  main.append(box);
+  watch(() => {
+    const { log, disk } = known.status ?? {};
+    if (!log) return put(box, quiet('Figures of the storage need a token with the scope admin.'));
+    return put(box,
+      h('h2', {}, 'The log'), tiles(
+        tile('Changes', number(log.changes)), lineTile('Bytes', series('log_bytes'), bytes, log.bytes),
+        tile('From change', String(log.floor + 1)), tile('To change', String(known.status.last_change))),
+      h('h2', {}, 'The disk'), tiles(
+        tile('State', disk.state), tile('Database', bytes(disk.database_bytes)), lineTile('Write-ahead log', series('wal_bytes'), bytes, disk.wal_bytes),
+        tile('Free', `${bytes(disk.free_bytes)} of ${bytes(figure('disk_bytes'))}`)),
+      h('h2', {}, 'Commits'), tiles(
+        lineTile('Commits', rates('commits_total'), rate), tile('In all', number(figure('commits_total'))),
+        tile('Failed', number(figure('commit_failures_total'))), tile('Queue', `${number(known.status.queue.requests)} requests, ${bytes(known.status.queue.bytes)}`),
+        tile('Checkpoints, failed', `${number(figure('checkpoints_total'))}, ${number(figure('checkpoint_failures_total'))}`)),
+      drawHistograms());
+  }, signal);
+}
+
+// ---- the configuration ----
+
+const drawConfiguration = (body) => {
+  const isPlain = ([, value]) => typeof value !== 'object';
+  return [
+    quiet('The values in force, without secrets.'),
+    table('Settings', [['Setting'], ['Value']], Object.entries(body).filter(isPlain).map(([name, value]) => [name, String(value)])),
+    Object.entries(body).filter((entry) => !isPlain(entry)).map(([name, value]) => [h('h2', {}, name), h('pre', { tabindex: 0, 'aria-label': `JSON of ${name}` }, JSON.stringify(value, null, 2))]),
+  ];
+};
+
+export function showConfiguration({ main, follow }) {
+  const box = h('div');
+  main.append(box);
+  follow(box, () => '/config', drawConfiguration, { every: 0 });
+}
