@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import random
-import re
 import shutil
 import sqlite3
 import tempfile
@@ -15,6 +14,7 @@ from .driver import PATIENCE, Driver
 from .feeder import mutation, queries
 from .form import Fault, same
 from .run import BACKOFF, bare
+from .websocket import held_port
 
 ROUNDS = 12
 CONFIG = {"exports": {"E": {"views": {"sorted": {"pipeline": [{"sort": {"by": "n", "order": "asc"}}]}}},
@@ -29,7 +29,7 @@ class Server:
         self.db = str(pathlib.Path(folder) / "stele.db")
         self.config = str(pathlib.Path(folder) / "config.json")
         pathlib.Path(self.config).write_text(json.dumps(CONFIG))
-        self.port, self.process = 0, None
+        (self.port, self.holder), self.process = held_port(), None
 
     async def start(self):
         self.process = await asyncio.create_subprocess_exec(
@@ -37,10 +37,8 @@ class Server:
             "--health", "127.0.0.1:0", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             env={**os.environ, "ARETE_RATE_LIMITING_ENABLED": "false"})
         line = await asyncio.wait_for(self.process.stdout.readline(), 30 * PATIENCE)
-        found = re.match(rb"stele ready: ws://127\.0\.0\.1:(\d+)", line)
-        if not found:
+        if not line.startswith(b"stele ready: "):
             raise Fault(f"{self.binary} did not start: {line!r}")
-        self.port = int(found[1])
 
     async def kill(self):
         if self.process and self.process.returncode is None:
@@ -161,6 +159,7 @@ class RealRun:
         finally:
             await self.proxy.stop()
             await self.server.kill()
+            self.server.holder.close()
             if self.driver.runs:
                 self.driver.process.kill()
                 await self.driver.process.wait()

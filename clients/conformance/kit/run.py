@@ -56,7 +56,7 @@ class Run:
         except Fault as fault:
             raise self.fault or fault
         finally:
-            await self.listener.stop()
+            await self.listener.end()
             if self.driver.runs:
                 self.driver.process.kill()
                 await self.driver.process.wait()

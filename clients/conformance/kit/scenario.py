@@ -84,7 +84,7 @@ class Player:
             await self.driver.end()
             return None
         finally:
-            await self.listener.stop()
+            await self.listener.end()
             await self._drop_all()
             if self.driver.runs:
                 self.driver.process.kill()

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import socket
 import struct
 from urllib.parse import parse_qs, urlsplit
 
@@ -192,18 +193,28 @@ def unmask(data, mask):
     return whole.to_bytes(size, "big")
 
 
+def held_port():
+    """
+    A port, and a socket that keeps it: while nobody listens there, the system gives it to no other
+    program. Who listens there must allow what asyncio and stele do, SO_REUSEADDR.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder.getsockname()[1], holder
+
+
 class Listener:
     """A port. `take(request)` is called with each request that came; it must answer, or cut."""
 
     def __init__(self, take):
         self.take = take
-        self.port = 0
+        self.port, self.holder = held_port()
         self.server = None
         self.open = set()
 
     async def start(self):
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=1 << 20)
-        self.port = self.server.sockets[0].getsockname()[1]
 
     async def stop(self):
         if self.server:
@@ -212,6 +223,10 @@ class Listener:
         for writer in list(self.open):
             writer.transport.abort()
         await asyncio.sleep(0)
+
+    async def end(self):
+        await self.stop()
+        self.holder.close()
 
     async def _serve(self, reader, writer):
         self.open.add(writer)

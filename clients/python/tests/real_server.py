@@ -3,8 +3,8 @@
 import json
 import os
 import pathlib
-import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import urllib.request
@@ -18,7 +18,11 @@ class Server:
     def __init__(self, folder, config=None):
         self.folder = pathlib.Path(folder)
         self.db = str(self.folder / "stele.db")
-        self.port, self.process = 0, None
+        # Kept while nobody listens there, so that the system gives it to no other program meanwhile.
+        self.holder = socket.socket()
+        self.holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.holder.bind(("127.0.0.1", 0))
+        self.port, self.process = self.holder.getsockname()[1], None
         self.configure(config or {})
         self.start()
 
@@ -31,10 +35,8 @@ class Server:
              "--config", str(self.folder / "config.json")],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "ARETE_RATE_LIMITING_ENABLED": "false"})
         line = self.process.stdout.readline()
-        found = re.match(rb"stele ready: ws://127\.0\.0\.1:(\d+)", line)
-        if not found:
+        if not line.startswith(b"stele ready: "):
             raise AssertionError(f"{BINARY} did not start: {line!r} {self.process.communicate()[1].decode()}")
-        self.port = int(found[1])
 
     @property
     def url(self):

@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { claimPort } from './ports.js';
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 export const BINARY = resolve(process.env.STELE_BINARY ?? join(ROOT, 'build/release/stele'));
@@ -76,8 +77,15 @@ export class Server {
    */
   static async start(options) {
     const server = new Server(options);
-    await server.#launch(options.listen ?? '127.0.0.1:0', options.health ?? '127.0.0.1:0');
-    return server;
+    for (;;) {
+      try {
+        await server.#launch(options.listen ?? `127.0.0.1:${claimPort()}`, options.health ?? `127.0.0.1:${claimPort()}`);
+        return server;
+      } catch (error) {
+        /* A program that claims none may have one of them: others are tried. */
+        if ((options.listen && options.health) || !/cannot listen on .*Address already in use/.test(error.message)) throw error;
+      }
+    }
   }
 
   /** Start one that is expected to refuse: {code, stdout, stderr}. */
