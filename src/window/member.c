@@ -9,6 +9,8 @@
 #include "delivery/key_owner.h"
 #include "window/reading.h"
 
+enum { FEW_BYTES = 1024 };
+
 /* ---- its way ---- */
 
 static void wait_for_refresh(struct subscription *subscription)
@@ -221,12 +223,23 @@ static struct reader_step take_answer(struct subscription *subscription,
     return step;
 }
 
+/* Whether a snapshot, by the last one of the window, is shorter than what the client lacks. Of few
+ * bytes it does not matter. */
+static bool is_too_long(const struct window_request *request)
+{
+    size_t length = request->text ? text_span(request->text).length : 0;
+    size_t snapshot = request->window->snapshot.bytes;
+    return request->kind == WINDOW_RESUME && !request->as_frames && !request->announced &&
+           link_alone(&request->previous) && length > FEW_BYTES && snapshot && snapshot < length;
+}
+
 static struct reader_step pull_answer(struct subscription *subscription)
 {
     struct window_request *request = subscription->member->request;
     INVARIANT(request && request->subscription == subscription);
     if (request->stage != REQUEST_RETURNED)
         return (struct reader_step){.then = STEP_WAIT};
+    request->refused = request->refused || is_too_long(request);
     if (is_overtaken(subscription, request)) {
         ask_anew(subscription);
         return (struct reader_step){.then = STEP_MORE};

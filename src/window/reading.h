@@ -283,6 +283,8 @@ struct window_since {
     int64_t scanned;
     int64_t max_changed;
     bool too_many;
+    bool may_refuse;       /* a snapshot is told instead, if that costs no more; */
+    int64_t left;          /* ... and what its rows leave for deletes and rows */
     bool only_rows;        /* the client holds no row that could go */
     bool only_removals;    /* more than these would cost more than a snapshot */
     struct row_sink *sink; /* takes rows that go and rows that come */

@@ -133,6 +133,7 @@ static void take_snapshot(struct window *window, const struct window_result *res
     window->snapshot.text = text_ref(result->snapshot);
     window->snapshot.version = result->version;
     window->snapshot.rows = result->drafts.sink.rows;
+    window->snapshot.bytes = text_span(result->snapshot).length;
     window->snapshot.more = window->content.more;
     window->snapshot.unused = true;
     counter_add(&window->hub->metrics.snapshot_batches_built, 1);

@@ -50,7 +50,8 @@ static bool tell_rows(struct window_since *since, struct window_request *request
 
 bool window_encode_resume(struct window_reading *reading, struct window_request *request)
 {
-    struct window_since since = {.reading = reading, .from = request->from};
+    struct window_since since = {
+        .reading = reading, .from = request->from, .may_refuse = !request->as_frames};
     request->refused = window_since_is_unknown(reading, request->from, request->current);
     if (request->refused)
         return true;

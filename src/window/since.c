@@ -10,11 +10,16 @@
 #include "window/reading.h"
 
 enum {
-    SCAN_FACTOR = 10,   /* log rows looked at for each entity that may have changed, */
-    PASS_FACTOR = 100,  /* and, with those of other exports, passed over */
-    FEW_CHANGED = 100,  /* entities that may always have changed, */
-    ROW_CHANGED = 10,   /* and more for each row: beyond that a snapshot costs less */
-    LOST_CHANGED = 1000 /* instead of the first, where there is no snapshot to choose instead */
+    SCAN_FACTOR = 10,  /* log rows looked at for each entity that may have changed, */
+    PASS_FACTOR = 100, /* and, with those of other exports, passed over */
+    /* Where there is no snapshot to choose instead: */
+    FEW_CHANGED = 100,   /* entities that may always have changed, */
+    ROW_CHANGED = 10,    /* and more for each row, */
+    LOST_CHANGED = 1000, /* ... of which only removals are told */
+    /* Where there is one: */
+    DELETE_COST = 3, /* a delete is a message of its own, */
+    ROW_COST = 2,    /* a row is compressed with others, */
+    FEW_ROWS = 10    /* and fewer than these count as so many: it is little either way */
 };
 
 /* A sink for the keys of what goes. */
@@ -167,9 +172,20 @@ static bool find_changed(struct window_since *since)
 
 /* ---- what goes ---- */
 
+/* False: a snapshot costs no more. */
+static bool afford(struct window_since *since, int64_t cost)
+{
+    if (!since->may_refuse)
+        return true;
+    since->left -= cost;
+    since->too_many = since->too_many || since->left < 0;
+    return !since->too_many;
+}
+
 static bool put_delete(struct window_since *since, struct span key)
 {
-    return row_sink_remove(since->sink, key) || out_of_memory(since->reading);
+    return afford(since, DELETE_COST) &&
+           (row_sink_remove(since->sink, key) || out_of_memory(since->reading));
 }
 
 static bool each_neighbour(void *argument, struct span sort_key, const struct store_entity *row)
@@ -292,23 +308,22 @@ static bool put_rows(struct window_since *since)
     const struct window_rows *rows = &since->reading->window->content.rows;
     for (size_t i = 0; i < rows->count; i++)
         if (may_lack(since, i) &&
-            !window_put_row(since->reading, window_row_key(rows->list[i]), since->sink))
+            (!afford(since, ROW_COST) ||
+             !window_put_row(since->reading, window_row_key(rows->list[i]), since->sink)))
             return false;
     return true;
 }
 
 /* ---- the whole ---- */
 
-/*
- * A change costs a row of the log, a row beyond each end of the window and, mostly, two deletes; a
- * row of a snapshot costs its text. Measured, a snapshot is cheaper from some ten changes for each
- * row on.
- */
+/* Each entity that changed costs a delete or a row. */
 static int64_t most_changed(const struct window_since *since)
 {
     const struct window_reading *reading = since->reading;
-    int64_t most = (since->only_removals ? LOST_CHANGED : FEW_CHANGED) +
-                   ROW_CHANGED * (int64_t)reading->window->content.rows.count;
+    int64_t rows = (int64_t)reading->window->content.rows.count;
+    int64_t most = since->may_refuse
+                       ? since->left / ROW_COST
+                       : (since->only_removals ? LOST_CHANGED : FEW_CHANGED) + ROW_CHANGED * rows;
     return most < reading->max_rows ? most : reading->max_rows;
 }
 
@@ -352,6 +367,8 @@ bool window_since_is_unknown(const struct window_reading *reading, int64_t from,
 bool window_since_find(struct window_since *since)
 {
     map_init(&since->changed, window_row_map_key);
+    int64_t rows = (int64_t)since->reading->window->content.rows.count;
+    since->left = ROW_COST * (rows > FEW_ROWS ? rows : FEW_ROWS) + 1;
     since->max_changed = most_changed(since);
     return (window_rows_index(&since->reading->window->content.rows, &since->rows) ||
             out_of_memory(since->reading)) &&

@@ -108,6 +108,7 @@ struct window_keeping {
 struct window_snapshot {
     struct text *text; /* as of `version`; NULL: none */
     int64_t version, rows;
+    size_t bytes;  /* of the last one, also when it is gone; 0: there was none */
     uint64_t asof; /* no commit up to this number changed it: see hub->commits */
     bool more;     /* whether it says that rows are behind it */
     bool wanted, unused;

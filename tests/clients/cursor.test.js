@@ -655,7 +655,7 @@ test('a state view says whether the cursor was good', async (t) => {
 });
 
 test('the cursor of the newest trimmed change is good, and one of a quiet export while others are trimmed', async (t) => {
-  const views = { sorted: { pipeline: [{ sort: 'n' }, { take: 5 }] }, recent: { pipeline: [{ filter: { field: 'n', lt: { now: true } } }, { sort: 'n' }] } };
+  const views = { sorted: { pipeline: [{ sort: 'n' }, { take: 40 }] }, recent: { pipeline: [{ filter: { field: 'n', lt: { now: true } } }, { sort: 'n' }] } };
   const server = await serverFor(t, { exports: { E: { views }, Quiet: { views } }, retention_rows: 10 });
   await post(server, [{ export: 'Quiet', key: 'q', patch: { n: 1 } }]);
   const quiet = {};

@@ -176,19 +176,21 @@ test('after a cursor: what changed, and the keys that are gone', async (t) => {
   const best = await rows(server, 'E/strongest');
   const none = await rows(server, 'E/list', { take: 1000, after: before.json.seq, epoch: before.json.epoch });
   assert.deepEqual([none.json.resumed, none.json.rows, none.json.deleted, none.json.seq], [true, [], [], before.json.seq]);
-  await post(server, [m('k03', { n: 100 }), { export: 'E', key: 'k29', op: 'delete' }, m('new', { n: 1 })]);
+  await post(server, m('k03', { n: 100 }));
+  /* Applied to what was had, it is the window. */
+  const held = new Map(best.json.rows.map(({ key, data }) => [key, data]));
+  const change = (await rows(server, 'E/strongest', { after: best.json.seq })).json;
+  assert.equal(change.resumed, true);
+  for (const key of change.deleted) held.delete(key);
+  for (const { key, data } of change.rows) held.set(key, data);
+  const now = await rows(server, 'E/strongest');
+  assert.deepEqual(new Map([...held].sort()), new Map(now.json.rows.map(({ key, data }) => [key, data]).sort()));
+  await post(server, [{ export: 'E', key: 'k29', op: 'delete' }, m('new', { n: 1 })]);
   const after = await rows(server, 'E/list', { take: 1000, after: before.json.seq });
   assert.equal(after.json.resumed, true);
   assert.ok(['k03', 'new'].every((key) => keys(after).includes(key)), after.text);
   assert.ok(keys(after).length < 10, `not the whole: ${keys(after)}`);
   assert.deepEqual(after.json.deleted, ['k29']);
-  /* Applied to what was had, it is the window. */
-  const held = new Map(best.json.rows.map(({ key, data }) => [key, data]));
-  const change = (await rows(server, 'E/strongest', { after: best.json.seq })).json;
-  for (const key of change.deleted) held.delete(key);
-  for (const { key, data } of change.rows) held.set(key, data);
-  const now = await rows(server, 'E/strongest');
-  assert.deepEqual(new Map([...held].sort()), new Map(now.json.rows.map(({ key, data }) => [key, data]).sort()));
   /* A seq that the export does not have: whatever has a greater one. */
   const { seq } = await post(server, { export: 'F', key: 'k', patch: {} });
   await post(server, m('k10', { n: 10.5 }));

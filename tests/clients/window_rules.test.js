@@ -572,7 +572,7 @@ test('a filter finds the same rows whichever way the view is read', async (t) =>
   assert.deepEqual(small, ['s107', 's207', 's7']);
 });
 
-test('a cursor behind which much changed is answered with a snapshot, which costs less', async (t) => {
+test('a resume has at most two deletes for three rows of the snapshot that it spares', async (t) => {
   const server = await Server.forTest(t, { config: BY_N });
   await postAll(server, range(3000, (i) => m(`k${i}`, { n: i })), 3000);
   const one = await clientFor(t, server);
@@ -583,8 +583,40 @@ test('a cursor behind which much changed is answered with a snapshot, which cost
     const [subscribed, ...rest] = await ask(client, new Applier(), 'E/by', { take: 10, ...after });
     return { resumed: subscribed.resumed, deletes: rest.filter((frame) => frame.op === 'delete').length };
   };
-  await post(server, range(150, (i) => m(`k${1000 + i}`, { x: 1 })));
-  assert.equal((await resumed()).resumed, true);
+  /* Each entity that changed costs a delete, one of a row that may have been in its place, and a row that came there. */
+  await post(server, range(2, (i) => m(`k${1000 + i}`, { x: 1 })));
+  assert.deepEqual(await resumed(), { resumed: true, deletes: 4 });
+  await post(server, m('k1002', { x: 1 }));
+  assert.deepEqual(await resumed(), { resumed: false, deletes: 0 });
   await post(server, range(1000, (i) => m(`k${1000 + i}`, { x: 2 })));
   assert.deepEqual(await resumed(), { resumed: false, deletes: 0 });
+});
+
+test('a resume with few deletes is a snapshot if the last one of its window was shorter', async (t) => {
+  const server = await Server.forTest(t, { config: BY_N });
+  /* Ten rows are compressed, two are not. */
+  await postAll(server, range(300, (i) => m(`k${i}`, { n: i, text: 'x'.repeat(350) })), 300);
+  const frames = await ask(await clientFor(t, server), new Applier(), 'E/by', { take: 10 });
+  const after = { after: frames.at(-1).seq, epoch: frames[0].epoch };
+  const resumed = async () => (await ask(await clientFor(t, server), new Applier(), 'E/by', { take: 10, ...after }))[0].resumed;
+  await post(server, m('k100', { x: 1 }));
+  assert.equal(await resumed(), true);
+  await post(server, m('k101', { x: 1 }));
+  assert.equal(await resumed(), false);
+});
+
+test('a resume that wants no snapshot may have more deletes, and bounds them too', async (t) => {
+  const server = await Server.forTest(t, { config: BY_N });
+  await postAll(server, range(3000, (i) => m(`k${i}`, { n: i })), 3000);
+  const frames = await ask(await clientFor(t, server), new Applier(), 'E/by', { take: 10 });
+  const after = { after: frames.at(-1).seq, epoch: frames[0].epoch, withSnapshot: false };
+  const resumed = async () => {
+    const client = await clientFor(t, server, { windows: true });
+    client.subscribe('E/by', { take: 10, ...after });
+    return (await client.expect('subscribed')).resumed;
+  };
+  await post(server, range(200, (i) => m(`k${1000 + i}`, { x: 1 })));
+  assert.equal(await resumed(), true);
+  await post(server, m('k1200', { x: 1 }));
+  assert.equal(await resumed(), false);
 });

@@ -29,7 +29,7 @@ struct scenario {
 extern const struct scenario scenario_feed, scenario_feed_large, scenario_fanout, scenario_latency,
     scenario_herd, scenario_idle, scenario_restart, scenario_stalled, scenario_windows,
     scenario_outside, scenario_far, scenario_fairness, scenario_exports, scenario_tenants,
-    scenario_queries, scenario_versions;
+    scenario_queries, scenario_versions, scenario_resume;
 
 /* A plan with the limits of the options, and patches at random keys. */
 struct crew_plan bench_plan(const struct bench *bench, unsigned producers, size_t batch,

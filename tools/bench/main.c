@@ -16,6 +16,7 @@ static const struct scenario *const scenarios[] = {
     &scenario_herd,    &scenario_idle,       &scenario_restart, &scenario_stalled,
     &scenario_windows, &scenario_outside,    &scenario_far,     &scenario_fairness,
     &scenario_exports, &scenario_tenants,    &scenario_queries, &scenario_versions,
+    &scenario_resume,
 };
 enum { SCENARIO_COUNT = sizeof scenarios / sizeof *scenarios };
 
