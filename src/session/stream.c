@@ -16,8 +16,8 @@ static const char life_sign[] = ":\n\n";
 struct stream_session {
     struct subscriber_session base;
     struct wire_events *events;
-    size_t pulled;       /* bytes of frames that are being told, */
-    struct wire_run run; /* ... and what they are */
+    size_t pulled;        /* bytes of frames that are being told, */
+    struct wire_run told; /* ... and the events of them so far */
 };
 
 static struct stream_session *of_session(struct session *session)
@@ -70,7 +70,7 @@ static bool take_frames(struct session *session)
     struct stream_session *it = of_session(session);
     struct span frames = subscriber_session_pull(session);
     it->pulled = frames.length;
-    it->run = wire_measure(frames);
+    it->told = (struct wire_run){.messages = 0};
     if (!frames.length && session->state == SESSION_OPEN && !session->rests_until_ms &&
         !subscriber_state(it->base.subscriber).subscriptions)
         session_close(session, NORMAL, "the subscription has ended");
@@ -89,11 +89,13 @@ static struct span on_pull(struct session *session)
 static void on_sent(struct session *session, size_t length, const struct wire_run *run)
 {
     struct stream_session *it = of_session(session);
-    (void)length, (void)run;
+    (void)length;
+    it->told.messages += run->messages;
+    it->told.payload += run->payload;
     note_alive(session);
     if (wire_events_wait(it->events))
         return;
-    subscriber_sent(it->base.subscriber, it->pulled, &it->run);
+    subscriber_sent(it->base.subscriber, it->pulled, &it->told);
     it->pulled = 0;
 }
 

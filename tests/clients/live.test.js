@@ -8,6 +8,7 @@ import test, { after } from 'node:test';
 import { Applier } from './lib/applier.js';
 import { Browser, browserProgram } from './lib/browser.js';
 import { clientFor } from './lib/client.js';
+import { Endpoint } from './lib/endpoint.js';
 import { EventStream } from './lib/events.js';
 import { http, post, postAll } from './lib/feed.js';
 import { Nginx, hasNginx } from './lib/nginx.js';
@@ -184,6 +185,48 @@ test('a token is asked for, and its end ends the stream, with the reason', async
   assert.equal(end.name, 'end');
   assert.equal(end.json.status, 1008);
   await soon.end();
+});
+
+test('a stream is metered, scoped and limited as a WebSocket is', async (t) => {
+  const key = newKey();
+  const endpoint = await Endpoint.forTest(t);
+  const config = { exports: { E: { scope: 'team' } }, auth: { mode: 'signed', keys: [key.x] } };
+  const server = await Server.forTest(t, { config, set: { usage_url: endpoint.url } });
+  const writer = bearer(tokenOf(key, { sub: 'writer' }));
+  const feed = async (mutations) => {
+    const { status, text } = await http(`${server.http}/v1/mutations`, { method: 'POST', headers: writer, body: mutations.map((each) => JSON.stringify(each)).join('\n') });
+    assert.equal(status, 200, text);
+  };
+  await feed(range(120, (i) => m(`k${i}`, { n: i, team: i % 2 ? 'red' : 'blue', pad: 'x'.repeat(100) })));
+  const token = (claims) => bearer(tokenOf(key, { sub: 'ann', row_scopes: ['red'], metering_key: 'm1', ...claims }));
+  const stream = await live(t, server, 'E/list', { headers: token() });
+  const events = await stream.complete();
+  assert.equal(events.flatMap(({ json }) => json.data ?? []).length, 60);
+  await feed([m('k1', { n: 1000 }), m('k2', { n: 1 }), m('k3', { team: 'blue' })]);
+  events.push(await stream.next(), await stream.next());
+  assert.deepEqual(events.slice(-2).map(({ name, json }) => `${name} ${json.key}`), ['patch k1', 'delete k3']);
+  stream.close();
+  await endpoint.until(() => endpoint.events('connection_closed').length, 'the end of the connection');
+  /* Each event as it stands in the stream, but of the first one the message alone. */
+  const textOf = ({ name, text, id }) => (name === 'subscribed' ? text : `event: ${name}\ndata: ${text}${id === undefined ? '' : `\nid: ${id}`}\n\n`);
+  const sum = (list) => Buffer.byteLength(list.map(textOf).join(''));
+  const isSnapshot = ({ name }) => name === 'snapshot';
+  for (const [type, mine] of [['snapshot_sent', events.filter(isSnapshot)], ['update_sent', events.filter((event) => !isSnapshot(event))]]) {
+    const { messages, bytes } = endpoint.sums(type, 'E/list');
+    assert.deepEqual([messages, bytes], [mine.length, sum(mine)], type);
+  }
+  assert.equal(endpoint.sums('snapshot_sent', 'E/list').rows, 60);
+  for (const { event } of endpoint.taken.values()) assert.deepEqual([event.subject, event.metering_key], ['ann', 'm1']);
+
+  const limited = async (limits) => live(t, server, 'E/list', { headers: token({ sub: JSON.stringify(limits), limits }) });
+  for (const [limits, code] of [[{ max_snapshot_rows: 3 }, 'snapshot-limit-exceeded'], [{ max_bytes_per_minute: 3000 }, 'egress-limit-exceeded']]) {
+    const told = await (await limited(limits)).upTo(({ name }) => name === 'error', code);
+    assert.equal(told.at(-1).json.code, code);
+  }
+  const alone = token({ sub: 'alone', limits: { max_connections: 1 } });
+  await (await live(t, server, 'E/list', { headers: alone })).complete();
+  const second = await live(t, server, 'E/list', { headers: alone });
+  assert.deepEqual([second.status, second.json.code], [429, 'connection-limit-exceeded']);
 });
 
 test('signs of life come while nothing else does, and the stream outlasts the time-out of clients', async (t) => {
