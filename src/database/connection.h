@@ -36,6 +36,7 @@ struct connection {
     const char *path;          /* as the operator named it, for messages; the database's */
     sqlite3_stmt **statements;
     size_t statement_count;
+    uint64_t rows;          /* that its statements gave so far */
     sqlite3_stmt *lent;     /* its present row is borrowed by the caller; NULL: none */
     enum error_code broken; /* why the open transaction can only be rolled back; ERROR_NONE: fine */
     bool writes;            /* connection_begin has begun a transaction */

@@ -56,6 +56,7 @@ enum query_step query_row(struct query *query, struct error *error)
         query->result = sqlite3_step(query->statement);
         if (query->result == SQLITE_ROW) {
             query->result = SQLITE_OK;
+            query->connection->rows++;
             return QUERY_ROW;
         }
     }

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static uint64_t fold_scope(const struct view *view, const struct row_scope *scope)
+uint64_t view_epoch_scope(const struct view *view, const struct row_scope *scope)
 {
     uint64_t hash = tag_fold(TAG_START, span_of(view_scope_text(view->scope)));
     return tag_fold(hash, row_scope_name(scope));
@@ -34,7 +34,7 @@ static void print_parts(const struct hub *hub, const struct view *view,
     size_t length = 0;
     text[0] = '\0';
     if (scope && view->scope)
-        length = (size_t)snprintf(text, VIEW_EPOCH, "-%016" PRIx64, fold_scope(view, scope));
+        length = (size_t)snprintf(text, VIEW_EPOCH, "-%016" PRIx64, view_epoch_scope(view, scope));
     if (!view_is_standard(view) || floor > 0)
         snprintf(text + length, VIEW_EPOCH - length, ".%08" PRIx32, fold_view(hub, view, floor));
 }

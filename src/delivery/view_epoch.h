@@ -21,6 +21,9 @@ struct hub;
 const char *view_epoch(const struct hub *hub, const struct view *view,
                        const struct row_scope *scope, char text[VIEW_EPOCH]);
 
+/* The part for the scope, which must be there. */
+uint64_t view_epoch_scope(const struct view *view, const struct row_scope *scope);
+
 /* Whether a cursor of that epoch (NULL: not told) can be of use at all. */
 bool view_epoch_fits(const struct hub *hub, const struct view *view, const struct row_scope *scope,
                      const char *epoch, struct cursor_origin *origin);

@@ -118,7 +118,8 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
 {
     struct span path = path_of(connection);
     if (health) {
-        if (!http_clients_request(http, connection, path, true))
+        if (!http_clients_request(http, connection, path, true) &&
+            !http_windows_request(http, connection, path, true))
             health_request(http, connection, path);
         return;
     }
@@ -128,6 +129,7 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
     else if (!http_revocations_request(http, connection, path) &&
              !http_producers_request(http, connection, path) &&
              !http_clients_request(http, connection, path, false) &&
+             !http_windows_request(http, connection, path, false) &&
              !http_views_request(http, connection, path) &&
              !http_history_request(http, connection, path) &&
              !http_explain_request(http, connection, path) &&

@@ -10,7 +10,8 @@
  *   explain.c      GET /v1/explain
  *   files.c        files of a folder, for browsers
  *   producers.c, revocations.c   what the commands ask for
- *   clients.c     /v1/clients and the end of one; listing.c lists of what the loop has
+ *   clients.c      /v1/clients and the end of one; windows.c /v1/windows; listing.c lists of what
+ *                  only the loop has
  *   health.c       /health, /ready; status.c /status; metrics.c and metrics_table.c /metrics;
  *                  facts.c what these ask the database
  *   inspector.c     the page about the server, and what it reads

@@ -34,6 +34,11 @@ void store_read_end(struct store_reader *reader)
     connection_rollback(&reader->connection);
 }
 
+uint64_t store_rows_read(const struct store_reader *reader)
+{
+    return reader->connection.rows;
+}
+
 bool store_read_meta(struct store_reader *reader, const char *name, struct buffer *value,
                      bool *found, struct error *error)
 {

@@ -260,6 +260,8 @@ void store_reader_close(struct store_reader *reader);
  * WAL). store_read_end never fails. */
 bool store_read_begin(struct store_reader *reader, struct error *error);
 void store_read_end(struct store_reader *reader);
+/* The rows, of tables and indexes, that it has read so far. */
+uint64_t store_rows_read(const struct store_reader *reader);
 
 bool store_read_log(struct store_reader *reader, struct store_log_state *state,
                     struct error *error);

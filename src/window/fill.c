@@ -235,6 +235,7 @@ void window_fill_run(struct read_job *read, struct store_reader *reader)
     struct window_fill *fill = (struct window_fill *)read;
     const struct hub *hub = fill->window->hub;
     struct window_matches *matches = fill->window->matches;
+    struct window_clock start = window_clock_start(reader);
     pthread_mutex_lock(&matches->lock);
     const struct window_fill_limits limits = {.matches = hub->options.max_window_rows,
                                               .rows = INT64_MAX,
@@ -244,5 +245,7 @@ void window_fill_run(struct read_job *read, struct store_reader *reader)
     fill->filled = WINDOW_FILLED;
     fill->done = matches->found ||
                  window_matches_fill(fill->window, reader, &limits, &fill->filled, &fill->error);
+    fill->measure = window_measure(fill->window, reader, start);
+    fill->measure.matches = matches->rows.count;
     pthread_mutex_unlock(&matches->lock);
 }

@@ -436,9 +436,12 @@ void window_refresh_run(struct read_job *read, struct store_reader *reader)
         return;
     for (size_t i = 0; i < refresh->count; i++) {
         struct window_result *result = &refresh->results[i];
+        struct window_clock start = window_clock_start(reader);
         result->skipped = result->unread = i > 0 && window_refresh_is_late(refresh);
-        if (!result->unread)
-            look_at(refresh, result, reader);
+        if (result->unread)
+            continue;
+        look_at(refresh, result, reader);
+        result->measure = window_measure(result->window, reader, start);
     }
     store_read_end(reader);
     for (size_t i = 0; i < refresh->count; i++)

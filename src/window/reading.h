@@ -77,6 +77,7 @@ struct window_result {
     struct row_sink *sink;         /* while snapshot_wanted: takes all rows; mostly */
     struct snapshot_drafts drafts; /* ... these */
     struct text *snapshot;
+    struct window_measure measure;
     struct error error; /* why it cannot go on; ERROR_NONE: fine */
 };
 
@@ -202,6 +203,7 @@ struct window_fill {
     struct window *window;
     bool done;
     enum window_filled filled;
+    struct window_measure measure;
     struct error error;
 };
 void window_fill_run(struct read_job *read, struct store_reader *reader);

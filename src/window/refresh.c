@@ -150,6 +150,7 @@ static void delivered(struct window_result *result)
         return;
     }
     window->refreshed_us = clock_monotonic_us();
+    window_count(window, &result->measure);
     window->snapshot.wanted = window->snapshot.wanted && !result->snapshot;
     if (result->refill) {
         window->content.gap = true;
@@ -290,6 +291,7 @@ static void deliver_fill(struct engine_event *event)
     INVARIANT(window->busy == WINDOW_FILLED_UP);
     window->busy = WINDOW_AT_REST;
     window_activate(window);
+    window_count(window, &fill->measure);
     if (!fill->done) {
         log_error("hub", "window-failed", log_text("view", window->spec.view->id),
                   log_text("error", fill->error.message));

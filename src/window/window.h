@@ -5,12 +5,33 @@
 #ifndef WINDOW_WINDOW_H
 #define WINDOW_WINDOW_H
 
+#include "base/roster.h"
 #include "delivery/hub.h"
 #include "delivery/view_epoch.h"
 #include "delivery/window_ops.h"
 
 /* For hub_new. */
 extern const struct window_ops window_ops;
+
+/* ---- facts for who watches the server; on the loop thread ---- */
+
+struct window_facts {
+    uint64_t number;
+    struct span view, key, query; /* borrowed; key and query absent: none */
+    int64_t take, skip;           /* take -1: not cut */
+    bool is_scoped, is_v2;        /* v2: its frames are bodies */
+    uint64_t scope;               /* digest of whose rows it has, if it is scoped */
+    size_t members;
+    /* As of the last refresh: */
+    size_t rows, matches, bytes;
+    size_t sharing;                /* windows that have these matches; 0: it keeps none */
+    uint64_t refreshes, rows_read; /* so far */
+    uint64_t last_us, total_us;    /* the time that they took */
+    int64_t refreshed_ms;          /* wall clock; -1: never */
+};
+/* All windows, in the order of their numbers, and the facts of one. */
+struct roster *hub_windows_listed(struct hub *hub);
+struct window_facts hub_window_facts(struct roster_item *item);
 
 /* ---- a view read once ---- */
 

@@ -9,6 +9,7 @@
  *     member.c      one subscription in a window, from snapshot to live
  *     requests.c    requests of members to a refresh
  *     keep.c        windows in the database, for after a restart (also on the writer)
+ *     facts.c       what a window has and costs, for who watches the server
  *   on a reader:
  *     read.c        a refresh of several windows, in one short transaction: rows and diffs
  *     scan.c        rows of a view, in its order; bounds.c: those that its cut passes on
@@ -123,6 +124,18 @@ struct window_published {
     bool joining;    /* the refresh under way serves members that may begin with it */
 };
 
+/* What one refresh read, or a part of finding matches; and what the window has after it. */
+struct window_measure {
+    uint64_t rows_read, us;
+    size_t rows, matches, bytes; /* bytes: of keys, also of those that left lately */
+};
+
+/* What its refreshes cost so far, for who watches the server. */
+struct window_cost {
+    uint64_t refreshes, rows_read, us;
+    struct window_measure last;
+};
+
 /* The user of the content. */
 enum window_busy { WINDOW_AT_REST, WINDOW_REFRESHED, WINDOW_FILLED_UP };
 
@@ -150,6 +163,7 @@ struct window {
     bool stale; /* it was touched since the last refresh */
     enum window_busy busy;
     uint64_t refreshed_us; /* when the last refresh came back */
+    struct window_cost cost;
     struct window_keeping kept;
     struct window_content content;
     enum window_matching matching;
@@ -386,6 +400,15 @@ static inline void window_activate(struct window *window)
     if (link_alone(&window->in_active))
         link_append(&window->hub->windows->active, &window->in_active);
 }
+/* facts.c: on a reader, before and after a read of it; and on the loop, when that came back. */
+struct window_clock {
+    uint64_t us, rows;
+};
+struct window_clock window_clock_start(const struct store_reader *reader);
+struct window_measure window_measure(const struct window *window, const struct store_reader *reader,
+                                     struct window_clock start);
+void window_count(struct window *window, const struct window_measure *measure);
+
 /* Free what lingers beyond WINDOW_LINGER. */
 void windows_end_lingering(struct windows *windows);
 
