@@ -17,6 +17,7 @@ from .run import BACKOFF, bare
 from .websocket import held_port
 
 ROUNDS = 12
+DELAY = float(os.environ.get("STELE_DELAY", "0")) / 1000  # the network may be slow, too
 CONFIG = {"exports": {"E": {"views": {"sorted": {"pipeline": [{"sort": {"by": "n", "order": "asc"}}]}}},
                       "F": {"max_array_length": 0}}}
 
@@ -120,6 +121,7 @@ class Proxy:
                 data = await reader.read(4096)
                 if not data:
                     return
+                await asyncio.sleep(random.uniform(0, DELAY))
                 if left[0] is not None:
                     data = data[: left[0]]
                     left[0] -= len(data)

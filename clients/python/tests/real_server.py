@@ -9,6 +9,8 @@ import sqlite3
 import subprocess
 import urllib.request
 
+from slow_network import DELAY, SlowNetwork
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = os.environ.get("STELE_BINARY", str(ROOT / "build/release/stele"))
 PATIENCE = float(os.environ.get("STELE_PATIENCE", "1"))
@@ -23,6 +25,7 @@ class Server:
         self.holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.holder.bind(("127.0.0.1", 0))
         self.port, self.process = self.holder.getsockname()[1], None
+        self.network = SlowNetwork(self.port) if DELAY else None
         self.configure(config or {})
         self.start()
 
@@ -40,11 +43,18 @@ class Server:
 
     @property
     def url(self):
-        return f"ws://127.0.0.1:{self.port}"
+        """For clients."""
+        return f"ws://127.0.0.1:{self.network.port if self.network else self.port}"
 
     def stop(self, how=signal.SIGKILL):
         self.process.send_signal(how)
         self.process.communicate()
+
+    def end(self):
+        self.stop()
+        self.holder.close()
+        if self.network:
+            self.network.close()
 
     def feed(self, mutations, token=None):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/mutations",

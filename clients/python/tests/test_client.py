@@ -48,8 +48,7 @@ class Base(unittest.IsolatedAsyncioTestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="stele-python-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.server = Server(self.folder, self.config)
-        self.addCleanup(self.server.holder.close)
-        self.addCleanup(self.server.stop)
+        self.addCleanup(self.server.end)
         self.storage = str(self.folder / "kept.sqlite")
 
     async def asyncSetUp(self):

@@ -407,6 +407,7 @@ for (const [how, end] of [
     await pass(0);
     assert.deepEqual([view.state.status, view.state.keys], ['stale', ['a']]);
     await pass(1.2);
+    assert.equal(net.all.length, 3, 'by a connection of its own');
     net.last.end();
     await pass(1.2);
     assert.equal(web.all.length, 2);

@@ -14,7 +14,9 @@ import { CONFIG, post, range, row, Server } from './lib.js';
 const HERE = join(dirname(fileURLToPath(import.meta.url)), '..');
 function run(program, args, cwd) {
   try {
-    return execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    /* Less than a minute: a client that was closed leaves no timer that keeps its process. */
+    const timeout = program === 'node' ? 50_000 : undefined;
+    return execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout });
   } catch (error) {
     throw new Error(`${program} ${args.join(' ')}: ${error.stdout}${error.stderr}`);
   }

@@ -98,11 +98,13 @@ test('status by itself is followed, and a row that did not change is the same at
     return element('p', null, one.status, element(Status));
   };
   const page = await show(t, server, Page);
+  const alone = await show(t, server, Status);
+  await alone.until((shown) => shown.includes('open'));
   await page.until((shown) => shown.includes('live') && shown.includes('open'));
   for (let i = 1; i < 4; i++) await act(() => again(i));
   assert.equal(rows.size, 1);
   await server.kill9();
-  await page.until((shown) => shown.includes('waiting') || shown.includes('connecting'));
+  await alone.until((shown) => shown.includes('waiting') || shown.includes('connecting'));
 });
 
 test('on a server a component shows nothing yet, and does not wait', async (t) => {
