@@ -8,12 +8,13 @@ import test, { after } from 'node:test';
 import { Applier } from './lib/applier.js';
 import { Browser, browserProgram } from './lib/browser.js';
 import { clientFor } from './lib/client.js';
+import { Clock } from './lib/clock.js';
 import { Endpoint } from './lib/endpoint.js';
 import { EventStream } from './lib/events.js';
 import { http, post, postAll } from './lib/feed.js';
 import { Nginx, hasNginx } from './lib/nginx.js';
 import { Random } from './lib/random.js';
-import { Server, within } from './lib/server.js';
+import { Server, scratch, within } from './lib/server.js';
 import { bearer, newKey, tokenOf } from './lib/token.js';
 
 const SEED = Number(process.env.STELE_SEED ?? Date.now() % 100000);
@@ -242,6 +243,18 @@ test('signs of life come while nothing else does, and the stream outlasts the ti
   assert.equal(end.name, 'end');
   assert.match(end.json.reason, /^shutting-down/);
   await stream.end();
+});
+
+test('in 25 seconds of silence a comment comes, by the settings that a server has', async (t) => {
+  const clock = new Clock(scratch(t));
+  const server = await Server.forTest(t, { env: clock.env, config: CONFIG });
+  const stream = await live(t, server, 'E/list');
+  await stream.complete();
+  for (let round = 1; round <= 3; round++) {
+    const { comments } = stream;
+    clock.set(26 * round, 26 * round);
+    await stream.comment(comments + 1);
+  }
 });
 
 test('a place among the connections is taken, and given back when the client goes', async (t) => {
