@@ -187,14 +187,19 @@ static int kind_of(const struct predicate_reading *reading, uint32_t value, stru
     return -1;
 }
 
+bool predicate_refuse_terms(size_t max_terms, struct error *error)
+{
+    return error_set(error, ERROR_CONFIGURATION,
+                     "has more than %zu predicates and values to choose from", max_terms);
+}
+
 static bool is_small(struct predicate_reading *reading, unsigned depth, struct error *error)
 {
     if (depth > reading->max_depth)
         return error_set(error, ERROR_CONFIGURATION, "is nested deeper than %u",
                          reading->max_depth);
     return reading->terms <= reading->max_terms ||
-           error_set(error, ERROR_CONFIGURATION,
-                     "has more than %zu predicates and values to choose from", reading->max_terms);
+           predicate_refuse_terms(reading->max_terms, error);
 }
 
 struct view_predicate *predicate_read_doc(struct predicate_reading *reading, uint32_t value,

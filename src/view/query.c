@@ -49,6 +49,7 @@ struct query_reading {
     const struct doc *doc;
     const struct view *view;
     const struct view_query_limits *limits;
+    size_t terms; /* of the filters so far */
     struct error *error;
 };
 
@@ -114,6 +115,9 @@ static bool read_filters(struct query_reading *reading, uint32_t object)
     if (nodes[object].type != DOC_OBJECT)
         return error_set(reading->error, ERROR_CONFIGURATION,
                          "must be an object of dotted path to value");
+    reading->terms = nodes[object].count;
+    if (reading->terms > reading->limits->terms)
+        return predicate_refuse_terms(reading->limits->terms, reading->error);
     for (uint32_t member = object + 1; member < nodes[object].end; member = nodes[member].end)
         if (!read_filter(reading, member))
             return false;
@@ -127,7 +131,8 @@ static bool read_where(struct query_reading *reading, uint32_t value)
     struct predicate_reading predicate = {.doc = reading->doc,
                                           .view = reading->view,
                                           .max_depth = reading->limits->depth,
-                                          .max_terms = reading->limits->terms};
+                                          .max_terms = reading->limits->terms,
+                                          .terms = reading->terms};
     return add_part(reading->query, predicate_read_doc(&predicate, value, 0, reading->error),
                     reading->error);
 }
@@ -243,7 +248,8 @@ static bool fill(struct view_query *query, const struct view *view, struct span 
     struct doc doc;
     uint32_t root;
     doc_init(&doc, UINT32_MAX, UINT32_MAX);
-    struct query_reading reading = {query, &doc, view, limits, error};
+    struct query_reading reading = {
+        .query = query, .doc = &doc, .view = view, .limits = limits, .error = error};
     bool good = doc_parse(&doc, text, DEPTH, &root, error) &&
                 (doc.nodes[root].type == DOC_OBJECT ||
                  error_set(error, ERROR_CONFIGURATION, "a query is an object")) &&

@@ -123,7 +123,7 @@ enum { VIEW_QUERY_SORTS = 8 /* most keys of its order */ };
 /* How large a predicate may be. */
 struct view_query_limits {
     unsigned depth; /* predicates within each other */
-    size_t terms;   /* predicates of all kinds, and values to choose from */
+    size_t terms;   /* predicates of all kinds, filters, and values to choose from */
 };
 
 /*

@@ -154,6 +154,8 @@ struct view_predicate *predicate_read_doc(struct predicate_reading *reading, uin
                                           unsigned depth, struct error *error);
 /* The same, of any size, from the configuration, and from an arete stack file. */
 struct view_predicate *predicate_read(const struct tree *tree, struct error *error);
+/* ERROR_CONFIGURATION: more terms than these. Always false. */
+bool predicate_refuse_terms(size_t max_terms, struct error *error);
 /* Compare with this text, canonical, which is copied. */
 bool predicate_set_literal_text(struct view_predicate *predicate, struct span text,
                                 struct error *error);

@@ -178,6 +178,10 @@ TEST(bad_predicates_are_refused_with_the_reason)
          "{\"any\":[{\"all\":[]},{\"all\":[]},{\"all\":[]},{\"all\":[]},{\"all\":[]},"
          "{\"all\":[]},{\"all\":[]},{\"all\":[]},{\"all\":[]},{\"all\":[]}]}",
          "more than 10"},
+        {"filters",
+         "{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,\"j\":1,\"k\":"
+         "1}",
+         "more than 10"},
         {"sort", "\"a\"", "must be a list"},
         {"sort", "[]", "must be a list"},
         {"sort", "[\"a\",{\"by\":\"b\",\"order\":\"up\"}]", "[1]: \"order\" must be asc or desc"},
@@ -201,6 +205,25 @@ TEST(a_predicate_at_its_bounds_is_taken)
     assert_true(query_passes("where", "{\"not\":{\"not\":{\"not\":{\"not\":{\"exists\":\"a\"}}}}}",
                              "{\"a\":1}"));
     assert_true(query_passes("where", "{\"field\":\"a\",\"in\":[1,2,3,4,5,6,7,8,9]}", "{\"a\":9}"));
+    assert_true(passes(
+        "{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,\"j\":null}",
+        "{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,\"j\":null}"));
+}
+
+/* Each change is held against both. */
+TEST(filters_and_where_share_a_bound)
+{
+    static const char whole[] = "{\"filters\":{\"a\":1,\"b\":1,\"c\":1,\"d\":1},"
+                                "\"where\":{\"field\":\"e\",\"in\":[1,2,3,4,%s]}}";
+    for (int over = 0; over < 2; over++) {
+        struct error error = {0};
+        char text[200];
+        snprintf(text, sizeof text, whole, over ? "5,6" : "5");
+        struct view_query *query = view_query_new(NULL, span_of(text), &limits, &error);
+        assert_int_equal(query == NULL, over);
+        assert_int_equal(strstr(error.message, "more than 10") != NULL, over);
+        view_query_unref(query);
+    }
 }
 
 TEST(predicates_hold_as_those_of_views)
