@@ -156,7 +156,9 @@ static void print_view(struct buffer *out, struct hub *hub, const struct fact_ro
     static const char *const modes[] = {"state", "list", "append"};
     buffer_add_string(out, "{\"id\":");
     doc_escape(out, span_of(it->view->id));
-    buffer_printf(out, ",\"mode\":\"%s\",\"rows\":", modes[it->view->mode]);
+    buffer_printf(out, ",\"mode\":\"%s\",\"export\":", modes[it->view->mode]);
+    doc_escape(out, span_of(it->view->export_name));
+    buffer_add_string(out, ",\"rows\":");
     if (it->rows >= 0)
         buffer_printf(out, "%lld", (long long)it->rows);
     else

@@ -82,7 +82,7 @@ const picture = async (tab, name) => writeFileSync(join(PICTURES, `${name}.png`)
 const at = (...parts) => `#/${parts.map(encodeURIComponent).join('/')}`;
 
 /* Parts of the server that may not be there yet are asked for, and the browser reports each 404. */
-const OPTIONAL = /\/v1\/(history|explain|clients|windows)/;
+const OPTIONAL = /\/v1\/(explain|windows)/;
 async function isClean(tab, allowed = () => false) {
   assert.deepEqual(tab.problems, []);
   const entries = tab.entries.filter(({ level }) => level === 'error' || level === 'warning');
@@ -139,8 +139,8 @@ const WALK = [
   ['view-evil', at('view', `${EVIL}/list`), /<i onmouseover=hit\(\)>evil/],
   ['view-empty', at('view', 'Empty/list'), /No rows\./],
   ['view-tape', at('view', 'Quake/append'), /25 of the newest events[\s\S]*patch/],
-  ['row', at('row', VIEW, KEY), /"geo"[\s\S]*changes, the newest first/],
-  ['clients', '#/clients', /Subscribers\s+3/],
+  ['row', at('row', VIEW, KEY), /"geo"[\s\S]*changes, the newest first[\s\S]* → /],
+  ['clients', '#/clients', /Subscribers\s+3[\s\S]*127\.0\.0\.1[\s\S]*<i onmouseover=hit\(\)>evil\/list live/],
   ['producers', '#/producers', /<i onmouseover=hit\(\)>evil/],
   ['storage', '#/storage', /Latencies[\s\S]*p99 lately[\s\S]*values between/],
   ['configuration', '#/config', /max_window_rows[\s\S]*"Quake"/],

@@ -1,7 +1,7 @@
 // The frame of the page: which screen is shown, whether the server is well, and the token.
 
 import { h, put, quiet, say } from './dom.js';
-import { PERIOD, ask, hasToken, known, lookNow, lookOn, repeat, setToken, watch } from './data.js';
+import { PERIOD, ask, hasToken, isAboutToken, known, lookNow, lookOn, repeat, setToken, watch } from './data.js';
 import { diagnose } from './problems.js';
 import { showOverview } from './overview.js';
 import { showRow } from './row.js';
@@ -101,9 +101,9 @@ function openDialog(why) {
 }
 
 /** A screen was refused: why, and a way to give another token. */
-const needToken = ({ code, message }) => [
-  h('p', { class: 'warn' }, message),
-  /^(token|invalid-static|scope)/.test(code) && h('button', { type: 'button', onclick: () => openDialog(message) }, 'Give a token'),
+const needToken = (error) => [
+  h('p', { class: 'warn' }, error.message),
+  isAboutToken(error) && h('button', { type: 'button', onclick: () => openDialog(error.message) }, 'Give a token'),
 ];
 
 function take(token) {

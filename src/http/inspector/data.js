@@ -21,7 +21,11 @@ export function setToken(text) {
 
 // ---- requests ----
 
+export const pathOfView = (id) => `/v1/views/${id.split('/').map(encodeURIComponent).join('/')}`;
+
 const refusal = (status, code, message) => Object.assign(new Error(message), { status, code });
+
+export const isAboutToken = ({ code }) => /^(token|invalid-static|scope)/.test(code);
 
 /* A token that is refused again and again counts as guessing, and each refusal is a line of the audit. */
 const group = (path) => (path.startsWith('/v1/') ? path.split(/[/?]/, 3).join('/') : path);
@@ -46,7 +50,7 @@ export async function ask(path, { tag, signal, text = false } = {}) {
   }
   const said = await answer.json().catch(() => ({}));
   const error = refusal(answer.status, said.code ?? '', said.message ?? `status ${answer.status}`);
-  if ([400, 401, 403].includes(error.status) && /^(token|invalid-static|scope)/.test(error.code)) refused.set(group(path), error);
+  if (isAboutToken(error)) refused.set(group(path), error);
   throw error;
 }
 

@@ -16,7 +16,6 @@ const STATES = {
   'keys-stale': ['The keys of auth.jwks_url are stale: tokens signed with them are refused', 'Mend the URL, or put the public keys into auth.keys and reload.'],
 };
 
-const HOUR = 3600;
 
 /* [level, what, title(value), remedy]: it holds if the counter of that name grew while the page looked, or if the
  * function gives a value. */
@@ -40,9 +39,8 @@ const RULES = [
   ['warn', 'errors', (n) => `${n} lines with the level error in the log`, 'docs/logs.md has the remedy for each event.'],
   ['warn', 'log_lines_lost_total', (n) => `${n} lines of the log were lost`, 'The program that reads standard error does not keep up.'],
   ['bad', 'usage_events_dropped_total', (n) => `${n} usage events were lost`, 'The spool is full: look at the usage endpoint. Bills will be too low.'],
-  ['warn', () => figure('usage_oldest_seconds') > HOUR && figure('usage_oldest_seconds'), (n) => `Usage events wait for ${seconds(n)}`, 'Look at the usage endpoint; the events wait.'],
   ['warn', () => figure('process_open_fds') > 0.8 * figure('process_max_fds'), () => 'Few descriptors are left', 'Raise LimitNOFILE of the unit (ulimit -n).'],
-  ['warn', () => figure('tls_certificate_end_seconds') > 0 && figure('tls_certificate_end_seconds') < Date.now() / 1000 + 14 * 24 * HOUR,
+  ['warn', () => figure('tls_certificate_end_seconds') > 0 && figure('tls_certificate_end_seconds') < Date.now() / 1000 + 14 * 86400,
     () => 'The certificate ends in less than two weeks', 'Renew it, then reload.'],
 ];
 

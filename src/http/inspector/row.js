@@ -1,7 +1,7 @@
 // A row: as it is, its history, and why it is in the view or not, side by side.
 
 import { cut, h, json, moment, put, quiet, say } from './dom.js';
-import { PERIOD, ask, repeat } from './data.js';
+import { PERIOD, ask, known, pathOfView, repeat } from './data.js';
 import { viewLink } from './overview.js';
 
 const PAGE = 100;
@@ -29,19 +29,13 @@ function drawChanges({ op, data, diff }) {
 
 const drawEvent = (event) => h('li', {},
   h('strong', {}, event.op), ` at ${moment(event.time)} UTC`,
-  h('span', { class: 'quiet' }, ` – seq ${event.seq ?? '–'}, change ${event.offset}${event.producer ? `, producer ${event.producer}` : ''}`),
+  h('span', { class: 'quiet' }, ` – seq ${event.seq ?? '–'}, change ${event.offset}`),
   drawChanges(event));
-
-/* Where the server has no history of a key, the events of its append view are one, without diffs. */
-function sources(exportName, key) {
-  const query = new URLSearchParams({ key, take: PAGE });
-  return [`/v1/history?export=${encodeURIComponent(exportName)}&${query}`, `/v1/views/${encodeURIComponent(exportName)}/append?events=1&${query}`];
-}
 
 async function followHistory(box, { exportName, key, signal, needToken }) {
   const list = h('ol', { class: 'events', reversed: true });
   const told = h('p', { class: 'quiet' });
-  let [source, other] = sources(exportName, key);
+  const source = `/v1/history?${new URLSearchParams({ export: exportName, key, take: PAGE })}`;
   let after = '';
   let events = [];
   let fresh = true;
@@ -62,17 +56,15 @@ async function followHistory(box, { exportName, key, signal, needToken }) {
 
   await repeat(async () => {
     try {
-      const { earliest } = await read().catch((error) => {
-        if (error.status !== 404 || !other || error.code === 'view-not-found') throw error;
-        [source, other] = [other, undefined];
-        return read();
-      });
+      const { earliest } = await read();
       if (signal.aborted) return;
       if (fresh) put(list, [...events].reverse().map(drawEvent));
       fresh = false;
       say(told, `${events.length ? `${events.length} changes, the newest first.` : 'No change of it.'}${earliest > 1 ? ` The log begins at change ${earliest}.` : ''}`);
     } catch (error) {
-      if (!signal.aborted) put(told, ...needToken(error));
+      if (signal.aborted) return;
+      put(told, ...needToken(error));
+      if (error.status === undefined) throw error;
     }
   }, PERIOD, signal);
 }
@@ -112,11 +104,14 @@ function drawExplanation({ in: isIn, steps, since, seq }) {
 
 export function showRow({ main, names, signal, follow, needToken }) {
   const [view = '', key = ''] = names;
+  const { mode, export: exportName = view.split('/')[0] } = known.status?.views?.find(({ id }) => id === view) ?? {};
+  /* A state view may be asked by another value than the key of the row. */
+  const shown = mode === 'state' ? `${exportName}/state` : view;
   const [row, history, explanation] = [0, 0, 0].map(() => h('div'));
   const query = new URLSearchParams({ key });
   const drawRow = ({ rows }) => (rows.length ? h('pre', { tabindex: 0, 'aria-label': 'JSON of the row' }, JSON.stringify(rows[0].data, null, 2)) : h('p', {}, 'The view has no such row now.'));
-  follow(row, () => `/v1/views/${view.split('/').map(encodeURIComponent).join('/')}?${query}`, drawRow);
-  followHistory(history, { exportName: view.split('/')[0], key, signal, needToken });
+  follow(row, () => `${pathOfView(shown)}?${query}`, drawRow);
+  followHistory(history, { exportName, key, signal, needToken });
   /* An explanation may read much of the log, so it is asked for once. */
   const again = follow(explanation, () => `/v1/explain?${new URLSearchParams({ view, key })}`, drawExplanation, { every: 0, lacks: 'explanations' });
   main.append(

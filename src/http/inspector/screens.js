@@ -1,6 +1,7 @@
 // The smaller screens: clients, producers, storage and the configuration.
 
 import { bytes, cut, h, json, lineTile, moment, number, put, quiet, rate, seconds, svg, table, tile } from './dom.js';
+import { viewLink } from './overview.js';
 import { between, figure, known, quantile, rates, series, watch } from './data.js';
 
 const tiles = (...all) => h('ul', { class: 'tiles' }, all.flat());
@@ -12,43 +13,54 @@ function drawAny(caption, list) {
   return table(`${caption}: ${list.length}`, names.map((name) => [name, isNumber(name)]), list.slice(0, 500).map((each) => names.map((name) => cut(json(each[name]), 300))));
 }
 
+/** A list of the server as a table, page by page. */
+function followPages({ main, follow }, path, title, columns, rowOf) {
+  const box = h('div');
+  const before = [];
+  let last;
+  const turn = (name, step) => h('button', { type: 'button', disabled: true, onclick: () => again(step()) }, name);
+  const first = turn('First', () => before.splice(0));
+  const next = turn('Next', () => before.push(last));
+  main.append(h('h2', {}, title), box, h('p', {}, first, ' ', next));
+  const again = follow(box, () => `${path}?limit=100${before.length ? `&after=${encodeURIComponent(before.at(-1))}` : ''}`, (body) => {
+    const list = body[title.toLowerCase()];
+    if (list.length) last = list.at(-1).id ?? list.at(-1).name;
+    first.disabled = !before.length;
+    next.disabled = !body.more;
+    return table(`${title}: ${list.length}${body.more ? ', and more' : ''}`, columns, list.map(rowOf));
+  });
+}
+
 // ---- clients ----
 
+const drawSubscription = ({ view, key, query, skip, take, state, lag }) => h('div', {},
+  viewLink(view), ` ${[state, key && `key ${key}`, query && `where ${query}`, take && `rows ${(skip ?? 0) + 1} to ${(skip ?? 0) + take}`].filter(Boolean).join(', ')}, ${number(lag?.changes)} changes behind`);
+
 export function showClients(screen) {
-  const [figures, clients, windows] = [0, 0, 0].map(() => h('div'));
-  screen.main.append(figures, h('h2', {}, 'Connected clients'), clients, h('h2', {}, 'Shared windows'), windows);
+  const [figures, windows] = [0, 0].map(() => h('div'));
+  screen.main.append(figures);
   watch(() => {
-    const { clients: count, subscribers, subscriptions, lag, windows: w, connections, resumes } = known.status ?? {};
+    const { clients: count, subscribers, subscriptions, lag, windows: w, connections } = known.status ?? {};
     if (count === undefined) return put(figures, quiet('Figures of clients need a token with the scope admin.'));
     return put(figures, tiles(
       tile('Connections', number(count)), tile('Subscribers', number(subscribers)), tile('Subscriptions', number(subscriptions)),
       lineTile('Slowest lag, changes', series('slowest_lag_changes'), number, lag), tile('Windows, members', `${number(w.count)}, ${number(w.members)}`),
-      tile('Refused connections', number(connections.refused)),
-      tile('Cursors resumed, refused', `${number(resumes.accepted)}, ${number(resumes.refused)}`)));
+      tile('Refused connections', number(connections.refused))));
   }, screen.signal);
-  screen.follow(clients, () => '/v1/clients', (body) => drawAny('Clients', body.clients ?? []), { lacks: 'list of clients' });
+  const columns = [['Client'], ['Address'], ['Subject'], ['Protocol'], ['Since (UTC)'], ['Lag, changes', true], ['Lag, time', true], ['Sent', true], ['Waiting', true], ['Subscriptions']];
+  followPages(screen, '/v1/clients', 'Clients', columns, ({ id, address, subject, protocol, since, lag, sent, queued, state, subscriptions, subscription_count: count }) => [
+    `${id}${state === 'open' ? '' : `, ${state}`}`, address, subject ?? '–', protocol, moment(since), number(lag?.changes), seconds(lag?.seconds), bytes(sent), bytes(queued),
+    [(subscriptions ?? []).slice(0, 10).map(drawSubscription), count > 10 && `and ${count - 10} more`],
+  ]);
+  screen.main.append(h('h2', {}, 'Windows'), windows);
   screen.follow(windows, () => '/v1/windows', (body) => drawAny('Windows', body.windows ?? []), { lacks: 'list of windows' });
 }
 
 // ---- producers ----
 
 export function showProducers(screen) {
-  const box = h('div');
-  const pages = []; /* the names behind which the pages began */
-  const turn = (title, onclick) => h('button', { type: 'button', onclick }, title);
-  let last = '';
-  const first = turn('First', () => again(pages.splice(0)));
-  const next = turn('Next', () => again(pages.push(last)));
-  screen.main.append(box, h('p', {}, first, ' ', next));
-  first.disabled = next.disabled = true;
-  const path = () => `/v1/producers?${new URLSearchParams({ limit: 100, ...(pages.length && { after: pages.at(-1) }) })}`;
-  const again = screen.follow(box, path, ({ producers, more }) => {
-    last = producers.at(-1)?.name ?? '';
-    first.disabled = !pages.length;
-    next.disabled = !more;
-    const rows = producers.map(({ name, batch, seq, time, mark }) => [cut(name, 256), String(batch), seq ?? '–', moment(time * 1000), mark ?? '']);
-    return table(`Producers: ${producers.length}${more ? ', and more' : ''}`, [['Name'], ['Last batch', true], ['Seq'], ['Time (UTC)'], ['Mark']], rows);
-  });
+  const columns = [['Name'], ['Last batch', true], ['Seq'], ['Time (UTC)'], ['Mark']];
+  followPages(screen, '/v1/producers', 'Producers', columns, ({ name, batch, seq, time, mark }) => [cut(name, 256), String(batch), seq ?? '–', moment(time * 1000), mark ?? '']);
 }
 
 // ---- storage ----

@@ -1,7 +1,7 @@
 // A view: its rows as they are, read anew each second, sorted, page by page, searched by a predicate.
 
 import { cut, h, json, number, put, say, scroll } from './dom.js';
-import { known } from './data.js';
+import { known, pathOfView } from './data.js';
 import { readWhere } from './where.js';
 
 const EVERY = 1000; /* ms between two reads of the rows */
@@ -23,7 +23,7 @@ function pathOf(id, { isTape, where, sort, order, take, skip, key }) {
     ...(isTape && { events: 1, after: last > TAPE && `${epoch}:${last - TAPE}` }),
   };
   const query = Object.entries(asked).filter(([, value]) => value).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
-  return `/v1/views/${id.split('/').map(encodeURIComponent).join('/')}?${query.join('&')}`;
+  return `${pathOfView(id)}?${query.join('&')}`;
 }
 
 /* A key may have several events. */
