@@ -1,6 +1,7 @@
 #include "http/inspector.h"
 
 #include "http/content_type.h"
+#include "http/explain.h"
 #include "http/history.h"
 #include "http/http_internal.h"
 #include "http/producers.h"
@@ -126,6 +127,7 @@ static bool answer_read(struct http *http, struct net_connection *connection, st
         if (!span_equal(path, span_of(configuration)))
             return http_views_request(http, connection, path) ||
                    http_history_request(http, connection, path) ||
+                   http_explain_request(http, connection, path) ||
                    http_producers_request(http, connection, path);
         answer_configuration(http, connection);
     } else {

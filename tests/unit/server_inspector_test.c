@@ -114,6 +114,7 @@ static const struct {
     {"GET /v1/views/Q/list?wait=5&after=0%3A000000000000" HOST "\r\n", "HTTP/1.1 400 ",
      "neither waits"},
     {"GET /v1/history?export=Q&key=k" HOST "\r\n", "HTTP/1.1 200 ", "\"events\":["},
+    {"GET /v1/explain?view=Q/list&key=k" HOST "\r\n", "HTTP/1.1 200 ", "\"in\":false"},
     {"GET /v1/history?export=Q&key=k&wait=5" HOST "\r\n", "HTTP/1.1 400 ", "neither waits"},
     {"DELETE /v1/producers/p" HOST "\r\n", "HTTP/1.1 404 ", "the API is on port"},
     {"POST /v1/mutations" HOST "Content-Length: 0\r\n\r\n", "HTTP/1.1 404 ", "the API is on port"},

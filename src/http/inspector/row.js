@@ -113,7 +113,7 @@ export function showRow({ main, names, signal, follow, needToken }) {
   follow(row, () => `${pathOfView(shown)}?${query}`, drawRow);
   followHistory(history, { exportName, key, signal, needToken });
   /* An explanation may read much of the log, so it is asked for once. */
-  const again = follow(explanation, () => `/v1/explain?${new URLSearchParams({ view, key })}`, drawExplanation, { every: 0, lacks: 'explanations' });
+  const again = follow(explanation, () => `/v1/explain?${new URLSearchParams({ view, key })}`, drawExplanation, { every: 0 });
   main.append(
     h('p', {}, viewLink(view)),
     h('div', { class: 'cards' }, panel('The row', row), panel('History', history), panel('Why it is there, or not', explanation, h('p', {}, h('button', { type: 'button', onclick: again }, 'Explain again')))));
