@@ -71,6 +71,7 @@ extern const struct command history_command;
 extern const struct command explain_command;
 extern const struct command ready_command;
 extern const struct command producers_command;
+extern const struct command top_command;
 extern const struct command token_command;
 extern const struct command completion_command;
 extern const struct command version_command;

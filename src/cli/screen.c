@@ -63,21 +63,18 @@ static bool add_lines(struct screen *screen, struct span picture, struct buffer 
     return buffer_add_string(out, CLEAR_BELOW);
 }
 
-static bool print(struct screen *screen, struct buffer *picture, struct buffer *out)
+static bool print_rows(void *argument, size_t width, size_t height, struct buffer *out)
 {
+    struct screen *screen = argument;
     char title[512];
     snprintf(title, sizeof title, "%s%s%s", screen->view, screen->status[0] ? "  " : "",
              screen->status);
-    /* The cursor's line stays free, so that nothing scrolls. */
-    const struct table_look look = {.width = screen->width,
-                                    .height = screen->height - 1,
-                                    .title = title,
-                                    .columns = screen->columns};
-    return table_print(&screen->table, &look, picture) &&
-           add_lines(screen, buffer_span(picture), out);
+    const struct table_look look = {
+        .width = width, .height = height, .title = title, .columns = screen->columns};
+    return table_print(&screen->table, &look, out);
 }
 
-bool screen_draw(struct screen *screen)
+bool screen_draw_by(struct screen *screen, screen_print print, void *argument)
 {
     struct buffer picture, out;
     bool resized = measure(screen);
@@ -90,7 +87,9 @@ bool screen_draw(struct screen *screen)
         buffer_add_string(&out, CLEAR_SCREEN);
     else if (screen->lines)
         buffer_printf(&out, "\r\033[%zuA", screen->lines);
-    bool done = print(screen, &picture, &out);
+    /* The cursor's line stays free, so that nothing scrolls. */
+    bool done = print(argument, screen->width, screen->height - 1, &picture) &&
+                add_lines(screen, buffer_span(&picture), &out);
     errno = ENOMEM;
     done = done && fwrite(out.data, 1, out.length, stdout) == out.length && fflush(stdout) == 0;
     buffer_fini(&picture);
@@ -98,9 +97,19 @@ bool screen_draw(struct screen *screen)
     return done;
 }
 
+bool screen_draw(struct screen *screen)
+{
+    return screen_draw_by(screen, print_rows, screen);
+}
+
 void screen_end(struct screen *screen)
 {
     screen_draw(screen);
+    screen_end_by(screen);
+}
+
+void screen_end_by(struct screen *screen)
+{
     fputs(SHOW_CURSOR, stdout);
     fflush(stdout);
     table_fini(&screen->table);

@@ -1,4 +1,5 @@
-/* A table on the terminal, drawn over itself. One at a time, on standard output. */
+/* A table, or another picture, on the terminal, drawn over itself. One at a time, on standard
+ * output. */
 #ifndef CLI_SCREEN_H
 #define CLI_SCREEN_H
 
@@ -19,7 +20,13 @@ void screen_begin(struct screen *screen, const char *view, const char *columns);
 /* Draw, if there is something new or the terminal has another size. False with errno when it
  * cannot be written. */
 bool screen_draw(struct screen *screen);
+/* The same for any other picture: `print` appends at most `height` lines, each ended by a newline
+ * and none wider than `width`. */
+typedef bool (*screen_print)(void *argument, size_t width, size_t height, struct buffer *out);
+bool screen_draw_by(struct screen *screen, screen_print print, void *argument);
 /* The picture stays, the cursor is below it and can be seen. */
 void screen_end(struct screen *screen);
+/* The same for one that is not of a table: it is not drawn again. */
+void screen_end_by(struct screen *screen);
 
 #endif

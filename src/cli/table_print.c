@@ -1,9 +1,9 @@
 /* The picture of a table: as many rows and columns as there is room for. */
+#include "cli/cell.h"
 #include "cli/table.h"
 #include "json/json.h"
 
 #include <stdio.h>
-#include <wchar.h>
 
 enum {
     COLUMNS = 32,
@@ -32,81 +32,6 @@ struct picture {
     struct buffer *out;
 };
 
-/* ---- text in cells ---- */
-
-/* One character of valid UTF-8; moves *at. */
-static uint32_t next_character(const char **at, const char *end)
-{
-    const unsigned char *bytes = (const unsigned char *)*at;
-    size_t length = *bytes < 0x80 ? 1 : *bytes < 0xe0 ? 2 : *bytes < 0xf0 ? 3 : 4;
-    if (length > (size_t)(end - *at))
-        length = 1;
-    uint32_t character = length == 1 ? *bytes : *bytes & (0xffU >> (length + 1));
-    for (size_t i = 1; i < length; i++)
-        character = (character << 6) | (bytes[i] & 0x3fU);
-    *at += length;
-    return character;
-}
-
-static size_t character_width(uint32_t character)
-{
-    int width = wcwidth((wchar_t)character);
-    return width < 0 ? 1 : (size_t)width;
-}
-
-static size_t text_width(struct span text)
-{
-    size_t width = 0;
-    for (const char *at = text.data, *end = text.data + text.length; at < end;)
-        width += character_width(next_character(&at, end));
-    return width;
-}
-
-/* Characters that can move the cursor or turn the line around must not reach the terminal. */
-static bool is_unfit(uint32_t character)
-{
-    return character < 0x20 || (character >= 0x7f && character < 0xa0) ||
-           (character >= 0x200e && character <= 0x200f) ||
-           (character >= 0x2028 && character <= 0x202e) ||
-           (character >= 0x2066 && character <= 0x2069);
-}
-
-static void add_fit(struct buffer *out, struct span text)
-{
-    for (const char *at = text.data, *end = text.data + text.length; at < end;) {
-        const char *start = at;
-        if (is_unfit(next_character(&at, end)))
-            buffer_add_char(out, ' ');
-        else
-            buffer_add(out, start, (size_t)(at - start));
-    }
-}
-
-/* Exactly `width` wide: cut, or filled on one side. */
-static void add_padded(struct buffer *out, struct span text, size_t width, bool right)
-{
-    size_t wanted = text_width(text), used = 0;
-    for (size_t i = wanted; right && i < width; i++)
-        buffer_add_char(out, ' ');
-    if (wanted <= width) {
-        buffer_add_span(out, text);
-    } else {
-        const char *at = text.data, *end = text.data + text.length;
-        while (at < end) {
-            const char *start = at;
-            size_t more = character_width(next_character(&at, end));
-            if (used + more + 1 > width)
-                break;
-            used += more;
-            buffer_add(out, start, (size_t)(at - start));
-        }
-        buffer_add_string(out, "…");
-        wanted = used + 1;
-    }
-    for (size_t i = wanted; !right && i < width; i++)
-        buffer_add_char(out, ' ');
-}
-
 /* ---- columns ---- */
 
 static void add_string_value(struct buffer *out, struct span string)
@@ -116,7 +41,7 @@ static void add_string_value(struct buffer *out, struct span string)
     buffer_init(&plain, UINT32_MAX);
     for (const char *at = bare.data, *end = bare.data + bare.length; at < end;)
         buffer_add_char(&plain, (char)doc_bare_next(&at, end));
-    add_fit(out, buffer_span(&plain));
+    cell_fit(out, buffer_span(&plain));
     out->failed = out->failed || plain.failed;
     buffer_fini(&plain);
 }
@@ -129,7 +54,7 @@ static struct span read_cell(struct picture *picture, const struct column *colum
     buffer_clear(cell);
     *number = false;
     if (!column->path_count) {
-        add_fit(cell, row->key);
+        cell_fit(cell, row->key);
         return buffer_span(cell);
     }
     struct span value = doc_value_at(row->data, column->path, column->path_count);
@@ -140,7 +65,7 @@ static struct span read_cell(struct picture *picture, const struct column *colum
     else if (value.data[0] == '"')
         add_string_value(cell, value);
     else
-        add_fit(cell, value);
+        cell_fit(cell, value);
     return buffer_span(cell);
 }
 
@@ -179,7 +104,7 @@ static void add_heading(struct column *column)
     for (size_t i = 0; i < column->path_count; i++) {
         if (i > 0)
             buffer_add_char(&column->names, '.');
-        add_fit(&column->names, column->path[i]);
+        cell_fit(&column->names, column->path[i]);
     }
     column->heading = column->path_count ? buffer_span(&column->names) : span_of("key");
 }
@@ -245,10 +170,10 @@ static void choose_columns(struct picture *picture, struct buffer *names)
 static void measure(struct picture *picture, struct column *column)
 {
     add_heading(column);
-    column->width = text_width(column->heading);
+    column->width = cell_width(column->heading);
     for (size_t i = 0; i < picture->rows; i++) {
         bool number;
-        size_t width = text_width(read_cell(picture, column, picture->table->list[i], &number));
+        size_t width = cell_width(read_cell(picture, column, picture->table->list[i], &number));
         column->text = column->text || !number;
         if (width > column->width)
             column->width = width;
@@ -295,7 +220,7 @@ static void print_row(struct picture *picture, const struct table_row *row)
         struct span text = row ? read_cell(picture, column, row, &number) : column->heading;
         for (int gap = 0; i && gap < GAP; gap++)
             buffer_add_char(out, ' ');
-        add_padded(out, text, column->width, !column->text && column->path_count);
+        cell_pad(out, text, column->width, !column->text && column->path_count);
     }
     end_line(out, from);
 }
@@ -310,9 +235,9 @@ static void print_title(struct picture *picture)
         snprintf(rows, sizeof rows, "the first %zu of %zu rows", picture->rows, count);
     else
         snprintf(rows, sizeof rows, "%zu row%s", count, count == 1 ? "" : "s");
-    add_fit(&picture->cell, span_of(picture->look->title));
+    cell_fit(&picture->cell, span_of(picture->look->title));
     buffer_printf(&picture->cell, "  %s", rows);
-    add_padded(out, buffer_span(&picture->cell), picture->look->width, false);
+    cell_pad(out, buffer_span(&picture->cell), picture->look->width, false);
     end_line(out, from);
 }
 

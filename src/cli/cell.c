@@ -1,0 +1,75 @@
+#include "cli/cell.h"
+
+#include <wchar.h>
+
+/* One character of valid UTF-8; moves *at. */
+static uint32_t next_character(const char **at, const char *end)
+{
+    const unsigned char *bytes = (const unsigned char *)*at;
+    size_t length = *bytes < 0x80 ? 1 : *bytes < 0xe0 ? 2 : *bytes < 0xf0 ? 3 : 4;
+    if (length > (size_t)(end - *at))
+        length = 1;
+    uint32_t character = length == 1 ? *bytes : *bytes & (0xffU >> (length + 1));
+    for (size_t i = 1; i < length; i++)
+        character = (character << 6) | (bytes[i] & 0x3fU);
+    *at += length;
+    return character;
+}
+
+static size_t character_width(uint32_t character)
+{
+    int width = wcwidth((wchar_t)character);
+    return width < 0 ? 1 : (size_t)width;
+}
+
+size_t cell_width(struct span text)
+{
+    size_t width = 0;
+    for (const char *at = text.data, *end = text.data + text.length; at < end;)
+        width += character_width(next_character(&at, end));
+    return width;
+}
+
+/* Characters that can move the cursor or turn the line around must not reach the terminal. */
+static bool is_unfit(uint32_t character)
+{
+    return character < 0x20 || (character >= 0x7f && character < 0xa0) ||
+           (character >= 0x200e && character <= 0x200f) ||
+           (character >= 0x2028 && character <= 0x202e) ||
+           (character >= 0x2066 && character <= 0x2069);
+}
+
+void cell_fit(struct buffer *out, struct span text)
+{
+    for (const char *at = text.data, *end = text.data + text.length; at < end;) {
+        const char *start = at;
+        if (is_unfit(next_character(&at, end)))
+            buffer_add_char(out, ' ');
+        else
+            buffer_add(out, start, (size_t)(at - start));
+    }
+}
+
+void cell_pad(struct buffer *out, struct span text, size_t width, bool right)
+{
+    size_t wanted = cell_width(text), used = 0;
+    for (size_t i = wanted; right && i < width; i++)
+        buffer_add_char(out, ' ');
+    if (wanted <= width) {
+        buffer_add_span(out, text);
+    } else {
+        const char *at = text.data, *end = text.data + text.length;
+        while (at < end) {
+            const char *start = at;
+            size_t more = character_width(next_character(&at, end));
+            if (used + more + 1 > width)
+                break;
+            used += more;
+            buffer_add(out, start, (size_t)(at - start));
+        }
+        buffer_add_string(out, "…");
+        wanted = used + 1;
+    }
+    for (size_t i = wanted; !right && i < width; i++)
+        buffer_add_char(out, ' ');
+}
