@@ -41,6 +41,7 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(PRODUCER_LIMIT, "producer-limit-exceeded", 429, RETRY_NEVER)                                 \
     X(KEY_REUSED, "idempotency-key-reused", 422, RETRY_NEVER)                                      \
     X(UNKNOWN_EXPORT, "unknown-export", 400, RETRY_NEVER)                                          \
+    X(HISTORY_TRIMMED, "history-trimmed", 410, RETRY_NEVER)                                        \
     X(SHUTTING_DOWN, "shutting-down", 503, RETRY_LATER)                                            \
     X(CLIENT_ENDED, "client-ended", 503, RETRY_LATER)                                              \
     X(CONNECTION_LIMIT, "connection-limit-exceeded", 429, RETRY_LATER)                             \

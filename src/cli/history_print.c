@@ -149,3 +149,27 @@ bool history_print_events(struct history_print *print, struct span events, int64
     doc_fini(&doc);
     return done;
 }
+
+/* ---- a former state ---- */
+
+bool history_print_row(struct history_print *print, const struct view *view, struct span key,
+                       struct span row, int64_t at, struct error *error)
+{
+    struct buffer text;
+    buffer_init(&text, UINT32_MAX);
+    if (!row.data) {
+        fprintf(stderr, "stele history: '%.*s' was not there at @%lld\n",
+                key.length > 200 ? 200 : (int)key.length, key.data, (long long)at);
+        return true;
+    }
+    bool done =
+        (view && view->path_count ? view_project(view, row, &text) : buffer_add_span(&text, row)) ||
+        error_set(error, ERROR_MEMORY, "out of memory");
+    if (done && print->as_json)
+        printf("%.*s", (int)text.length, text.data);
+    else if (done)
+        print_text(buffer_span(&text));
+    putchar('\n');
+    buffer_fini(&text);
+    return done;
+}

@@ -2,7 +2,7 @@
 #ifndef CLI_HISTORY_PRINT_H
 #define CLI_HISTORY_PRINT_H
 
-#include "base/base.h"
+#include "view/view.h"
 
 struct history_print {
     bool as_json;
@@ -13,5 +13,10 @@ struct history_print {
  * `most` of all are printed. */
 bool history_print_events(struct history_print *print, struct span events, int64_t most,
                           int64_t *count, struct error *error);
+
+/* Print the row of a key as it was at a position, as the view shows it (NULL: as it is); absent: it
+ * was not there. */
+bool history_print_row(struct history_print *print, const struct view *view, struct span key,
+                       struct span row, int64_t at, struct error *error);
 
 #endif

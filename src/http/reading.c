@@ -39,10 +39,21 @@ static bool read_until(struct http_reading *reading, struct span value, struct e
     return true;
 }
 
+static bool read_as_of(struct http_reading *reading, struct span value, struct error *error)
+{
+    if (!value.length || value.length >= sizeof reading->as_of ||
+        memchr(value.data, '\0', value.length) || !doc_valid_utf8(value))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'as_of' is no position: give a seq, an offset (@17) or a time");
+    memcpy(reading->as_of, value.data, value.length);
+    return true;
+}
+
 static const struct {
     const char *name; /* with its sign */
     bool (*read)(struct http_reading *reading, struct span value, struct error *error);
-} parameters[] = {{"wait=", read_wait}, {"events=", read_events}, {"until=", read_until}};
+} parameters[] = {
+    {"wait=", read_wait}, {"events=", read_events}, {"until=", read_until}, {"as_of=", read_as_of}};
 enum { PARAMETERS = sizeof parameters / sizeof *parameters };
 
 /* Which of these it is; PARAMETERS: none. */
@@ -94,6 +105,9 @@ bool http_reading_read(struct http_reading *reading, struct span query, bool by_
             return false;
     }
     bool events = reading->events || by_row;
+    if (reading->as_of[0] && (events || reading->wait))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'as_of' is for rows, not for events, and there is nothing to wait for");
     return !reading->until[0] || (events && !reading->wait) ||
            error_set(error, ERROR_INVALID_PARAMETER,
                      "'until' is for events=1, and not together with 'wait'");

@@ -1,5 +1,5 @@
 /* The parameters that say how a view is read, beside those that say what of it is read
- * (http/query.h): wait, events, until. Pure. */
+ * (http/query.h): wait, events, until, as_of. Pure. */
 #ifndef HTTP_READING_H
 #define HTTP_READING_H
 
@@ -9,6 +9,7 @@ struct http_reading {
     int wait;        /* seconds for which the answer may wait for a change; 0: it may not */
     bool events;     /* the history of an append view, instead of rows */
     char until[128]; /* a cursor of that, the last that counts; "": none */
+    char as_of[64];  /* a former position of the log; "": the present */
 };
 
 /* Whether an argument, "name=value", is one of these. */

@@ -224,8 +224,8 @@ static bool add_last_id(struct http_query *query, struct span id, struct error *
 
 /* The query of a request as the message that subscribes to this view. `last_id`: what the client of
  * an event stream had last, in place of a cursor; absent: it says nothing. `apart`: the parameters
- * that are no part of the message (wait, events, until) may be there, and are read by others.
- * `by_row`: those that name the view, too. wire_message_fini is due when true. */
+ * that are no part of the message (wait, events, until, as_of) may be there, and are read by
+ * others. `by_row`: those that name the view, too. wire_message_fini is due when true. */
 static bool http_views_read_query(const struct net_connection *connection, struct span view,
                                   struct span last_id, bool apart, bool by_row,
                                   struct wire_message *message, struct error *error)
@@ -243,9 +243,10 @@ static bool http_views_read_query(const struct net_connection *connection, struc
     return good;
 }
 
-/* `until`: as in struct hub_read. */
+/* `reading` NULL: again, after it waited. */
 static bool start_read(struct http *http, struct http_request *request,
-                       const struct wire_message *message, const char *until, struct error *error)
+                       const struct wire_message *message, const struct http_reading *reading,
+                       struct error *error)
 {
     const struct net_connection *connection = request->connection;
     char known[1024];
@@ -257,7 +258,8 @@ static bool start_read(struct http *http, struct http_request *request,
                             .max_rows = max_rows,
                             .identity = request->principal.identity,
                             .owner = request->owner,
-                            .until = until,
+                            .until = reading && reading->until[0] ? reading->until : NULL,
+                            .as_of = reading && reading->as_of[0] ? reading->as_of : NULL,
                             .gzip = takes_gzip(connection),
                             .known = has_known ? known : NULL,
                             .is_wanted = is_wanted,
@@ -265,8 +267,10 @@ static bool start_read(struct http *http, struct http_request *request,
                             .argument = request};
     if (!http_request_begin_read(request))
         return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
-    if (message->subscribe.by_position ? hub_read_history(http->frontend->hub, &read, error)
-                                       : hub_read_view(http->frontend->hub, &read, error))
+    struct hub *hub = http->frontend->hub;
+    if (read.as_of                       ? hub_read_as_of(hub, &read, error)
+        : message->subscribe.by_position ? hub_read_history(hub, &read, error)
+                                         : hub_read_view(hub, &read, error))
         return true;
     http_request_end_read(request);
     return false;
@@ -324,8 +328,7 @@ void http_views_answer(struct http *http, struct net_connection *connection, str
     message.subscribe.by_position = reading.events || by_row;
     message.subscribe.by_row = by_row;
     struct http_request *request = begin(http, connection, &principal, &error);
-    bool started = request && start_read(http, request, &message,
-                                         reading.until[0] ? reading.until : NULL, &error);
+    bool started = request && start_read(http, request, &message, &reading, &error);
     if (started && reading.wait)
         access_entered(http->frontend->access, connection, &request->principal, PERMISSION_READ);
     if (request)

@@ -1,5 +1,8 @@
 #include "rows/past.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 int64_t past_floor(bool scoped, const struct view_state *state)
 {
     int64_t floor = state->found ? state->export.floor_change : state->log.last_change;
@@ -271,4 +274,22 @@ bool row_past_run(struct row_past *past, struct store_reader *reader, struct err
         past->stage = PAST_DONE;
     }
     return done;
+}
+
+bool row_past_refuse(const struct row_past *past, struct error *error)
+{
+    char seq[SEQ_SIZE], since[SEQ_SIZE + 32];
+    int length = past->key.length > 128 ? 128 : (int)past->key.length;
+    if (past->too_far)
+        return error_set(error, ERROR_TOO_LARGE,
+                         "what '%.*s' was is more than %" PRId64 " changes away from @%" PRId64
+                         ", which is what one request may read (max_filter_rows)",
+                         length, past->key.data, past->most, past->at);
+    seq_print(seq, past->seq);
+    snprintf(since, sizeof since, " (seq %s)", seq);
+    return error_set(error, ERROR_HISTORY_TRIMMED,
+                     "what '%.*s' was at @%" PRId64 " is not known any more; it is known from "
+                     "@%" PRId64 "%s on; a longer retention_rows, retention_seconds or "
+                     "retention_bytes keeps more",
+                     length, past->key.data, past->at, past->since, past->has_seq ? since : "");
 }

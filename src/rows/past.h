@@ -49,5 +49,8 @@ void row_past_init(struct row_past *past);
 void row_past_fini(struct row_past *past);
 /* The next step, until `stage` is PAST_DONE. */
 bool row_past_run(struct row_past *past, struct store_reader *reader, struct error *error);
+/* It is not known: ERROR_HISTORY_TRIMMED says from where on it is, ERROR_TOO_LARGE that the bound
+ * was met. Always false. */
+bool row_past_refuse(const struct row_past *past, struct error *error);
 
 #endif

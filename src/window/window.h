@@ -57,9 +57,10 @@ struct hub_read {
     uint64_t owner;                       /* of the readers' time; see struct read_job */
     bool rows_limited;                    /* more than max_rows are ERROR_SNAPSHOT_LIMIT */
     int64_t max_rows;
-    const char *until;                 /* of events: a cursor, the last that counts; NULL: none */
-    bool gzip;                         /* compress, where it pays */
-    const char *known;                 /* If-None-Match: tags in quotes, or "*"; NULL: none */
+    const char *until; /* of events: a cursor, the last that counts; NULL: none */
+    const char *as_of; /* of hub_read_as_of: the position; only until the call ends */
+    bool gzip;         /* compress, where it pays */
+    const char *known; /* If-None-Match: tags in quotes, or "*"; NULL: none */
     bool (*is_wanted)(void *argument); /* still; else it may end early */
     void (*done)(void *argument, struct hub_answer *answer);
     void *argument;
@@ -75,6 +76,9 @@ bool hub_read_history(struct hub *hub, const struct hub_read *read, struct error
 /* The same for why the row `wanted->key` is in what is wanted, or not, and since when: the answer's
  * body is that of docs/explain.md. Of what the asker may not see it tells nothing. */
 bool hub_explain(struct hub *hub, const struct hub_read *read, struct error *error);
+
+/* The same for what the view was behind `as_of`, a former position. */
+bool hub_read_as_of(struct hub *hub, const struct hub_read *read, struct error *error);
 
 /* ---- all rows of a view, page by page, for the owner of the store ---- */
 

@@ -224,6 +224,7 @@ test('each row of the error table is in a table here, or is tested where it belo
     'producer-limit-exceeded': 'producers.test.js',
     'idempotency-key-reused': 'producers.test.js',
     'unknown-export': 'producers.test.js',
+    'history-trimmed': 'as_of.test.js',
     'shutting-down': 'shutdown.test.js',
     'client-ended': 'clients.test.js',
     'disk-full': 'crash.test.js',

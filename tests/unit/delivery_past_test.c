@@ -7,6 +7,7 @@
 #include "delivery_client.h"
 #include "delivery_fixture.h"
 #include "random.h"
+#include "rows/past_point.h"
 #include "rows/row_history.h"
 #include "test.h"
 
@@ -31,6 +32,8 @@ static struct {
     struct state states[KEYS][STEPS * 4];
     size_t counts[KEYS];
     struct store_reader *reader;
+    struct seq seqs[STEPS * 4]; /* of each change, by its id */
+    _Atomic int64_t now;        /* the wall clock, which may go back */
 } run;
 
 static const char *const viewer_labels[VIEWERS] = {NULL, "\"s\":\"red\"", NULL};
@@ -44,7 +47,8 @@ static void note_change(void *argument, const struct change *change)
 {
     int key = key_number(change_key(change));
     (void)argument;
-    assert_true(run.counts[key] < STEPS * 4);
+    assert_true(run.counts[key] < STEPS * 4 && change->id < STEPS * 4);
+    run.seqs[change->id] = (struct seq){change->slot, change->index};
     run.states[key][run.counts[key]++] =
         (struct state){.id = change->id, .operation = change->operation};
 }
@@ -152,6 +156,12 @@ static void make_views(void)
     run.view = view_set_find(run.views, span_of("Q/append"));
 }
 
+static int64_t wall_ms(void *unused)
+{
+    (void)unused;
+    return run.now;
+}
+
 static void begin_run(bool scoped)
 {
     struct auth_identity *red = client_token("red");
@@ -175,6 +185,8 @@ static void begin_run(bool scoped)
     run.engine.options.retention = (struct store_retention){
         .rows = 20 + random_below(120), .tombstone_age_ms = 600 * 1000, .tombstone_rows = 4};
     run.engine.on_change = note_change;
+    run.engine.options.wall_ms = wall_ms;
+    run.now = INT64_C(1796096901704);
     open_engine();
 }
 
@@ -232,6 +244,7 @@ static void feed_one(void)
     else
         snprintf(text + at, sizeof text - (size_t)at, "%s %s%s", pick == 1 ? "upsert" : "patch",
                  pick_patch(), pick > 1 && random_below(2) ? " l o.l o.a.b" : "");
+    run.now += random_below(9) ? (int64_t)random_below(2000) : -(int64_t)random_below(5000);
     struct outcome outcome = fixture_apply(&run.engine, text);
     if (outcome.error.code != ERROR_NONE)
         fail_msg(SEED_FORMAT ": %s", random_seed, outcome.error.message);
@@ -306,6 +319,150 @@ static void check_past(int viewer, int key, int64_t at, int64_t floor)
     if (!known)
         check_since(viewer, name, &past);
     row_past_fini(&past);
+}
+
+/* ---- where a position is ---- */
+
+struct kept {
+    int64_t floor, head;
+    int64_t at[STEPS * 4]; /* the times of what the log has, by id */
+};
+
+static bool note_time(void *argument, const struct store_change *change,
+                      const struct store_entity *entity)
+{
+    (void)entity;
+    ((struct kept *)argument)->at[change->id] = change->at;
+    return true;
+}
+
+static void read_kept(struct kept *kept)
+{
+    struct error error = {0};
+    kept->floor = floor_of(0, &kept->head);
+    assert_true(store_read_begin(run.reader, &error));
+    assert_true(store_scan_changes(run.reader, 0, span_make(NULL, 0), kept->floor, kept->head, -1,
+                                   false, note_time, kept, &error));
+    store_read_end(run.reader);
+}
+
+enum { NOT_THERE_YET = -1, TRIMMED = -2 };
+
+static int64_t place_of_seq(const struct kept *kept, struct seq seq)
+{
+    struct seq trimmed = {-1, 0}, greatest = {0, 0};
+    int64_t last = 0, first_greater = 0;
+    for (int64_t id = 1; id <= kept->head; id++) {
+        int order = seq_compare(run.seqs[id], seq);
+        if (seq_compare(run.seqs[id], greatest) > 0)
+            greatest = run.seqs[id];
+        if (id <= kept->floor && seq_compare(run.seqs[id], trimmed) > 0)
+            trimmed = run.seqs[id];
+        if (id >= kept->floor && order == 0)
+            last = id;
+        if (id > kept->floor && order > 0 && !first_greater)
+            first_greater = id;
+    }
+    if (seq_compare(seq, greatest) > 0)
+        return NOT_THERE_YET;
+    if (last)
+        return last;
+    if (kept->floor && seq_compare(seq, trimmed) <= 0)
+        return TRIMMED;
+    return first_greater ? first_greater - 1 : kept->head;
+}
+
+static int64_t place_of_time(const struct kept *kept, int64_t time)
+{
+    if (time > run.now)
+        return NOT_THERE_YET;
+    for (int64_t id = kept->head; id > kept->floor; id--)
+        if (kept->at[id] <= time)
+            return id;
+    return kept->floor ? TRIMMED : 0;
+}
+
+static void check_place(const char *text, int64_t expected)
+{
+    struct error error = {.code = ERROR_NONE};
+    struct past_search search = {
+        .view = run.view, .now_ms = run.now, .scan_rows = 1 + random_below(SCAN)};
+    bool done = past_point_read(span_of(text), &search.point, &error);
+    while (done && !search.done)
+        done = past_search_run(&search, run.reader, &error);
+    int64_t found = done                                    ? search.at
+                    : error.code == ERROR_HISTORY_TRIMMED   ? TRIMMED
+                    : error.code == ERROR_INVALID_PARAMETER ? NOT_THERE_YET
+                                                            : -3;
+    if (found != expected)
+        fail_msg(SEED_FORMAT ": %s is at %lld, and should be at %lld: %s", random_seed, text,
+                 (long long)found, (long long)expected, error.message);
+}
+
+static void check_places(void)
+{
+    struct kept kept;
+    char text[64];
+    read_kept(&kept);
+    for (int i = 0; i < ASKED; i++) {
+        struct seq seq = {random_below(10), random_below(4)};
+        if (random_below(2))
+            seq = run.seqs[1 + random_below((uint32_t)kept.head)];
+        seq_print(text, seq);
+        check_place(text, place_of_seq(&kept, seq));
+        int64_t time = run.now - (int64_t)random_below(20 * 1000) + 500;
+        snprintf(text, sizeof text, "%lld", (long long)time);
+        check_place(text, place_of_time(&kept, time));
+    }
+    snprintf(text, sizeof text, "@%lld", (long long)kept.head);
+    check_place(text, kept.head);
+    snprintf(text, sizeof text, "@%lld", (long long)kept.head + 1);
+    check_place(text, NOT_THERE_YET);
+}
+
+TEST(positions_have_three_forms)
+{
+    static const struct {
+        const char *text;
+        enum past_form form;
+        int64_t number, index;
+    } good[] = {
+        {"@0", PAST_OFFSET, 0, 0},
+        {"@17", PAST_OFFSET, 17, 0},
+        {"5:000000000003", PAST_SEQ, 5, 3},
+        {"5:3", PAST_SEQ, 5, 3},
+        {"1517967904123", PAST_TIME, INT64_C(1517967904123), 0},
+        {"1970-01-02", PAST_TIME, 86400000, 0},
+        {"1970-01-01T00:00:01Z", PAST_TIME, 1000, 0},
+        {"1970-01-01T00:00:01.5Z", PAST_TIME, 1500, 0},
+        {"1970-01-01T00:00:01.0029Z", PAST_TIME, 1002, 0},
+    };
+    static const char *const bad[] = {"",
+                                      "@",
+                                      "@x",
+                                      "@-1",
+                                      "x",
+                                      "-5",
+                                      "5:",
+                                      "99999999999999999999",
+                                      "1970-02-31",
+                                      "1970-01-01T00:00:01",
+                                      "1970-01-01T00:00Z",
+                                      "1970-01-01T00:00:01.Z",
+                                      "1970-01-01 00:00:01",
+                                      "1970-01-01T00:00:01Zx"};
+    struct past_point point;
+    struct error error;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        if (!past_point_read(span_of(good[i].text), &point, &error))
+            fail_msg("%s: %s", good[i].text, error.message);
+        assert_int_equal(point.form, good[i].form);
+        assert_int_equal(point.form == PAST_SEQ ? point.seq.slot : point.number, good[i].number);
+        assert_int_equal(point.form == PAST_SEQ ? point.seq.index : 0, good[i].index);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (past_point_read(span_of(bad[i]), &point, &error))
+            fail_msg("'%s' is a position", bad[i]);
 }
 
 /* ---- what happened to it ---- */
@@ -437,6 +594,7 @@ static void play(void)
             check_past(viewer, (int)random_below(KEYS), (int64_t)random_below((uint32_t)head + 1),
                        floor);
         }
+        check_places();
         for (int viewer = 0; viewer < viewers; viewer++)
             for (int key = 0; key < KEYS; key++)
                 check_history(viewer, key);
