@@ -4,12 +4,13 @@
 
 enum { VIEW_BYTES = 4096 };
 
-/* An export stands for its append view. */
+/* An export stands for its append view, whose rows are those of its list. */
 static bool name_view(struct history_command *command, struct error *error)
 {
     const char *name = command->options->operands.items[0];
+    const char *view = command->key ? "/append" : "/list";
     buffer_add_string(&command->view, name);
-    buffer_add_string(&command->view, strchr(name, '/') ? "" : "/append");
+    buffer_add_string(&command->view, strchr(name, '/') ? "" : view);
     return buffer_string(&command->view) ||
            error_set(error, ERROR_INVALID_PARAMETER, "the export has a name that is too long");
 }
@@ -19,6 +20,8 @@ static bool is_misused(const struct history_options *options)
     const char *wrong = NULL;
     if (options->database && options->url)
         wrong = "of a file (--db) or of a server (--url), not both";
+    else if (options->operands.count < 2 && !options->as_of)
+        wrong = "of which KEY? all rows of a view are printed with --as-of";
     else if (options->config_file && !options->database)
         wrong = "--config is for --db; a server knows its views";
     if (wrong)
@@ -29,7 +32,9 @@ static bool is_misused(const struct history_options *options)
 static bool show(struct history_options *options, struct error *error)
 {
     struct history_command command = {
-        .options = options, .key = options->operands.items[1], .print = {.as_json = options->json}};
+        .options = options,
+        .key = options->operands.count > 1 ? options->operands.items[1] : NULL,
+        .print = {.as_json = options->json}};
     buffer_init(&command.view, VIEW_BYTES);
     if (!options->url)
         options->url = "http://127.0.0.1:8877";
@@ -66,15 +71,15 @@ static const struct command_option history_options[] = {
      .help = "print what it was there, instead: a seq, an offset (@17), or a time "
              "(2018-02-06T18:00:00Z)"},
     {"count", OPTION_NUMBER, AT(count), .least = 1, .most = INT64_MAX, .value = "N",
-     .help = "exit after this many changes"},
+     .help = "exit after this many changes, or rows"},
     {"json", OPTION_FLAG, AT(json), .help = "one JSON object a line, instead of a table"},
     {.name = NULL},
 };
 
 const struct command history_command = {
     .name = "history",
-    .operands = "EXPORT KEY",
-    .least_operands = 2,
+    .operands = "EXPORT [KEY]",
+    .least_operands = 1,
     .most_operands = 2,
     .operands_offset = offsetof(struct history_options, operands),
     .summary = "print what happened to one entity, and what each change did",
@@ -82,7 +87,8 @@ const struct command history_command = {
         "All changes of the key that the log has, the oldest first: each with its position in\n"
         "the log (offset), the time of its commit, its op, seq, and what it changed. EXPORT may\n"
         "be an append view of one: then only what that shows. With --as-of the row is printed as\n"
-        "it was, exactly, or the log has lost it.\n",
+        "it was, exactly, or the log has lost it; without a KEY, all rows of the list, or of the\n"
+        "view that is named instead, in its order.\n",
     .options = history_options,
     .run = run_history,
 };

@@ -4,6 +4,7 @@
 #include "database/database.h"
 #include "rows/past_point.h"
 #include "rows/row_history.h"
+#include "rows/view_past.h"
 
 enum {
     FILE_ROWS = 20000,    /* of the log, in one transaction */
@@ -19,11 +20,12 @@ static const struct view *find_view(const struct history_command *command,
     const struct view *view = known                          ? view_ref(known)
                               : is_open && view_is_plain(id) ? view_plain_new(id, error)
                                                              : NULL;
-    if (view && view->mode == VIEW_APPEND && !view->stage)
+    bool changes = !command->options->as_of;
+    if (view && (!changes || (view->mode == VIEW_APPEND && !view->stage)))
         return view;
     view_unref(view);
-    error_set(error, ERROR_VIEW_NOT_FOUND, "%.200s is no append view of an export%s", id.data,
-              views ? "" : "; views of a configuration need --config");
+    error_set(error, ERROR_VIEW_NOT_FOUND, "%.200s is no %sview of an export%s", id.data,
+              changes ? "append " : "", views ? "" : "; views of a configuration need --config");
     return NULL;
 }
 
@@ -109,18 +111,14 @@ static bool print_row(struct history_command *command, const struct row_past *pa
                              past->at, error);
 }
 
-static bool read_as_of(struct history_command *command, const struct view *view,
-                       struct store_reader *reader, struct error *error)
+static bool read_row(struct history_command *command, const struct view *view, int64_t at,
+                     struct store_reader *reader, struct error *error)
 {
-    struct past_search search = {.view = view, .now_ms = clock_wall_ms(), .scan_rows = FILE_ROWS};
-    struct view_state state;
     struct row_past past;
-    if (!read_state(view, reader, &state, error) || !find_position(command, &search, reader, error))
-        return false;
     row_past_init(&past);
     past.view = view;
     past.key = span_of(command->key);
-    past.at = search.at;
+    past.at = at;
     past.scan_rows = FILE_ROWS;
     past.explains = true;
     bool done = true;
@@ -129,6 +127,60 @@ static bool read_as_of(struct history_command *command, const struct view *view,
     done = done && print_row(command, &past, error);
     row_past_fini(&past);
     return done;
+}
+
+static bool print_rows(struct history_command *command, const struct past_rows *rows,
+                       struct error *error)
+{
+    for (size_t i = 0; i < rows->count; i++)
+        if (!history_print_keyed(rows->view, past_row_key(rows->list[i]),
+                                 past_row_data(rows->list[i]), error))
+            return false;
+    command->count = (int64_t)rows->count;
+    return true;
+}
+
+static bool check_view(const struct view *view, struct error *error)
+{
+    const struct view_stage *stage = view->stage;
+    while (stage && !stage->timed)
+        stage = stage->source;
+    return (!stage && view->output != VIEW_KEYED) ||
+           error_set(error, ERROR_INVALID_PARAMETER,
+                     "view %.128s is keyed, or asks for now(): what it was is not in the log",
+                     view->id);
+}
+
+static bool read_rows(struct history_command *command, const struct view *view, int64_t at,
+                      struct store_reader *reader, struct error *error)
+{
+    struct view_past past;
+    if (!check_view(view, error))
+        return false;
+    view_past_init(&past);
+    past.at = at;
+    past.scan_rows = FILE_ROWS;
+    past.rows.view = view;
+    past.rows.key = command->key ? span_of(command->key) : span_make(NULL, 0);
+    past.rows.take = command->options->count == INT64_MAX ? VIEW_ALL : command->options->count;
+    past.rows.most = INT64_MAX;
+    bool done = true;
+    while (done && past.stage != VIEW_PAST_DONE)
+        done = view_past_run(&past, reader, error);
+    done = done && print_rows(command, &past.rows, error);
+    view_past_fini(&past);
+    return done;
+}
+
+static bool read_as_of(struct history_command *command, const struct view *view,
+                       struct store_reader *reader, struct error *error)
+{
+    struct past_search search = {.view = view, .now_ms = clock_wall_ms(), .scan_rows = FILE_ROWS};
+    struct view_state state;
+    return read_state(view, reader, &state, error) &&
+           find_position(command, &search, reader, error) &&
+           (command->key && !view->stage ? read_row : read_rows)(command, view, search.at, reader,
+                                                                 error);
 }
 
 /* ---- the file ---- */

@@ -173,3 +173,20 @@ bool history_print_row(struct history_print *print, const struct view *view, str
     buffer_fini(&text);
     return done;
 }
+
+bool history_print_keyed(const struct view *view, struct span key, struct span row,
+                         struct error *error)
+{
+    struct buffer text;
+    buffer_init(&text, UINT32_MAX);
+    buffer_add_string(&text, "{\"key\":");
+    doc_escape(&text, key);
+    buffer_add_string(&text, ",\"data\":");
+    bool done =
+        (view && view->path_count ? view_project(view, row, &text) : buffer_add_span(&text, row)) &&
+        buffer_add_char(&text, '}');
+    if (done)
+        printf("%.*s\n", (int)text.length, text.data);
+    buffer_fini(&text);
+    return done || error_set(error, ERROR_MEMORY, "out of memory");
+}

@@ -19,4 +19,8 @@ bool history_print_events(struct history_print *print, struct span events, int64
 bool history_print_row(struct history_print *print, const struct view *view, struct span key,
                        struct span row, int64_t at, struct error *error);
 
+/* Print one of several rows, with its key, as a line of JSON. */
+bool history_print_keyed(const struct view *view, struct span key, struct span row,
+                         struct error *error);
+
 #endif

@@ -97,9 +97,34 @@ static bool print_view_path(const struct history_command *command, struct buffer
     ask_encode(path, span_of(view + name + 1));
     buffer_add_string(path, "?as_of=");
     ask_encode(path, span_of(command->options->as_of));
-    buffer_add_string(path, "&key=");
-    ask_encode(path, span_of(command->key));
+    if (command->key) {
+        buffer_add_string(path, "&key=");
+        ask_encode(path, span_of(command->key));
+    } else if (command->options->count != INT64_MAX) {
+        buffer_printf(path, "&take=%lld", (long long)command->options->count);
+    }
     return buffer_string(path) != NULL;
+}
+
+static bool print_rows(struct history_command *command, const struct doc *doc, uint32_t root,
+                       struct error *error)
+{
+    uint32_t rows = doc_member(doc, root, "rows");
+    uint32_t end = doc->nodes[rows].end;
+    struct buffer key;
+    bool done = true;
+    buffer_init(&key, UINT32_MAX);
+    for (uint32_t row = rows + 1; done && row < end; row = doc->nodes[row].end) {
+        uint32_t name = doc_member(doc, row, "key"), data = doc_member(doc, row, "data");
+        buffer_clear(&key);
+        done = name != DOC_NONE && data != DOC_NONE && doc_decode_string(doc, name, &key) &&
+               history_print_keyed(NULL, buffer_span(&key), doc_text(doc, data), error);
+        command->count++;
+    }
+    buffer_fini(&key);
+    if (done && is_text(doc, root, "more", "true"))
+        fprintf(stderr, "stele history: the view had more rows; --count N prints so many\n");
+    return done || error_set(error, ERROR_NETWORK, "the server answered without rows");
 }
 
 static bool take_row(struct history_command *command, const struct doc *doc, uint32_t root,
@@ -109,6 +134,8 @@ static bool take_row(struct history_command *command, const struct doc *doc, uin
     int64_t at = 0;
     if (rows == DOC_NONE || offset == DOC_NONE || !doc_integer(doc, offset, &at))
         return error_set(error, ERROR_NETWORK, "the server answered without rows");
+    if (!command->key)
+        return print_rows(command, doc, root, error);
     uint32_t row = doc_first(doc, rows);
     uint32_t data = row == DOC_NONE ? row : doc_member(doc, row, "data");
     return history_print_row(&command->print, NULL, span_of(command->key),

@@ -1,28 +1,35 @@
 /*
  * What a view was at a former position, read once: what plain HTTP answers to `as_of`. First the
- * position is found, then what was there: for one key by the replay of its changes. Each step is a
- * job of some short transactions, so that others have their turn between them.
+ * position is found, then what was there: for one key by the replay of its changes
+ * (rows/past.c), else by that of all that changed since (rows/view_past.c). Each step is a job of
+ * some short transactions, so that others have their turn between them.
  */
 #include "delivery/hub_internal.h"
 #include "delivery/subscription.h"
-#include "rows/past.h"
 #include "rows/past_point.h"
 #include "rows/show.h"
 #include "rows/tag.h"
+#include "rows/view_past.h"
+#include "rows/wanted.h"
 #include "window/answer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
+enum { AS_OF_TAKE = 100 /* rows, where nothing says how many */ };
+
 struct as_of {
     struct read_job read;
     struct hub *hub;
-    struct hub_read options; /* without what was the asker's */
-    const struct view *view; /* one reference */
-    struct row_scope *scope; /* one reference, or NULL */
-    char *key, *known;       /* or NULL */
+    struct hub_read options;  /* without what was the asker's */
+    const struct view *view;  /* one reference */
+    struct row_scope *scope;  /* one reference, or NULL */
+    char *key, *known;        /* or NULL */
+    struct view_query *query; /* or NULL */
+    bool by_key;              /* the row of one key, of a view that is not derived */
     struct past_search search;
-    struct row_past past;
+    struct row_past past;       /* by_key */
+    struct view_past view_past; /* else */
     bool again;
     struct hub_answer answer;
 };
@@ -40,23 +47,23 @@ static void make_tag(struct as_of *it)
     uint64_t hash = TAG_START;
     tag_view(&hash, it->view);
     tag_span(&hash, span_of(it->key));
+    tag_span(&hash, view_query_traits(it->query).text);
+    tag_number(&hash, it->view_past.rows.skip);
+    tag_number(&hash, it->view_past.rows.take);
     tag_span(&hash, it->scope ? row_scope_name(it->scope) : span_make(NULL, 0));
     tag_number(&hash, it->search.at);
     snprintf(it->answer.tag, sizeof it->answer.tag, "%s-was-%016" PRIx64, it->answer.epoch, hash);
     it->answer.unchanged = answer_is_known(&it->answer, it->known);
 }
 
-static bool put_row(struct as_of *it, struct buffer *out)
+static bool put_row(const struct as_of *it, struct buffer *out, struct span key, struct span data)
 {
-    const struct replay *replay = &it->past.replay;
     struct buffer scratch;
     struct span shown;
-    if (replay->is != REPLAY_THERE)
-        return true;
     buffer_init(&scratch, UINT32_MAX);
-    bool done = frame_show(it->view, buffer_span(&replay->row), &scratch, &shown);
+    bool done = frame_show(it->view, data, &scratch, &shown);
     buffer_add_string(out, "{\"key\":");
-    doc_escape(out, span_of(it->key));
+    doc_escape(out, key);
     buffer_add_string(out, ",\"data\":");
     buffer_add_span(out, done ? shown : span_make(NULL, 0));
     buffer_add_char(out, '}');
@@ -64,31 +71,49 @@ static bool put_row(struct as_of *it, struct buffer *out)
     return done;
 }
 
+static bool put_rows(const struct as_of *it, struct buffer *out)
+{
+    const struct past_rows *rows = &it->view_past.rows;
+    const struct replay *replay = &it->past.replay;
+    if (it->by_key)
+        return replay->is != REPLAY_THERE ||
+               put_row(it, out, span_of(it->key), buffer_span(&replay->row));
+    for (size_t i = 0; i < rows->count; i++) {
+        buffer_add_string(out, i ? ",\n" : "");
+        if (!put_row(it, out, past_row_key(rows->list[i]), past_row_data(rows->list[i])))
+            return false;
+    }
+    return true;
+}
+
 static void end_body(struct as_of *it)
 {
+    const struct past_rows *rows = &it->view_past.rows;
     struct buffer out;
     buffer_init(&out, UINT32_MAX);
     buffer_add_string(&out, "{\"view\":");
     doc_escape(&out, span_of(it->view->id));
     buffer_printf(&out, ",\"mode\":\"%s\",\"epoch\":\"%s\",\"offset\":%" PRId64 ",\"rows\":[",
                   wire_mode_name(topic_mode(it->view)), it->answer.epoch, it->search.at);
-    out.failed = !put_row(it, &out) || out.failed;
-    buffer_add_string(&out, "]}\n");
-    answer_set_body(&it->answer, &it->options, &out);
+    out.failed = !put_rows(it, &out) || out.failed;
+    buffer_add_char(&out, ']');
+    if (!it->key)
+        buffer_printf(&out, ",\"take\":%" PRId64 ",\"skip\":%" PRId64 ",\"more\":%s", rows->take,
+                      rows->skip, rows->more ? "true" : "false");
+    buffer_add_string(&out, "}\n");
+    if (out.length > ANSWER_BYTES && rows->count > 1)
+        error_set(&it->answer.error, ERROR_TOO_LARGE,
+                  "the answer would have more than %d bytes; ask for fewer rows (take)",
+                  ANSWER_BYTES);
+    else
+        answer_set_body(&it->answer, &it->options, &out);
     buffer_fini(&out);
 }
 
 static bool find_row(struct as_of *it, struct store_reader *reader)
 {
-    const struct hub_options *options = &it->hub->options;
     struct row_past *past = &it->past;
-    past->view = it->view;
-    past->scope = it->scope;
-    past->key = span_of(it->key);
     past->at = it->search.at;
-    past->scan_rows = options->scan_rows;
-    past->most = options->max_filter_rows;
-    past->explains = true;
     if (!row_past_run(past, reader, &it->answer.error))
         return false;
     it->again = past->stage != PAST_DONE;
@@ -96,18 +121,31 @@ static bool find_row(struct as_of *it, struct store_reader *reader)
            row_past_refuse(past, &it->answer.error);
 }
 
+static bool find_rows(struct as_of *it, struct store_reader *reader)
+{
+    it->view_past.at = it->search.at;
+    bool done = view_past_run(&it->view_past, reader, &it->answer.error);
+    it->again = it->view_past.stage != VIEW_PAST_DONE;
+    return done;
+}
+
 /* One short transaction. */
 static bool step(struct as_of *it, struct store_reader *reader)
 {
     it->again = true;
     if (it->search.done)
-        return find_row(it, reader);
+        return it->by_key ? find_row(it, reader) : find_rows(it, reader);
     if (!past_search_run(&it->search, reader, &it->answer.error))
         return false;
     if (it->search.done)
         make_tag(it);
     it->again = !it->answer.unchanged;
     return true;
+}
+
+static int64_t rows_of(const struct as_of *it)
+{
+    return it->by_key ? it->past.replay.is == REPLAY_THERE : (int64_t)it->view_past.rows.count;
 }
 
 static void run(struct read_job *read, struct store_reader *reader)
@@ -120,7 +158,8 @@ static void run(struct read_job *read, struct store_reader *reader)
             return;
         }
     } while (it->again && clock_monotonic_us() < until_us);
-    if (!it->again && !it->answer.unchanged && answer_may_have(&it->answer, &it->options, 1))
+    if (!it->again && !it->answer.unchanged &&
+        answer_may_have(&it->answer, &it->options, rows_of(it)))
         end_body(it);
 }
 
@@ -129,6 +168,8 @@ static void run(struct read_job *read, struct store_reader *reader)
 static void as_of_free(struct as_of *it)
 {
     row_past_fini(&it->past);
+    view_past_fini(&it->view_past);
+    view_query_unref(it->query);
     row_scope_unref(it->scope);
     view_unref(it->view);
     buffer_fini(&it->answer.body);
@@ -160,12 +201,39 @@ static bool copy_text(const char *text, char **copy)
     return !text || *copy;
 }
 
-/* The view is taken over. NULL when out of memory. */
+/* As for the present: the view's own limit, else 100. */
+static int64_t take_of(const struct view *view, const struct wire_subscribe *wanted)
+{
+    int64_t own = view->stage ? view->stage->cut.take : VIEW_ALL;
+    return wanted->key ? 1 : wanted->take >= 0 ? wanted->take : own != VIEW_ALL ? own : AS_OF_TAKE;
+}
+
+static void set_wanted(struct as_of *it, const struct wire_subscribe *wanted)
+{
+    const struct hub_options *options = &it->hub->options;
+    struct past_rows *rows = &it->view_past.rows;
+    struct row_past *past = &it->past;
+    it->by_key = wanted->key && !it->view->stage;
+    past->view = rows->view = it->view;
+    past->scope = rows->scope = it->scope;
+    past->key = rows->key = it->key ? span_of(it->key) : span_make(NULL, 0);
+    past->scan_rows = it->view_past.scan_rows = it->search.scan_rows = options->scan_rows;
+    past->most = it->view_past.most = it->search.most = options->max_filter_rows;
+    past->explains = true;
+    rows->query = it->query;
+    rows->take = take_of(it->view, wanted);
+    rows->skip = wanted->skip < 0 ? 0 : wanted->skip < HUB_SKIP ? wanted->skip : HUB_SKIP;
+    rows->most = options->max_window_rows;
+}
+
+/* The view and the query are taken over. NULL when out of memory. */
 static struct as_of *as_of_new(struct hub *hub, const struct hub_read *read,
-                               const struct view *view, const struct past_point *point)
+                               const struct view *view, struct view_query *query,
+                               const struct past_point *point)
 {
     struct as_of *it = memory_new(sizeof *it);
     if (!it) {
+        view_query_unref(query);
         view_unref(view);
         return NULL;
     }
@@ -175,56 +243,88 @@ static struct as_of *as_of_new(struct hub *hub, const struct hub_read *read,
     it->hub = hub;
     it->options = *read;
     it->view = view;
-    it->search = (struct past_search){.view = view,
-                                      .point = *point,
-                                      .now_ms = engine_times(hub->engine).now,
-                                      .scan_rows = hub->options.scan_rows,
-                                      .most = hub->options.max_filter_rows};
+    it->query = query;
+    it->search = (struct past_search){
+        .view = view, .point = *point, .now_ms = engine_times(hub->engine).now};
     row_past_init(&it->past);
+    view_past_init(&it->view_past);
     buffer_init(&it->answer.body, UINT32_MAX);
     if (view->scope)
         it->scope = row_scope_get(&hub->row_scopes, read->identity);
     if (copy_text(read->wanted->key, &it->key) && copy_text(read->known, &it->known) &&
         (!view->scope || it->scope)) {
         view_epoch(hub, view, it->scope, it->answer.epoch);
+        set_wanted(it, read->wanted);
         return it;
     }
     as_of_free(it);
     return NULL;
 }
 
-static bool check(const struct view *view, const struct wire_subscribe *wanted, struct error *error)
+static bool is_timed(const struct view *view)
 {
-    const char *wrong = wanted->after       ? "after"
-                        : wanted->query     ? "filter, where or sort"
-                        : wanted->take >= 0 ? "take"
-                        : wanted->skip >= 0 ? "skip"
-                                            : NULL;
-    if (view->stage)
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "'as_of' is for views of an export, and view '%.128s' is derived from one",
-                         view->id);
-    if (!wanted->key)
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "'key' is missing: 'as_of' is for one row, named by its key");
-    return !wrong ||
-           error_set(error, ERROR_INVALID_PARAMETER, "'as_of' does not go together with %s", wrong);
+    for (const struct view_stage *stage = view->stage; stage; stage = stage->source)
+        if (stage->timed)
+            return true;
+    return false;
+}
+
+static bool refuse(struct error *error, const struct view *view, const char *what, const char *why)
+{
+    return error_set(error, ERROR_INVALID_PARAMETER, "'as_of' is not for %s%s%.128s%s: %s", what,
+                     view ? " view '" : "", view ? view->id : "", view ? "'" : "", why);
+}
+
+static bool check(const struct hub *hub, const struct view *view,
+                  const struct wire_subscribe *wanted, struct error *error)
+{
+    bool cut = wanted->take >= 0 || wanted->skip >= 0;
+    if (view->output == VIEW_KEYED)
+        return refuse(error, view, "a keyed", "name a row of its source by the row's own key");
+    if (is_timed(view))
+        return refuse(error, view, "a timed", "it asks for now(), which the log does not keep");
+    if (wanted->after)
+        return refuse(error, NULL, "'after'", "what was does not change");
+    if (wanted->key && (cut || wanted->query))
+        return refuse(error, NULL, "a part or a query of one key", "leave 'key' or the others out");
+    return wanted_check(view, wanted, hub->options.max_window_rows, error);
+}
+
+static bool read_query(const struct hub *hub, const struct view *view,
+                       const struct wire_subscribe *wanted, struct view_query **query,
+                       struct error *error)
+{
+    *query = NULL;
+    if (!wanted->query)
+        return true;
+    *query = view_query_new(view, span_of(wanted->query), &hub->options.query, error);
+    if (!*query)
+        return false;
+    struct view_query_traits traits = view_query_traits(*query);
+    if (!traits.is_timed && (!traits.sorts || wanted_may_sort(view, error)))
+        return true;
+    view_query_unref(*query);
+    return traits.is_timed && refuse(error, NULL, "a query with now()", "the log does not keep it");
 }
 
 bool hub_read_as_of(struct hub *hub, const struct hub_read *read, struct error *error)
 {
+    const struct wire_subscribe *wanted = read->wanted;
     const struct view *view;
+    struct view_query *query = NULL;
     struct past_point point;
+    struct wire_subscribe known = *wanted;
     struct seq ignored;
     bool has_after;
-    if (!subscription_check(hub, read->identity, read->wanted, &view, &has_after, &ignored, error))
+    known.after = NULL; /* it is refused below, whatever it is */
+    if (!subscription_check(hub, read->identity, &known, &view, &has_after, &ignored, error))
         return false;
-    if (!check(view, read->wanted, error) ||
-        !past_point_read(span_of(read->as_of), &point, error)) {
+    if (!check(hub, view, wanted, error) || !past_point_read(span_of(read->as_of), &point, error) ||
+        !read_query(hub, view, wanted, &query, error)) {
         view_unref(view);
         return false;
     }
-    struct as_of *it = as_of_new(hub, read, view, &point);
+    struct as_of *it = as_of_new(hub, read, view, query, &point);
     if (!it)
         return error_set(error, ERROR_MEMORY, "out of memory while reading a view");
     if (go_on(it))

@@ -134,15 +134,14 @@ test('a token sees a row as it saw it then, and of others nothing, not even that
 });
 
 test('what is no position, or not for a position, is refused, and says why', async (t) => {
-  const config = { exports: { E: { views: { top: { pipeline: [{ sort: { by: 'n' } }] } } } } };
-  const server = await Server.forTest(t, { config, set: { max_filter_rows: 1000 } });
+  const server = await Server.forTest(t, { set: { max_filter_rows: 1000 } });
   await post(server, [m('a', { n: 1 }), ...range(3000, (i) => m('b', { n: i })), m('a', { n: 2 }), m('a', { n: 3 })]);
   const later = new Date(Date.now() + 3600_000).toISOString();
   for (const [parameters, status, says, view] of [
     [{ key: 'a', as_of: '' }, 400, /no position/], [{ key: 'a', as_of: 'x' }, 400, /no position/], [{ key: 'a', as_of: '@9999' }, 400, /not there yet.*@3003/],
-    [{ key: 'a', as_of: '99:0' }, 400, /not there yet/], [{ key: 'a', as_of: later }, 400, /not over yet/], [{ as_of: '@1' }, 400, /'key' is missing/],
-    [{ key: 'a', as_of: '@1' }, 400, /derived/, 'E/top'], [{ key: 'a', as_of: '@1', wait: 1 }, 400, /wait/], [{ key: 'a', as_of: '@1', events: 1 }, 400, /events/, 'E/append'],
-    [{ key: 'a', as_of: '@1', filter: 'n:1' }, 400, /filter/], [{ key: 'a', as_of: '@1', after: '0:0' }, 400, /after/], [{ key: 'a', as_of: '@1' }, 404, /nothing/, 'E/nothing'],
+    [{ key: 'a', as_of: '99:0' }, 400, /not there yet/], [{ key: 'a', as_of: later }, 400, /not over yet/], [{ as_of: '@1' }, 400, /'key' is missing/, 'E/state'],
+    [{ key: 'a', as_of: '@1', wait: 1 }, 400, /wait/], [{ key: 'a', as_of: '@1', events: 1 }, 400, /events/, 'E/append'],
+    [{ key: 'a', as_of: '@1', filter: 'n:1' }, 400, /query/], [{ key: 'a', as_of: '@1', after: '0:0' }, 400, /after/], [{ key: 'a', as_of: '@1' }, 404, /nothing/, 'E/nothing'],
     [{ key: 'a', as_of: '@1' }, 400, /live/, 'E/list/live'], [{ key: 'a', as_of: '@3002' }, 413, /max_filter_rows/], [[['key', 'a'], ['as_of', '@1'], ['as_of', '@2']], 400, /twice/],
   ]) {
     const answer = await ask(server, parameters, { view });

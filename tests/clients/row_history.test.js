@@ -232,7 +232,7 @@ test('what is asked wrongly is refused, and says why', async (t) => {
   assert.equal(allowed, 'GET, HEAD');
   assert.equal((await http(`${server.http}/v1/views/E/append?export=E`)).status, 400, 'there the path names the view');
   for (const [args, code, says] of [
-    [['E'], 2, /KEY/], [['E', 'a', '--db', server.db, '--url', server.http], 2, /not both/], [['E', 'a', '--config', 'x'], 2, /--db/],
+    [['E'], 2, /of which KEY/], [[], 2, /export/i], [['E', 'a', '--db', server.db, '--url', server.http], 2, /not both/], [['E', 'a', '--config', 'x'], 2, /--db/],
     [['F', 'a', '--db', server.db], 1, /no export 'F'/], [['E/list', 'a', '--db', server.db], 1, /no append view/], [['E', 'a', '--db', 'nothing.db'], 1, /no database/],
   ]) {
     const ended = await run(['history', ...args]);

@@ -1,0 +1,48 @@
+/*
+ * Rows in the order of a view, of which only so many are kept as the view, or who asks, wants: the
+ * stages of a derived view over states that were. Memory alone, no database. Belongs to one thread.
+ */
+#ifndef ROWS_PAST_ROWS_H
+#define ROWS_PAST_ROWS_H
+
+#include "rows/row_scope.h"
+#include "store/store.h"
+#include "view/view.h"
+
+struct past_row;
+
+enum { PAST_ROWS_BYTES = 64 << 20 /* of keys and texts, that may be kept */ };
+
+struct past_rows {
+    /* what is asked; borrowed */
+    const struct view *view; /* not timed, and not keyed */
+    const struct row_scope *scope;
+    struct view_query *query; /* not timed; NULL: all */
+    struct span key;          /* of a derived view: only this row; absent: all */
+    int64_t skip, take;
+    int64_t most; /* rows that may be kept where nothing else bounds them */
+    /* found */
+    struct past_row **list;
+    size_t count, capacity;
+    size_t bytes; /* of their keys and texts */
+    bool more;    /* behind the last row there are others */
+};
+
+/* Begin with this, then set what is asked; past_rows_fini is due. */
+void past_rows_init(struct past_rows *rows);
+void past_rows_fini(struct past_rows *rows);
+/* Take a row of the export; `once`: unless it is there already. ERROR_TOO_LARGE, ERROR_MEMORY. */
+bool past_rows_add(struct past_rows *rows, struct span key, struct seq seq, struct span data,
+                   bool once, struct error *error);
+bool past_rows_have(const struct past_rows *rows, struct span key);
+/* Whether a row that comes behind all of the export's order so far cannot be among those wanted. */
+bool past_rows_has_enough(const struct past_rows *rows);
+/* All were added: make them the rows that the view shows. */
+bool past_rows_end(struct past_rows *rows, struct error *error);
+/* The key and the text of a row. */
+struct span past_row_key(const struct past_row *row);
+struct span past_row_data(const struct past_row *row);
+/* Whether the view is made of a stage that is cut: then rows decide about others. */
+bool past_rows_are_cut(const struct view *view);
+
+#endif

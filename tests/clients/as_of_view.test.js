@@ -1,0 +1,152 @@
+// What a view was at a former position: each answer of the present is kept, and asked for again with as_of.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { http, post, tryPost } from './lib/feed.js';
+import { Random } from './lib/random.js';
+import { seedsOf } from './lib/seeds.js';
+import { Server, run } from './lib/server.js';
+import { bearer, newKey, tokenOf } from './lib/token.js';
+
+const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
+const gone = (key) => ({ export: 'E', key, op: 'delete' });
+const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+const ask = (server, parameters, { view = 'E/list', ...options } = {}) => http(`${server.http}/v1/views/${view}?${new URLSearchParams(parameters).toString().replaceAll('+', '%20')}`, options);
+const shown = ({ rows, take, skip, more }) => ({ rows, take, skip, more });
+
+const VIEWS = {
+  top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 3 }] },
+  big: { pipeline: [{ filter: { field: 'n', gte: 40 } }, { sort: { by: 's' } }] },
+  second: { source: 'E/top', pipeline: [{ sort: { by: 's' } }, { skip: 1 }, { take: 1 }] },
+  least: { pipeline: [{ min_by: 'n' }] },
+  end: { pipeline: [{ sort: { by: 's' } }, 'last'] },
+  some: { fields: ['n'], keys: ['k1', 'k2', 'k5'] },
+};
+const QUESTIONS = [
+  ['E/list', {}], ['E/list', { take: 2 }], ['E/list', { take: 2, skip: 2 }], ['E/append', {}], ['E/some', {}], ['E/top', {}], ['E/top', { take: 1, skip: 1 }], ['E/big', {}], ['E/second', {}], ['E/least', {}], ['E/end', {}],
+  ['E/list', { where: '{"field":"n","gte":30}' }], ['E/list', { filter: 's:a', take: 2 }], ['E/list', { sort: '[{"by":"s","order":"desc"},"n"]', take: 3 }], ['E/top', { filter: 's:b' }], ['E/big', { key: 'k1' }],
+];
+const patchOf = (random) => m(`k${random.below(8)}`, [{ n: random.below(100) }, { s: 'abc'[random.below(3)] }, { n: random.below(100), s: 'abc'[random.below(3)] }, { n: null }][random.below(4)], { op: random.below(5) ? 'patch' : 'upsert' });
+
+test('views at each position are what they were, while the log is trimmed and the server is killed', async (t) => {
+  const { seeds, first } = seedsOf(2);
+  for (let seed = first; seed < first + seeds; seed++) {
+    const random = new Random(seed);
+    const server = await Server.forTest(t, { set: { retention_rows: 30 }, config: { exports: { E: { views: VIEWS } } } });
+    const kept = [];
+    const config = `${server.db}.config.json`;
+    let told = 0, refused = 0;
+    for (let round = 0; round < 45; round++) {
+      const { applied } = await post(server, random.below(7) ? patchOf(random) : gone(`k${random.below(8)}`));
+      if (applied) kept.push(await Promise.all(QUESTIONS.map(async ([view, parameters]) => shown((await ask(server, parameters, { view })).json))));
+      if (round % 15 !== 14) continue;
+      if (random.below(2)) {
+        await server.kill9();
+        await server.restart();
+      }
+      for (let i = 0; i < 25; i++) {
+        const offset = 1 + random.below(kept.length);
+        const which = random.below(QUESTIONS.length);
+        const [view, parameters] = QUESTIONS[which];
+        const answer = await ask(server, { ...parameters, as_of: `@${offset}` }, { view });
+        if (answer.status === 410) {
+          refused++;
+          assert.equal(answer.json.code, 'history-trimmed');
+          assert.ok(kept.length > 20, 'the log has all');
+          continue;
+        }
+        told++;
+        assert.equal(answer.status, 200, answer.text);
+        assert.equal(answer.json.offset, offset);
+        if (!Object.keys(parameters).length) {
+          for (const where of [['--db', server.db, '--config', config], ['--url', server.http]]) {
+            const { code, stdout, stderr } = await run(['history', view, '--as-of', `@${offset}`, ...where]);
+            assert.equal(code, 0, stderr);
+            const rows = stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+            assert.deepEqual(rows, answer.json.rows, `seed ${seed}: ${view} at @${offset}, ${where[0]}`);
+          }
+        }
+        assert.deepEqual(shown(answer.json), kept[offset - 1][which], `seed ${seed}: ${view} ${JSON.stringify(parameters)} at @${offset} of ${kept.length}`);
+      }
+    }
+    assert.ok(told > 15, `${told} told, ${refused} refused`);
+    await server.discard();
+  }
+});
+
+test('rows that did not change are the present ones, also if the log has lost how they came', async (t) => {
+  const server = await Server.forTest(t, { set: { retention_rows: 10 } });
+  await post(server, [m('x', { n: 1 }), ...range(30, (i) => m(`old${i}`, { n: i }))]);
+  for (let i = 0; i < 8; i++) await post(server, m(`new${i}`, { n: i }));
+  const at = 31 + 4;
+  const { json } = await ask(server, { as_of: `@${at}`, take: 50 });
+  assert.deepEqual(json.rows.map(({ key }) => key), [...range(4, (i) => `new${3 - i}`), ...range(30, (i) => `old${29 - i}`), 'x']);
+  await post(server, m('x', { n: 2 }));
+  const refused = await ask(server, { as_of: `@${at}` });
+  assert.deepEqual([refused.status, refused.json.code], [410, 'history-trimmed']);
+  const ended = await run(['history', 'E', '--as-of', `@${at}`, '--db', server.db]);
+  assert.deepEqual([ended.code, ended.stdout], [1, '']);
+  assert.match(ended.stderr, /what 'x' was at @35 is not known any more; it is known from @40 /);
+  assert.match(refused.json.message, /what 'x' was at @35 is not known any more; it is known from @40 /);
+  assert.deepEqual((await ask(server, { as_of: '@40', take: 50 })).json.rows, (await ask(server, { take: 50 })).json.rows);
+  assert.match((await ask(server, { as_of: '@3' })).json.message, /'E\/list' was at @3 is not known any more: the log begins behind @/);
+});
+
+test('a token sees the rows that it saw then', async (t) => {
+  const key = newKey();
+  const auth = { mode: 'signed', keys: [key.x] };
+  const views = { top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 3 }] }, all: { pipeline: [{ sort: { by: 'n' } }] } };
+  const server = await Server.forTest(t, { set: { retention_rows: 40 }, config: { auth, exports: { E: { scope: 'owner', views } } } });
+  const as = (...row_scopes) => ({ headers: bearer(tokenOf(key, { scope: 'read write', row_scopes })) });
+  const tokens = [as(), as('ann'), as('ann', 'bob')];
+  const questions = [['E/list', {}], ['E/list', { take: 2 }], ['E/top', {}], ['E/all', {}], ['E/append', {}], ['E/list', { where: '{"field":"n","gt":2}' }]];
+  const { seeds, first } = seedsOf(1);
+  const random = new Random(first + seeds);
+  const kept = [];
+  for (let round = 0; round < 35; round++) {
+    const mutation = random.below(6) ? m(`k${random.below(6)}`, random.below(2) ? { n: random.below(9) } : { owner: ['ann', 'bob', null, 7][random.below(4)] }) : gone(`k${random.below(6)}`);
+    const { json } = await tryPost(server, mutation, as().headers);
+    if (!json.applied) continue;
+    kept.push(await Promise.all(tokens.map((token) => Promise.all(questions.map(async ([view, parameters]) => shown((await ask(server, parameters, { view, ...token })).json))))));
+  }
+  for (const [i, each] of kept.entries()) {
+    const [who, which] = [random.below(3), random.below(questions.length)];
+    const [view, parameters] = questions[which];
+    const answer = await ask(server, { ...parameters, as_of: `@${i + 1}` }, { view, ...tokens[who] });
+    assert.deepEqual(shown(answer.json), each[who][which], `${view} of token ${who} at @${i + 1}`);
+  }
+  /* a refusal names no row that the token never saw */
+  for (let i = 0; i < 45; i++) await tryPost(server, m('hidden', { owner: 'bob', n: 9 }), as().headers);
+  const answer = await ask(server, { as_of: `@${kept.length + 20}` }, { view: 'E/top', ...as('ann') });
+  assert.equal(answer.status, 410, answer.text);
+  assert.ok(!answer.text.includes('hidden'), answer.text);
+  const fine = await ask(server, { as_of: `@${kept.length + 20}` }, { view: 'E/list', ...as('ann') });
+  assert.deepEqual(fine.json.rows, (await ask(server, {}, as('ann'))).json.rows, 'for a list only the rows that it sees matter');
+  assert.match((await ask(server, { as_of: `@${kept.length + 20}` }, { view: 'E/list', ...as('bob') })).json.message, /'hidden'/);
+});
+
+test('the bounds, and what a position is not for', async (t) => {
+  const views = { soon: { pipeline: [{ filter: { field: 'n', gt: { now: true } } }] } };
+  const server = await Server.forTest(t, { set: { max_filter_rows: 1000, max_window_rows: 50 }, config: { exports: { E: { views } } } });
+  await post(server, range(40, (i) => m(`k${i}`, { n: i })));
+  for (const [parameters, status, says, view] of [
+    [{ as_of: '@1', after: '0:0' }, 400, /'after'/], [{ as_of: '@1' }, 400, /now\(\)/, 'E/soon'], [{ as_of: '@1', where: '{"field":"n","gt":{"now":true}}' }, 400, /now\(\)/],
+    [{ as_of: '@1', take: 51 }, 400, /max_window_rows/], [{ as_of: '@1' }, 400, /'key' is missing/, 'E/state'], [{ as_of: '@1', take: 1 }, 400, /take/, 'E/append'], [{ as_of: '@1', key: 'a', filter: 'n:1' }, 400, /query/],
+  ]) {
+    const answer = await ask(server, parameters, { view });
+    assert.equal(answer.status, status, `${JSON.stringify(parameters)}: ${answer.text}`);
+    assert.match(answer.json.message, says);
+  }
+  assert.deepEqual((await ask(server, { as_of: '@10', take: 50 })).json.rows.length, 10);
+  await post(server, range(60, (i) => m(`more${i}`, { n: i })));
+  const many = await ask(server, { as_of: '@10' });
+  assert.deepEqual([many.status, many.json.code], [413, 'too-large'], many.text);
+  assert.match(many.json.message, /max_window_rows/);
+  await post(server, range(1000, () => m('k1', { n: 1 })));
+  const far = await ask(server, { as_of: '@100' });
+  assert.deepEqual([far.status, far.json.code], [413, 'too-large'], far.text);
+  assert.match(far.json.message, /max_filter_rows/);
+  const { headers } = await ask(server, { as_of: '@1099' });
+  assert.equal((await ask(server, { as_of: '@1099' }, { headers: { 'if-none-match': headers.etag } })).status, 304);
+  assert.equal((await ask(server, { as_of: '@1099', take: 3 }, { headers: { 'if-none-match': headers.etag } })).status, 200);
+});
