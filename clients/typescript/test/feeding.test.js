@@ -71,6 +71,28 @@ test('storage of two tabs that is cleared while batches of both wait: each count
   await hasLog(server, range(10, (i) => i));
 });
 
+test('storage of two tabs that is cleared, where one has seen less: what it puts back goes before what the other adds to it', async (t) => {
+  const folder = scratch(t);
+  const storage = fileStorage(folder);
+  const { server, way, client } = await startWith(t, storage);
+  let cut;
+  way.isOpen = true;
+  way.answer = () => new Promise((_, fail) => (cut = fail)); /* it waits for an answer, and does not look at what is kept */
+  const shut = gate();
+  const other = clientOf(t, server, { storage, fetch: shut.fetch });
+  const all = [await client.enqueue(add(0)), await client.enqueue(add(1))];
+  await way.tried(1);
+  all.push(await other.enqueue(add(2)), await other.enqueue(add(3)));
+  await shut.tried();
+  for (const file of await readdir(folder)) await rm(join(folder, file));
+  all.push(await client.enqueue(add(4)), await other.enqueue(add(5)));
+  way.answer = null;
+  shut.isOpen = true;
+  cut(new TypeError('cut'));
+  await within(Promise.all(all.map(({ done }) => done)), 'the acknowledgements');
+  await hasLog(server, range(6, (i) => i));
+});
+
 test('storage that is cleared between an answer and the next batch: each batch has a number of its own', async (t) => {
   const folder = scratch(t);
   const { server, way, client } = await startWith(t, fileStorage(folder));
