@@ -1,8 +1,10 @@
 // protocol.md, "Clients and windows": who is there, how far behind each is, and the end of one.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { Client, clientFor } from './lib/client.js';
 import { checkAnswer, checkFatal, checkFields, npmClient } from './lib/error_table.js';
 import { EventStream } from './lib/events.js';
@@ -333,4 +335,72 @@ test('published clients come back by themselves', async (t) => {
   await npm.until(({ issues }) => issues.some(({ error }) => error === 'client-ended'), 'the reason');
   await npm.until(({ states }) => states.lastIndexOf('connected') > 1, 'another connection');
   await eventually(async () => (await list(server)).clients.some((it) => it.id > id && it.subscriptions.length === 1), 'it is back, with its subscription');
+});
+
+/* ---- many ---- */
+
+/** Frames one after the other: the milliseconds from each request to its frame at a subscriber. */
+async function roundTrips(server, subscriber, count) {
+  const times = [];
+  for (let i = 0; i < count; i++) {
+    const key = `trip${i}`, from = performance.now();
+    await Promise.all([feed(server, [m(key, i)]), subscriber.until((frame) => frame.key === key, key)]);
+    times.push(performance.now() - from);
+  }
+  times.sort((a, b) => a - b);
+  return { median: times[count >> 1], longest: times.at(-1) };
+}
+
+const MANY = Number(process.env.STELE_CLIENTS ?? 2000);
+
+/** Whole lists, one after the other, read by a thread of its own: the numbers of ids in each. */
+async function listInLoop(server) {
+  const worker = new Worker(
+    `const { parentPort, workerData: { url, headers } } = require('node:worker_threads');
+     let over = false;
+     parentPort.on('message', () => (over = true));
+     (async () => {
+       const counts = [];
+       while (!over) {
+         const ids = new Set();
+         let after = 0, more = true;
+         while (more) {
+           const text = await (await fetch(url + '?limit=1000&after=' + after, { headers })).text();
+           for (const [, id] of text.matchAll(/\\{"id":(\\d+),"address"/g)) ids.add((after = id));
+           more = text.endsWith('"more":true}\\n');
+         }
+         if (counts.push(ids.size) === 1) parentPort.postMessage(counts);
+       }
+       parentPort.postMessage(counts);
+     })();`,
+    { eval: true, workerData: { url: `${server.http}/v1/clients`, headers: bearer(ADMIN) } },
+  );
+  await once(worker, 'message'); /* the first one */
+  return async () => {
+    const all = once(worker, 'message');
+    worker.postMessage('over');
+    const [found] = await all;
+    await worker.terminate();
+    return found;
+  };
+}
+
+test(`${MANY} clients, and their list asked for in a loop, hold up nobody's frames`, async (t) => {
+  const server = await serverFor(t, { max_connections: MANY + 100, max_connections_per_ip: MANY + 100 });
+  for (let i = 0; i < MANY; i += 100) {
+    const clients = await Promise.all(Array.from({ length: 100 }, () => reader(t, server)));
+    await Promise.all(clients.map((client, j) => client.open('F/list', j % 2 ? { take: 5 } : {})));
+  }
+  const subscriber = await reader(t, server);
+  await subscriber.open('E/list');
+  const trips = 300;
+  const alone = await roundTrips(server, subscriber, trips);
+  const pause = (await ask(server, '/status', { base: server.healthUrl })).json.process.longest_pause_ms;
+  const end = await listInLoop(server);
+  const beside = await roundTrips(server, subscriber, trips);
+  const lists = await end();
+  assert.ok(lists.length > 0 && lists.every((ids) => ids === MANY + 1), `all clients in each list: ${lists}`);
+  const after = (await ask(server, '/status', { base: server.healthUrl })).json.process.longest_pause_ms;
+  const tell = ({ median, longest }) => `${median.toFixed(1)} ms at the median, ${longest.toFixed(1)} at most`;
+  t.diagnostic(`a frame takes ${tell(alone)}; beside ${lists.length} lists of ${MANY} ${tell(beside)}; longest pause of the loop ${pause} ms before, ${after} ms in all`);
 });
