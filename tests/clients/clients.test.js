@@ -10,6 +10,7 @@ import { checkAnswer, checkFatal, checkFields, npmClient } from './lib/error_tab
 import { EventStream } from './lib/events.js';
 import { Ingest, http } from './lib/feed.js';
 import { NamedClient } from './lib/named.js';
+import { PythonSdk, missing } from './lib/python_sdk.js';
 import { Server, eventually } from './lib/server.js';
 
 const ADMIN = 'admin-0123456789abcdef', READER = 'reader-0123456789abcdef', FEEDER = 'feeder-0123456789abcdef';
@@ -324,7 +325,7 @@ test('a client that does not read is ended, too', async (t) => {
   await eventually(async () => (await list(server)).clients.length === 0, 'it is cut off');
 });
 
-test('published clients come back by themselves', async (t) => {
+test('the published client of version 1 comes back by itself', async (t) => {
   const server = await serverFor(t);
   const npm = npmClient(t, server, { headers: bearer(READER), maxReconnectAttempts: 5 });
   await npm.manager.connect();
@@ -335,6 +336,20 @@ test('published clients come back by themselves', async (t) => {
   await npm.until(({ issues }) => issues.some(({ error }) => error === 'client-ended'), 'the reason');
   await npm.until(({ states }) => states.lastIndexOf('connected') > 1, 'another connection');
   await eventually(async () => (await list(server)).clients.some((it) => it.id > id && it.subscriptions.length === 1), 'it is back, with its subscription');
+});
+
+test('the published client of version 2 comes back by itself, and misses nothing', { skip: missing }, async (t) => {
+  const server = await serverFor(t);
+  const sdk = PythonSdk.start(t);
+  await feed(server, [m('a', 1)]);
+  await sdk.do('connect', { url: `${server.ws}/`, views: ['E/append'], tokens: [{ token: READER }] });
+  await sdk.do('watch', { name: 'events', view: 'E/append' });
+  await sdk.until(() => sdk.of('events').length > 0, 'the first event');
+  const { id } = await only(server, '2');
+  assert.equal((await ask(server, `/v1/clients/${id}`, { method: 'DELETE' })).status, 200);
+  await feed(server, [m('b', 2)]);
+  await eventually(async () => (await list(server)).clients.some((it) => it.id > id && it.protocol === '2' && it.subscriptions.length === 1), 'it is back, with its subscription');
+  await sdk.until(() => JSON.stringify(sdk.of('events')).includes('"b"'), 'what came meanwhile');
 });
 
 /* ---- many ---- */
