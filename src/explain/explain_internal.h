@@ -4,7 +4,7 @@
  *   stages.c   finding out: which stages of the view have the row, and its ranks
  *   part.c     finding out: the part of a query
  *   tell.c     the steps as JSON
- *   since.c    since when, by the log
+ *   since.c    since when, by the log; since_cut.c: of views with a cut
  *
  * All is found out before anything is told, because what may be told depends on the outcome.
  */
@@ -99,5 +99,7 @@ bool explain_find_part(struct explaining *explaining);
 
 /* tell.c */
 bool explain_tell(struct explaining *explaining);
+/* since.c: append the member "since". False with the error. */
+bool explain_since(struct explaining *explaining);
 
 #endif

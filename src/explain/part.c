@@ -57,7 +57,7 @@ static bool each_keyed(void *argument, struct span sort_key, const struct store_
     if (!sees(explaining, entity) ||
         !key_text(explaining->asked->view, entity->data, &search->text) ||
         !span_equal(buffer_span(&search->text), buffer_span(&search->wanted)))
-        return true;
+        return !search->text.failed;
     if (!buffer_add_span(&explaining->first_key, entity->key))
         explain_lacks_memory(explaining);
     return false;
@@ -79,7 +79,8 @@ bool explain_find_key(struct explaining *explaining)
         explaining->key_first =
             done && span_equal(buffer_span(&explaining->first_key), explaining->asked->key);
     }
-    done = done && (!search.wanted.failed || explain_lacks_memory(explaining));
+    done = done &&
+           ((!search.wanted.failed && !search.text.failed) || explain_lacks_memory(explaining));
     buffer_fini(&search.wanted);
     buffer_fini(&search.text);
     return done;

@@ -382,6 +382,8 @@ bool explain_tell(struct explaining *explaining)
         tell_part(explaining);
         done = done && tell_fields(explaining);
     }
-    buffer_add_string(explaining->out, "]}\n");
+    buffer_add_char(explaining->out, ']');
+    done = done && explain_since(explaining);
+    buffer_add_string(explaining->out, "}\n");
     return done && (!explaining->out->failed || explain_lacks_memory(explaining));
 }

@@ -138,6 +138,87 @@ test('what cannot be asked is refused, with its reason', async (t) => {
   assert.match(unknown.stderr, /--config FILE/);
 });
 
+// ---- since when ----
+
+const sinceOf = async (server, view, key, parameters, name) => {
+  const { since, in: shown } = await explained(server, view, key, parameters, name);
+  return [shown, since.known ? `${since.by} ${since.by === 'time' ? '' : since.change}${since.op ? ` ${since.op}` : ''}`.trim() : since.why];
+};
+
+test('the last move is told with its change: of the row, of another, or of time', async (t) => {
+  const views = {
+    big: { pipeline: [{ filter: { field: 'n', gte: 5 } }] },
+    top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 2 }] },
+    named: { pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 2 }, { filter: { exists: 'name' } }] },
+    last: { pipeline: [{ sort: 'n' }, 'last'] },
+    valid: { pipeline: [{ filter: { field: 'until', gt: { now: true } } }] },
+    both: { pipeline: [{ take: 3 }, { sort: 'n' }, { take: 1 }] },
+  };
+  const server = await Server.forTest(t, { config: { exports: { E: { views } } } });
+  await feed(server, [m('a', { n: 1 }), m('a', { n: 7 }), m('a', { n: 8 }), m('b', { n: 9 }), m('c', { n: 5 })]); /* 1 to 5 */
+  await feed(server, [m('d', { n: 10 }), m('b', { name: 'b' })]); /* 6 and 7 */
+  assert.deepEqual(await sinceOf(server, 'E/big', 'a'), [true, 'change 2 patch']);
+  assert.deepEqual(await sinceOf(server, 'E/big', 'c'), [true, 'change 5 create']);
+  assert.deepEqual(await sinceOf(server, 'E/list', 'a', { where: '{"field":"n","gt":7}' }), [true, 'change 3 patch']);
+  assert.deepEqual(await sinceOf(server, 'E/top', 'a'), [false, 'another 6']);
+  assert.deepEqual(await sinceOf(server, 'E/top', 'b'), [true, 'change 4 create']);
+  assert.deepEqual(await sinceOf(server, 'E/named', 'b'), [true, 'change 7 patch']);
+  assert.deepEqual(await sinceOf(server, 'E/last', 'd'), [true, 'change 6 create']);
+  assert.deepEqual(await sinceOf(server, 'E/last', 'b'), [false, 'another 6']);
+  assert.deepEqual(await sinceOf(server, 'E/top', 'c'), [false, 'it was always so']);
+  assert.match((await sinceOf(server, 'E/both', 'a'))[1], /a cut below another one/);
+  assert.match((await sinceOf(server, 'E/list', 'a', { take: 2 }))[1], /parts/);
+  await feed(server, [m('d', undefined, { op: 'delete' }), m('e', { n: 1 }), m('e', undefined, { op: 'delete' })]); /* 8 to 10 */
+  assert.deepEqual(await sinceOf(server, 'E/top', 'a'), [true, 'another 8']);
+  assert.deepEqual(await sinceOf(server, 'E/big', 'd'), [false, 'change 8 delete']);
+  assert.deepEqual(await sinceOf(server, 'E/big', 'e'), [false, 'it was always so']);
+  assert.deepEqual(await sinceOf(server, 'E/list', 'e'), [false, 'change 10 delete']);
+  assert.deepEqual(await sinceOf(server, 'E/list', 'nix'), [false, 'the changes that were read have none of this key']);
+  const until = Math.floor(Date.now() / 1000) + 2;
+  await feed(server, [m('t', { until })]);
+  for (;;) {
+    const answer = await explained(server, 'E/valid', 't');
+    if (answer.in) {
+      await new Promise((done) => setTimeout(done, 100));
+      continue;
+    }
+    assert.deepEqual(answer.since, { known: true, by: 'time', time: until * 1000 });
+    break;
+  }
+  const text = (await run(['explain', 'E/top', 'a', '--url', server.http, '--text'])).stdout;
+  assert.match(text, /\n {2}since {5}change 8 of another row, seq \S+, at 20\d\d-\S+Z\n$/);
+});
+
+test('where the log was trimmed it is said what is missing, and from where on it was read', async (t) => {
+  const views = { big: { pipeline: [{ filter: { field: 'n', gte: 5 } }] }, top: { pipeline: [{ sort: 'n' }, { take: 2 }] } };
+  const server = await Server.forTest(t, { config: { exports: { E: { views } } }, set: { retention_rows: 20 } });
+  await feed(server, [m('gone', { n: 1 }), m('gone', undefined, { op: 'delete' }), m('a', { n: 7 }), m('b', { n: 8 })]);
+  for (let i = 0; i < 60; i++) await feed(server, [m('x', { n: i })]);
+  await feed(server, [m('a', { m: 1 })]);
+  const { since } = await explained(server, 'E/big', 'a');
+  assert.deepEqual([since.known, since.why], [false, 'the log does not reach back to a state of the row before']);
+  assert.ok(since.from > 4 && since.from < 60, since.from);
+  assert.match((await sinceOf(server, 'E/big', 'b'))[1], /since before/);
+  assert.match((await sinceOf(server, 'E/top', 'b'))[1], /another row|since before/);
+  assert.deepEqual((await explained(server, 'E/list', 'gone')).since.change, 2);
+  const gone = (await explained(server, 'E/big', 'gone')).since;
+  assert.deepEqual([gone.known, gone.change], [false, 2]);
+  await feed(server, [m('a', { n: 1 }, { op: 'upsert' }), m('a', { n: 9 })]);
+  assert.deepEqual(await sinceOf(server, 'E/big', 'a'), [true, 'change 67 patch']);
+});
+
+test('moves out of sight are the end of a row, and no other row moves it for a token', async (t) => {
+  const views = { cut: { pipeline: [{ sort: 'n' }, { take: 3 }] }, big: { pipeline: [{ filter: { field: 'n', gte: 5 } }] } };
+  const server = await Server.forTest(t, { config: configOf({ ann: { row_scopes: ['ann'] }, cut: { row_scopes: ['ann'], views: ['E/cut'] } }, { E: { scope: 'who', views } }) });
+  await feed(server, [m('a', { n: 1, who: 'ann' }), m('a', { n: 7 }), m('a', { who: 'bob' }), m('a', { n: 2 }), m('b', { n: 3, who: 'bob' }), m('a', { n: 9, who: 'ann' }), m('c', { n: 5, who: 'ann' }), m('c', { who: 'bob' })], WRITER);
+  assert.deepEqual(await sinceOf(server, 'E/list', 'a', {}, 'ann'), [true, 'change 6']);
+  assert.deepEqual(await sinceOf(server, 'E/big', 'a', {}, 'ann'), [true, 'change 6']);
+  assert.deepEqual(await sinceOf(server, 'E/list', 'c', {}, 'ann'), [false, 'change 8']);
+  assert.deepEqual(await sinceOf(server, 'E/list', 'b', {}, 'ann'), await sinceOf(server, 'E/list', 'zz', {}, 'ann'));
+  assert.match((await sinceOf(server, 'E/cut', 'a', {}, 'ann'))[1], /rows of everybody/);
+  for (const key of ['b', 'c']) assert.equal((await ask(server, 'E/cut', key, {}, 'cut')).text.replace(`"${key}"`, '"zz"'), (await ask(server, 'E/cut', 'zz', {}, 'cut')).text);
+});
+
 // ---- who is told what ----
 
 test('a row out of scope is answered as one that does not exist, and no neighbour is named', async (t) => {

@@ -232,3 +232,201 @@ TEST(explains_random_rows)
     for (uint64_t seed = first; seed < first + seeds; seed++)
         follow(seed, seed % 3 == 2);
 }
+
+/* ---- since when ---- */
+
+/* The last move of each row into a view or out of it, as the model saw it. */
+struct moved {
+    bool ever, by_time, by_another;
+    int64_t at; /* the change, or the second */
+};
+
+static bool inside[VIEWS][KEYS];
+static struct moved moves[VIEWS][KEYS];
+static size_t told_moves, untold_moves;
+
+/* Note which rows moved; `key`: whose change it was, number `change`; NULL: time. */
+static void note_moves(const struct run *run, const char *key)
+{
+    for (int view = 0; view < run->view_count; view++) {
+        struct shown shown;
+        evaluate(&run->model, run->pipelines, view, &shown);
+        for (int i = 0; i < KEYS; i++) {
+            const char *own = run->model.rows[i].key;
+            bool in = rank_of(&shown, own) >= 0;
+            if (in == inside[view][i])
+                continue;
+            inside[view][i] = in;
+            moves[view][i] = (struct moved){.ever = true,
+                                            .by_time = !key,
+                                            .by_another = key && strcmp(key, own) != 0,
+                                            .at = key ? run->model.changes : atomic_load(&clock_s)};
+        }
+    }
+}
+
+static void change_one(struct run *run)
+{
+    int64_t before[KEYS];
+    const char *key = NULL;
+    for (int i = 0; i < KEYS; i++)
+        before[i] = run->model.rows[i].change;
+    apply_some(run, 1, 0);
+    for (int i = 0; i < KEYS; i++)
+        if (run->model.rows[i].change != before[i])
+            key = run->model.rows[i].key;
+    note_moves(run, key);
+}
+
+/* Whether the view is of the kind that is told about, as long as the log has everything. */
+static bool must_be_told(const struct run *run, int view)
+{
+    char id[16];
+    int cuts = 0;
+    bool timed = false;
+    snprintf(id, sizeof id, "Q/v%d", view);
+    for (const struct view_stage *stage = view_set_find(run->views, span_of(id))->stage; stage;
+         stage = stage->source) {
+        cuts += stage->has_cut;
+        timed |= stage->timed;
+    }
+    return cuts == 0 || (cuts == 1 && !timed);
+}
+
+static void expect_since(struct run *run, int view, int row, bool whole_log)
+{
+    const struct query query = {.view = view, .least = -1};
+    const struct moved *moved = &moves[view][row];
+    struct buffer answer;
+    struct error error = {.code = ERROR_NONE};
+    buffer_init(&answer, 1 << 20);
+    read_answer(run, &query, run->model.rows[row].key, &answer);
+    struct tree *tree = tree_parse(buffer_span(&answer), &error);
+    const struct tree *since = tree_member(tree, "since");
+    bool known = tree_boolean(tree_member(since, "known"), false);
+    struct span by = tree_string(tree_member(since, "by"));
+    if (!known && whole_log && moved->ever && must_be_told(run, view))
+        fail_msg(SEED_FORMAT ": it is not told: %s", random_seed, buffer_string(&answer));
+    if (known) {
+        const char *wanted = moved->by_time ? "time" : moved->by_another ? "another" : "change";
+        int64_t at = moved->by_time ? tree_integer(tree_member(since, "time"), -1) / 1000
+                                    : tree_integer(tree_member(since, "change"), -1);
+        if (!moved->ever || !span_equal(by, span_of(wanted)) || at != moved->at)
+            fail_msg(SEED_FORMAT ": the last move was %s at %lld: %s", random_seed,
+                     moved->ever ? wanted : "none", (long long)moved->at, buffer_string(&answer));
+    }
+    *(known ? &told_moves : &untold_moves) += moved->ever;
+    tree_free(tree);
+    buffer_fini(&answer);
+}
+
+static void follow_moves(uint64_t seed, bool whole_log)
+{
+    struct pipeline pipelines[VIEWS];
+    struct run run;
+    random_start(seed);
+    atomic_store(&clock_s, 1000 * 1000);
+    wide_pipelines(pipelines);
+    run_init(&run, pipelines, VIEWS);
+    if (!whole_log)
+        run.f.options.retention.rows = 10 + pick(30);
+    run_open(&run);
+    memset(inside, 0, sizeof inside);
+    memset(moves, 0, sizeof moves);
+    for (int i = 0; i < 60; i++) {
+        for (int seconds = pick(3) ? 0 : 1 + pick(3); seconds > 0; seconds--) {
+            atomic_fetch_add(&clock_s, 1);
+            note_moves(&run, NULL);
+        }
+        change_one(&run);
+        if (i % 10 != 9)
+            continue;
+        expect_all(&run);
+        for (int view = 0; view < VIEWS; view++)
+            for (int row = 0; row < KEYS; row++)
+                expect_since(&run, view, row, whole_log);
+    }
+    run_fini(&run);
+}
+
+TEST(tells_the_last_move_of_random_rows)
+{
+    uint64_t first = random_setting("STELE_FIRST", 0);
+    uint64_t seeds = random_setting("STELE_SEEDS", USUAL_SEEDS);
+    told_moves = untold_moves = 0;
+    for (uint64_t seed = first; seed < first + seeds; seed++)
+        follow_moves(seed, seed % 3 != 2);
+    print_message("seeds %" PRIu64 " to %" PRIu64 ": %zu moves told, %zu not\n", first,
+                  first + seeds - 1, told_moves, untold_moves);
+    assert_true(told_moves > untold_moves);
+}
+
+/* ---- without memory ---- */
+
+static const struct pipeline small[] = {
+    {.source = -1,
+     .steps = {{.operation = FILTER_X},
+               {.operation = SORT_N},
+               {.operation = SKIP, .argument = 1},
+               {.operation = TAKE, .argument = 3}},
+     .count = 4},
+    {.source = 0, .steps = {{.operation = FILTER_UNTIL}, {.operation = SORT_X}}, .count = 2},
+};
+
+static bool read_whole(struct run *run, const char *view, struct buffer *out, struct error *error)
+{
+    const struct explain explain = {.view = view_set_find(run->views, span_of(view)),
+                                    .sight.all = true,
+                                    .sees_others = true,
+                                    .key = span_of("k3"),
+                                    .take = view[3] == '1' ? 2 : VIEW_ALL,
+                                    .now = atomic_load(&clock_s)};
+    assert_true(store_read_begin(run->reader, error));
+    bool done = explain_read(&explain, run->reader, out, error);
+    store_read_end(run->reader);
+    return done;
+}
+
+/* It fails, or says the same. */
+static void fail_at_each(struct run *run, const char *view)
+{
+    struct error error = {.code = ERROR_NONE};
+    struct buffer whole, out;
+    bool hit = true;
+    uint64_t n = 0;
+    buffer_init(&whole, 1 << 20);
+    assert_true(read_whole(run, view, &whole, &error));
+    while (hit) {
+        buffer_init(&out, 1 << 20);
+        memory_fail_at(++n, 0);
+        bool done = read_whole(run, view, &out, &error);
+        hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+        assert_true(done || (hit && error.code == ERROR_MEMORY));
+        if (done)
+            assert_true(span_equal(buffer_span(&out), buffer_span(&whole)));
+        buffer_fini(&out);
+    }
+    assert_true(n > 10);
+    buffer_fini(&whole);
+}
+
+TEST(every_allocation_may_fail)
+{
+    struct run run;
+    struct error error = {.code = ERROR_NONE};
+    random_start(7);
+    atomic_store(&clock_s, 1000 * 1000);
+    run_init(&run, small, 2);
+    run_open(&run);
+    for (int i = 0; i < 12; i++)
+        apply_some(&run, 5, 0);
+    struct outcome outcome = fixture_apply(
+        &run.f, "Q k3 upsert {\"n\":2,\"x\":1,\"until\":2000000}\nQ k3 patch {\"n\":3}");
+    assert_int_equal(outcome.error.code, ERROR_NONE);
+    run.reader = store_reader_open(engine_facts(run.f.engine)->database, &error);
+    assert_non_null(run.reader);
+    fail_at_each(&run, "Q/v0");
+    fail_at_each(&run, "Q/v1");
+    run_fini(&run);
+}
