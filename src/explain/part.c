@@ -1,6 +1,7 @@
 /*
  * The part of a view that a query takes: the rows that it lets pass, in its order, and the rank of
- * the row among them. And in a view that is keyed by a field: the first row with the value.
+ * the row among them. Rows are counted by the index where all pass, else looked at. And in a view
+ * that is keyed by a field: the first row with the value.
  */
 #include "explain/explain_internal.h"
 
@@ -203,22 +204,15 @@ static bool take_part(struct part_scan *scan)
            (!whole || last < asked->skip || fetch_edge(scan, last, &part->last));
 }
 
-bool explain_find_part(struct explaining *explaining)
+static bool find_by_scan(struct explaining *explaining, const struct view_query_traits *traits)
 {
     const struct explain *asked = explaining->asked;
-    struct view_query_traits traits = view_query_traits(asked->query);
-    explaining->part.wanted = asked->take != VIEW_ALL || asked->skip > 0;
-    if (!explaining->part.wanted)
-        return true;
     struct part_scan scan = {.explaining = explaining,
-                             .sorted = traits.sorts > 0,
-                             .end = asked->take == VIEW_ALL ? asked->skip + 1
-                                                            : asked->skip + asked->take,
+                             .sorted = traits->sorts > 0,
+                             .end = asked->take == VIEW_ALL ? VIEW_ALL : asked->skip + asked->take,
                              .rank = -1};
-    if (asked->take == VIEW_ALL)
-        scan.end = VIEW_ALL;
     buffer_init(&scan.bytes, UINT32_MAX);
-    bool with_data = scan.sorted || traits.filters || asked->scope;
+    bool with_data = scan.sorted || traits->filters || asked->scope;
     bool done = explain_scan_view(explaining, with_data, each_row, &scan);
     if (done) {
         sort_rows(&scan);
@@ -227,4 +221,54 @@ bool explain_find_part(struct explaining *explaining)
     memory_free(scan.rows);
     buffer_fini(&scan.bytes);
     return done;
+}
+
+/* ---- all rows of a stage ---- */
+
+/* The part that the view and the query leave of the stage. */
+static struct view_cut cut_twice(const struct view_cut *cut, const struct explain *asked)
+{
+    struct view_cut both = {.skip = cut->skip + asked->skip, .take = asked->take};
+    int64_t left = cut->take > asked->skip ? cut->take - asked->skip : 0;
+    if (cut->take != VIEW_ALL && (both.take == VIEW_ALL || left < both.take))
+        both.take = left;
+    return both;
+}
+
+/* Every row of the view passes, so the stage's index has the rank and the ends. */
+static bool find_by_stage(struct explaining *explaining)
+{
+    const struct explain_stage *last = &explaining->stages[explaining->stage_count - 1];
+    const struct view_cut *cut = &last->stage->cut, both = cut_twice(cut, explaining->asked);
+    struct explain_part *part = &explaining->part;
+    part->known = true;
+    part->ranked = explaining->in_view;
+    if (part->ranked &&
+        !store_count_rows(explaining->reader, last->id, buffer_span(&last->sort_key), &part->rank,
+                          explaining->error))
+        return false;
+    part->holds = part->ranked && part->rank >= both.skip &&
+                  (both.take == VIEW_ALL || part->rank - both.skip < both.take);
+    part->rank -= cut->skip;
+    if (both.take == 0 || !explain_find_rank(explaining, last, both.skip, &part->first))
+        return both.take == 0;
+    if (!part->first.found)
+        return true;
+    if (both.take != VIEW_ALL &&
+        !explain_find_rank(explaining, last, both.skip + both.take - 1, &part->last))
+        return false;
+    return part->last.found || explain_find_rank(explaining, last, -1, &part->last);
+}
+
+bool explain_find_part(struct explaining *explaining)
+{
+    const struct explain *asked = explaining->asked;
+    struct view_query_traits traits = view_query_traits(asked->query);
+    explaining->part.wanted = asked->take != VIEW_ALL || asked->skip > 0;
+    if (!explaining->part.wanted)
+        return true;
+    bool all = explaining->stage_count && !traits.sorts && !traits.filters && !asked->scope &&
+               !asked->view->key_count &&
+               !explaining->stages[explaining->stage_count - 1].stage->cut.last;
+    return all ? find_by_stage(explaining) : find_by_scan(explaining, &traits);
 }

@@ -7,7 +7,8 @@
 #include "window/answer.h"
 #include "window/window_internal.h"
 
-enum { EXPLAIN_CHANGES = 200 * 1000 /* of the log, that one answer reads */ };
+/* What one answer reads, in its one transaction. */
+enum { EXPLAIN_ROWS = 200 * 1000, EXPLAIN_CHANGES = 200 * 1000 };
 
 struct hub_explanation {
     struct read_job read;
@@ -86,7 +87,9 @@ static bool fill(struct hub_explanation *it, const struct hub_read *read, struct
                                    .sight.views = {it->view, it->whole},
                                    .sees_others = it->whole != NULL,
                                    .key = span_make(copy, strlen(key)),
-                                   .max_rows = options->max_filter_rows,
+                                   .max_rows = options->max_filter_rows < EXPLAIN_ROWS
+                                                   ? options->max_filter_rows
+                                                   : EXPLAIN_ROWS,
                                    .max_changes = EXPLAIN_CHANGES};
     if (it->view->scope)
         it->scope = row_scope_get(&it->hub->row_scopes, read->identity);
