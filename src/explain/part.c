@@ -162,7 +162,8 @@ static void sort_rows(struct part_scan *scan)
     if (!scan->sorted || scan->spent)
         return;
     scan->rank = -1;
-    qsort_r(scan->rows, scan->count, sizeof *scan->rows, compare_rows, scan);
+    if (scan->count)
+        qsort_r(scan->rows, scan->count, sizeof *scan->rows, compare_rows, scan);
     for (size_t i = 0; i < scan->count && scan->rank < 0; i++)
         if (span_equal(row_key(scan, &scan->rows[i]), scan->explaining->asked->key))
             scan->rank = (int64_t)i;
