@@ -162,6 +162,7 @@ test('no door lets a query name what the fields hide', async (t) => {
     wait: (view, query) => overHttp(urlOf(view, query, { wait: 1, after: '0:000000000001' })),
     live: (view, query) => overHttp(urlOf(view, query), { accept: 'text/event-stream' }),
     events: (view, query) => overHttp(urlOf(view, query, { events: 1 })),
+    explain: (view, query) => overHttp(urlOf(view, query, { view, key: 'k' }).replace(`/v1/views/${view}`, '/v1/explain')),
   };
   const hasDoor = (door, view, query) => door !== 'events' || (view === 'E/tape' && !query.sort);
   for (const view of ['E/slim', 'E/big', 'E/tape']) {
