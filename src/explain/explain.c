@@ -65,6 +65,7 @@ static bool find_all(struct explaining *explaining)
     if (!explain_find_stages(explaining))
         return false;
     explaining->in_view = explaining->in_stages && view_shows(asked->view, asked->key);
+    explaining->sight = explain_sight(explaining, explaining->in_view);
     if (!explain_find_key(explaining))
         return false;
     explaining->where = explaining->found &&

@@ -17,7 +17,8 @@
 struct explain {
     const struct view *view;
     const struct row_scope *scope; /* rows that the asker sees; NULL: all */
-    struct view_sight sight;       /* members that the asker sees */
+    struct view_sight sight; /* members that the asker sees: of rows of the view by its first view,
+                                of any row by its second */
     bool sees_others; /* the asker may read rows that the view does not show, by another one */
     struct span key;
     const struct view_query *query; /* NULL: none */

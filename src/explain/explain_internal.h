@@ -59,6 +59,7 @@ struct explaining {
     bool in_view;                     /* and the view shows its key */
     bool keyed, key_first, key_known; /* a view keyed by a field: asked, and how it came out */
     struct buffer first_key;          /* the key of the row that clients get for the value */
+    struct view_sight sight;          /* of the row */
     bool where;                       /* the query's condition holds */
     struct explain_part part;
     bool in;    /* the answer, */
@@ -92,6 +93,15 @@ bool explain_scan_view(struct explaining *explaining, bool with_data, store_each
 /* The row of a stage at a rank, if there is one. */
 bool explain_find_rank(struct explaining *explaining, const struct explain_stage *stage,
                        int64_t rank, struct explain_edge *edge);
+
+/* What the asker sees of a row that is in the view, or not. */
+static inline struct view_sight explain_sight(const struct explaining *explaining, bool in_view)
+{
+    struct view_sight sight = explaining->asked->sight;
+    if (!in_view)
+        sight.views[0] = NULL;
+    return sight;
+}
 
 /* part.c */
 bool explain_find_key(struct explaining *explaining);

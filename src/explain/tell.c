@@ -85,7 +85,7 @@ static void tell_filter(struct explaining *explaining, const struct explain_stag
     if (!view_stage_filters(it->stage))
         return;
     begin(explaining, "filter");
-    bool told = view_stage_filter_is_told(it->stage, entity, &explaining->asked->sight);
+    bool told = view_stage_filter_is_told(it->stage, entity, &explaining->sight);
     if (!told)
         tell_hidden(explaining);
     tell_verdict(explaining, it->reached, it->holds);
@@ -103,8 +103,7 @@ static void tell_sort(struct explaining *explaining, const struct explain_stage 
     if (!stage->sort_path_count)
         return;
     begin(explaining, "sort");
-    if (view_stage_sort_value(stage, buffer_span(&explaining->data), &explaining->asked->sight,
-                              &value)) {
+    if (view_stage_sort_value(stage, buffer_span(&explaining->data), &explaining->sight, &value)) {
         buffer_add_string(explaining->out, ",\"by\":");
         tell_path(explaining->out, stage->sort_path, stage->sort_path_count);
         view_tell_value(explaining->out, "value", value);
@@ -123,12 +122,13 @@ static bool may_see(const struct explaining *explaining, const struct explain_ed
            (asked->sees_others || (last && view_shows(asked->view, buffer_span(&edge->key))));
 }
 
+/* `shown`: the view shows the row. */
 static void tell_sort_value(struct explaining *explaining, const struct view_stage *stage,
-                            struct span data)
+                            struct span data, bool shown)
 {
+    const struct view_sight sight = explain_sight(explaining, shown);
     struct span value;
-    if (stage && stage->sort_path_count &&
-        view_stage_sort_value(stage, data, &explaining->asked->sight, &value))
+    if (stage && stage->sort_path_count && view_stage_sort_value(stage, data, &sight, &value))
         view_tell_value(explaining->out, "value", value);
 }
 
@@ -138,23 +138,27 @@ static void tell_query_values(struct explaining *explaining, struct span data)
     size_t sorts = view_query_traits(query).sorts;
     buffer_add_string(explaining->out, sorts ? ",\"values\":[" : "");
     for (size_t i = 0; i < sorts; i++) {
-        struct span value = view_query_sort_value(query, i, data);
+        struct span value;
+        bool told = view_query_sort_value(query, i, data, &explaining->asked->sight, &value) &&
+                    value.data && value.length <= VIEW_TOLD_VALUE;
         buffer_add_string(explaining->out, i ? "," : "");
-        buffer_add_span(explaining->out,
-                        value.data && value.length <= VIEW_TOLD_VALUE ? value : span_of("null"));
+        buffer_add_span(explaining->out, told ? value : span_of("null"));
     }
     buffer_add_string(explaining->out, sorts ? "]" : "");
 }
 
-/* `stage`: whose order counts; NULL: the query's, or the export's. */
+/* `stage`: whose order counts; NULL: the query's, or the export's. `last`: its cut is the view's.
+ */
 static void tell_edge(struct explaining *explaining, const char *name,
-                      const struct explain_edge *edge, const struct view_stage *stage, bool *any)
+                      const struct explain_edge *edge, const struct view_stage *stage, bool last,
+                      bool *any)
 {
+    bool shown = last && view_shows(explaining->asked->view, buffer_span(&edge->key));
     buffer_printf(explaining->out, "%s\"%s\":{\"key\":", *any ? "," : ",\"edges\":{", name);
     doc_escape(explaining->out, buffer_span(&edge->key));
     if (view_query_traits(explaining->asked->query).sorts && !stage)
         tell_query_values(explaining, buffer_span(&edge->data));
-    tell_sort_value(explaining, stage, buffer_span(&edge->data));
+    tell_sort_value(explaining, stage, buffer_span(&edge->data), shown);
     buffer_add_char(explaining->out, '}');
     *any = true;
 }
@@ -176,9 +180,9 @@ static bool tell_cut_edges(struct explaining *explaining, const struct explain_s
     if (done && first.found && !final.found)
         done = explain_find_rank(explaining, it, -1, &final);
     if (done && may_see(explaining, &first, last))
-        tell_edge(explaining, "first", &first, it->stage, &any);
+        tell_edge(explaining, "first", &first, it->stage, last, &any);
     if (done && may_see(explaining, &final, last))
-        tell_edge(explaining, "last", &final, it->stage, &any);
+        tell_edge(explaining, "last", &final, it->stage, last, &any);
     buffer_add_string(explaining->out, any ? "}" : "");
     explain_edge_fini(&first);
     explain_edge_fini(&final);
@@ -243,7 +247,7 @@ static void tell_keyed(struct explaining *explaining)
     if (!explaining->keyed)
         return;
     begin(explaining, "keyed_by");
-    if (view_key_value_is_told(view, data, &explaining->asked->sight)) {
+    if (view_key_value_is_told(view, data, &explaining->sight)) {
         buffer_add_string(explaining->out, ",\"by\":[");
         for (size_t i = 0; i < view->key_field_count; i++) {
             buffer_add_string(explaining->out, i ? ",\"" : "\"");
@@ -272,9 +276,15 @@ static void tell_where(struct explaining *explaining)
     if (!view_query_traits(asked->query).filters)
         return;
     begin(explaining, "where");
+    bool told =
+        view_query_is_told(asked->query, buffer_span(&explaining->data), &explaining->sight);
+    if (!told)
+        tell_hidden(explaining);
     tell_verdict(explaining, explaining->in_view, explaining->where);
-    buffer_add_string(explaining->out, ",\"predicate\":");
-    view_query_trace(asked->query, buffer_span(&explaining->data), asked->now, explaining->out);
+    if (told) {
+        buffer_add_string(explaining->out, ",\"predicate\":");
+        view_query_trace(asked->query, buffer_span(&explaining->data), asked->now, explaining->out);
+    }
     end(explaining);
 }
 
@@ -293,8 +303,12 @@ static void tell_order(struct explaining *explaining)
         buffer_add_string(explaining->out, i ? ",{\"by\":" : "{\"by\":");
         tell_path(explaining->out, path, count);
         buffer_printf(explaining->out, ",\"order\":\"%s\"", descending ? "desc" : "asc");
-        view_tell_value(explaining->out, "value",
-                        view_query_sort_value(query, i, buffer_span(&explaining->data)));
+        struct span value;
+        if (view_query_sort_value(query, i, buffer_span(&explaining->data), &explaining->sight,
+                                  &value))
+            view_tell_value(explaining->out, "value", value);
+        else
+            tell_hidden(explaining);
         buffer_add_char(explaining->out, '}');
     }
     buffer_add_char(explaining->out, ']');
@@ -321,9 +335,9 @@ static void tell_part(struct explaining *explaining)
         buffer_add_string(explaining->out,
                           ",\"why\":\"more rows stand before it than may be looked at\"");
     if (part->first.found)
-        tell_edge(explaining, "first", &part->first, stage, &any);
+        tell_edge(explaining, "first", &part->first, stage, true, &any);
     if (part->last.found)
-        tell_edge(explaining, "last", &part->last, stage, &any);
+        tell_edge(explaining, "last", &part->last, stage, true, &any);
     buffer_add_string(explaining->out, any ? "}" : "");
     end(explaining);
 }
@@ -341,8 +355,8 @@ static bool tell_fields(struct explaining *explaining)
         buffer_add_char(explaining->out, '"');
     }
     buffer_add_string(explaining->out, "],\"hidden\":[");
-    bool done = view_tell_hidden(view, buffer_span(&explaining->data), &explaining->asked->sight,
-                                 explaining->out);
+    bool done =
+        view_tell_hidden(view, buffer_span(&explaining->data), &explaining->sight, explaining->out);
     buffer_add_char(explaining->out, ']');
     end(explaining);
     return done || explain_lacks_memory(explaining);

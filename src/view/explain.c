@@ -80,9 +80,19 @@ bool view_query_trace(const struct view_query *query, struct span entity, int64_
     return predicate_trace(query_predicate(query), entity, now, out);
 }
 
-struct span view_query_sort_value(const struct view_query *query, size_t index, struct span entity)
+bool view_query_is_told(const struct view_query *query, struct span entity,
+                        const struct view_sight *sight)
 {
-    return view_path_value(query_sort(query, index), entity);
+    const struct view_predicate *predicate = query_predicate(query);
+    return !predicate || predicate_is_told(predicate, entity, sight);
+}
+
+bool view_query_sort_value(const struct view_query *query, size_t index, struct span entity,
+                           const struct view_sight *sight, struct span *value)
+{
+    const struct view_path *path = query_sort(query, index);
+    *value = view_path_value(path, entity);
+    return is_told(path, entity, sight);
 }
 
 /* ---- views ---- */

@@ -188,10 +188,14 @@ bool view_stage_trace(const struct view_stage *stage, struct span entity, int64_
 /* The value by which a stage orders an entity; false: it may not be told. The stage is sorted. */
 bool view_stage_sort_value(const struct view_stage *stage, struct span entity,
                            const struct view_sight *sight, struct span *value);
-/* The same of queries, which ask about what their view shows alone. */
+/* The same of queries. They ask about what their view shows alone, but of a row that is not in the
+ * view that may be more than somebody sees. */
+bool view_query_is_told(const struct view_query *query, struct span entity,
+                        const struct view_sight *sight);
 bool view_query_trace(const struct view_query *query, struct span entity, int64_t now,
                       struct buffer *out);
-struct span view_query_sort_value(const struct view_query *query, size_t index, struct span entity);
+bool view_query_sort_value(const struct view_query *query, size_t index, struct span entity,
+                           const struct view_sight *sight, struct span *value);
 /* Whether the value of the key field may be told. */
 bool view_key_value_is_told(const struct view *view, struct span entity,
                             const struct view_sight *sight);

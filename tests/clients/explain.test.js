@@ -271,6 +271,27 @@ test('a token for a view alone learns nothing of other rows, nor of members that
   assert.match(JSON.stringify(await explained(server, 'E/slim', 'k0', {}, 'all')), /hunter3/);
 });
 
+test('of a row that the view does not show nothing is told that only the view would show', async (t) => {
+  const views = {
+    more: { fields: ['n', 'extra'], pipeline: [{ filter: { field: 'n', gte: 3 } }] },
+    cut: { fields: ['n', 'extra'], pipeline: [{ sort: 'extra' }, { take: 2 }, { filter: { field: 'n', gte: 1 } }] },
+    plain: { fields: ['n'] },
+  };
+  const server = await Server.forTest(t, { config: configOf({ reader: { views: ['E/more', 'E/cut', 'E/plain'] } }, { E: { views } }) });
+  await feed(server, range(6, (n) => m(`k${n}`, { n, extra: `hidden-${n}` })), WRITER);
+  const where = '{"field":"extra","prefix":"hidden"}';
+  const inside = await explained(server, 'E/more', 'k4', { where }, 'reader');
+  assert.deepEqual([inside.in, step(inside, 'where').predicate.value], [true, 'hidden-4']);
+  const outside = await explained(server, 'E/more', 'k1', { where, take: 1, sort: '["extra"]' }, 'reader');
+  assert.deepEqual([outside.in, step(outside, 'filter').holds, step(outside, 'where'), step(outside, 'part').rank], [false, false, { step: 'where', hidden: true }, undefined]);
+  assert.ok(!/hidden-[012]/.test(JSON.stringify(outside)), JSON.stringify(outside));
+  for (let i = 0; i < 6; i++) {
+    const answer = await explained(server, 'E/cut', `k${i}`, {}, 'reader');
+    assert.ok(!/hidden-[02-9]/.test(JSON.stringify(answer)), JSON.stringify(answer)); /* k1 alone is in it */
+    assert.equal(answer.in, i === 1);
+  }
+});
+
 // ---- against the views themselves ----
 
 const OPERANDS = (r) => r.pick([{ field: 'a', gte: r.below(6) }, { field: 'a', lt: { field: 'b' } }, { field: 's', prefix: r.pick(['x', 'xy']) }, { exists: 'b' },
