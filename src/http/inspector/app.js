@@ -1,6 +1,6 @@
 // The frame of the page: which screen is shown, whether the server is well, and the token.
 
-import { h, put, quiet, say } from './dom.js';
+import { h, put, say } from './dom.js';
 import { PERIOD, ask, hasToken, isAboutToken, known, lookNow, lookOn, repeat, setToken, watch } from './data.js';
 import { diagnose } from './problems.js';
 import { showOverview } from './overview.js';
@@ -25,10 +25,9 @@ const SCREENS = {
 
 /**
  * What a screen does with an answer: ask for the path (a function of its own) every `every` ms, or once (0), and put what
- * `draw` makes of a new answer into the box. A refusal is put there, too; a server without the path says that it has no
- * `lacks`. Returns a function that asks at once.
+ * `draw` makes of a new answer into the box. A refusal is put there, too. Returns a function that asks at once.
  */
-const follower = (signal) => (box, path, draw, { every = PERIOD, lacks } = {}) => {
+const follower = (signal) => (box, path, draw, { every = PERIOD } = {}) => {
   let tag;
   let ended = false;
   const read = async () => {
@@ -44,7 +43,7 @@ const follower = (signal) => (box, path, draw, { every = PERIOD, lacks } = {}) =
       if (error.status === undefined) throw error; /* a fault of the page */
       tag = undefined;
       ended = error.status !== 0 && error.status < 500 && error.status !== 429; /* it would be refused again */
-      put(box, lacks && error.code === 'not-found' ? quiet(`This server has no ${lacks}.`) : needToken(error));
+      put(box, needToken(error));
     }
   };
   if (every) repeat(read, every, signal);

@@ -1,17 +1,10 @@
 // The smaller screens: clients, producers, storage and the configuration.
 
-import { bytes, cut, h, json, lineTile, moment, number, put, quiet, rate, seconds, svg, table, tile } from './dom.js';
+import { bytes, cut, h, lineTile, moment, number, put, quiet, rate, seconds, svg, table, tile } from './dom.js';
 import { viewLink } from './overview.js';
 import { between, figure, known, quantile, rates, series, watch } from './data.js';
 
 const tiles = (...all) => h('ul', { class: 'tiles' }, all.flat());
-
-/** Rows of whatever the server tells of each: scalars as they are, the rest as JSON. */
-function drawAny(caption, list) {
-  const names = [...new Set(list.flatMap((each) => Object.keys(each)))].slice(0, 14);
-  const isNumber = (name) => list.every((each) => each[name] === undefined || typeof each[name] === 'number');
-  return table(`${caption}: ${list.length}`, names.map((name) => [name, isNumber(name)]), list.slice(0, 500).map((each) => names.map((name) => cut(json(each[name]), 300))));
-}
 
 /** A list of the server as a table, page by page. */
 function followPages({ main, follow }, path, title, columns, rowOf) {
@@ -33,11 +26,13 @@ function followPages({ main, follow }, path, title, columns, rowOf) {
 
 // ---- clients ----
 
-const drawSubscription = ({ view, key, query, skip, take, state, lag }) => h('div', {},
-  viewLink(view), ` ${[state, key && `key ${key}`, query && `where ${query}`, take && `rows ${(skip ?? 0) + 1} to ${(skip ?? 0) + take}`].filter(Boolean).join(', ')}, ${number(lag?.changes)} changes behind`);
+/* What is asked of a view, as text. */
+const drawQuery = ({ key, query, skip, take }) => [key && `key ${key}`, query && `where ${query}`, take && `rows ${(skip ?? 0) + 1} to ${(skip ?? 0) + take}`].filter(Boolean).join(', ');
+
+const drawSubscription = (it) => h('div', {}, viewLink(it.view), ` ${drawQuery(it)} ${it.state}, ${number(it.lag?.changes)} changes behind`);
 
 export function showClients(screen) {
-  const [figures, windows] = [0, 0].map(() => h('div'));
+  const figures = h('div');
   screen.main.append(figures);
   watch(() => {
     const { clients: count, subscribers, subscriptions, lag, windows: w, connections } = known.status ?? {};
@@ -52,8 +47,10 @@ export function showClients(screen) {
     `${id}${state === 'open' ? '' : `, ${state}`}`, address, subject ?? '–', protocol, moment(since), number(lag?.changes), seconds(lag?.seconds), bytes(sent), bytes(queued),
     [(subscriptions ?? []).slice(0, 10).map(drawSubscription), count > 10 && `and ${count - 10} more`],
   ]);
-  screen.main.append(h('h2', {}, 'Windows'), windows);
-  screen.follow(windows, () => '/v1/windows', (body) => drawAny('Windows', body.windows ?? []), { lacks: 'list of windows' });
+  const shared = [['Window'], ['View'], ['Query'], ['Members', true], ['Rows', true], ['Bytes', true], ['Refreshes', true], ['Rows read', true], ['Last refresh', true], ['All refreshes', true]];
+  followPages(screen, '/v1/windows', 'Windows', shared, (it) => [
+    String(it.id), viewLink(it.view), drawQuery(it), number(it.members), number(it.rows), bytes(it.bytes), number(it.refreshes), number(it.rows_read), seconds(it.refresh_ms / 1000), seconds(it.total_ms / 1000),
+  ]);
 }
 
 // ---- producers ----
