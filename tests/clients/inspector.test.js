@@ -152,6 +152,7 @@ test('each screen, under load, with rows that would be code', { skip }, async (t
   for (const view of ['Quake/list', 'Quake/strongest', `${EVIL}/list`]) await (await clientFor(t, server)).open(view);
   const tab = await open(t, server);
   assert.equal(await tab.evaluate('location.pathname'), '/inspector/');
+  const begun = Date.now();
   for (const [name, hash, pattern] of WALK) {
     await tab.look();
     await go(tab, hash);
@@ -171,6 +172,11 @@ test('each screen, under load, with rows that would be code', { skip }, async (t
   const urls = tab.requests.map(({ url }) => url).filter((url) => !url.startsWith('about:'));
   assert.deepEqual(urls.filter((url) => !url.startsWith(`${server.healthUrl}/`)), []);
   assert.ok(tab.requests.every(({ method }) => method === 'GET'));
+  const passed = Date.now() - begun + 2000;
+  const asked = (part) => urls.filter((url) => url.includes(part)).length;
+  assert.ok(asked('/status') <= passed / 2000 + 1, `${asked('/status')} looks in ${passed} ms`);
+  assert.equal(asked('/metrics') <= asked('/status'), true);
+  assert.ok(asked('/v1/views/') <= passed / 1000 + WALK.length, `${asked('/v1/views/')} reads of rows in ${passed} ms`);
 });
 
 test('a view is live: rows come, change and go, a page turns, a search and an order hold', { skip }, async (t) => {
@@ -195,15 +201,16 @@ test('a view is live: rows come, change and go, a page turns, a search and an or
   await converges(`take=25&where=${encodeURIComponent('{"all":[{"field":"mag","gte":3},{"any":[{"field":"status","eq":"reviewed"},{"field":"place","prefix":"place 4"}]}]}')}`, 'a search');
   await go(tab, `${at('view', VIEW)}?where=mag+%3E%3E+3`);
   await shows(tab, /The search cannot be read/);
-  await go(tab, `${at('view', VIEW)}?where=${encodeURIComponent('{"field":"mag","gt":[]}')}`);
-  await shows(tab, /where/, 'the words of the server');
+  await go(tab, `${at('view', VIEW)}?where=${encodeURIComponent('{"field":"mag","bigger":5}')}`);
+  await tab.until('document.querySelector("[role=alert]").innerText', (said) => /bigger/.test(said), 'the words of the server');
   await go(tab, at('view', 'nothing/here'));
-  await shows(tab, /view/i);
+  await shows(tab, /view 'nothing\/here' is not known/);
   /* A pause holds what is shown. */
   await go(tab, at('view', 'Empty/list'));
   await shows(tab, /No rows/);
   await tab.evaluate('[...document.querySelectorAll("button")].find((it) => it.textContent === "Pause").click()');
   await post(server, { export: 'Empty', key: 'k', patch: {} });
+  await tab.evaluate('new Promise((done) => setTimeout(done, 3000))'); /* time to do wrong */
   assert.doesNotMatch(await text(tab), /Rows 1/);
   await tab.evaluate('[...document.querySelectorAll("button")].find((it) => it.textContent === "Pause").click()');
   await shows(tab, /Rows 1 to 1/);

@@ -24,16 +24,17 @@ const SCREENS = {
 // ---- screens ----
 
 /**
- * What a screen does with an answer: ask for the path (a function of its own) every `every` ms, or once (0), and put what
+ * What a screen does with an answer: ask for the path (a function gives it; none: not now) every `every` ms, or once (0), and put what
  * `draw` makes of a new answer into the box. A refusal is put there, too. Returns a function that asks at once.
  */
 const follower = (signal) => (box, path, draw, { every = PERIOD } = {}) => {
   let tag;
   let ended = false;
   const read = async () => {
-    if (ended) return;
+    const asked = !ended && path();
+    if (!asked) return;
     try {
-      const answer = await ask(path(), { tag, signal });
+      const answer = await ask(asked, { tag, signal });
       if (signal.aborted) return;
       tag = answer.tag;
       const drawn = answer.body && draw(answer.body);

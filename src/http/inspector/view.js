@@ -157,7 +157,6 @@ export function showView({ main, names, query, follow }) {
   if (!search) return;
   const rowOf = ({ data, ...event }) => ({ ...event, data: { change: event.offset, op: event.op, ...data } });
   function draw({ events, rows: all = events.slice(-take).reverse().map(rowOf), more }) {
-    if (isPaused()) return;
     const hidden = rows.show(all);
     next.disabled = !more;
     put(trouble);
@@ -165,5 +164,5 @@ export function showView({ main, names, query, follow }) {
     say(told, isTape ? `${all.length} of the newest events.` : all.length ? range : skip ? 'No rows so far behind.' : 'No rows.');
   }
 
-  follow(trouble, () => pathOf(id, { isTape, where: search.predicate, sort, order, take, skip, key: query.get('key') }), draw, { every: EVERY });
+  follow(trouble, () => !isPaused() && pathOf(id, { isTape, where: search.predicate, sort, order, take, skip, key: query.get('key') }), draw, { every: EVERY });
 }
