@@ -2,7 +2,10 @@
 
 #include <inttypes.h>
 
-enum { PRESENT_ROWS = 2000 /* that one step reads; they come with their texts */ };
+enum {
+    PRESENT_ROWS = 2000, /* that one step reads; they come with their texts */
+    MADE_CHANGES = 2000  /* that one step merges */
+};
 
 struct changed_row {
     enum replay_state state;
@@ -243,7 +246,8 @@ static bool read_made(struct view_past *past, struct store_reader *reader, int64
         return add_made(past, error);
     if (past->next < floor)
         return was_trimmed(past, floor, error);
-    if (!scan_on(past, reader, past->at, each_made, error))
+    int64_t last = past->next + MADE_CHANGES;
+    if (!scan_on(past, reader, last < past->at ? last : past->at, each_made, error))
         return false;
     return past->next < past->at || add_made(past, error);
 }
