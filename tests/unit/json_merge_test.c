@@ -253,6 +253,37 @@ TEST(merges_give_these_texts)
     }
 }
 
+/* A replay has the length of each array from the log, and no limit. */
+TEST(an_extended_array_keeps_as_many_elements_as_its_path_says)
+{
+    static const struct {
+        uint32_t most, max_array;
+        const char *merged;
+    } cases[] = {
+        {0, 0, "{\"a\":[1,2,3,4,5],\"b\":[1,2,3,4,5]}"},
+        {4, 0, "{\"a\":[2,3,4,5],\"b\":[1,2,3,4,5]}"},
+        {2, 0, "{\"a\":[4,5],\"b\":[1,2,3,4,5]}"},
+        {1, 0, "{\"a\":[5],\"b\":[1,2,3,4,5]}"},
+        {9, 0, "{\"a\":[1,2,3,4,5],\"b\":[1,2,3,4,5]}"},
+        {4, 3, "{\"a\":[2,3,4,5],\"b\":[3,4,5]}"},
+    };
+    struct doc doc;
+    doc_init(&doc, 1000, 100);
+    uint32_t patch = parse_good(&doc, span_of("{\"a\":[4,5],\"b\":[4,5]}"));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct merge_append appends[] = {{.path = span_of("a"), .most = cases[i].most},
+                                         {.path = span_of("b")}};
+        struct buffer out;
+        struct error error;
+        buffer_init(&out, 1000);
+        assert_true(merge_object(&out, span_of("{\"a\":[1,2,3],\"b\":[1,2,3]}"), &doc, patch,
+                                 appends, 2, cases[i].max_array, span_make(NULL, 0), &error));
+        assert_span(buffer_span(&out), cases[i].merged);
+        buffer_fini(&out);
+    }
+    doc_fini(&doc);
+}
+
 /* The patch is printed from the log when the entity has long gone on, or is gone. */
 TEST(a_full_array_is_taken_from_a_later_entity)
 {
