@@ -78,7 +78,7 @@ enum window_matching {
 
 /* The progress of finding them. */
 struct window_fill_point {
-    bool begun;
+    bool begun, all_seen;
     int64_t looked;      /* rows, when it goes by label */
     int64_t id;          /* by file: behind this entity, */
     struct buffer after; /* or behind this key or sort key */

@@ -1,6 +1,7 @@
 /*
  * Finding the matches of a window with a filter over all of a view: in parts, each of the state
- * that it meets. filter.c then looks again at whatever changed since filling began.
+ * that it meets. filter.c then looks again at whatever changed since filling began, in parts too
+ * until little is left.
  */
 #include "rows/scoped_scan.h"
 #include "window/reading.h"
@@ -186,6 +187,31 @@ static bool fill_by_label(struct filling *filling)
     return done;
 }
 
+static bool see_part(struct filling *filling)
+{
+    if (filling->by_label)
+        return fill_by_label(filling);
+    return filling->window->matches->fill.by_file ? fill_by_file(filling, filling->export_id)
+                                                  : fill_by_order(filling, filling->export_id);
+}
+
+/* All rows were seen, in the states that the parts met: what changed meanwhile, in parts too. */
+static bool approach(struct filling *filling, const struct view_state *state)
+{
+    struct window_result result = {.window = filling->window};
+    struct window_reading reading = {.window = filling->window,
+                                     .result = &result,
+                                     .reader = filling->reader,
+                                     .state = state,
+                                     .stage = filling->stage,
+                                     .max_rows = filling->limits->matches};
+    bool near, done = window_matches_approach(&reading, &near);
+    if (!done)
+        *filling->error = result.error;
+    filling->filled = near ? WINDOW_FILLED : WINDOW_FILL_MORE;
+    return done;
+}
+
 static bool read_part(struct filling *filling)
 {
     struct window *window = filling->window;
@@ -203,10 +229,10 @@ static bool read_part(struct filling *filling)
     if (!state.found || (stage && !filling->stage) || nothing)
         return true;
     filling->export_id = state.export.id;
-    if (filling->by_label)
-        return fill_by_label(filling);
-    return window->matches->fill.by_file ? fill_by_file(filling, state.export.id)
-                                         : fill_by_order(filling, state.export.id);
+    if (!window->matches->fill.all_seen && !see_part(filling))
+        return false;
+    window->matches->fill.all_seen = filling->filled == WINDOW_FILLED;
+    return filling->filled != WINDOW_FILLED || approach(filling, &state);
 }
 
 bool window_matches_fill(struct window *window, struct store_reader *reader,

@@ -7,8 +7,9 @@
 #include "window/reading.h"
 
 enum {
-    CATCHING_UP = 10
-}; /* log rows for each row a window may have: more, and it is filled anew */
+    CATCHING_UP = 10,   /* log rows for each row a window may have: more, and it is filled anew */
+    CHANGES_LEFT = 2000 /* so many are left to a refresh; parts of a search take as many */
+};
 
 static bool lacks_memory(struct error *error)
 {
@@ -314,23 +315,51 @@ static int64_t count_news(const struct window_matches *matches, const struct vie
     return news && position < state->log.floor_change ? -1 : news;
 }
 
+static bool find_changes(struct catching *catching, int64_t from, int64_t to)
+{
+    struct window_reading *reading = catching->reading;
+    struct error *error = &reading->result->error;
+    struct scoped scoped = {reading->window->spec.scope, NULL};
+    return from >= to ||
+           (scoped_scan_changes(scoped, reading->reader, reading->state->export.id,
+                                span_make(NULL, 0), from, to, true, each_change, catching, error) &&
+            error->code == ERROR_NONE);
+}
+
 static bool find_news(struct catching *catching)
 {
     struct window_reading *reading = catching->reading;
     const struct window *window = reading->window;
     const struct store_export *export = &reading->state->export;
     struct error *error = &reading->result->error;
-    int64_t position = known_up_to(window->matches);
-    if (export->last_change > position &&
-        !scoped_scan_changes((struct scoped){window->spec.scope, NULL}, reading->reader, export->id,
-                             span_make(NULL, 0), position, export->last_change, true, each_change,
-                             catching, error))
+    if (!find_changes(catching, known_up_to(window->matches), export->last_change))
         return false;
     if (error->code == ERROR_NONE && window->spec.stage &&
         !store_scan_memberships(reading->reader, STORE_BEHIND_NUMBER, export->id,
                                 window->matches->membership, -1, each_membership, catching, error))
         return false;
     return error->code == ERROR_NONE;
+}
+
+/*
+ * An entity that changed again behind a part is passed over until that change comes. So the matches
+ * are those of no state until a refresh has done the rest.
+ */
+bool window_matches_approach(struct window_reading *reading, bool *near)
+{
+    struct window_matches *matches = reading->window->matches;
+    struct catching catching = {.reading = reading};
+    int64_t position = known_up_to(matches), to = position + CHANGES_LEFT;
+    int64_t news = count_news(matches, reading->state);
+    *near = reading->state->export.last_change <= to || news < 0 ||
+            news > CATCHING_UP * reading->max_rows;
+    if (*near)
+        return true; /* of too many, a refresh says that they are to be found again */
+    bool done = find_changes(&catching, position, to) && apply(&catching);
+    window_rows_fini(&catching.found);
+    if (done)
+        matches->position = to;
+    return done;
 }
 
 bool window_matches_update(struct window_reading *reading)

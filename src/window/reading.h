@@ -176,6 +176,8 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
 /* filter.c */
 /* Bring the matches up to date with what changed since. */
 bool window_matches_update(struct window_reading *reading);
+/* Do a part of that, for a search that is through; *near: the rest is for a refresh. */
+bool window_matches_approach(struct window_reading *reading, bool *near);
 /* A new match as the entity stands; *row is NULL when it does not pass. / Put it in; it is taken
  * over. `max_rows`: of the window. */
 bool window_match_make(struct window *window, const struct store_entity *entity, int64_t max_rows,

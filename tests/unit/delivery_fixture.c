@@ -81,8 +81,7 @@ struct steps {
     int64_t count;
 };
 
-/* Steps of SQLite's machine that its statements have taken. */
-static int64_t steps_of(const struct store_reader *reader)
+int64_t steps_of(const struct store_reader *reader)
 {
     int64_t steps = 0;
     for (size_t i = 0; i < reader->connection.statement_count; i++) {

@@ -24,7 +24,8 @@ void hub_fixture_feed_many(struct hub_fixture *fixture, int count, const char *r
 /* A question of our own: when it comes back, all that were asked before have begun; with one reader
  * they are answered. */
 void hub_fixture_wait_for_readers(struct hub_fixture *fixture);
-/* Steps of SQLite's machine that the one reader has taken so far. */
+/* Steps of SQLite's machine that a reader has taken so far / that the one reader has. */
+int64_t steps_of(const struct store_reader *reader);
 int64_t hub_fixture_steps(struct hub_fixture *fixture);
 /* Deliver events until done(argument); fails the test when that takes a minute. */
 void hub_fixture_until(struct hub_fixture *fixture, bool (*done)(void *argument), void *argument);

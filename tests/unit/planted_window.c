@@ -45,6 +45,11 @@ void run_job(struct read_job *job)
     job->run(job, reader);
 }
 
+int64_t steps_so_far(void)
+{
+    return steps_of(reader);
+}
+
 void bring_back(struct read_job *job)
 {
     job->event.deliver(&job->event);
@@ -56,13 +61,27 @@ void pull_all(void)
         continue;
 }
 
-void settle(void)
+static void settle_queue(void)
 {
-    for (pull_all(); fixture.base.engine->reads.count; pull_all()) {
+    while (fixture.base.engine->reads.count) {
         struct read_job *job = take_job();
         run_job(job);
         bring_back(job);
     }
+}
+
+void close_hub(void)
+{
+    subscriber_free(subscriber);
+    settle_queue();
+    store_reader_close(reader);
+    hub_fixture_stop(&fixture);
+}
+
+void settle(void)
+{
+    for (pull_all(); fixture.base.engine->reads.count; pull_all())
+        settle_queue();
 }
 
 void subscribe(const char *rest)

@@ -22,6 +22,8 @@ extern struct error error;
 
 /* An export with three rows, without subscribers. */
 void open_hub(void);
+/* Free all of it, and the subscriber. */
+void close_hub(void);
 /* Subscribe with these members of the message. */
 void subscribe(const char *rest);
 /* Both, and settle: a member that has all rows and rests. */
@@ -30,6 +32,8 @@ void make(const char *rest);
 /* The next job of a reader / its work / its result for the loop. */
 struct read_job *take_job(void);
 void run_job(struct read_job *job);
+/* What the jobs have cost. */
+int64_t steps_so_far(void);
 void bring_back(struct read_job *job);
 void pull_all(void);
 /* Answer what is asked, until nothing is. */

@@ -211,5 +211,6 @@ TEST(a_filter_that_fails_fails_for_each_page)
     hub_fixture_wait_for_readers(&fixture);
     for (int i = 0; i < 3; i++)
         assert_false(pages[i].complete);
+    leave_all();
     assert_true(count_steps("Q/list", PAGES) > ROWS);
 }
