@@ -139,8 +139,11 @@ for (const [how, resumes, retention] of [
     await network(false); /* the browser says "online" */
     await equals(server, tab);
     const told = tab.frames.slice(frames);
-    assert.deepEqual(told.filter(({ op }) => op === 'subscribed').map(({ resumed }) => resumed), [resumes]);
-    assert.ok(told.filter(({ op }) => op === 'snapshot').every(({ authoritative }) => authoritative !== resumes));
+    /* Where the server does not answer a page that wakes within three seconds, there is another connection. */
+    const [begin, again] = told.flatMap(({ op }, i) => (op === 'subscribed' ? i : []));
+    const [{ resumed }, ...first] = told.slice(begin, again);
+    assert.equal(resumed, resumes);
+    assert.ok(first.filter(({ op }) => op === 'snapshot').every(({ authoritative }) => authoritative !== resumes));
   });
 }
 
