@@ -38,7 +38,7 @@ const clients = [
   { name: 'requests', program: PYTHON, args: ['-I', join(FOREIGN, 'pip_requests.py')], is: has('requests'), also: ['length-0'] },
   { name: 'aiohttp', program: PYTHON, args: ['-I', join(FOREIGN, 'pip_aiohttp.py')], is: has('aiohttp'), also: ['websocket'] },
   { name: 'Node', program: process.execPath, args: [join(FOREIGN, 'requests.mjs')], is: true, also: ['length-0'] },
-  { name: 'Go', program: 'go', args: ['run', join(FOREIGN, 'requests.go')], is: installed('go', 'version') },
+  { name: 'Go', program: 'go', args: ['run', '-gcflags=all=-N -l', join(FOREIGN, 'requests.go')], is: installed('go', 'version') },
   { name: 'the JDK', program: 'java', args: [join(FOREIGN, 'Requests.java')], is: installed('javac', '-version'), also: ['websocket'] },
 ];
 
