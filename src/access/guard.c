@@ -90,9 +90,11 @@ bool access_guard_reads(struct access *access, const struct net_connection *conn
     bool needs_token = access->rules->auth.mode != CONFIG_AUTH_NONE;
     if (needs_token || (is_local(listening) && !came_by_proxy(access, connection)))
         return true;
-    error_set(error, ERROR_SCOPE_MISSING,
-              "without authentication the health port gives neither rows nor the configuration to "
-              "other machines or by a proxy; ask the main port, or configure auth");
+    error_set(
+        error, ERROR_SCOPE_MISSING,
+        "without authentication a health port that others reach, or a proxy, gives neither "
+        "rows, clients nor the configuration; have it listen on loopback and ask it there, or "
+        "configure auth");
     tell(access, connection, error);
     return false;
 }

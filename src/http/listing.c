@@ -289,15 +289,18 @@ bool http_listing_request(struct http *http, struct net_connection *connection, 
                           bool health, const struct http_list *list)
 {
     enum http_method method = net_request(connection)->method;
-    enum permission permission =
-        health && method != HTTP_DELETE ? PERMISSION_WATCH : PERMISSION_ADMIN;
+    bool watches = health && method != HTTP_DELETE;
+    enum permission permission = watches ? PERMISSION_WATCH : PERMISSION_ADMIN;
     struct principal principal;
     struct error error;
     if (!has_path(list, path))
         return false;
     if (!takes_method(list, method, path.length > strlen(list->path), connection))
         return true;
-    if (!access_enter(http->frontend->access, connection, permission, &principal, &error)) {
+    /* The lists have addresses of clients, and values that they filter by. */
+    if ((watches &&
+         !access_guard_reads(http->frontend->access, connection, http->health_address, &error)) ||
+        !access_enter(http->frontend->access, connection, permission, &principal, &error)) {
         http_respond_error(connection, &error, NULL);
         return true;
     }

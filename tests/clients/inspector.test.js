@@ -360,16 +360,16 @@ test('an open server whose health port a network reaches gives no rows there', a
   const server = await Server.forTest(t, { config: CONFIG, health: '0.0.0.0:0', args: ['--insecure'] });
   await postAll(server, range(3, plain));
   const local = `http://127.0.0.1:${server.healthPort}`;
-  for (const path of ['/v1/views', '/v1/views/Quake/list', '/v1/producers', '/config']) {
+  for (const path of ['/v1/views', '/v1/views/Quake/list', '/v1/producers', '/v1/clients', '/v1/windows', '/config']) {
     const answer = await http(local + path);
     assert.equal(answer.status, 403, `${path}: ${answer.text}`);
-    assert.match(answer.text, /ask the main port, or configure auth/);
+    assert.match(answer.text, /ask it there, or configure auth/);
   }
   assert.equal((await http(`${local}/status`)).status, 200);
   assert.equal((await http(`${local}/inspector/`)).status, 200);
   if (skip) return;
   const tab = await open(t, { healthUrl: local }, `/inspector/${at('view', VIEW)}`);
-  await shows(tab, /ask the main port, or configure auth/);
+  await shows(tab, /ask it there, or configure auth/);
   await go(tab, '#/');
   await shows(tab, /Quake\/list/);
 });
