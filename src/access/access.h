@@ -86,6 +86,7 @@ struct access_shown {
     struct audit *audit;
     struct limits *limits;            /* of all clients */
     struct auth_revocations *revoked; /* tokens */
+    bool names_origins;  /* all answers depend on the page that asks: "allowed_origins" is set */
     bool keys_are_stale; /* those of a URL are out of force, because it has failed for too long */
 };
 const struct access_shown *access_shown(const struct access *access);
@@ -168,8 +169,6 @@ struct auth_identity *access_refresh(struct access *access, const struct princip
                                      const char *token, struct error *error);
 /* Whether an argument of a query (name=value) is a token; an empty one leaves *token as it was. */
 bool access_is_token(struct span argument, struct span *token);
-/* Whether all answers depend on the page that asks: "allowed_origins" is set. */
-bool access_names_origins(const struct access *access);
 /* The origin of the requesting page, copied with a NUL. false: there is none, or it is not
  * allowed. */
 bool access_allowed_page(const struct access *access, const struct net_connection *connection,

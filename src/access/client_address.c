@@ -48,7 +48,7 @@ void client_address(const struct limit_rules *rules, const struct net_connection
         return;
     }
     if (networks_have(&rules->trusted, &peer)) {
-        struct span list = header_end(net_request(connection), rules->proxy_header, value);
+        struct span list = header_end(net_state(connection).request, rules->proxy_header, value);
         peer = forwarded_client(&rules->trusted, &peer, rules->proxy_form, list);
     }
     address_print(&peer, text);

@@ -306,6 +306,7 @@ static bool open_parts(struct access *access, const struct config *config, struc
         !set_url(access, &config->auth, true))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
     access->nobody->scopes = 0;
+    access->shown.names_origins = access->rules->origin_count > 0;
     if (!access_join_keys(access, NULL, error))
         return false;
     access_tell_rules(access, NULL);
@@ -331,7 +332,7 @@ void access_free(struct access *access)
 {
     if (!access)
         return;
-    revocations_close(access->revocations);
+    memory_free(access->revocations);
     jwks_fini(&access->jwks);
     auth_keys_release(access->keys);
     auth_revocations_free(access->shown.revoked);
@@ -390,6 +391,7 @@ bool access_apply(struct access *access, struct access_rules *rules, struct erro
         access_rules_free(rules);
         return false;
     }
+    access->shown.names_origins = rules->origin_count > 0;
     access_tell_rules(access, old);
     follow(access);
     access_rules_free(old);

@@ -88,16 +88,6 @@ int64_t limits_snapshot_rows(const struct limits *limits, const struct auth_iden
                          limits->rules.standard.max_snapshot_rows);
 }
 
-bool limits_rate_holds(const struct limits *limits, const struct rate *rate)
-{
-    return limits->rules.windows_on && rate->most > 0;
-}
-
-int64_t limits_now(const struct limits *limits)
-{
-    return limits->now_ms(limits->clock);
-}
-
 bool limits_wait(struct error *error, int64_t wait_ms)
 {
     int64_t seconds = wait_ms / SECOND + (wait_ms % SECOND != 0);

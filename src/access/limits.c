@@ -158,7 +158,7 @@ bool limits_handshake(struct limits *limits, const struct audit_client *client, 
     }
     if (!limits_rate_holds(limits, rate) ||
         rate_table_admit(limits->tables[LIMIT_HANDSHAKES], rate, site_of(client, &address),
-                         limits_now(limits), &wait_ms))
+                         limits_now(limits), true, &wait_ms))
         return true;
     return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
                        "too many handshakes from this address", error);
@@ -171,7 +171,7 @@ bool limits_guess(struct limits *limits, const struct audit_client *client, stru
     int64_t wait_ms;
     if (!limits_rate_holds(limits, rate) ||
         rate_table_admit(limits->tables[LIMIT_FAILURES], rate, site_of(client, &address),
-                         limits_now(limits), &wait_ms))
+                         limits_now(limits), true, &wait_ms))
         return true;
     return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
                        "too many bad tokens, or handshakes without a good one, from this address",
@@ -245,21 +245,22 @@ static bool may_connect(struct limits *limits, const struct audit_client *client
     bool by_subject = limits_rate_holds(limits, &rules->subject_connections);
     bool by_key = limits_rate_holds(limits, &rules->metering_connections);
     int64_t now = limits_now(limits), wait_ms = 0;
-    if (by_subject && !rate_table_allows(limits->tables[LIMIT_SUBJECTS],
-                                         &rules->subject_connections, subject, now, &wait_ms))
+    if (by_subject && !rate_table_admit(limits->tables[LIMIT_SUBJECTS], &rules->subject_connections,
+                                        subject, now, false, &wait_ms))
         return refuse_rate(limits, client, AUDIT_LIMIT_RATE_CONNECTIONS_PER_SUBJECT,
                            &rules->subject_connections, wait_ms,
                            by_site ? "too many connections from this address"
                                    : "too many connections of the token's subject",
                            error);
-    if (by_key && !rate_table_admit(limits->tables[LIMIT_METERING_KEYS],
-                                    &rules->metering_connections, metering_key, now, &wait_ms))
+    if (by_key &&
+        !rate_table_admit(limits->tables[LIMIT_METERING_KEYS], &rules->metering_connections,
+                          metering_key, now, true, &wait_ms))
         return refuse_rate(limits, client, AUDIT_LIMIT_RATE_CONNECTIONS_PER_METERING_KEY,
                            &rules->metering_connections, wait_ms,
                            "too many connections of the metering key", error);
     if (by_subject)
         rate_table_admit(limits->tables[LIMIT_SUBJECTS], &rules->subject_connections, subject, now,
-                         NULL);
+                         true, NULL);
     return true;
 }
 

@@ -103,8 +103,14 @@ int64_t limits_choose(int64_t own, int64_t standard);
 /* The most rows in the answer to one request. NULL: an unknown client. */
 int64_t limits_snapshot_rows(const struct limits *limits, const struct auth_identity *identity);
 /* Whether a rate holds at all. */
-bool limits_rate_holds(const struct limits *limits, const struct rate *rate);
-int64_t limits_now(const struct limits *limits);
+static inline bool limits_rate_holds(const struct limits *limits, const struct rate *rate)
+{
+    return limits->rules.windows_on && rate->most > 0;
+}
+static inline int64_t limits_now(const struct limits *limits)
+{
+    return limits->now_ms(limits->clock);
+}
 /* Put the wait into error->retry_after: whole seconds, rounded up. Always false. */
 bool limits_wait(struct error *error, int64_t wait_ms);
 /* The text behind the number in an error: "in 60 seconds and a burst of 10". */

@@ -170,31 +170,20 @@ static struct rate_level *shared_level(struct rate_table *table, struct span key
     return &table->shared[map_hash(key) % RATE_SHARED_LEVELS];
 }
 
-bool rate_table_allows(struct rate_table *table, const struct rate *rate, struct span key,
-                       int64_t now_ms, int64_t *wait_ms)
-{
-    unsigned char room[1 + DIGEST_BYTES];
-    struct rate_level fresh = {0}, *level = &fresh;
-    drop_resting(table, rate, now_ms);
-    key = shorten(key, room);
-    struct rate_entry *entry = map_get(&table->entries, key);
-    if (entry)
-        level = &entry->level;
-    else if (table->entries.count >= table->most_keys)
-        level = shared_level(table, key);
-    return allows(level, rate, now_ms, 1, wait_ms);
-}
-
 bool rate_table_admit(struct rate_table *table, const struct rate *rate, struct span key,
-                      int64_t now_ms, int64_t *wait_ms)
+                      int64_t now_ms, bool counts, int64_t *wait_ms)
 {
     unsigned char room[1 + DIGEST_BYTES];
+    struct rate_level fresh = {0};
     drop_resting(table, rate, now_ms);
     key = shorten(key, room);
     struct rate_entry *entry = map_get(&table->entries, key);
-    if (!entry && rate->most > 0)
+    if (!entry && counts && rate->most > 0)
         entry = make(table, key);
-    struct rate_level *level = entry ? &entry->level : shared_level(table, key);
+    bool has_room = !counts && table->entries.count < table->most_keys;
+    struct rate_level *level = entry ? &entry->level : has_room ? &fresh : shared_level(table, key);
+    if (!counts)
+        return allows(level, rate, now_ms, 1, wait_ms);
     if (!rate_admit(level, rate, now_ms, 1, wait_ms))
         return false;
     if (entry && entry != table->newest) {

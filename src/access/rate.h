@@ -50,11 +50,9 @@ struct rate_table {
 /* NULL when out of memory. */
 struct rate_table *rate_table_new(size_t most_keys);
 void rate_table_free(struct rate_table *table);
-/* As for a level; all calls of a table must use about the same rate, which may change. */
+/* As for a level, with an amount of 1, which need not count (`counts`): whether it would be
+ * accepted. All calls of a table must use about the same rate, which may change. */
 bool rate_table_admit(struct rate_table *table, const struct rate *rate, struct span key,
-                      int64_t now_ms, int64_t *wait_ms);
-/* The same without counting. */
-bool rate_table_allows(struct rate_table *table, const struct rate *rate, struct span key,
-                       int64_t now_ms, int64_t *wait_ms);
+                      int64_t now_ms, bool counts, int64_t *wait_ms);
 
 #endif

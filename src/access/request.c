@@ -50,7 +50,7 @@ bool access_is_token(struct span argument, struct span *token)
 struct span access_read_token(const struct net_connection *connection,
                               char room[ACCESS_TOKEN_BYTES])
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     struct span token = bearer(http_head_value(head, "authorization"));
     return token.data ? token : read_query(head->query, room);
 }
@@ -59,7 +59,7 @@ bool access_is_awaited(const struct net_connection *connection)
 {
     static const char wish[] = "auth=message";
     char room[ACCESS_TOKEN_BYTES];
-    struct span argument, query = net_request(connection)->query;
+    struct span argument, query = net_state(connection).request->query;
     size_t at = 0;
     bool found = false;
     while (!found && (argument = http_next_argument(query, &at, room)).data)

@@ -72,11 +72,6 @@ bool revocations_open(struct access *access, struct error *error)
     return load(access, error);
 }
 
-void revocations_close(struct revocations *revocations)
-{
-    memory_free(revocations);
-}
-
 /* ---- what has run out ---- */
 
 static bool run_trim(struct write_job *job, struct store_writer *store, struct error *error)

@@ -14,10 +14,9 @@ struct access;
 
 /* ---- for access.c ---- */
 
-/* Makes access->revocations and fills access->shown.revoked from the database. */
+/* Makes access->revocations, which memory_free ends after the engine, which answers waiting
+ * requests; and fills access->shown.revoked from the database. */
 bool revocations_open(struct access *access, struct error *error);
-/* After the engine, which answers waiting requests. NULL is fine. */
-void revocations_close(struct revocations *revocations);
 /* To be called every second or so: forgets revocations of tokens that have run out. */
 void revocations_tick(struct access *access);
 

@@ -81,11 +81,6 @@ bool access_allows_origin(const struct access_rules *rules, struct span origin)
     return rules->origin_count == 0;
 }
 
-bool access_names_origins(const struct access *access)
-{
-    return access->rules->origin_count > 0;
-}
-
 /* Without authentication and a list, pages of this machine may do all: see guard.c. With
  * authentication and without a list any page may connect, but it reads no answer. */
 static bool allows_page(const struct access_rules *rules, struct span origin)

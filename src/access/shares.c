@@ -87,11 +87,6 @@ bool share_set(struct share *share, struct shares *shares, uint64_t owner, size_
     return true;
 }
 
-void share_end(struct share *share, struct shares *shares)
-{
-    share_set(share, shares, 0, 0);
-}
-
 /* ---- who gives back ---- */
 
 /* Of equal ones the taker's own, so that nobody pays for who has as much. */

@@ -32,7 +32,10 @@ uint64_t shares_owner_of(const struct principal *principal);
  * memory: then nothing has changed. */
 bool share_set(struct share *share, struct shares *shares, uint64_t owner, size_t amount);
 /* The share leaves the pool, if it is in one. */
-void share_end(struct share *share, struct shares *shares);
+static inline void share_end(struct share *share, struct shares *shares)
+{
+    share_set(share, shares, 0, 0);
+}
 /* The share to be broken off so that `taker`, which is in the pool, can keep its part: of the
  * owner's largest ones, to a power of two, the oldest. NULL: the taker's own, because its owner has
  * as much as any, and no larger share. */

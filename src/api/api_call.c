@@ -30,12 +30,6 @@ bool api_on_loop(struct stele *store)
     return pthread_equal(store->loop, pthread_self());
 }
 
-/* The loop thread alone changes the state, so it reads it without the lock. */
-bool api_has_server(const struct stele *store)
-{
-    return store->state == API_RUNNING;
-}
-
 static void run_call(struct server *server, struct server_work *work)
 {
     (void)server;

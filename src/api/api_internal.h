@@ -111,8 +111,6 @@ void api_done(struct api_wait *wait, const struct error *error);
 void api_abandon_wait(struct api_call *call, const struct error *error);
 
 bool api_on_loop(struct stele *store);
-/* Whether the server still accepts work. On the loop thread. */
-bool api_has_server(const struct stele *store);
 /* Copy an error out to the public form; always false. `to` may be NULL. */
 bool api_error(stele_error *to, const struct error *from);
 

@@ -19,14 +19,16 @@ struct query {
     const stele_query_options *options;
     char *text; /* of its query; NULL: all rows */
     struct hub_pages *pages;
+    const struct hub_page *page; /* that was read last */
 };
 
 /* ---- on the loop ---- */
 
-static void page_read(void *argument)
+static void page_read(void *argument, const struct hub_page *page)
 {
     struct query *query = argument;
-    const struct error *error = &hub_pages_page(query->pages)->error;
+    const struct error *error = &page->error;
+    query->page = page;
     api_done(&query->wait, error->code == ERROR_NONE ? NULL : error);
 }
 
@@ -98,7 +100,7 @@ static bool run(struct stele *store, const stele_query_options *options, stele_r
     if (!api_print_query(&parts, &query.text, error))
         return false;
     while (more && (done = ask_page(store, &query, error))) {
-        const struct hub_page *page = hub_pages_page(query.pages);
+        const struct hub_page *page = query.page;
         if (first)
             print_position(position, page);
         first = false;

@@ -77,11 +77,17 @@ static void finish(struct stele_subscription *subscription)
         destroy(subscription);
 }
 
+/* The loop thread alone changes the state, so it reads it without the lock. */
+static bool has_server(const struct stele *store)
+{
+    return store->state == API_RUNNING;
+}
+
 /* Once the server has stopped nobody is pumped any more, and stele_close frees the subscription. */
 static void schedule(struct stele_subscription *subscription)
 {
     struct stele *store = subscription->store;
-    if (subscription->scheduled || !api_has_server(store))
+    if (subscription->scheduled || !has_server(store))
         return;
     subscription->scheduled = server_post(store->server, &subscription->pumping_work);
 }

@@ -119,7 +119,7 @@ struct auth_public {
 
 /* "EdDSA", "ES256", "RS256"; and the other way round: false: it is none of them. Ed25519 is another
  * name for EdDSA here. */
-const char *auth_algorithm_name(enum auth_algorithm algorithm);
+extern const char *const auth_algorithm_names[]; /* by enum auth_algorithm */
 bool auth_algorithm_read(struct span name, enum auth_algorithm *algorithm);
 
 struct auth_key {

@@ -39,13 +39,8 @@ const struct auth_key *keys_find(const struct auth_keys *keys, struct span id,
 
 /* ---- algorithms ---- */
 
-static const char *const names[] = {
+const char *const auth_algorithm_names[] = {
     [AUTH_EDDSA] = "EdDSA", [AUTH_ES256] = "ES256", [AUTH_RS256] = "RS256"};
-
-const char *auth_algorithm_name(enum auth_algorithm algorithm)
-{
-    return names[algorithm];
-}
 
 /* EdDSA by both of its names: RFC 8037 calls the family, RFC 9864 the curve. */
 bool auth_algorithm_read(struct span name, enum auth_algorithm *algorithm)
@@ -53,9 +48,9 @@ bool auth_algorithm_read(struct span name, enum auth_algorithm *algorithm)
     *algorithm = AUTH_EDDSA;
     if (span_equal(name, span_of("Ed25519")))
         return true;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof auth_algorithm_names / sizeof *auth_algorithm_names; i++) {
         *algorithm = (enum auth_algorithm)i;
-        if (span_equal(name, span_of(names[i])))
+        if (span_equal(name, span_of(auth_algorithm_names[i])))
             return true;
     }
     return false;
@@ -107,7 +102,7 @@ bool auth_keys_print_jwks(const struct auth_keys *keys, struct buffer *out)
         if (!out->failed)
             out->length--; /* the brace: more members follow */
         buffer_printf(out, ",\"use\":\"sig\",\"alg\":\"%s\",\"kid\":",
-                      auth_algorithm_name(key->public.algorithm));
+                      auth_algorithm_names[key->public.algorithm]);
         doc_escape(out, span_of(key->id));
         buffer_add_char(out, '}');
     }

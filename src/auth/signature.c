@@ -236,7 +236,7 @@ bool auth_sign(const struct auth_signer *signer, struct span claims, struct buff
     if (!auth_key_id(&signer->public, id))
         return error_set(error, ERROR_MEMORY, "out of memory while signing");
     snprintf(header, sizeof header, "{\"alg\":\"%s\",\"typ\":\"JWT\",\"kid\":\"%s\"}",
-             auth_algorithm_name(signer->public.algorithm), id);
+             auth_algorithm_names[signer->public.algorithm], id);
     base64_encode(span_of(header), out);
     buffer_add_char(out, '.');
     base64_encode(claims, out);

@@ -351,7 +351,7 @@ static bool verify_named(const struct auth_keys *keys, const struct header *head
     if (keys_know(keys, header->id))
         return error_set(error, ERROR_TOKEN_SIGNATURE,
                          "the token says that it was signed by %s, but its key signs otherwise",
-                         auth_algorithm_name(header->algorithm));
+                         auth_algorithm_names[header->algorithm]);
     return error_set(error, ERROR_TOKEN_KEY, "the key that signed the token is not known here");
 }
 
@@ -382,7 +382,7 @@ static bool verify_by_any(const struct auth_keys *keys, const struct header *hea
     }
     if (!tried)
         return error_set(error, ERROR_TOKEN_KEY, "no key of %s is in use here",
-                         auth_algorithm_name(header->algorithm));
+                         auth_algorithm_names[header->algorithm]);
     return check_answer(answer, error);
 }
 

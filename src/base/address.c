@@ -150,14 +150,6 @@ bool networks_have(const struct networks *networks, const struct address *addres
     return false;
 }
 
-bool networks_check(const char *text, struct error *error)
-{
-    struct networks networks;
-    bool good = networks_parse(&networks, text, error);
-    networks_fini(&networks);
-    return good;
-}
-
 /* ---- proxies ---- */
 
 static struct span trim(struct span text)

@@ -51,8 +51,6 @@ struct networks {
 bool networks_parse(struct networks *networks, const char *text, struct error *error);
 void networks_fini(struct networks *networks);
 bool networks_have(const struct networks *networks, const struct address *address);
-/* Whether networks_parse would accept the text. */
-bool networks_check(const char *text, struct error *error);
 
 /* ---- proxies ---- */
 

@@ -81,16 +81,6 @@ bool buffer_add(struct buffer *buffer, const void *data, size_t length)
     return true;
 }
 
-bool buffer_add_span(struct buffer *buffer, struct span span)
-{
-    return buffer_add(buffer, span.data, span.length);
-}
-
-bool buffer_add_string(struct buffer *buffer, const char *string)
-{
-    return buffer_add(buffer, string, strlen(string));
-}
-
 bool buffer_add_char(struct buffer *buffer, char c)
 {
     if (!fits(buffer, 1) && !grow(buffer, 1))

@@ -26,8 +26,14 @@ void buffer_clear(struct buffer *buffer);
 char *buffer_reserve(struct buffer *buffer, size_t extra);
 /* Append; false once failed. */
 bool buffer_add(struct buffer *buffer, const void *data, size_t length);
-bool buffer_add_span(struct buffer *buffer, struct span span);
-bool buffer_add_string(struct buffer *buffer, const char *string);
+static inline bool buffer_add_span(struct buffer *buffer, struct span span)
+{
+    return buffer_add(buffer, span.data, span.length);
+}
+static inline bool buffer_add_string(struct buffer *buffer, const char *string)
+{
+    return buffer_add(buffer, string, strlen(string));
+}
 bool buffer_add_char(struct buffer *buffer, char c);
 bool buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

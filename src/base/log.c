@@ -100,7 +100,7 @@ bool log_configure(enum log_level level, enum log_format format, const char *lev
     return true;
 }
 
-bool log_enabled(const char *component, enum log_level level)
+static bool is_enabled(const char *component, enum log_level level)
 {
     int place = place_of(components, COMPONENT_COUNT, span_of(component));
     int own =
@@ -304,7 +304,7 @@ void log_write(enum log_level level, const char *component, const char *event,
     struct log_line line;
     uint64_t held;
     int saved = errno; /* a caller may log first and look at errno after */
-    if (!log_enabled(component, level))
+    if (!is_enabled(component, level))
         goto done;
     atomic_fetch_add_explicit(&counts[level], 1, memory_order_relaxed);
     if (!passes(level, component, event, &held))

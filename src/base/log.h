@@ -28,7 +28,6 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 bool log_configure(enum log_level level, enum log_format format, const char *levels);
 /* ERROR_CONFIGURATION names the fault. */
 bool log_check_levels(const char *levels, struct error *error);
-bool log_enabled(const char *component, enum log_level level);
 
 /*
  * A field: a name and one value, which is escaped by itself. A field whose name is NULL is left

@@ -87,11 +87,6 @@ uint64_t map_hash(struct span key)
 
 /* ---- the table ---- */
 
-void map_init(struct map *map, map_key_of key_of)
-{
-    *map = (struct map){.key_of = key_of};
-}
-
 void map_fini(struct map *map)
 {
     memory_free(map->slots);

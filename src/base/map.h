@@ -19,7 +19,10 @@ struct map {
     map_key_of key_of;
 };
 
-void map_init(struct map *map, map_key_of key_of);
+static inline void map_init(struct map *map, map_key_of key_of)
+{
+    *map = (struct map){.key_of = key_of};
+}
 /* Frees the table, not the values. */
 void map_fini(struct map *map);
 /* The value of the key, or NULL. */

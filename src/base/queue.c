@@ -74,34 +74,12 @@ static void append_and_unlock(struct queue *queue, struct queue_item *item)
         queue->wake(queue->wake_argument);
 }
 
-bool queue_put(struct queue *queue, struct queue_item *item)
+bool queue_put(struct queue *queue, struct queue_item *item, enum queue_room room)
 {
     pthread_mutex_lock(&queue->lock);
-    if (queue->closed || !has_room(queue, item->bytes)) {
-        pthread_mutex_unlock(&queue->lock);
-        return false;
-    }
-    append_and_unlock(queue, item);
-    return true;
-}
-
-bool queue_put_counted(struct queue *queue, struct queue_item *item)
-{
-    pthread_mutex_lock(&queue->lock);
-    if (queue->closed) {
-        pthread_mutex_unlock(&queue->lock);
-        return false;
-    }
-    append_and_unlock(queue, item);
-    return true;
-}
-
-bool queue_put_wait(struct queue *queue, struct queue_item *item)
-{
-    pthread_mutex_lock(&queue->lock);
-    while (!queue->closed && !has_room(queue, item->bytes))
+    while (room == QUEUE_WAITS && !queue->closed && !has_room(queue, item->bytes))
         pthread_cond_wait(&queue->emptied, &queue->lock);
-    if (queue->closed) {
+    if (queue->closed || (room != QUEUE_EXCEEDS && !has_room(queue, item->bytes))) {
         pthread_mutex_unlock(&queue->lock);
         return false;
     }
@@ -171,12 +149,7 @@ static void wait_for_item(struct queue *queue, int64_t timeout_ms)
     queue->nudged = false;
 }
 
-struct queue_item *queue_take_all(struct queue *queue)
-{
-    return queue_wait_all(queue, 0);
-}
-
-struct queue_item *queue_wait_all(struct queue *queue, int64_t timeout_ms)
+struct queue_item *queue_take_all(struct queue *queue, int64_t timeout_ms)
 {
     pthread_mutex_lock(&queue->lock);
     wait_for_item(queue, timeout_ms);

@@ -35,18 +35,14 @@ bool queue_init(struct queue *queue, size_t max_count, size_t max_bytes);
 void queue_fini(struct queue *queue);
 /* Set before other threads use the queue: called on the putting thread, e.g. uv_async_send. */
 void queue_on_fill(struct queue *queue, void (*wake)(void *argument), void *argument);
-/* Append; false, at once, when full or closed (the item stays the caller's). */
-bool queue_put(struct queue *queue, struct queue_item *item);
-/* Append beyond the caps too: for items that their owner counts and bounds. false only when
- * closed. */
-bool queue_put_counted(struct queue *queue, struct queue_item *item);
-/* Append, waiting for room; false only when closed. Never from the loop thread. */
-bool queue_put_wait(struct queue *queue, struct queue_item *item);
-/* Take everything, oldest first, or NULL when empty; does not wait. */
-struct queue_item *queue_take_all(struct queue *queue);
-/* Take everything, waiting up to `timeout_ms` (negative: for ever) for the first. NULL when the
- * time is over, the queue was nudged, or it is closed and empty. */
-struct queue_item *queue_wait_all(struct queue *queue, int64_t timeout_ms);
+/* Where there is no room: refuse the item; append it beyond the caps, for items that their owner
+ * counts and bounds; or wait, never on the loop thread. */
+enum queue_room { QUEUE_REFUSES, QUEUE_EXCEEDS, QUEUE_WAITS };
+/* Append; false when refused, or closed. */
+bool queue_put(struct queue *queue, struct queue_item *item, enum queue_room room);
+/* Take everything, oldest first, waiting up to `timeout_ms` (0: not at all; negative: for ever) for
+ * the first. NULL when the time is over, the queue was nudged, or it is closed and empty. */
+struct queue_item *queue_take_all(struct queue *queue, int64_t timeout_ms);
 /* Take one item, waiting likewise. */
 struct queue_item *queue_wait_one(struct queue *queue, int64_t timeout_ms);
 /* Wake the taker, or end its next wait at once: for news on another way. */

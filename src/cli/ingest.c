@@ -43,19 +43,24 @@ static bool within_rate(const struct ingest *ingest)
     return (double)ingest->sent_lines < seconds * (double)ingest->options->rate;
 }
 
+static bool is_full(const struct ingest_window *window)
+{
+    return window->count >= INGEST_WINDOW_COUNT || window->bytes >= INGEST_WINDOW_BYTES;
+}
+
 static bool on_next(void *argument, struct buffer *text)
 {
     struct ingest *ingest = argument;
     if (ingest->holding || ingest->abandoned)
         return false;
-    struct ingest_request *request = ingest_window_next(&ingest->window);
+    struct ingest_request *request = ingest_window_find(&ingest->window, 0);
     if (!request && ingest->asking && !ingest->window.first) {
         request = ingest_window_add_question(&ingest->window, ingest->options->producer);
         if (!request)
             ingest_out_of_memory(ingest);
     }
-    if (!request && !ingest->asking && !ingest->input_ended &&
-        !ingest_window_full(&ingest->window) && within_rate(ingest))
+    if (!request && !ingest->asking && !ingest->input_ended && !is_full(&ingest->window) &&
+        within_rate(ingest))
         request = ingest_make_request(ingest);
     if (!request || ingest->abandoned) {
         leave_when_done(ingest);
@@ -81,7 +86,7 @@ static void on_opened(void *argument)
     ingest->disconnected = false;
     ingest->holding = false;
     ingest->answered = false;
-    ingest_window_rewind(&ingest->window);
+    ingest_window_set(&ingest->window, NULL, REQUEST_WAITING);
 }
 
 /* Connections that are made, but end before anything is answered: shrink what is sent, and do not
@@ -103,7 +108,7 @@ static bool on_ended(void *argument, const struct client_end *end)
 {
     struct ingest *ingest = argument;
     bool fruitless = end->opened && !ingest->answered && ingest->window.sent > 0;
-    ingest_window_rewind(&ingest->window);
+    ingest_window_set(&ingest->window, NULL, REQUEST_WAITING);
     if (fruitless)
         note_fruitless(ingest);
     bool refused = end->code == POLICY_VIOLATION ||
@@ -134,7 +139,7 @@ static void on_tick(void *argument)
     }
     if (ingest->holding && ingest->window.sent == 0 && clock_monotonic_us() >= ingest->resume_us) {
         ingest->holding = false;
-        ingest_window_rewind(&ingest->window);
+        ingest_window_set(&ingest->window, NULL, REQUEST_WAITING);
     }
     progress_show(&ingest->progress, ingest->done_bytes, ingest->done_lines);
     leave_when_done(ingest);

@@ -40,7 +40,7 @@ static void accept(struct ingest *ingest, struct ingest_request *request,
     ingest->done_lines += request->last_line - request->first_line + 1;
     ingest->done_bytes += (int64_t)request->input_bytes;
     ingest->pause_ms = INGEST_FIRST_PAUSE_MS;
-    ingest_window_remove(&ingest->window, request);
+    ingest_window_remove(&ingest->window, request, false);
 }
 
 static void error_of(const struct ingest_answer *answer, struct error *error)
@@ -80,7 +80,7 @@ static void refuse(struct ingest *ingest, struct ingest_request *request,
     } else if (!request->divide) {
         error_of(answer, &error);
         ingest_end_at(ingest, request->first_line, request->last_line, &error);
-        ingest_window_cut(&ingest->window, request);
+        ingest_window_remove(&ingest->window, request, true);
     }
 }
 
@@ -123,7 +123,7 @@ static void refuse_unknown(struct ingest *ingest, const struct ingest_answer *an
         ingest->batch = (ingest->batch + 1) / 2;
         if (!request->divide) {
             ingest_end_at(ingest, request->first_line, request->last_line, &error);
-            ingest_window_cut(&ingest->window, request);
+            ingest_window_remove(&ingest->window, request, true);
         }
         divide_marked(ingest);
     } else if (!answer->retryable) {

@@ -82,7 +82,7 @@ static void *reading_thread(void *argument)
     struct ingest_input *input = argument;
     struct chunk *chunk;
     while ((chunk = read_chunk(input)))
-        if (!queue_put_wait(&input->queue, &chunk->item)) {
+        if (!queue_put(&input->queue, &chunk->item, QUEUE_WAITS)) {
             memory_free(chunk);
             break;
         }
@@ -148,7 +148,7 @@ void ingest_input_close(struct ingest_input *input)
     atomic_store(&input->ending, true);
     queue_close(&input->queue);
     pthread_join(input->thread, NULL);
-    free_chunks(queue_take_all(&input->queue));
+    free_chunks(queue_take_all(&input->queue, 0));
     free_chunks(input->chunks);
     queue_fini(&input->queue);
     buffer_fini(&input->text);
@@ -170,7 +170,7 @@ static enum ingest_next fill(struct ingest_input *input, struct error *error)
     /* Asked before the queue is emptied: what comes between the two would be lost otherwise. */
     bool closed = queue_is_closed(&input->queue);
     if (!input->chunks)
-        input->chunks = queue_take_all(&input->queue);
+        input->chunks = queue_take_all(&input->queue, 0);
     if (!input->chunks) {
         if (closed && input->reason != 0)
             error_set(error, ERROR_INTERNAL, "the input cannot be read: %s",

@@ -23,11 +23,6 @@ void ingest_window_fini(struct ingest_window *window)
     }
 }
 
-bool ingest_window_full(const struct ingest_window *window)
-{
-    return window->count >= INGEST_WINDOW_COUNT || window->bytes >= INGEST_WINDOW_BYTES;
-}
-
 /* ---- making requests ---- */
 
 static struct ingest_request *new_request(struct ingest_window *window, int64_t line)
@@ -146,25 +141,26 @@ struct ingest_request *ingest_window_add_batch(struct ingest_window *window, con
 struct ingest_request *ingest_window_find(struct ingest_window *window, uint64_t id)
 {
     struct ingest_request *each = window->first;
-    while (each && each->id != id)
+    while (each && (id ? each->id != id : each->state != REQUEST_WAITING))
         each = each->next;
     return each;
 }
 
-struct ingest_request *ingest_window_next(struct ingest_window *window)
+static void set_one(struct ingest_window *window, struct ingest_request *request,
+                    enum ingest_state state)
 {
-    struct ingest_request *each = window->first;
-    while (each && each->state != REQUEST_WAITING)
-        each = each->next;
-    return each;
+    window->sent -= request->state == REQUEST_SENT;
+    window->sent += state == REQUEST_SENT;
+    request->state = state;
 }
 
 void ingest_window_set(struct ingest_window *window, struct ingest_request *request,
                        enum ingest_state state)
 {
-    window->sent -= request->state == REQUEST_SENT;
-    window->sent += state == REQUEST_SENT;
-    request->state = state;
+    if (request)
+        set_one(window, request, state);
+    for (struct ingest_request *each = request ? NULL : window->first; each; each = each->next)
+        set_one(window, each, state);
 }
 
 static struct ingest_request **link_of(struct ingest_window *window,
@@ -176,10 +172,10 @@ static struct ingest_request **link_of(struct ingest_window *window,
     return link;
 }
 
-void ingest_window_remove(struct ingest_window *window, struct ingest_request *request)
+static void remove_one(struct ingest_window *window, struct ingest_request *request)
 {
     struct ingest_request **link = link_of(window, request);
-    ingest_window_set(window, request, REQUEST_WAITING);
+    set_one(window, request, REQUEST_WAITING);
     *link = request->next;
     if (!*link)
         window->last = link;
@@ -188,19 +184,14 @@ void ingest_window_remove(struct ingest_window *window, struct ingest_request *r
     free_request(request);
 }
 
-void ingest_window_cut(struct ingest_window *window, struct ingest_request *request)
+void ingest_window_remove(struct ingest_window *window, struct ingest_request *request,
+                          bool all_behind)
 {
     while (request) {
-        struct ingest_request *next = request->next;
-        ingest_window_remove(window, request);
+        struct ingest_request *next = all_behind ? request->next : NULL;
+        remove_one(window, request);
         request = next;
     }
-}
-
-void ingest_window_rewind(struct ingest_window *window)
-{
-    for (struct ingest_request *each = window->first; each; each = each->next)
-        ingest_window_set(window, each, REQUEST_WAITING);
 }
 
 /* ---- dividing ---- */

@@ -45,7 +45,6 @@ struct ingest_window {
 
 void ingest_window_init(struct ingest_window *window);
 void ingest_window_fini(struct ingest_window *window);
-bool ingest_window_full(const struct ingest_window *window);
 /* Start a request of single mutations at the end, add lines that follow each other, end it. The
  * window has it from the start; a lack of memory shows in its `text.failed`. */
 struct ingest_request *ingest_window_add(struct ingest_window *window, const char *producer,
@@ -60,17 +59,15 @@ struct ingest_request *ingest_window_add_question(struct ingest_window *window,
 struct ingest_request *ingest_window_add_batch(struct ingest_window *window, const char *producer,
                                                int64_t number, struct span line,
                                                const struct ingest_line *look);
+/* The request of that id; 0: the first that waits to be sent. NULL: there is none. */
 struct ingest_request *ingest_window_find(struct ingest_window *window, uint64_t id);
-/* The first that waits to be sent, or NULL. */
-struct ingest_request *ingest_window_next(struct ingest_window *window);
+/* NULL: all. */
 void ingest_window_set(struct ingest_window *window, struct ingest_request *request,
                        enum ingest_state state);
-/* It has its final answer: remove it. */
-void ingest_window_remove(struct ingest_window *window, struct ingest_request *request);
-/* Remove it and all behind it: their answers do not matter any more. */
-void ingest_window_cut(struct ingest_window *window, struct ingest_request *request);
-/* Everything in it is to be sent (again). */
-void ingest_window_rewind(struct ingest_window *window);
+/* Remove it, which has its final answer; or also all behind it, whose answers do not matter any
+ * more. NULL: nothing. */
+void ingest_window_remove(struct ingest_window *window, struct ingest_request *request,
+                          bool all_behind);
 /* Replace the request by one for each line; false when out of memory, and then nothing has
  * changed. */
 bool ingest_window_divide(struct ingest_window *window, struct ingest_request *request,

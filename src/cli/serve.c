@@ -61,7 +61,7 @@ static void stop(struct signals *signals, int signal_number)
     signals->stopping = true;
     atomic_store(&signals->give_up, true);
     if (signals->service)
-        service_stopping(signals->service);
+        service_note(signals->service, SERVICE_STOPS, NULL);
     if (signals->store)
         stele_stop(signals->store);
 }
@@ -87,9 +87,9 @@ static void *wait_for_signals(void *argument)
 static void reload(stele *store, struct service *service)
 {
     stele_error error = {0};
-    service_reloading(service);
+    service_note(service, SERVICE_RELOADS, NULL);
     bool done = stele_reload(store, &error);
-    service_reloaded(service, done ? NULL : stele_error_message(&error));
+    service_note(service, SERVICE_RELOADED, done ? NULL : stele_error_message(&error));
 }
 
 static void *wait_for_reloads(void *argument)
@@ -314,7 +314,7 @@ static int serve_with(const stele_options *library, struct signals *signals,
         print_ready(store);
     }
     bool clean = stele_run(store, &reason);
-    service_stopped(service);
+    service_note(service, SERVICE_STOPPED, NULL);
     signals_detach(signals);
     stele_close(store);
     return clean ? EXIT_FINE : fail(&reason);

@@ -269,14 +269,14 @@ void service_ready(struct service *service, stele *store)
     notify_send(&service->notify, lines);
 }
 
-void service_reloading(struct service *service)
+static void reloads(struct service *service)
 {
     char lines[80];
     snprintf(lines, sizeof lines, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic_us());
     notify_send(&service->notify, lines);
 }
 
-void service_reloaded(struct service *service, const char *problem)
+static void reloaded(struct service *service, const char *problem)
 {
     char lines[ERROR_MESSAGE_SIZE + 80];
     snprintf(lines, sizeof lines, "READY=1\nSTATUS=serving%s%s",
@@ -287,7 +287,7 @@ void service_reloaded(struct service *service, const char *problem)
     notify_send(&service->notify, lines);
 }
 
-void service_stopping(struct service *service)
+static void stops(struct service *service)
 {
     pthread_mutex_lock(&service->lock);
     bool first = service->state != SERVICE_STOPPING;
@@ -298,12 +298,30 @@ void service_stopping(struct service *service)
         notify_send(&service->notify, "STOPPING=1\nSTATUS=stopping");
 }
 
-void service_stopped(struct service *service)
+static void stopped(struct service *service)
 {
-    service_stopping(service);
+    stops(service);
     pthread_mutex_lock(&service->lock);
     service->store = NULL;
     while (service->asking)
         pthread_cond_wait(&service->changed, &service->lock);
     pthread_mutex_unlock(&service->lock);
+}
+
+void service_note(struct service *service, enum service_event event, const char *problem)
+{
+    switch (event) {
+    case SERVICE_RELOADS:
+        reloads(service);
+        return;
+    case SERVICE_RELOADED:
+        reloaded(service, problem);
+        return;
+    case SERVICE_STOPS:
+        stops(service);
+        return;
+    case SERVICE_STOPPED:
+        stopped(service);
+        return;
+    }
 }

@@ -3,9 +3,10 @@
  * does nothing.
  *
  *   opening    EXTEND_TIMEOUT_USEC, while work is done (migrating, building views)
- *   serving    READY=1; WATCHDOG=1 in half the required interval, only while the loop answers and
- * the writer gets on reloading  RELOADING=1, and READY=1 when it is over stopping   STOPPING=1;
- * EXTEND_TIMEOUT_USEC as above
+ *   serving    READY=1; WATCHDOG=1 in half the required interval, only while the loop answers
+ *              and the writer gets on
+ *   reloading  RELOADING=1, and READY=1 when it is over
+ *   stopping   STOPPING=1; EXTEND_TIMEOUT_USEC as above
  */
 #ifndef CLI_SERVICE_H
 #define CLI_SERVICE_H
@@ -20,14 +21,16 @@ struct service *service_start(struct error *error);
 /* Not from another thread than service_start. */
 void service_end(struct service *service);
 
-/* The store is ready; its state is checked until service_stopped. */
+/* The store is ready; its state is checked until SERVICE_STOPPED. */
 void service_ready(struct service *service, stele *store);
-/* Any thread. */
-void service_reloading(struct service *service);
-/* `problem` NULL: it went well. */
-void service_reloaded(struct service *service, const char *problem);
-void service_stopping(struct service *service);
-/* The store is not used from now on; waits for a check under way. */
-void service_stopped(struct service *service);
+
+/* What else becomes of it. Any thread, but for the last. */
+enum service_event {
+    SERVICE_RELOADS,
+    SERVICE_RELOADED, /* `problem`: why not; NULL: it went well */
+    SERVICE_STOPS,
+    SERVICE_STOPPED /* the store is not used from now on; waits for a check under way */
+};
+void service_note(struct service *service, enum service_event event, const char *problem);
 
 #endif

@@ -32,11 +32,11 @@ struct view_table {
 static const char *mode_of(const struct view_table *table, const char *id, const char *name)
 {
     for (int mode = VIEW_STATE; mode <= VIEW_APPEND; mode++)
-        if (strcmp(name, wire_mode_name((enum wire_mode)mode)) == 0)
-            return wire_mode_name((enum wire_mode)mode);
+        if (strcmp(name, wire_mode_names[mode]) == 0)
+            return wire_mode_names[mode];
     const struct view *view =
         table->configured ? view_set_find(table->configured, span_of(id)) : NULL;
-    return view ? wire_mode_name((enum wire_mode)view->mode) : "-";
+    return view ? wire_mode_names[(enum wire_mode)view->mode] : "-";
 }
 
 _Static_assert((int)VIEW_STATE == (int)WIRE_STATE && (int)VIEW_LIST == (int)WIRE_LIST &&

@@ -141,7 +141,7 @@ TEXT(base_path, NULL, RESTART,
      .check = check_base_path)
 TEXT(trusted_proxies, NULL, LIVE,
      "addresses and networks of proxies whose header names the client, such as \"10.0.0.0/8, ::1\"",
-     .check = networks_check, .list = true)
+     .check = check_networks, .list = true)
 TEXT(proxy_header, "X-Forwarded-For", LIVE,
      "the header in which proxies name the client; Forwarded is read by RFC 7239, any other as a "
      "list of addresses",

@@ -47,6 +47,14 @@ static bool check_header(const char *name, struct error *error)
            error_set(error, ERROR_CONFIGURATION, "a name of more than 63 bytes");
 }
 
+static bool check_networks(const char *text, struct error *error)
+{
+    struct networks networks;
+    bool good = networks_parse(&networks, text, error);
+    networks_fini(&networks);
+    return good;
+}
+
 /* As it stands in a request: absolute, without an end, nothing that must be escaped. */
 static bool check_base_path(const char *path, struct error *error)
 {

@@ -17,7 +17,7 @@ static int cause_of(struct connection *connection, int result)
     if ((result & 0xff) != SQLITE_IOERR || !connection->sqlite) {
         return 0;
     }
-    int cause = wal_file_cause(connection->sqlite);
+    int cause = wal_file_state(connection->sqlite).cause;
     return cause ? cause : sqlite3_system_errno(connection->sqlite);
 }
 

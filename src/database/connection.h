@@ -113,7 +113,10 @@ enum query_step query_row(struct query *query, struct error *error);
 /* End it early. */
 void query_end(struct query *query);
 /* End it, but leave the present row readable until the connection is used again. */
-void query_lend(struct query *query);
+static inline void query_lend(struct query *query)
+{
+    query->connection->lent = query->statement;
+}
 static inline int64_t query_column(const struct query *query, int column)
 {
     return sqlite3_column_int64(query->statement, column);

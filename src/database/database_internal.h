@@ -73,9 +73,6 @@ int open_alone(const char *file, sqlite3 **sqlite);
 /* epoch.c: read them, after making the first one, or a new one for a copy. */
 bool epoch_read(struct database *database, struct error *error);
 
-/* At an orderly stop, note in the database that it is closed. */
-void epoch_note_stop(struct database *database);
-
 /* The text of ERROR_FILE_LIMIT, with the path of the database. */
 #define DATABASE_FILE_LIMIT_TEXT                                                                   \
     "%s or its -wal may not grow: the process has a limit for the size of files, or the file "     \
@@ -88,10 +85,11 @@ const char *wal_file_layer(void);
 /* Before a COMMIT of this connection; and after a failed one, whose transaction was rolled back:
  * nothing of it is found when the file is opened after a crash. false: something may be. */
 void wal_file_expect(sqlite3 *database);
-/* Bytes that this connection ever gave its log to write. */
-int64_t wal_file_given(sqlite3 *database);
-/* Why its last write there failed, as in errno; 0: it did not. */
-int wal_file_cause(sqlite3 *database);
+struct wal_file_state {
+    int64_t given; /* bytes that this connection ever gave its log to write */
+    int cause;     /* why its last write there failed, as in errno; 0: it did not */
+};
+struct wal_file_state wal_file_state(sqlite3 *database);
 /* Whether it started the log over since the last call, and then the log's mark: its header's
  * salts. */
 enum { WAL_SALT_AT = 16, WAL_SALT_SIZE = 8, WAL_HEADER_SIZE = 32 };

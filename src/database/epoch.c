@@ -88,14 +88,6 @@ static bool identity_note(struct database *database, struct error *error)
                                 : says(database, "running", "", &same, error));
 }
 
-void epoch_note_stop(struct database *database)
-{
-    struct error error;
-    if (!connection_execute(&database->main, "DELETE FROM meta WHERE name = 'running'", &error)) {
-        log_warning("store", "stop-not-noted", log_text("error", error.message));
-    }
-}
-
 /* ---- epochs ---- */
 
 enum { MOST_FORMER = 1000 };

@@ -227,13 +227,22 @@ struct database *database_open(const struct database_options *options, struct er
     return NULL;
 }
 
+/* At an orderly stop, note in the database that it is closed. */
+static void note_stop(struct database *database)
+{
+    struct error error;
+    if (!connection_execute(&database->main, "DELETE FROM meta WHERE name = 'running'", &error)) {
+        log_warning("store", "stop-not-noted", log_text("error", error.message));
+    }
+}
+
 void database_close(struct database *database)
 {
     if (!database) {
         return;
     }
     if (database->is_noted && database->lock_owner == getpid()) {
-        epoch_note_stop(database);
+        note_stop(database);
     }
     presence_before_close(database);
     connection_close(&database->main);

@@ -83,11 +83,6 @@ void query_end(struct query *query)
     (void)sqlite3_reset(query->statement);
 }
 
-void query_lend(struct query *query)
-{
-    query->connection->lent = query->statement;
-}
-
 struct span query_column_text(const struct query *query, int column)
 {
     const char *text = (const char *)sqlite3_column_text(query->statement, column);

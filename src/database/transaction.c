@@ -24,7 +24,7 @@ bool connection_begin(struct connection *connection, bool writes, struct error *
         return false;
     }
     connection->writes = true;
-    connection->given_before = wal_file_given(connection->sqlite);
+    connection->given_before = wal_file_state(connection->sqlite).given;
     return true;
 }
 
@@ -55,7 +55,7 @@ bool connection_break(struct connection *connection, struct error *error)
  * written. */
 static void note_size(struct connection *connection)
 {
-    int64_t given = wal_file_given(connection->sqlite) - connection->given_before;
+    int64_t given = wal_file_state(connection->sqlite).given - connection->given_before;
     if (given > connection->largest) {
         connection->largest = given;
     }

@@ -294,16 +294,11 @@ void wal_file_expect(sqlite3 *database)
     }
 }
 
-int64_t wal_file_given(sqlite3 *database)
+struct wal_file_state wal_file_state(sqlite3 *database)
 {
     const struct wal_file *wal = log_of(database);
-    return wal ? wal->given : 0;
-}
-
-int wal_file_cause(sqlite3 *database)
-{
-    const struct wal_file *wal = log_of(database);
-    return wal ? wal->cause : 0;
+    return wal ? (struct wal_file_state){.given = wal->given, .cause = wal->cause}
+               : (struct wal_file_state){.given = 0};
 }
 
 bool wal_file_began(sqlite3 *database, char salt[WAL_SALT_SIZE])

@@ -261,29 +261,6 @@ void log_reset(struct subscription *subscription)
     subscription->log.only_greater = false;
 }
 
-void log_answer(struct subscription *subscription, const struct resume_query *found)
-{
-    struct log_part *log = &subscription->log;
-    log->purpose = subscription->asked.with_snapshot ? LOG_RESUMES : LOG_ANSWERS;
-    log->limit = subscription->asked.limit;
-    log->from = found->from;
-    log->target = found->to;
-    log->seq = found->after;
-    log->ambiguous_until = found->ambiguous_until;
-    log->only_greater = found->only_greater && subscription->topic->mode == WIRE_APPEND;
-    log->greater = found->after;
-}
-
-void log_replay(struct subscription *subscription, int64_t from, int64_t target)
-{
-    struct log_part *log = &subscription->log;
-    log_reset(subscription);
-    log->purpose = LOG_REPLAYS;
-    log->limit = -1;
-    log->from = from;
-    log->target = target;
-}
-
 void log_overlap(struct subscription *subscription, int64_t target, struct seq seq)
 {
     subscription->log.purpose = LOG_OVERLAPS;

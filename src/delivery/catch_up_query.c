@@ -107,7 +107,7 @@ static bool put_partial_event(struct catch_up_page *page, const struct store_cha
     enum told told = told_of(page, change->key);
     if (change->operation == ROW_PATCH && told != TOLD_EVENTS)
         return put_first_patch(page, change, entity);
-    return catch_up_put_event(&page->frames, change, entity) &&
+    return catch_up_put_event(&page->frames, change, false, entity) &&
            note_told(page, change->key,
                      row_is_gone(change->operation) ? TOLD_NOTHING : TOLD_EVENTS);
 }
@@ -121,12 +121,12 @@ static bool put_event(struct catch_up_page *page, const struct store_change *cha
                            !view_query_holds(request->query, change->patch, 0)))
         return true;
     if (!sight.after)
-        return !sight.before || catch_up_put_gone(&page->frames, change);
+        return !sight.before || catch_up_put_event(&page->frames, change, true, NULL);
     /* The present state must not show in a former one. */
     if (entity && !row_scope_shows(request->scope, request->view, entity->data))
         entity = NULL;
     return request->partial ? put_partial_event(page, change, entity)
-                            : catch_up_put_event(&page->frames, change, entity);
+                            : catch_up_put_event(&page->frames, change, false, entity);
 }
 
 /* Whether this event counts for who came with a cursor that the log does not hold. */
@@ -137,10 +137,18 @@ static bool is_wanted_event(const struct catch_up_request *request,
            seq_compare(change->seq, request->greater) > 0;
 }
 
+/* Bytes so far, and whether anything was put. */
+static size_t page_length(const struct catch_up_frames *frames)
+{
+    const struct snapshot_drafts *rows = &frames->rows;
+    size_t batch = rows->sink.rows ? rows->list[0].rows.json.length : 0;
+    return frames->frames.out.length + rows->deletes.length + batch;
+}
+
 static bool is_full(const struct catch_up_page *page)
 {
     const struct catch_up_request *request = &page->request;
-    return catch_up_frames_length(&page->frames) >= request->page_bytes || page->limit_hit ||
+    return page_length(&page->frames) >= request->page_bytes || page->limit_hit ||
            (request->as_list && page->frames.listed >= request->most);
 }
 
@@ -184,7 +192,7 @@ static bool put_change(void *argument, const struct store_change *change,
     if (is_full(page) || page->looks == 0)
         return false;
     page->looks -= page->looks > 0;
-    size_t before = catch_up_frames_length(&page->frames);
+    size_t before = page_length(&page->frames);
     if (view_shows(request->view, change->key)) {
         bool done = true;
         if (request->style != CATCH_UP_EVENTS)
@@ -196,7 +204,7 @@ static bool put_change(void *argument, const struct store_change *change,
     }
     page->to = change->id;
     page->resume_seq = change->seq;
-    count_against_limit(page, change, catch_up_frames_length(&page->frames) > before);
+    count_against_limit(page, change, page_length(&page->frames) > before);
     return page->error->code == ERROR_NONE;
 }
 

@@ -43,11 +43,6 @@ struct hub_export *hub_find_export(struct hub *hub, struct span name)
     return map_get(&hub->exports.by_name, name);
 }
 
-struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id)
-{
-    return id < hub->exports.by_id_count ? hub->exports.by_id[id] : NULL;
-}
-
 static struct hub_export *new_export(struct hub *hub, struct span name)
 {
     struct hub_export *export = memory_alloc(sizeof *export + name.length);
@@ -179,11 +174,6 @@ const struct view *hub_find_view(const struct hub *hub, const struct auth_identi
         return view_plain_new(id, error);
     hub_view_unknown(hub, identity, id, error);
     return NULL;
-}
-
-bool hub_has_view(const struct hub *hub, struct span id)
-{
-    return view_set_find(hub->views, id) || (view_set_is_open(hub->views) && view_is_plain(id));
 }
 
 /* The different ones, less the one of that name. */

@@ -135,6 +135,11 @@ static void settle(struct hub *hub, int64_t first, int64_t head)
     topics_trim(hub);
 }
 
+static struct hub_export *export_by_id(struct hub *hub, uint32_t id)
+{
+    return id < hub->exports.by_id_count ? hub->exports.by_id[id] : NULL;
+}
+
 /* Offering only notes who has something to pull; the backlog then takes the change over. */
 void hub_commit(void *argument, struct engine_commit *commit)
 {
@@ -145,7 +150,7 @@ void hub_commit(void *argument, struct engine_commit *commit)
         hub_add_export(hub, &commit->exports[i]);
     for (size_t i = 0; i < commit->count; i++) {
         struct change *change = commit->changes[i];
-        struct hub_export *export = hub_export_by_id(hub, change->export_id);
+        struct hub_export *export = export_by_id(hub, change->export_id);
         if (export)
             offer(export, change);
         if (change->received_us != received) /* once per request */
@@ -167,27 +172,7 @@ void hub_commit(void *argument, struct engine_commit *commit)
         link_remove(hub->topics.touched.next);
 }
 
-void hub_close(struct hub *hub)
-{
-    hub->window_ops->keep_last(hub);
-}
-
-void hub_tick(struct hub *hub)
-{
-    hub->window_ops->refresh(hub);
-}
-
-int64_t hub_due(const struct hub *hub)
-{
-    return hub->window_ops->due(hub);
-}
-
 /* ---- facts ---- */
-
-void hub_windows(const struct hub *hub, size_t *windows, size_t *members)
-{
-    hub->window_ops->count(hub->windows, windows, members);
-}
 
 /* A resting subscription has everything, wherever its cursor was left. */
 int64_t hub_slowest_lag(const struct hub *hub)

@@ -48,15 +48,6 @@ void hub_add_export(struct hub *hub, const struct store_export *export);
 /* For engine_options.on_commit (argument: the hub). */
 void hub_commit(void *hub, struct engine_commit *commit);
 
-/* Write what is not written yet, before the engine is closed. */
-void hub_close(struct hub *hub);
-
-/* Do the work that is due by time alone: windows that coalesce. To be called when `hub_due` says
- * so. */
-void hub_tick(struct hub *hub);
-/* Milliseconds until hub_tick has something to do; negative: nothing is waited for. */
-int64_t hub_due(const struct hub *hub);
-
 /* ---- subscribers ---- */
 
 /* What a subscriber needs of its owner; borrowed until subscriber_free. */
@@ -121,11 +112,9 @@ bool subscriber_sees_same(const struct subscriber *subscriber, struct auth_ident
 /* The epoch of the cursors of its one subscription; false: there is none any more. */
 enum { HUB_EPOCH = 64 };
 bool subscriber_epoch(const struct subscriber *subscriber, char epoch[HUB_EPOCH]);
-/* A message came that does not reach the hub. */
-void hub_count_message(struct hub *hub, bool refused);
-/* One that was counted is refused after all. `subscribes`: it would have made a subscription, and
- * never reached the hub. */
-void hub_count_refusal(struct hub *hub, bool subscribes);
+/* A message came that does not reach the hub (`is_new`), or one that was counted is refused after
+ * all. `subscribes`: it would have made a subscription. */
+void hub_count_message(struct hub *hub, bool is_new, bool refused, bool subscribes);
 /* A text message from the client. A fault of it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* The same for one that was read already; an error is returned and not answered. */
@@ -209,8 +198,6 @@ struct hub_state {
     struct seq head;     /* ... and the greatest seq */
 };
 struct hub_state hub_state(const struct hub *hub);
-/* Windows with members, and their members. */
-void hub_windows(const struct hub *hub, size_t *windows, size_t *members);
 /* Changes between the head and the slowest live subscription. */
 int64_t hub_slowest_lag(const struct hub *hub);
 /* Live subscriptions of a view. */

@@ -139,9 +139,6 @@ void subscriber_answered(struct subscriber *subscriber);
 struct span subscriber_send(struct subscriber *subscriber, struct text *text);
 /* The client has something to pull. */
 void subscriber_wake(struct subscriber *subscriber);
-/* outbox.c: the next piece of what was answered / of a text that goes in pieces. */
-struct span outbox_answers(struct subscriber *subscriber);
-struct span outbox_rest(struct subscriber *subscriber);
 /* Its turn to pull has come. */
 void subscriber_ready(struct subscription *subscription);
 /* The same, before all others that are ready. */
@@ -221,7 +218,6 @@ struct hub {
 void exports_init(struct hub *hub);
 void exports_fini(struct hub *hub);
 struct hub_export *hub_find_export(struct hub *hub, struct span name);
-struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id);
 
 /* The view of that id, also one that an export will have when it is first fed: one reference, or
  * NULL with ERROR_VIEW_NOT_FOUND or out of memory. */
@@ -232,8 +228,6 @@ const struct view *hub_find_view(const struct hub *hub, const struct auth_identi
  * see. */
 bool hub_view_unknown(const struct hub *hub, const struct auth_identity *identity, struct span id,
                       struct error *error);
-/* Whether there is one. */
-bool hub_has_view(const struct hub *hub, struct span id);
 /* Whether the subscriber may subscribe to the view, if it has to wait for its export. */
 bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct error *error);
 /* The view's export, which counts as awaited from now on if it was never fed; NULL when out of

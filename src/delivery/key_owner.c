@@ -273,27 +273,15 @@ bool key_owner_opens(const struct subscription *subscription)
            !subscription->topic->hub->window_ops->states_row(subscription);
 }
 
-bool key_owner_may_state(const struct subscription *subscription)
+struct key_owner_other key_owner_other(const struct subscription *subscription)
 {
     const struct subscription *other = find_other(subscription);
-    return !other || !is_opening(other); /* woken by key_owners_wake */
-}
-
-bool key_owner_is_told(const struct subscription *subscription, int64_t change)
-{
-    const struct subscription *other = find_other(subscription);
-    return !other || (has_all(other) && change <= subscription->topic->hub->backlog.last);
-}
-
-int64_t key_owner_others_state(const struct subscription *subscription)
-{
-    const struct subscription *other = find_other(subscription);
-    return other ? oldest_state(other) : 0;
-}
-
-const struct subscription *key_owner_other(const struct subscription *subscription)
-{
-    return find_other(subscription);
+    if (!other)
+        return (struct key_owner_other){.has_all = true};
+    return (struct key_owner_other){.shows = other,
+                                    .is_opening = is_opening(other),
+                                    .has_all = has_all(other),
+                                    .state = oldest_state(other)};
 }
 
 /* ---- the other's frames ---- */

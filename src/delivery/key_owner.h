@@ -31,14 +31,14 @@ bool key_owner_stays(struct subscription *subscription);
 /* Whether its next pull is not all about its row: it is a window that does not know what the
  * other shows. */
 bool key_owner_opens(const struct subscription *subscription);
-/* Whether an owner that is a window can state its row; else it is woken when it can. */
-bool key_owner_may_state(const struct subscription *subscription);
-/* Whether the client has everything up to this change, so that its cursor may be there. */
-bool key_owner_is_told(const struct subscription *subscription, int64_t change);
-/* Rows of the other in batches are not older than this change. */
-int64_t key_owner_others_state(const struct subscription *subscription);
-/* The one that shows more than its key; NULL: there is none. */
-const struct subscription *key_owner_other(const struct subscription *subscription);
+/* The one that shows more than its key, as an owner that is a window needs to know of it. */
+struct key_owner_other {
+    const struct subscription *shows; /* NULL: there is none */
+    bool is_opening; /* the owner cannot state its row yet; key_owners_wake wakes it when it can */
+    bool has_all;    /* the client has everything that this one shows, */
+    int64_t state;   /* ... of which rows in batches are not older than this change */
+};
+struct key_owner_other key_owner_other(const struct subscription *subscription);
 /* Another subscription of the connection has nothing more to send for now. */
 void key_owners_wake(struct subscriber *subscriber);
 /* The pulled bytes without frames of keys that another subscription owns. */

@@ -9,7 +9,7 @@ static void enter_frame_log(struct subscription *subscription)
     if (subscription->group || !subscription->knowledge.full || subscription->tape.query ||
         subscription->cursor > hub->backlog.last || !topic_log_enter(subscription))
         return;
-    topic_log_pass(subscription->live.log);
+    topic_log_pass(subscription->live.log, hub->backlog.last);
     subscription->live.in_frame_log = frame_log_seek(&subscription->live.log->frames,
                                                      subscription->cursor, &subscription->live.at);
 }
@@ -19,7 +19,7 @@ static struct reader_step pull_frame_log(struct subscription *subscription)
     struct reader_step step = {.then = STEP_MORE};
     struct topic_log *log = subscription->live.log;
     INVARIANT(log && log->topic == subscription->topic);
-    topic_log_pass(log);
+    topic_log_pass(log, log->topic->hub->backlog.last);
     struct span head = log->frames.room ? subscription->subscriber->head : span_make(NULL, 0);
     struct frame_run run = frame_log_take(&log->frames, &subscription->live.at, head);
     if (run.behind) {

@@ -72,9 +72,7 @@ void subscriber_sent(struct subscriber *subscriber, size_t length, const struct 
         return;
     if (sent->meter) {
         usage_sent(sent->meter, sent->kind, sent->rows * length / pulled, run->messages,
-                   run->payload);
-        if (sent->ends && length == pulled)
-            usage_snapshot_ended(sent->meter);
+                   run->payload, sent->ends && length == pulled);
     } else if (length == pulled &&
                subscriber->outbox.control_sent == subscriber->outbox.control.length) {
         usage_answers_settled(subscriber->metering.usage, true);

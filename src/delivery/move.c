@@ -12,6 +12,24 @@ static void fail(struct subscription *subscription, const struct error *error)
     subscription_fail(subscription, error);
 }
 
+/* The change up to which the client has everything; 0: unknown; negative: that is not said. */
+static int64_t position_of(const struct subscription *subscription)
+{
+    switch (subscription->reading) {
+    case READER_LIVE:
+    case READER_LOG:
+        return subscription->cursor;
+    case READER_SNAPSHOT:
+        return subscription->snapshot.point.change;
+    case READER_RESUME:
+    case READER_TAPE:
+    case READER_WINDOW:
+    case READER_KINDS:
+        break;
+    }
+    return -1;
+}
+
 /* The rows that the client may hold: those of the old token until now, and before the snapshot
  * that is under way. */
 static bool note_was(struct subscription *subscription)
@@ -21,7 +39,7 @@ static bool note_was(struct subscription *subscription)
     subscription->moved.was =
         was ? row_scope_join(&hub->row_scopes, was, seen) : row_scope_ref(seen);
     /* A client that wants no snapshot goes on with the rows that both tokens show. */
-    int64_t position = phase_position(subscription);
+    int64_t position = position_of(subscription);
     if (position >= 0)
         subscription->moved.from = position;
     row_scope_unref(was);
@@ -44,8 +62,7 @@ static bool change_topic(struct subscription *subscription, struct window_spec *
     bool joined = false;
     if (ready) {
         topic_leave(old, subscription);
-        joined = spec ? topic_join_window(topic, subscription, spec, error)
-                      : topic_join(topic, subscription, key);
+        joined = topic_join(topic, subscription, key, spec, error);
     }
     if (!joined) {
         const struct wire_about about = {.view = span_of(view->id), .key = key};
@@ -76,7 +93,7 @@ static void move_window(struct subscription *subscription, struct error *error)
     if (!moved)
         return;
     subscription_announce(subscription, 0);
-    phase_begin_moved(subscription);
+    phase_begin(subscription, true);
 }
 
 void subscription_move(struct subscription *subscription)
@@ -96,5 +113,5 @@ void subscription_move(struct subscription *subscription)
     if (!change_topic(subscription, NULL, &error))
         return;
     subscription_announce(subscription, 0);
-    phase_begin_moved(subscription);
+    phase_begin(subscription, true);
 }

@@ -1,5 +1,6 @@
 /*
- * The waiting bytes of a subscriber: subscriptions with news, answers, and texts that go in pieces.
+ * What waits for a pull of a subscriber: subscriptions with news, and answers; and who may ask the
+ * readers. pull.c takes the bytes.
  */
 #include "delivery/hub_internal.h"
 
@@ -103,74 +104,4 @@ void subscriber_give_slot(struct subscription *subscription)
     link_remove(&next->in_waiting);
     next->has_slot = true;
     subscriber_ready(next);
-}
-
-/* ---- bytes ---- */
-
-/* As many whole frames from the start of `bytes` as fit a pull, one at least. */
-static size_t piece_length(struct span bytes)
-{
-    if (bytes.length <= HUB_PULL + 16)
-        return bytes.length;
-    size_t taken = 0;
-    while (taken < bytes.length) {
-        size_t frame = wire_frame_length(span_make(bytes.data + taken, bytes.length - taken));
-        if (frame == 0 || (taken && taken + frame > HUB_PULL + 16))
-            break;
-        taken += frame;
-    }
-    return taken ? taken : bytes.length;
-}
-
-/* A buffer of answers goes out whole before anything else; its memory goes when it is empty. */
-struct span outbox_answers(struct subscriber *subscriber)
-{
-    struct buffer *control = &subscriber->outbox.control;
-    INVARIANT(subscriber->outbox.control_sent <= control->length);
-    if (subscriber->outbox.control_sent == control->length) {
-        if (control->capacity) {
-            buffer_fini(control);
-            buffer_init(control, HUB_CONTROL * 4);
-            subscriber->outbox.control_sent = 0;
-        }
-        return span_make(NULL, 0);
-    }
-    struct span left = span_make(control->data + subscriber->outbox.control_sent,
-                                 control->length - subscriber->outbox.control_sent);
-    left.length = piece_length(left);
-    subscriber->outbox.control_sent += left.length;
-    meter_answers(subscriber);
-    return left;
-}
-
-/* A text whose bytes were all returned is kept until the next pull, because they are borrowed. */
-struct span outbox_rest(struct subscriber *subscriber)
-{
-    struct text *rest = subscriber->outbox.rest;
-    if (!rest)
-        return span_make(NULL, 0);
-    INVARIANT(subscriber->outbox.rest_sent <= rest->length);
-    struct span left = span_make(rest->data + subscriber->outbox.rest_sent,
-                                 rest->length - subscriber->outbox.rest_sent);
-    if (subscriber->outbox.rest_sent < rest->rest_at)
-        left.length = rest->rest_at - subscriber->outbox.rest_sent;
-    left.length = piece_length(left);
-    subscriber->outbox.rest_sent += left.length;
-    meter_piece(subscriber);
-    if (left.length == 0) {
-        text_unref(rest);
-        subscriber->outbox.rest = NULL;
-    }
-    return left;
-}
-
-struct span subscriber_send(struct subscriber *subscriber, struct text *text)
-{
-    INVARIANT(!subscriber->outbox.rest ||
-              subscriber->outbox.rest_sent == subscriber->outbox.rest->length);
-    text_unref(subscriber->outbox.rest);
-    subscriber->outbox.rest = text;
-    subscriber->outbox.rest_sent = 0;
-    meter_rest(subscriber);
-    return outbox_rest(subscriber);
 }

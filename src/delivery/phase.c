@@ -73,11 +73,12 @@ void phase_look_up(struct subscription *subscription, enum reader_kind kind)
 
 /* A client that wants no rows may still hold some of an old token. A snapshot without rows says
  * which it must lose. */
-void phase_begin(struct subscription *subscription)
+void phase_begin(struct subscription *subscription, bool moved)
 {
     if (subscription->member) {
+        const struct window_ops *windows = windows_of(subscription);
         enter(subscription, READER_WINDOW);
-        windows_of(subscription)->begin(subscription);
+        (moved ? windows->begin_moved : windows->begin)(subscription);
         return;
     }
     log_reset(subscription);
@@ -93,17 +94,7 @@ void phase_refuse_cursor(struct subscription *subscription)
 {
     counter_add(&subscription->topic->hub->metrics.resumes_refused, 1);
     subscription_announce(subscription, 0);
-    phase_begin(subscription);
-}
-
-void phase_begin_moved(struct subscription *subscription)
-{
-    if (!subscription->member) {
-        phase_begin(subscription);
-        return;
-    }
-    enter(subscription, READER_WINDOW);
-    windows_of(subscription)->begin_moved(subscription);
+    phase_begin(subscription, false);
 }
 
 void phase_inherit(struct subscription *subscription)
@@ -148,21 +139,4 @@ void phase_stop(struct subscription *subscription)
     log_release(subscription);
     subscriber_give_slot(subscription);
     link_remove(&subscription->in_ready);
-}
-
-int64_t phase_position(const struct subscription *subscription)
-{
-    switch (subscription->reading) {
-    case READER_LIVE:
-    case READER_LOG:
-        return subscription->cursor;
-    case READER_SNAPSHOT:
-        return subscription->snapshot.point.change;
-    case READER_RESUME:
-    case READER_TAPE:
-    case READER_WINDOW:
-    case READER_KINDS:
-        break;
-    }
-    return -1;
 }

@@ -324,18 +324,6 @@ void previous_take(struct subscription *subscription)
     }
 }
 
-bool previous_others(const struct subscription *subscription)
-{
-    const struct previous_source *own =
-        subscription->member ? subscription->topic->hub->window_ops->source(subscription) : NULL;
-    const struct link *link;
-    for (link = subscription->previous.rows.next; link != &subscription->previous.rows;
-         link = link->next)
-        if (LINK_OWNER(struct previous, in_list, link)->source != own)
-            return true;
-    return false;
-}
-
 /* Beside what it was to take away and did not come to, its client may hold rows of its own window
  * from before the connection. */
 void previous_move(struct subscription *subscription)

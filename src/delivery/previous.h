@@ -49,8 +49,6 @@ struct previous {
 void previous_remember(struct subscription *subscription);
 /* The notes about the view of a new subscription become rows that it must remove, or keeps. */
 void previous_take(struct subscription *subscription);
-/* Whether that is of another window than its own. */
-bool previous_others(const struct subscription *subscription);
 /* The rows that a member has now, or may still have, are those that it must lose in its next
  * window. */
 void previous_move(struct subscription *subscription);

@@ -7,6 +7,76 @@
 #include "delivery/hub_internal.h"
 #include "delivery/key_owner.h"
 
+/* ---- what waits to be sent ---- */
+
+/* As many whole frames from the start of `bytes` as fit a pull, one at least. */
+static size_t piece_length(struct span bytes)
+{
+    if (bytes.length <= HUB_PULL + 16)
+        return bytes.length;
+    size_t taken = 0;
+    while (taken < bytes.length) {
+        size_t frame = wire_frame_length(span_make(bytes.data + taken, bytes.length - taken));
+        if (frame == 0 || (taken && taken + frame > HUB_PULL + 16))
+            break;
+        taken += frame;
+    }
+    return taken ? taken : bytes.length;
+}
+
+/* A buffer of answers goes out whole before anything else; its memory goes when it is empty. */
+static struct span take_answers(struct subscriber *subscriber)
+{
+    struct buffer *control = &subscriber->outbox.control;
+    INVARIANT(subscriber->outbox.control_sent <= control->length);
+    if (subscriber->outbox.control_sent == control->length) {
+        if (control->capacity) {
+            buffer_fini(control);
+            buffer_init(control, HUB_CONTROL * 4);
+            subscriber->outbox.control_sent = 0;
+        }
+        return span_make(NULL, 0);
+    }
+    struct span left = span_make(control->data + subscriber->outbox.control_sent,
+                                 control->length - subscriber->outbox.control_sent);
+    left.length = piece_length(left);
+    subscriber->outbox.control_sent += left.length;
+    meter_answers(subscriber);
+    return left;
+}
+
+/* A text whose bytes were all returned is kept until the next pull, because they are borrowed. */
+static struct span take_rest(struct subscriber *subscriber)
+{
+    struct text *rest = subscriber->outbox.rest;
+    if (!rest)
+        return span_make(NULL, 0);
+    INVARIANT(subscriber->outbox.rest_sent <= rest->length);
+    struct span left = span_make(rest->data + subscriber->outbox.rest_sent,
+                                 rest->length - subscriber->outbox.rest_sent);
+    if (subscriber->outbox.rest_sent < rest->rest_at)
+        left.length = rest->rest_at - subscriber->outbox.rest_sent;
+    left.length = piece_length(left);
+    subscriber->outbox.rest_sent += left.length;
+    meter_piece(subscriber);
+    if (left.length == 0) {
+        text_unref(rest);
+        subscriber->outbox.rest = NULL;
+    }
+    return left;
+}
+
+struct span subscriber_send(struct subscriber *subscriber, struct text *text)
+{
+    INVARIANT(!subscriber->outbox.rest ||
+              subscriber->outbox.rest_sent == subscriber->outbox.rest->length);
+    text_unref(subscriber->outbox.rest);
+    subscriber->outbox.rest = text;
+    subscriber->outbox.rest_sent = 0;
+    meter_rest(subscriber);
+    return take_rest(subscriber);
+}
+
 /* ---- a step, and all that follows from it ---- */
 
 static struct reader_step pull_step(struct subscription *subscription)
@@ -143,7 +213,7 @@ static struct span pull_subscription(struct subscriber *subscriber)
 
 static struct span pull_frames(struct subscriber *subscriber)
 {
-    struct span bytes = outbox_rest(subscriber);
+    struct span bytes = take_rest(subscriber);
     if (!bytes.length && !link_alone(&subscriber->ready))
         bytes = pull_subscription(subscriber);
     return bytes.length ? key_owners_pass(subscriber, bytes) : bytes;
@@ -154,13 +224,13 @@ struct span subscriber_pull(struct subscriber *subscriber)
     INVARIANT(!subscriber->ended);
     subscriber->pulled.messages = 0;
     /* Answers before each turn: one of them may say what the frames to come begin. */
-    struct span bytes = key_owners_pass(subscriber, outbox_rest(subscriber));
+    struct span bytes = key_owners_pass(subscriber, take_rest(subscriber));
     if (!bytes.length && !subscriber->outbox.rest)
-        bytes = outbox_answers(subscriber);
+        bytes = take_answers(subscriber);
     while (!bytes.length && (subscriber->outbox.rest || !link_alone(&subscriber->ready))) {
         bytes = pull_frames(subscriber);
         if (!bytes.length && !subscriber->outbox.rest)
-            bytes = outbox_answers(subscriber);
+            bytes = take_answers(subscriber);
     }
     subscriber->metering.pulled_length = bytes.length;
     if (bytes.length) {

@@ -41,6 +41,20 @@ bool resume_start(struct subscription *subscription, struct seq after, struct cu
 
 /* ---- the reader ---- */
 
+/* The part of the log to read is the answer to the cursor that was found. */
+static void answer_from_log(struct subscription *subscription, const struct resume_query *found)
+{
+    struct log_part *log = &subscription->log;
+    log->purpose = subscription->asked.with_snapshot ? LOG_RESUMES : LOG_ANSWERS;
+    log->limit = subscription->asked.limit;
+    log->from = found->from;
+    log->target = found->to;
+    log->seq = found->after;
+    log->ambiguous_until = found->ambiguous_until;
+    log->only_greater = found->only_greater && subscription->topic->mode == WIRE_APPEND;
+    log->greater = found->after;
+}
+
 /* A client that wants no snapshot, or a part of one, may never have had all: it may lack any key
  * that was there at its cursor, and may hold it. */
 static void go_on_from(struct subscription *subscription, const struct resume_query *found)
@@ -49,7 +63,7 @@ static void go_on_from(struct subscription *subscription, const struct resume_qu
     subscription_know(
         subscription,
         (struct knowledge){.full = whole, .resumed = true, .begun = true, .since = found->from});
-    log_answer(subscription, found);
+    answer_from_log(subscription, found);
 }
 
 static struct reader_step accept(struct subscription *subscription,

@@ -83,11 +83,17 @@ static void tell_denied(struct subscriber *subscriber, const char *view)
         subscriber->calls.denied(subscriber->calls.argument, &error);
 }
 
+/* Whether there is one. */
+static bool has_view(const struct hub *hub, struct span id)
+{
+    return view_set_find(hub->views, id) || (view_set_is_open(hub->views) && view_is_plain(id));
+}
+
 static bool is_denied(const struct subscriber *subscriber, const char *view)
 {
     return subscriber->identity && (!auth_may(subscriber->identity, AUTH_READ) ||
                                     (!auth_may_view(subscriber->identity, span_of(view)) &&
-                                     hub_has_view(subscriber->hub, span_of(view))));
+                                     has_view(subscriber->hub, span_of(view))));
 }
 
 static void end_unseen(struct subscriber *subscriber)
@@ -291,16 +297,11 @@ bool subscriber_sees_same(const struct subscriber *subscriber, struct auth_ident
     return same;
 }
 
-void hub_count_message(struct hub *hub, bool refused)
+void hub_count_message(struct hub *hub, bool is_new, bool refused, bool subscribes)
 {
-    counter_add(&hub->metrics.messages_in, 1);
+    counter_add(&hub->metrics.messages_in, is_new);
     counter_add(&hub->metrics.messages_refused, refused);
-}
-
-void hub_count_refusal(struct hub *hub, bool subscribes)
-{
-    counter_add(&hub->metrics.messages_refused, 1);
-    counter_add(&hub->metrics.subscriptions_refused, subscribes);
+    counter_add(&hub->metrics.subscriptions_refused, refused && subscribes);
 }
 
 bool subscriber_epoch(const struct subscriber *subscriber, char epoch[HUB_EPOCH])

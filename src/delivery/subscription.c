@@ -126,9 +126,8 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     const char *asked = remembered(message->parameters, room);
     subscription->asked.parameters = memory_copy_string(asked, strlen(asked));
     struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
-    bool joined = subscription->asked.parameters &&
-                  (spec ? topic_join_window(topic, subscription, spec, error)
-                        : topic_join(topic, subscription, key));
+    bool joined =
+        subscription->asked.parameters && topic_join(topic, subscription, key, spec, error);
     if (!joined) {
         memory_free(subscription->asked.parameters);
         memory_free(subscription);
@@ -148,13 +147,26 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     return NULL;
 }
 
+/* Whether that is of another window than its own. */
+static bool holds_others(const struct subscription *subscription)
+{
+    const struct previous_source *own =
+        subscription->member ? subscription->topic->hub->window_ops->source(subscription) : NULL;
+    const struct link *link;
+    for (link = subscription->previous.rows.next; link != &subscription->previous.rows;
+         link = link->next)
+        if (LINK_OWNER(struct previous, in_list, link)->source != own)
+            return true;
+    return false;
+}
+
 /* Whether a cursor can be looked up. Rows that it says the client has may have been taken away
  * since, for another window; or they are newer, by another subscription that shows them. */
 static bool may_resume(const struct subscription *subscription,
                        const struct wire_subscribe *message, struct cursor_origin *origin)
 {
     const struct topic *topic = subscription->topic;
-    return !previous_others(subscription) && !subscription_owns_key(subscription) &&
+    return !holds_others(subscription) && !subscription_owns_key(subscription) &&
            view_epoch_fits(topic->hub, topic->view, topic->scope, message->epoch, origin);
 }
 
@@ -173,7 +185,7 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     }
     if (!after) {
         subscription_announce(subscription, -1);
-        phase_begin(subscription);
+        phase_begin(subscription, false);
         return true;
     }
     if (!may_resume(subscription, message, &origin)) {

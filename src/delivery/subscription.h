@@ -225,12 +225,11 @@ struct span subscription_pull(struct subscription *subscription);
 /* phase.c: who serves it. */
 /* Its cursor is being looked up (READER_RESUME), or the start of the tape (READER_TAPE). */
 void phase_look_up(struct subscription *subscription, enum reader_kind kind);
-/* Begin from the start. */
-void phase_begin(struct subscription *subscription);
+/* Begin from the start; `moved`: among those who see other rows; what it had is noted in `was`, or
+ * `previous`. */
+void phase_begin(struct subscription *subscription, bool moved);
 /* The same, after the client was told that its cursor is of no use. */
 void phase_refuse_cursor(struct subscription *subscription);
-/* Begin among those who see other rows; what it had is noted in `was`, or `previous`. */
-void phase_begin_moved(struct subscription *subscription);
 /* An heir begins live, with the row of its key alone; see key_owner.c. */
 void phase_inherit(struct subscription *subscription);
 /* A live one says its row anew. */
@@ -239,8 +238,6 @@ void phase_restate(struct subscription *subscription);
 void phase_next(struct subscription *subscription, const struct reader_step *step);
 /* Nothing that was asked for it is wanted any more. */
 void phase_stop(struct subscription *subscription);
-/* The change up to which the client has everything; 0: unknown; negative: that is not said. */
-int64_t phase_position(const struct subscription *subscription);
 
 /* The readers begin; called by phase.c. */
 void snapshot_begin(struct subscription *subscription);
@@ -263,7 +260,10 @@ bool resume_start(struct subscription *subscription, struct seq after, struct cu
 
 /* tape.c */
 /* Whether the view's events are told by position to who gets bodies. */
-bool tape_is_of(const struct view *view);
+static inline bool tape_is_of(const struct view *view)
+{
+    return view->mode == VIEW_APPEND && !view->stage;
+}
 /* "<epoch>:<position>": its parts, borrowed. False: it is no cursor. */
 struct tape_cursor {
     struct span epoch;
@@ -295,12 +295,9 @@ void tape_tell_refusal(struct subscription *subscription);
 
 /* catch_up.c: the page that it took last has gone out, or is not wanted any more. */
 void log_release(struct subscription *subscription);
-/* The next part of the log to read: only changes that memory does not have any more / the answer
- * to a cursor that was found / a tape's events / the changes since a snapshot's first state, up
- * to its last at least. */
+/* The next part of the log to read: only changes that memory does not have any more / the changes
+ * since a snapshot's first state, up to its last at least. */
 void log_reset(struct subscription *subscription);
-void log_answer(struct subscription *subscription, const struct resume_query *found);
-void log_replay(struct subscription *subscription, int64_t from, int64_t target);
 void log_overlap(struct subscription *subscription, int64_t target, struct seq seq);
 
 #endif

@@ -14,11 +14,6 @@ struct tape_task {
     struct tape_reach reach;
 };
 
-bool tape_is_of(const struct view *view)
-{
-    return view->mode == VIEW_APPEND && !view->stage;
-}
-
 /* ---- what is asked for ---- */
 
 static bool check(const struct wire_subscribe *message, struct error *error)
@@ -168,6 +163,17 @@ void tape_tell_refusal(struct subscription *subscription)
     subscriber_problem(subscription->subscriber, &problem);
 }
 
+/* The part of the log to read is the tape's events. */
+static void replay(struct subscription *subscription, int64_t from, int64_t target)
+{
+    struct log_part *log = &subscription->log;
+    log_reset(subscription);
+    log->purpose = LOG_REPLAYS;
+    log->limit = -1;
+    log->from = from;
+    log->target = target;
+}
+
 static struct reader_step begin(struct subscription *subscription, const struct tape_reach *it)
 {
     struct tape_part *tape = &subscription->tape;
@@ -186,7 +192,7 @@ static struct reader_step begin(struct subscription *subscription, const struct 
     subscription_know(
         subscription,
         (struct knowledge){.full = true, .resumed = true, .begun = true, .since = step.from});
-    log_replay(subscription, step.from, it->head);
+    replay(subscription, step.from, it->head);
     subscription_announce(subscription, -1);
     return step;
 }

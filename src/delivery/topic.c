@@ -189,26 +189,26 @@ static void count_in(struct topic *topic, struct subscription *subscription)
     topic->hub->subscription_count++;
 }
 
-bool topic_join(struct topic *topic, struct subscription *subscription, struct span key)
+static bool join_keyed(struct topic *topic, struct subscription *subscription, struct span key)
 {
     INVARIANT(!subscription->group && !subscription->member);
-    if (key.data) {
-        subscription->group = group_get(topic, key);
-        if (!subscription->group)
-            return false;
-        link_append(&subscription->group->members, &subscription->in_group);
-    } else {
+    if (!key.data) {
         topic->unkeyed++;
+        return true;
     }
-    count_in(topic, subscription);
-    return true;
+    subscription->group = group_get(topic, key);
+    if (subscription->group)
+        link_append(&subscription->group->members, &subscription->in_group);
+    return subscription->group != NULL;
 }
 
-bool topic_join_window(struct topic *topic, struct subscription *subscription,
-                       struct window_spec *spec, struct error *error)
+bool topic_join(struct topic *topic, struct subscription *subscription, struct span key,
+                struct window_spec *spec, struct error *error)
 {
-    subscription->topic = topic;
-    if (!topic->hub->window_ops->join(subscription, spec, error))
+    if (spec)
+        subscription->topic = topic;
+    if (spec ? !topic->hub->window_ops->join(subscription, spec, error)
+             : !join_keyed(topic, subscription, key))
         return false;
     count_in(topic, subscription);
     return true;
@@ -277,6 +277,7 @@ void topic_offer(struct topic *topic, const struct change *change)
 void topic_settle(struct topic *topic, int64_t first, int64_t head)
 {
     INVARIANT(topic->offered <= head); /* who rests is woken for what was offered */
-    topic_logs_pass(topic, head);
+    for (struct link *link = topic->logs.next; link != &topic->logs; link = link->next)
+        topic_log_pass(LINK_OWNER(struct topic_log, in_topic, link), head);
     wake_all(&topic->resting, first);
 }

@@ -73,11 +73,10 @@ enum wire_mode topic_mode(const struct view *view);
 /* Find or make the topic of a view for the subscriber, whose scope does not matter where rows are
  * not scoped; NULL when out of memory. */
 struct topic *topic_get(const struct subscriber *subscriber, const struct view *view);
-/* Count a subscription in / out; the last one out frees the topic. */
-bool topic_join(struct topic *topic, struct subscription *subscription, struct span key);
-/* The same for a member of a window of the view. */
-bool topic_join_window(struct topic *topic, struct subscription *subscription,
-                       struct window_spec *spec, struct error *error);
+/* Make it one of those that want all, or (not absent) that key; or, with a spec, a member of that
+ * window of the topic. False when out of memory, or with the error of the window. */
+bool topic_join(struct topic *topic, struct subscription *subscription, struct span key,
+                struct window_spec *spec, struct error *error);
 void topic_leave(struct topic *topic, struct subscription *subscription);
 /* Free it if neither subscription nor window needs it. */
 void topic_drop_unused(struct topic *topic);
@@ -92,10 +91,8 @@ bool topic_log_enter(struct subscription *subscription);
 void topic_log_leave(struct subscription *subscription);
 /* A change that the topic shows, into all its frame logs. */
 void topic_logs_offer(struct topic *topic, const struct change *change);
-/* Bring the frame log up to the newest change, or all of the topic up to that one: what they were
- * not offered is not for them. */
-void topic_log_pass(struct topic_log *log);
-void topic_logs_pass(struct topic *topic, int64_t head);
+/* Bring the frame log up to that change: what it was not offered is not for it. */
+void topic_log_pass(struct topic_log *log, int64_t head);
 /* Keep the ready frames of all topics within their cap. */
 void topics_trim(struct hub *hub);
 /* The subscription has everything there is: rest until the topic has more. */

@@ -143,18 +143,8 @@ void topic_logs_offer(struct topic *topic, const struct change *change)
         offer(LINK_OWNER(struct topic_log, in_topic, link), change->id, made, buffer_span(frames));
 }
 
-void topic_log_pass(struct topic_log *log)
+void topic_log_pass(struct topic_log *log, int64_t head)
 {
-    int64_t last = log->topic->hub->backlog.last;
-    if (log->frames.head < last)
-        frame_log_pass(&log->frames, last);
-}
-
-void topic_logs_pass(struct topic *topic, int64_t head)
-{
-    for (struct link *link = topic->logs.next; link != &topic->logs; link = link->next) {
-        struct topic_log *log = LINK_OWNER(struct topic_log, in_topic, link);
-        if (log->frames.head < head)
-            frame_log_pass(&log->frames, head);
-    }
+    if (log->frames.head < head)
+        frame_log_pass(&log->frames, head);
 }

@@ -32,11 +32,6 @@ struct window_ops {
     void (*close)(struct windows *windows);
     /* Mark what a commit touched, and refresh it. */
     void (*commit)(struct hub *hub, const struct engine_commit *commit);
-    /* Start a refresh of what needs one, unless one is on its way; to be called again by `due`. */
-    void (*refresh)(struct hub *hub);
-    int64_t (*due)(const struct hub *hub);
-    void (*keep_last)(struct hub *hub); /* see hub_close */
-    void (*count)(const struct windows *windows, size_t *watched, size_t *members);
     /* Free what lingers without members, as far as it may go. */
     void (*end_lingering)(struct windows *windows);
 

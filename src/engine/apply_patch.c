@@ -229,8 +229,8 @@ static bool find_merged(struct patching *patching, struct span *merged)
     if (!full)
         return true;
     buffer_clear(&writer->scratch.rest);
-    bool printed = merge_draft_print_shared(writer_draft(writer, patching->entity, patching->error),
-                                            &writer->scratch.rest, patching->doc, patching->patch);
+    bool printed = merge_draft_print(writer_draft(writer, patching->entity, patching->error),
+                                     patching->doc, patching->patch, &writer->scratch.rest);
     *merged = buffer_span(&writer->scratch.rest);
     return printed || out_of_memory(patching, "printing a patch");
 }

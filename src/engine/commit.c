@@ -58,7 +58,7 @@ void writer_publish(struct writer *writer)
     INVARIANT(!writer->applying.pending_count && !writer->applying.undo_count &&
               !writer->applying.drafts);
     INVARIANT(!writer->cache.dirty && !writer->eviction.listed);
-    INVARIANT(writer->open.last_change == store_writer_log(writer->store)->last_change);
+    INVARIANT(writer->open.last_change == store_writer_state(writer->store).log->last_change);
     INVARIANT(!count || writer->open.changes[count - 1]->id == writer->open.last_change);
     INVARIANT(!count ||
               writer->open.changes[0]->id == writer->open.last_change - (int64_t)count + 1);
@@ -94,7 +94,7 @@ void writer_publish(struct writer *writer)
     writer->open.submission_count = writer->open.submission_capacity = 0;
     writer->open.new_export_count = writer->open.new_export_capacity =
         writer->open.new_exports_stored = 0;
-    if (!queue_put_wait(&writer->engine->commits, &commit->event.item))
+    if (!queue_put(&writer->engine->commits, &commit->event.item, QUEUE_WAITS))
         engine_post(writer->engine, &commit->event);
 }
 
@@ -117,6 +117,6 @@ void writer_abandon(struct writer *writer, const struct error *error)
     writer_forget_exports(writer, 0);
     writer_evict_end(writer, false);
     writer_undo_end(writer, false);
-    writer->open.last_change = store_writer_log(writer->store)->last_change;
-    writer->open.head = store_writer_log(writer->store)->head;
+    writer->open.last_change = store_writer_state(writer->store).log->last_change;
+    writer->open.head = store_writer_state(writer->store).log->head;
 }

@@ -89,7 +89,7 @@ bool writer_draft_print(struct writer *writer, struct entity *entity, struct err
     buffer_clear(merged);
     merged->limit = UINT32_MAX; /* each patch was held against the limit */
     writer_note_merged(writer, merge_draft_size(entity->draft->merge).length);
-    return merge_draft_print(entity->draft->merge, merged) ||
+    return merge_draft_print(entity->draft->merge, NULL, DOC_NONE, merged) ||
            error_set(error, ERROR_MEMORY, "out of memory for the merged entity");
 }
 

@@ -225,7 +225,7 @@ static bool start(struct engine *engine, struct error *error)
         return false;
     engine->facts.metrics = &engine->metrics;
     engine->facts.last_change = engine->writer.open.last_change;
-    engine->facts.cursor_floor = store_writer_log(engine->writer.store)->cursor_floor;
+    engine->facts.cursor_floor = store_writer_state(engine->writer.store).log->cursor_floor;
     engine->facts.head = engine->writer.open.head;
     engine->facts.epoch = database_state(engine->facts.database).epoch;
     if (!engine_start_readers(engine, error) || !start_limits(engine, error))
@@ -287,7 +287,7 @@ bool engine_submit(struct engine *engine, struct submission *submission, struct 
     if (disk != ERROR_NONE)
         return disk_error(&engine->disk, disk, error);
     submission->event.item.bytes = submission_memory(submission);
-    if (queue_put(&engine->intake, &submission->event.item))
+    if (queue_put(&engine->intake, &submission->event.item, QUEUE_REFUSES))
         return true;
     if (queue_is_closed(&engine->intake))
         return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");

@@ -281,10 +281,8 @@ struct entity *writer_entity(struct writer *writer, struct export_state *export,
 /* The stored entity `id`, if change `change` is still its last; else *entity is NULL. */
 bool writer_entity_unchanged(struct writer *writer, struct export_state *export, int64_t id,
                              int64_t change, struct entity **entity, struct error *error);
-/* So many bytes of an entity were read or written for the submission / whether it may go on, asked
- * before each of its mutations. */
+/* So many bytes of an entity were read or written for the submission. */
 void writer_note_merged(struct writer *writer, size_t bytes);
-bool writer_may_merge(const struct writer *writer, struct error *error);
 
 /* large.c. Between two submissions: whether one that turns out to be large may pass; how long none
  * may, `most` ms at most (there are some that wait); whether so many wait that no more are taken.

@@ -11,16 +11,6 @@ void writer_note_merged(struct writer *writer, size_t bytes)
         writer->applying.merged += bytes;
 }
 
-bool writer_may_merge(const struct writer *writer, struct error *error)
-{
-    size_t most = writer->engine->options.max_merge_bytes;
-    return !most || writer->applying.merged <= most ||
-           error_set(error, ERROR_TOO_LARGE,
-                     "the request reads and merges more than %zu bytes of large entities, the most "
-                     "that max_merge_bytes allows for one; send it in parts",
-                     most);
-}
-
 static struct entity *cache_row(struct writer *writer, struct export_state *export,
                                 const struct store_entity *row, struct error *error)
 {

@@ -5,12 +5,12 @@ void engine_post(struct engine *engine, struct engine_event *event)
 {
     INVARIANT(event->deliver);
     event->item.bytes = 0;
-    queue_put(&engine->events, &event->item);
+    queue_put(&engine->events, &event->item, QUEUE_REFUSES);
 }
 
 static void deliver_all(struct queue *queue)
 {
-    struct queue_item *list = queue_take_all(queue);
+    struct queue_item *list = queue_take_all(queue, 0);
     while (list) {
         struct engine_event *event = (struct engine_event *)list;
         list = list->next;

@@ -30,7 +30,7 @@ bool writer_log_pending(struct writer *writer, struct error *error)
     for (size_t i = 0; i < writer->applying.pending_count; i++) {
         struct pending_change *pending = &writer->applying.pending[i];
         struct change *change = pending->change;
-        INVARIANT(change->id == store_writer_log(writer->store)->last_change + 1);
+        INVARIANT(change->id == store_writer_state(writer->store).log->last_change + 1);
         struct store_change row = {.id = change->id,
                                    .export_id = change->export_id,
                                    .operation = change->operation,

@@ -64,7 +64,7 @@ static struct key_count *count_of(struct writer *writer, struct span owner, stru
     count->length = owner.length;
     if (owner.length)
         memcpy(count->owner, owner.data, owner.length);
-    bool counted = store_key_count(writer->store, owner, most, &count->keys, error);
+    bool counted = store_owner_count(writer->store, STORE_KEYS, owner, most, &count->keys, error);
     if (counted && map_add(&writer->key_counts, count))
         return count;
     if (counted)

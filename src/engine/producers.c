@@ -74,8 +74,8 @@ static bool count_name(struct writer *writer, const struct submission *submissio
     int64_t most = writer->engine->options.max_producers;
     if (!most)
         return true;
-    if (table->owned < 0 &&
-        !store_producer_count(writer->store, submission->owner, most, &table->owned, error))
+    if (table->owned < 0 && !store_owner_count(writer->store, STORE_PRODUCERS, submission->owner,
+                                               most, &table->owned, error))
         return false;
     if (table->owned >= most && !forget_runs(writer, submission, table, error))
         return false;

@@ -187,7 +187,8 @@ bool engine_watched_from(struct engine *engine, struct engine_watched *watched, 
 {
     int64_t age = engine->options.retention.tombstone_age_ms,
             since = engine_times(engine).due - age;
-    int64_t least = store_writer_log(engine->writer.store)->last_change - STORE_WATCHED_CHANGES;
+    int64_t least =
+        store_writer_state(engine->writer.store).log->last_change - STORE_WATCHED_CHANGES;
     *watched = (struct engine_watched){INT64_MAX, INT64_MAX};
     for (int i = 0; age > 0 && i < ENGINE_WATCHED_LISTS; i++) {
         const struct engine_gaps *gaps = &engine->writer.gaps[i];

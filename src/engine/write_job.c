@@ -7,7 +7,7 @@ static void take(struct writer *writer)
     struct queue_item **end = &writer->jobs;
     while (*end)
         end = &(*end)->next;
-    *end = queue_take_all(&writer->engine->writes);
+    *end = queue_take_all(&writer->engine->writes, 0);
 }
 
 bool writer_has_jobs(struct writer *writer)
@@ -45,5 +45,5 @@ bool engine_write(struct engine *engine, struct write_job *job)
     INVARIANT(job->run && job->event.deliver);
     job->event.item.bytes = 0;
     job->ran = false; /* a maker may hand its job over again */
-    return queue_put(&engine->writes, &job->event.item);
+    return queue_put(&engine->writes, &job->event.item, QUEUE_REFUSES);
 }

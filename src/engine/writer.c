@@ -51,8 +51,8 @@ bool writer_init(struct writer *writer, struct engine *engine, struct error *err
     writer->store = store_writer_open(engine->facts.database, error);
     if (!writer->store || !engine_each_export(writer->engine, load_export, writer, error))
         return false;
-    writer->open.last_change = store_writer_log(writer->store)->last_change;
-    writer->open.head = store_writer_log(writer->store)->head;
+    writer->open.last_change = store_writer_state(writer->store).log->last_change;
+    writer->open.head = store_writer_state(writer->store).log->head;
     return true;
 }
 
@@ -107,7 +107,7 @@ static bool take(struct writer *writer, struct submission *submission)
 static bool trim_some(struct writer *writer, int64_t step, struct error *error)
 {
     const struct store_retention *retention = &writer->engine->options.retention;
-    const struct store_log_state *log = store_writer_log(writer->store);
+    const struct store_log_state *log = store_writer_state(writer->store).log;
     uint64_t now = clock_monotonic_us();
     bool over = (retention->rows && log->rows > retention->rows) ||
                 (retention->bytes && log->bytes > retention->bytes);
@@ -124,7 +124,7 @@ static bool trim_some(struct writer *writer, int64_t step, struct error *error)
     if (!more)
         writer->upkeep.trim_us = now;
     counter_add(&writer->engine->metrics.trimmed_changes,
-                (uint64_t)(rows - store_writer_log(writer->store)->rows));
+                (uint64_t)(rows - store_writer_state(writer->store).log->rows));
     return true;
 }
 
@@ -343,7 +343,7 @@ static void post_drained(struct engine *engine)
 {
     engine->drained.event.deliver = drained_deliver;
     engine->drained.engine = engine;
-    if (!queue_put_wait(&engine->commits, &engine->drained.event.item))
+    if (!queue_put(&engine->commits, &engine->drained.event.item, QUEUE_WAITS))
         engine_post(engine, &engine->drained.event);
 }
 
@@ -427,7 +427,7 @@ static void serve(struct writer *writer)
         bool closed = queue_is_closed(&engine->intake);
         int rest = disk_state(&writer->engine->disk) == ERROR_NONE ? rest_ms(writer) : IDLE_MS;
         struct queue_item *list =
-            large_is_full(writer) ? NULL : queue_wait_all(&engine->intake, rest);
+            large_is_full(writer) ? NULL : queue_take_all(&engine->intake, rest);
         if (!list && closed && !writer->large.ring.first)
             return;
         turn(writer, list);
@@ -447,7 +447,7 @@ static void serve_jobs(struct writer *writer)
     bool closed;
     do {
         closed = queue_is_closed(&engine->writes);
-        writer->jobs = queue_wait_all(&engine->writes, IDLE_MS);
+        writer->jobs = queue_take_all(&engine->writes, IDLE_MS);
         turn(writer, NULL);
         checkpoints_pass(&engine->checkpoints);
         end_steps(engine);

@@ -27,7 +27,7 @@ static bool find_view(const struct net_connection *connection, struct buffer *id
     char room[HTTP_TARGET_LIMIT];
     struct span argument;
     size_t at = 0, count = 0;
-    while ((argument = http_next_argument(net_request(connection)->query, &at, room)).data) {
+    while ((argument = http_next_argument(net_state(connection).request->query, &at, room)).data) {
         if (!has_name(argument, "view"))
             continue;
         count++;
@@ -60,7 +60,7 @@ static bool read_query(const struct net_connection *connection, struct wire_mess
                        struct error *error)
 {
     char room[HTTP_TARGET_LIMIT];
-    struct span query = net_request(connection)->query, argument;
+    struct span query = net_state(connection).request->query, argument;
     struct http_query read;
     struct buffer id;
     size_t at = 0;
@@ -105,14 +105,14 @@ static void on_read(void *argument, struct hub_answer *answer)
 static bool start(struct http_request *request, const struct wire_message *message,
                   struct error *error)
 {
-    const struct hub_read read = {
-        .wanted = &message->subscribe,
-        .identity = request->principal.identity,
-        .owner = request->owner,
-        .gzip = http_head_has_word(net_request(request->connection), "accept-encoding", "gzip"),
-        .is_wanted = is_wanted,
-        .done = on_read,
-        .argument = request};
+    const struct hub_read read = {.wanted = &message->subscribe,
+                                  .identity = request->principal.identity,
+                                  .owner = request->owner,
+                                  .gzip = http_head_has_word(net_state(request->connection).request,
+                                                             "accept-encoding", "gzip"),
+                                  .is_wanted = is_wanted,
+                                  .done = on_read,
+                                  .argument = request};
     if (!http_request_begin_read(request))
         return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
     if (hub_explain(request->http->frontend->hub, &read, error))
@@ -152,7 +152,7 @@ static void answer(struct http *http, struct net_connection *connection)
 
 bool http_explain_request(struct http *http, struct net_connection *connection, struct span path)
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     struct error error;
     if (!span_equal(path, span_of(explain_path)))
         return false;

@@ -354,7 +354,7 @@ static const struct http_source a_file = {.go_on = go_on, .free = free_file};
 /* Not what begins with a dot, on the way either; and an escaped '/' is none of a name's. */
 static bool is_plain(const struct net_connection *connection, struct span path)
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     if (head->path_plain != head->path.length)
         return false;
     for (size_t i = 0; i < path.length; i++) {
@@ -412,7 +412,7 @@ static bool may_be_file(const struct http *http, struct span path)
 
 static bool check(struct net_connection *connection, struct span path, struct error *error)
 {
-    enum http_method method = net_request(connection)->method;
+    enum http_method method = net_state(connection).request->method;
     char shown[256];
     if (method != HTTP_GET && method != HTTP_HEAD)
         return error_set(error, ERROR_METHOD_NOT_ALLOWED, "files are read by GET or HEAD");

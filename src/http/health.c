@@ -6,7 +6,7 @@
 
 static bool is_get(const struct net_connection *connection)
 {
-    enum http_method method = net_request(connection)->method;
+    enum http_method method = net_state(connection).request->method;
     return method == HTTP_GET || method == HTTP_HEAD;
 }
 

@@ -40,7 +40,7 @@ bool http_history_request(struct http *http, struct net_connection *connection, 
     if (!http_views_check(connection))
         return true;
     buffer_init(&view, VIEW_BYTES);
-    if (read_view(net_request(connection)->query, &view, &error))
+    if (read_view(net_state(connection).request->query, &view, &error))
         http_views_answer(http, connection, buffer_span(&view), true);
     else
         http_respond_error(connection, &error, NULL);

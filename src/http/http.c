@@ -45,7 +45,7 @@ void http_close(struct http *http)
 static size_t base_length(const struct net_connection *connection)
 {
     const char *base = frontend_of(connection)->base_path;
-    struct span path = net_request(connection)->path;
+    struct span path = net_state(connection).request->path;
     size_t length = base ? strlen(base) : 0;
     bool is_there = path.length >= length && memcmp(path.data, base ? base : "", length) == 0;
     return is_there && (path.length == length || path.data[length] == '/') ? length : 0;
@@ -53,7 +53,7 @@ static size_t base_length(const struct net_connection *connection)
 
 static struct span path_of(const struct net_connection *connection)
 {
-    struct span path = net_request(connection)->path;
+    struct span path = net_state(connection).request->path;
     size_t length = base_length(connection);
     return path.length == length ? span_of("/")
                                  : span_make(path.data + length, path.length - length);
@@ -63,7 +63,7 @@ static struct span path_of(const struct net_connection *connection)
  * takes for one path might be another one here. */
 static bool check_path(const struct net_connection *connection, struct error *error)
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     int segments = 0;
     if (head->path_plain == head->path.length)
         return true;
@@ -84,7 +84,7 @@ bool http_is_ingest(const struct net_connection *connection)
  * come later, and the body would be taken for one that is awaited. */
 static bool check_body(const struct net_connection *connection, bool health, struct error *error)
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     return !head->body_length || (!health && head->method == HTTP_POST) ||
            error_set(error, ERROR_INVALID_MESSAGE, "this request has no body here");
 }
@@ -99,7 +99,8 @@ bool http_check(const struct net_connection *connection, bool health, struct err
 /* A browser asks beforehand what a page may do. */
 static bool is_preflight(struct net_connection *connection)
 {
-    return net_request(connection)->method == HTTP_OPTIONS && net_header(connection, "origin").data;
+    return net_state(connection).request->method == HTTP_OPTIONS &&
+           net_header(connection, "origin").data;
 }
 
 /* It carries no token, so nobody is let in by it: the request that follows is asked for one. */

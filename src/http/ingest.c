@@ -33,7 +33,7 @@ static bool check_encoding(const struct net_connection *connection, enum permiss
 static bool may_send(struct http *http, const struct net_connection *connection, size_t limit,
                      enum permission permission, struct error *error)
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     if (!head->body_length && !net_header(connection, "content-length").data)
         return error_set(error, ERROR_LENGTH_REQUIRED,
                          "the request has no body; send one, with a Content-Length or in chunks");
@@ -68,13 +68,13 @@ void http_take_body(struct http *http, struct net_connection *connection, size_t
     }
     request->take = take;
     request->permission = permission;
-    if (!net_request(connection)->body_length) {
+    if (!net_state(connection).request->body_length) {
         http_ingest_complete(request);
         return;
     }
     intake_wait(&request->intake, (int64_t)frontend_now(http->frontend),
                 http->frontend->incoming.patience_ms);
-    if (net_request(connection)->expects_continue)
+    if (net_state(connection).request->expects_continue)
         net_write(connection, span_make(proceed, sizeof proceed - 1));
 }
 
@@ -126,7 +126,7 @@ void http_ingest_request(struct http *http, struct net_connection *connection, s
     if (!span_equal(path, span_of("/v1/mutations"))) {
         not_found(http, path, &error);
         http_respond_error(connection, &error, NULL);
-    } else if (net_request(connection)->method != HTTP_POST) {
+    } else if (net_state(connection).request->method != HTTP_POST) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "/v1/mutations takes POST only");
         http_respond_error(connection, &error, "Allow: POST\r\n");
     } else {

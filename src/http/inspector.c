@@ -111,7 +111,8 @@ static bool check_brief(const struct http *http, const struct net_connection *co
     struct http_reading reading;
     struct error ignored;
     bool waits =
-        http_reading_read(&reading, net_request(connection)->query, true, &ignored) && reading.wait;
+        http_reading_read(&reading, net_state(connection).request->query, true, &ignored) &&
+        reading.wait;
     return (!waits && !http_views_streams(http, connection, path)) ||
            error_set(error, ERROR_INVALID_PARAMETER,
                      "the health port neither waits for changes nor streams them; use the main "
@@ -138,7 +139,7 @@ static bool answer_read(struct http *http, struct net_connection *connection, st
 
 bool http_inspector_request(struct http *http, struct net_connection *connection, struct span path)
 {
-    enum http_method method = net_request(connection)->method;
+    enum http_method method = net_state(connection).request->method;
     bool is_get = method == HTTP_GET || method == HTTP_HEAD;
     bool is_root = span_equal(path, span_of("/")) || span_equal(path, span_of("/inspector"));
     bool is_file = starts_with(path, folder);

@@ -219,9 +219,9 @@ static struct http_listing *listing_new(const struct http_list *list,
     }
     listing->list = list;
     listing->one = path.length >= prefix;
-    listing->ends = net_request(connection)->method == HTTP_DELETE;
+    listing->ends = net_state(connection).request->method == HTTP_DELETE;
     buffer_init(&listing->out, REPLY_BYTES);
-    bool good = http_page_read(&listing->page, net_request(connection)->query, error);
+    bool good = http_page_read(&listing->page, net_state(connection).request->query, error);
     if (good && listing->one) {
         good = (read_number(span_make(path.data + prefix, path.length - prefix), ID_DIGITS, &id) &&
                 id > 0) ||
@@ -288,7 +288,7 @@ static bool takes_method(const struct http_list *list, enum http_method method, 
 bool http_listing_request(struct http *http, struct net_connection *connection, struct span path,
                           bool health, const struct http_list *list)
 {
-    enum http_method method = net_request(connection)->method;
+    enum http_method method = net_state(connection).request->method;
     bool watches = health && method != HTTP_DELETE;
     enum permission permission = watches ? PERMISSION_WATCH : PERMISSION_ADMIN;
     struct principal principal;

@@ -9,6 +9,7 @@
 #include "http/http_internal.h"
 #include "http/metrics.h"
 #include "ingest/ingest.h"
+#include "window/window.h"
 
 #include <math.h>
 
@@ -214,7 +215,7 @@ static double pressure_of(const struct http *http)
 static size_t windows_fill(struct http *http, bool members)
 {
     size_t windows, count;
-    hub_windows(http->frontend->hub, &windows, &count);
+    windows_count(http->frontend->hub, &windows, &count);
     return members ? count : windows;
 }
 

@@ -230,7 +230,7 @@ static bool read_query(struct question *question, const struct net_connection *c
                        struct error *error)
 {
     char room[HTTP_TARGET_LIMIT];
-    struct span query = net_request(connection)->query, argument;
+    struct span query = net_state(connection).request->query, argument;
     size_t at = 0;
     question->limit = LIST_LIMIT;
     while ((argument = http_next_argument(query, &at, room)).data)
@@ -315,7 +315,7 @@ static void start(struct http *http, struct net_connection *connection, struct p
 
 bool http_producers_request(struct http *http, struct net_connection *connection, struct span path)
 {
-    enum http_method method = net_request(connection)->method;
+    enum http_method method = net_state(connection).request->method;
     struct principal principal;
     struct error error;
     if (!has_path(path))
@@ -327,7 +327,7 @@ bool http_producers_request(struct http *http, struct net_connection *connection
                   one ? "a producer" : list_path, one ? " and DELETE" : "");
         http_respond_error(connection, &error,
                            one ? "Allow: GET, HEAD, DELETE\r\n" : "Allow: GET, HEAD\r\n");
-    } else if (net_request(connection)->body_length) {
+    } else if (net_state(connection).request->body_length) {
         error_set(&error, ERROR_INVALID_MESSAGE, "this request takes no body");
         http_respond_error(connection, &error, NULL);
     } else if (!access_enter(http->frontend->access, connection, PERMISSION_FEED, &principal,

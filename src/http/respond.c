@@ -10,7 +10,7 @@ void http_print_cors(struct net_connection *connection, char lines[HTTP_CORS_LIN
     char room[ACCESS_ORIGIN_BYTES];
     bool allowed = access_allowed_page(access, connection, room);
     *lines = '\0';
-    if (!allowed && !access_names_origins(access))
+    if (!allowed && !access_shown(access)->names_origins)
         return;
     /* Also where it is not allowed, the answer would be another one for another page. */
     snprintf(lines, HTTP_CORS_LINES, "%s%s%sVary: Origin\r\n",
@@ -63,7 +63,7 @@ static const char *reason_phrase(int status)
 /* The header about the connection: HTTP/1.1 goes on and 1.0 ends unless told. */
 static const char *connection_line(const struct net_connection *connection)
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     if (!net_state(connection).keeps)
         return "Connection: close\r\n";
     return head && head->minor == 0 ? "Connection: keep-alive\r\n" : "";
@@ -91,7 +91,7 @@ bool http_print_head(struct buffer *out, const struct net_connection *connection
 
 bool http_is_head(const struct net_connection *connection)
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     return head && head->method == HTTP_HEAD;
 }
 

@@ -204,7 +204,7 @@ static void start_list(struct http *http, struct net_connection *connection,
 bool http_revocations_request(struct http *http, struct net_connection *connection,
                               struct span path)
 {
-    enum http_method method = net_request(connection)->method;
+    enum http_method method = net_state(connection).request->method;
     struct principal principal;
     struct error error;
     if (!has_path(path))

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 #include "http/facts.h"
 #include "http/http_internal.h"
+#include "window/window.h"
 
 #include <unistd.h>
 
@@ -65,7 +66,7 @@ static void print_clients(struct buffer *out, struct http *http)
     size_t windows, members;
     struct engine_state engine = engine_state(http->frontend->engine);
     const struct hub_metrics *hub = hub_state(http->frontend->hub).metrics;
-    hub_windows(http->frontend->hub, &windows, &members);
+    windows_count(http->frontend->hub, &windows, &members);
     buffer_printf(out, ",\"clients\":%zu,\"subscribers\":%zu,\"subscriptions\":%zu,\"lag\":%lld",
                   http->frontend->sessions.count, hub_state(http->frontend->hub).subscribers,
                   hub_state(http->frontend->hub).subscriptions,

@@ -231,7 +231,7 @@ static bool http_views_read_query(const struct net_connection *connection, struc
                                   struct wire_message *message, struct error *error)
 {
     char room[HTTP_TARGET_LIMIT];
-    struct span query = net_request(connection)->query, argument;
+    struct span query = net_state(connection).request->query, argument;
     struct http_query read;
     size_t at = 0;
     http_query_init(&read, view);
@@ -313,7 +313,7 @@ void http_views_answer(struct http *http, struct net_connection *connection, str
     struct principal principal;
     struct http_reading reading;
     struct error error;
-    if (!http_reading_read(&reading, net_request(connection)->query, by_row, &error) ||
+    if (!http_reading_read(&reading, net_state(connection).request->query, by_row, &error) ||
         !enter(http, connection, reading.wait, &principal, &error)) {
         http_respond_error(connection, &error, NULL);
         return;
@@ -383,7 +383,7 @@ static bool http_live_wants(const struct http *http, const struct net_connection
                             struct span *view)
 {
     return cut_suffix(http, view) ||
-           http_head_has_word(net_request(connection), "accept", STREAM_TYPE);
+           http_head_has_word(net_state(connection).request, "accept", STREAM_TYPE);
 }
 
 /* Only the head is asked for. */
@@ -418,7 +418,7 @@ static void http_live_request(struct http *http, struct net_connection *connecti
     struct span last_id = net_header(connection, "last-event-id");
     bool begun = http_views_read_query(connection, view, last_id, false, false, &message, &error);
     if (begun) {
-        begun = net_request(connection)->method == HTTP_HEAD
+        begun = net_state(connection).request->method == HTTP_HEAD
                     ? may_read(http, connection, &error)
                     : start(http, connection, &message, &error);
         wire_message_fini(&message);
@@ -443,7 +443,7 @@ bool http_views_streams(const struct http *http, const struct net_connection *co
 
 bool http_views_check(struct net_connection *connection)
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     struct error error;
     if (head->method != HTTP_GET && head->method != HTTP_HEAD) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "views are read by GET or HEAD");

@@ -54,7 +54,7 @@ static struct roster *roster(struct http *http)
 static void print_head(struct http *http, struct buffer *out)
 {
     size_t windows, members;
-    hub_windows(http->frontend->hub, &windows, &members);
+    windows_count(http->frontend->hub, &windows, &members);
     buffer_printf(out, "\"time\":%lld,\"count\":%zu,\"members\":%zu,", (long long)clock_wall_ms(),
                   windows, members);
 }

@@ -314,7 +314,7 @@ static bool hand_over(struct ingest *ingest, struct ingest_request *request, ing
         return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
     request->done = done;
     request->context = context;
-    if (queue_put(&ingest->queue, &request->event.item))
+    if (queue_put(&ingest->queue, &request->event.item, QUEUE_REFUSES))
         return true;
     request_free(request);
     if (queue_is_closed(&ingest->queue))
@@ -341,7 +341,7 @@ bool ingest_submit_counted(struct ingest *ingest, enum ingest_format format, cha
     request->subject = span_of(""); /* the program that stele is a part of */
     request->done = done;
     request->context = context;
-    if (queue_put_counted(&ingest->queue, &request->event.item))
+    if (queue_put(&ingest->queue, &request->event.item, QUEUE_EXCEEDS))
         return true;
     memory_free(request);
     return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");

@@ -93,16 +93,12 @@ static void print_shared(struct buffer *out, const struct draft_object *object,
     buffer_add_char(out, '}');
 }
 
-bool merge_draft_print(const struct merge_draft *draft, struct buffer *out)
+bool merge_draft_print(const struct merge_draft *draft, const struct doc *doc, uint32_t patch,
+                       struct buffer *out)
 {
-    if (buffer_reserve(out, draft_value_length(&draft->root)))
+    if (doc)
+        print_shared(out, draft->root.object, doc, patch);
+    else if (buffer_reserve(out, draft_value_length(&draft->root)))
         print_value(out, &draft->root);
-    return !out->failed;
-}
-
-bool merge_draft_print_shared(const struct merge_draft *draft, struct buffer *out,
-                              const struct doc *doc, uint32_t patch)
-{
-    print_shared(out, draft->root.object, doc, patch);
     return !out->failed;
 }

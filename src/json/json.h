@@ -161,11 +161,10 @@ struct merge_draft_size {
     size_t memory; /* ... and of the heap beside the entity's text */
 };
 struct merge_draft_size merge_draft_size(const struct merge_draft *draft);
-/* Append the text. */
-bool merge_draft_print(const struct merge_draft *draft, struct buffer *out);
-/* Append the part of the text that merge_print_patch reads, for the last merged patch. */
-bool merge_draft_print_shared(const struct merge_draft *draft, struct buffer *out,
-                              const struct doc *doc, uint32_t patch);
+/* Append the text; or, with the last merged patch, the part of it that merge_print_patch reads.
+ * `doc` NULL: without. */
+bool merge_draft_print(const struct merge_draft *draft, const struct doc *doc, uint32_t patch,
+                       struct buffer *out);
 
 /* The members that a mutation removes from an entity before its patch is merged. */
 struct merge_removal {
@@ -201,10 +200,6 @@ bool doc_find_long_array(const struct doc *doc, uint32_t object, uint32_t max_ar
  * text.
  */
 bool doc_diff(struct buffer *out, struct span before, struct span after, struct error *error);
-
-/* The first `length` elements of the array at the dotted path of canonical object text, as array
- * text appended to `out`; false when there is no array at that path. */
-bool merge_array_prefix(struct buffer *out, struct span object, struct span path, uint32_t length);
 
 /* ---- projection ---- */
 

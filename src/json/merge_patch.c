@@ -1,5 +1,5 @@
 /*
- * The patch as subscribers get it, and a look at an array of a merged entity.
+ * The patch as subscribers get it.
  */
 #include "json/doc_internal.h"
 #include "json/doc_scan.h"
@@ -138,33 +138,4 @@ bool merge_print_patch(struct buffer *out, const struct doc *doc, uint32_t patch
         return doc_writer_error(&printer.out, out, what, error);
     print_object(&printer, patch, merged, NULL);
     return doc_writer_close(&printer.out, out) || doc_writer_error(&printer.out, out, what, error);
-}
-
-/* Find the first array at the path; the walk stands on an object and ends on the array. */
-static bool find_array(struct doc_scan *scan, struct span path, const struct doc_path *parent)
-{
-    struct doc_path here = {.parent = parent};
-    doc_scan_take(scan, '{');
-    while (doc_scan_member(scan, &here.name)) {
-        if (doc_scan_is(scan, '[') && doc_path_equal(&here, path))
-            return true;
-        if (!doc_scan_is(scan, '{') || !doc_path_leads_to(&here, path))
-            doc_scan_skip(scan);
-        else if (find_array(scan, path, &here))
-            return true;
-    }
-    doc_scan_take(scan, '}');
-    return false;
-}
-
-bool merge_array_prefix(struct buffer *out, struct span object, struct span path, uint32_t length)
-{
-    struct doc_scan scan = doc_scan_of(object);
-    if (!doc_scan_is(&scan, '{') || !find_array(&scan, path, NULL))
-        return false;
-    const char *start = scan.at;
-    doc_scan_take(&scan, '[');
-    doc_scan_elements(&scan, length);
-    buffer_add(out, start, (size_t)(scan.at - start));
-    return buffer_add_char(out, ']');
 }

@@ -25,7 +25,7 @@ static size_t take(struct net_connection *connection, char *bytes, size_t length
 static size_t feed(struct net_connection *connection, char *bytes, size_t length)
 {
     size_t at = 0;
-    while (at < length && output_may_take(connection))
+    while (at < length && output_reads(connection) == OUTPUT_TAKES)
         at += take(connection, bytes + at, length - at);
     return at;
 }
@@ -88,7 +88,8 @@ static bool send_own_records(struct net_connection *connection)
 /* While an answer is owed, bytes are kept, as far as there is room: then it stops to listen. */
 static bool may_pump(const struct net_connection *connection)
 {
-    return (output_may_take(connection) && !connection->ahead.length) || output_listens(connection);
+    enum output_reading reads = output_reads(connection);
+    return reads == OUTPUT_LISTENS || (reads == OUTPUT_TAKES && !connection->ahead.length);
 }
 
 /* All plain bytes that TLS has, as far as they may be taken. */
@@ -183,23 +184,20 @@ void connection_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *bytes)
     output_set_reading(connection);
 }
 
-void net_pause(struct net_connection *connection)
+void net_pause(struct net_connection *connection, bool paused)
 {
-    connection->paused = true;
-    output_set_reading(connection);
-}
-
-void net_resume(struct net_connection *connection)
-{
-    connection->paused = false;
-    net_schedule(connection); /* what is ahead is not to be taken inside of this call */
+    connection->paused = paused;
+    if (paused)
+        output_set_reading(connection);
+    else
+        net_schedule(connection); /* what is ahead is not to be taken inside of this call */
 }
 
 /* ---- its turn ---- */
 
 static void take_in(struct net_connection *connection)
 {
-    if (connection->ahead.length && output_may_take(connection))
+    if (connection->ahead.length && output_reads(connection) == OUTPUT_TAKES)
         feed_ahead(connection);
     if (connection->tls_holds && may_pump(connection))
         pump_tls(connection);

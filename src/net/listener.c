@@ -10,11 +10,6 @@
 
 enum { BACKLOG = 4096, ACCEPTS_PER_TURN = 64 };
 
-void listener_init(struct listener *listener)
-{
-    *listener = (struct listener){.socket = -1};
-}
-
 /* ---- addresses ---- */
 
 /* "HOST:PORT" into its parts; the host is "" in ":PORT". */
@@ -136,7 +131,7 @@ bool listener_open(struct listener *listener, uv_loop_t *loop, const char *addre
     note_address(listener);
     if (uv_poll_init(loop, &listener->poll, listener->socket) != 0) {
         close(listener->socket);
-        listener_init(listener);
+        *listener = (struct listener){.socket = -1};
         return error_set(error, ERROR_NETWORK, "cannot watch the socket of %s", address);
     }
     listener->poll.data = listener;

@@ -19,8 +19,6 @@ struct listener {
     char address[80]; /* the bound address, "127.0.0.1:41873"; "" when closed */
 };
 
-/* Closed. */
-void listener_init(struct listener *listener);
 /* Bind "HOST:PORT" (IPv6 in brackets, port 0: any) and start to accept. ERROR_NETWORK or
  * ERROR_CONFIGURATION name the address and the remedy. */
 bool listener_open(struct listener *listener, uv_loop_t *loop, const char *address,

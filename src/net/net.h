@@ -32,7 +32,7 @@ struct net;
 struct net_connection;
 
 struct net_handler {
-    /* The head of a request has come (net_request). It needs an answer, now or later. */
+    /* The head of a request has come (net_state). It needs an answer, now or later. */
     void (*request)(void *argument, struct net_connection *connection);
     /* A part of its body, and its end. */
     void (*body)(void *argument, struct net_connection *connection, struct span bytes);
@@ -78,10 +78,11 @@ bool net_adopt(struct net *net, int socket, int side, bool tls);
 
 /* What a connection is now. */
 struct net_state {
-    void *argument;  /* of its handler */
-    void *data;      /* the handler's own; NULL at first */
-    int side;        /* as net_adopt was told */
-    uint64_t number; /* unique in this net; from 1 on */
+    void *argument;                  /* of its handler */
+    void *data;                      /* the handler's own; NULL at first */
+    int side;                        /* as net_adopt was told */
+    uint64_t number;                 /* unique in this net; from 1 on */
+    const struct http_head *request; /* the head that came, until net_request_done; or NULL */
     bool is_websocket, is_stream;
     bool is_blocked; /* the socket did not accept all written bytes; then wait for `writable` */
     size_t queued;   /* of those, the bytes that it has not accepted yet */
@@ -101,9 +102,8 @@ void net_peer(const struct net_connection *connection, char *text, size_t size);
 bool net_write(struct net_connection *connection, struct span bytes);
 /* Have `writable` called, once, when the socket takes bytes; never from inside this call. */
 void net_want_write(struct net_connection *connection);
-/* Read nothing until net_resume. Idempotent, both. */
-void net_pause(struct net_connection *connection);
-void net_resume(struct net_connection *connection);
+/* Read nothing, until it is called with false. Idempotent. */
+void net_pause(struct net_connection *connection, bool paused);
 /* Close the connection after so long, unless another time is set before; 0: no time. */
 void net_set_deadline(struct net_connection *connection, uint64_t ms);
 /* Close the connection once the client has seen all written bytes, or after `part_ms`. Bytes
@@ -114,8 +114,6 @@ void net_close(struct net_connection *connection);
 
 /* ---- requests ---- */
 
-/* The present request, until it is done or the connection is upgraded. */
-const struct http_head *net_request(const struct net_connection *connection);
 /* The value of one of its headers, by the name in lower case; absent: it is not there. */
 struct span net_header(const struct net_connection *connection, const char *name);
 /* No other request follows this one. */

@@ -107,10 +107,13 @@ void request_stop_waiting(struct net_connection *connection);
 void request_forget(struct net_connection *connection);
 
 /* ---- output.c ---- */
-/* Whether incoming bytes may be consumed now. */
-bool output_may_take(const struct net_connection *connection);
-/* Whether it is read while an answer is owed, to hear that the client has gone. */
-bool output_listens(const struct net_connection *connection);
+/* What incoming bytes are read for now. */
+enum output_reading {
+    OUTPUT_READS_NOT,
+    OUTPUT_TAKES,  /* they may be consumed */
+    OUTPUT_LISTENS /* an answer is owed: to hear that the client has gone */
+};
+enum output_reading output_reads(const struct net_connection *connection);
 /* Start or stop reading from the socket, by the state of the connection. */
 void output_set_reading(struct net_connection *connection);
 /* Bytes as they are. False: the connection closes. */

@@ -9,8 +9,10 @@ enum { SHORT_FRAME = 2 + FRAME_CONTROL_LIMIT };
 
 struct net_state net_state(const struct net_connection *connection)
 {
+    const struct request *request = connection->request;
     return (struct net_state){
         .argument = connection->net->options.argument,
+        .request = request && request->is_read ? &request->head : NULL,
         .data = connection->data,
         .side = connection->side,
         .number = connection->number,
@@ -41,11 +43,18 @@ void net_peer(const struct net_connection *connection, char *text, size_t size)
 
 /* ---- whether it is read ---- */
 
-/* The next request waits until the answers before it are out: they are what it would cost. */
-bool output_may_take(const struct net_connection *connection)
+/* The next request waits until the answers before it are out: they are what it would cost. While
+ * an answer is owed, under TLS only where somebody wants to know: what comes has to be decrypted
+ * for it. */
+enum output_reading output_reads(const struct net_connection *connection)
 {
-    return !connection->closing && !connection->paused && connection->mode != MODE_ANSWER &&
-           !(connection->mode == MODE_HEAD && connection->write_due);
+    if (connection->closing || connection->paused)
+        return OUTPUT_READS_NOT;
+    if (connection->mode != MODE_ANSWER)
+        return connection->mode == MODE_HEAD && connection->write_due ? OUTPUT_READS_NOT
+                                                                      : OUTPUT_TAKES;
+    return connection->keeps && (!connection->tls || connection->must_stay) ? OUTPUT_LISTENS
+                                                                            : OUTPUT_READS_NOT;
 }
 
 static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
@@ -55,17 +64,11 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
     *room = uv_buf_init(connection->net->room, sizeof connection->net->room);
 }
 
-/* Under TLS only where somebody wants to know: what comes has to be decrypted for it. */
-bool output_listens(const struct net_connection *connection)
-{
-    return connection->mode == MODE_ANSWER && !connection->paused && !connection->closing &&
-           connection->keeps && (!connection->tls || connection->must_stay);
-}
-
 void output_set_reading(struct net_connection *connection)
 {
-    bool takes = output_may_take(connection) && !connection->ahead.length;
-    bool wanted = !connection->ended && (takes || output_listens(connection));
+    enum output_reading reads = output_reads(connection);
+    bool takes = reads == OUTPUT_TAKES && !connection->ahead.length;
+    bool wanted = !connection->ended && (takes || reads == OUTPUT_LISTENS);
     if (connection->closing || wanted == connection->reading)
         return;
     connection->reading = wanted;

@@ -195,14 +195,9 @@ size_t request_take(struct net_connection *connection, struct span bytes)
 
 /* ---- answers ---- */
 
-const struct http_head *net_request(const struct net_connection *connection)
-{
-    return connection->request && connection->request->is_read ? &connection->request->head : NULL;
-}
-
 struct span net_header(const struct net_connection *connection, const char *name)
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     return head ? http_head_value(head, name) : span_make(NULL, 0);
 }
 

@@ -13,7 +13,7 @@ static bool bad_handshake(struct error *error, const char *what)
 
 bool net_check_upgrade(const struct net_connection *connection, struct error *error)
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     char accept[HANDSHAKE_ACCEPT];
     if (head->method != HTTP_GET || head->minor == 0 || head->body_length)
         return bad_handshake(error, "it is a GET by HTTP/1.1 without a body");
@@ -28,7 +28,7 @@ bool net_check_upgrade(const struct net_connection *connection, struct error *er
 
 bool net_upgrade(struct net_connection *connection, size_t limit, const char *subprotocol)
 {
-    const struct http_head *head = net_request(connection);
+    const struct http_head *head = net_state(connection).request;
     char accept[HANDSHAKE_ACCEPT], answer[320];
     connection->frames = memory_new(sizeof *connection->frames);
     if (!connection->frames ||

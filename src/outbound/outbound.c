@@ -285,7 +285,8 @@ bool outbound_check_url(const char *url, struct error *error)
 static void give_back(struct outbound *outbound, struct transfer *it)
 {
     it->item.bytes = 0;
-    queue_put(&outbound->answers, &it->item); /* unbounded: each was counted on its way in */
+    queue_put(&outbound->answers, &it->item,
+              QUEUE_REFUSES); /* unbounded: each was counted on its way in */
 }
 
 static void take_new(struct outbound *outbound)
@@ -426,7 +427,7 @@ bool outbound_send(struct outbound *outbound, const struct outbound_request *req
     struct transfer *it = transfer_new(request);
     if (!it)
         return error_set(error, ERROR_MEMORY, "out of memory for a request");
-    if (queue_put(&outbound->requests, &it->item))
+    if (queue_put(&outbound->requests, &it->item, QUEUE_REFUSES))
         return true;
     transfer_free(it);
     if (queue_is_closed(&outbound->requests))
@@ -447,12 +448,12 @@ static void deliver(struct queue_item *item)
 
 void outbound_deliver(struct outbound *outbound)
 {
-    deliver(queue_take_all(&outbound->answers));
+    deliver(queue_take_all(&outbound->answers, 0));
 }
 
 static void answer_waiting(struct outbound *outbound)
 {
-    struct queue_item *item = queue_take_all(&outbound->requests);
+    struct queue_item *item = queue_take_all(&outbound->requests, 0);
     for (struct queue_item *one = item; one; one = one->next) {
         struct transfer *it = (struct transfer *)one;
         error_set(&it->answer.error, ERROR_SHUTTING_DOWN, "the server is stopping");

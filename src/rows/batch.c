@@ -19,7 +19,7 @@ void snapshot_drafts_fini(struct snapshot_drafts *drafts)
     buffer_fini(&drafts->deletes);
     buffer_fini(&drafts->row_key);
     buffer_fini(&drafts->gone);
-    row_sink_fini(&drafts->sink);
+    buffer_fini(&drafts->sink.shown);
 }
 
 /* A position with a copy of the key; false when out of memory, and then it is none. */

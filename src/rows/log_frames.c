@@ -174,24 +174,17 @@ static struct span event_cursor(const struct catch_up_frames *frames,
     return frame_seq(text, change->seq);
 }
 
-bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change *change)
-{
-    char text[SEQ_SIZE];
-    struct span none = span_make(NULL, 0);
-    return put_frame(frames, ROW_DELETE, change, none, none, event_cursor(frames, change, text));
-}
-
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,
-                        const struct store_entity *entity)
+                        bool leaves, const struct store_entity *entity)
 {
     const struct catch_up_request *request = frames->request;
     char text[SEQ_SIZE];
     struct span seq = event_cursor(frames, change, text);
     struct span none = span_make(NULL, 0), append, shown, shown_append;
     struct buffer data, paths;
-    frames->put++;
-    if (row_is_gone(change->operation))
-        return catch_up_put_gone(frames, change);
+    frames->put += !leaves;
+    if (leaves || row_is_gone(change->operation))
+        return put_frame(frames, ROW_DELETE, change, none, none, seq);
     buffer_init(&data, UINT32_MAX);
     buffer_init(&paths, UINT32_MAX);
     bool upsert = change->operation == ROW_UPSERT;
@@ -206,13 +199,6 @@ bool catch_up_put_event(struct catch_up_frames *frames, const struct store_chang
 }
 
 /* ---- the page ---- */
-
-size_t catch_up_frames_length(const struct catch_up_frames *frames)
-{
-    const struct snapshot_drafts *rows = &frames->rows;
-    size_t batch = rows->sink.rows ? rows->list[0].rows.json.length : 0;
-    return frames->frames.out.length + rows->deletes.length + batch;
-}
 
 /* Behind what is in `out` already. */
 static bool add_batch(struct catch_up_frames *frames, bool ended, struct seq cursor,

@@ -82,13 +82,10 @@ bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entit
 bool catch_up_put_leaving(struct catch_up_frames *frames, enum row_operation operation,
                           struct span key, struct seq seq);
 /* The change as it was, to a client that sees the row behind it; `entity` is the key's present
- * one if that is seen too, or NULL. */
+ * one if that is seen too, or NULL. `leaves`: it took the row out of sight, and is an event alone.
+ */
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,
-                        const struct store_entity *entity);
-/* A change that took the row away, as an event. */
-bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change *change);
-/* Bytes so far, and whether anything was put. */
-size_t catch_up_frames_length(const struct catch_up_frames *frames);
+                        bool leaves, const struct store_entity *entity);
 /* Close the page: RESUME's rows become a batch, and the last batch of a resume carries the
  * cursor. *text is a reference, or NULL if the page is empty. */
 bool catch_up_frames_end(struct catch_up_frames *frames, bool ended, struct seq cursor,

@@ -97,7 +97,7 @@ void row_frames_init(struct row_frames *frames, const struct view *view, enum wi
 
 void row_frames_fini(struct row_frames *frames)
 {
-    row_sink_fini(&frames->sink);
+    buffer_fini(&frames->sink.shown);
     buffer_fini(&frames->out);
     buffer_fini(&frames->key);
     buffer_fini(&frames->data);

@@ -47,7 +47,7 @@ void row_json_init(struct row_json *json, const struct view *view, enum wire_mod
 
 void row_json_fini(struct row_json *json)
 {
-    row_sink_fini(&json->sink);
+    buffer_fini(&json->sink.shown);
     wire_batch_fini(&json->rows);
     buffer_fini(&json->removed);
 }

@@ -169,11 +169,6 @@ bool row_scope_sees(const struct row_scope *scope, struct span label)
     return span_equal(label, span_of(VIEW_SCOPE_PUBLIC));
 }
 
-bool row_scope_shows(const struct row_scope *scope, const struct view *view, struct span entity)
-{
-    return !scope || (view->scope && row_scope_sees(scope, view_scope_label(view->scope, entity)));
-}
-
 static struct sight sight_of(const struct row_scope *scope, bool made, bool deleted,
                              struct span label, struct span left)
 {

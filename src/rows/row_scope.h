@@ -46,7 +46,11 @@ struct span row_scope_name(const void *scope);
 /* Whether a row with this label (view.h) is seen; one without a label is not. */
 bool row_scope_sees(const struct row_scope *scope, struct span label);
 /* Whether an entity of the view's export is seen. */
-bool row_scope_shows(const struct row_scope *scope, const struct view *view, struct span entity);
+static inline bool row_scope_shows(const struct row_scope *scope, const struct view *view,
+                                   struct span entity)
+{
+    return !scope || (view->scope && row_scope_sees(scope, view_scope_label(view->scope, entity)));
+}
 
 /* Whether the row was seen before a change, and is seen behind it. */
 struct sight {

@@ -8,11 +8,6 @@ void row_sink_init(struct row_sink *sink, const struct row_sink_ops *ops, const 
     buffer_init(&sink->shown, UINT32_MAX);
 }
 
-void row_sink_fini(struct row_sink *sink)
-{
-    buffer_fini(&sink->shown);
-}
-
 static struct span key_in(const struct row_sink *sink, struct span key)
 {
     return sink->key.data ? sink->key : key;
@@ -47,9 +42,4 @@ bool row_sink_leaving(const struct row_sink *sink, struct span key, enum row_ope
         return false;
     *operation = found ? ROW_REMOVE : ROW_DELETE;
     return true;
-}
-
-bool row_sink_end(struct row_sink *sink, struct text **text)
-{
-    return sink->ops->end(sink, text);
 }

@@ -41,16 +41,18 @@ struct row_sink {
     enum row_operation leaving;
     struct store_reader *reader; /* NULL: there is no look-up */
     uint32_t export_id;
-    struct buffer shown;
+    struct buffer shown; /* freed by the implementation */
 };
 
 void row_sink_init(struct row_sink *sink, const struct row_sink_ops *ops, const struct view *view,
                    enum wire_mode mode);
-void row_sink_fini(struct row_sink *sink);
 bool row_sink_put(struct row_sink *sink, const struct store_entity *row);
 bool row_sink_remove(struct row_sink *sink, struct span key);
 /* For the implementations: what happened to a key that is removed; false when it cannot be read. */
 bool row_sink_leaving(const struct row_sink *sink, struct span key, enum row_operation *operation);
-bool row_sink_end(struct row_sink *sink, struct text **text);
+static inline bool row_sink_end(struct row_sink *sink, struct text **text)
+{
+    return sink->ops->end(sink, text);
+}
 
 #endif

@@ -1,10 +1,5 @@
 #include "rows/show.h"
 
-struct span frame_seq(char *text, struct seq seq)
-{
-    return span_make(text, seq_print(text, seq));
-}
-
 bool frame_show(const struct view *view, struct span object, struct buffer *scratch,
                 struct span *shown)
 {

@@ -6,7 +6,10 @@
 #include "view/view.h"
 
 /* A seq as text, into room of SEQ_SIZE bytes. */
-struct span frame_seq(char *text, struct seq seq);
+static inline struct span frame_seq(char *text, struct seq seq)
+{
+    return span_make(text, seq_print(text, seq));
+}
 /* An object, or a change's append paths, as the view shows them: borrowed from the argument or from
  * `scratch`. False when out of memory. Any thread. */
 bool frame_show(const struct view *view, struct span object, struct buffer *scratch,

@@ -8,17 +8,6 @@ uint64_t tag_fold(uint64_t hash, struct span bytes)
     return hash;
 }
 
-void tag_number(uint64_t *hash, int64_t number)
-{
-    *hash = tag_fold(*hash, span_make((const char *)&number, sizeof number));
-}
-
-void tag_span(uint64_t *hash, struct span span)
-{
-    tag_number(hash, span.data ? (int64_t)span.length : -1);
-    *hash = tag_fold(*hash, span);
-}
-
 /* The edition of what "fields" show of a row: tags of others hold for other texts. */
 enum { FIELDS_EDITION = 2 };
 

@@ -17,6 +17,7 @@
 #include "server/tls.h"
 #include "server/transport.h"
 #include "usage/usage.h"
+#include "window/window.h"
 
 #include <assert.h>
 
@@ -37,12 +38,12 @@ enum { STOP_STATUS = 1001 };
 bool server_post(struct server *server, struct server_work *work)
 {
     work->item.bytes = 0;
-    return queue_put(&server->posts, &work->item);
+    return queue_put(&server->posts, &work->item, QUEUE_REFUSES);
 }
 
 static void run_posts(struct server *server)
 {
-    struct queue_item *item = queue_take_all(&server->posts);
+    struct queue_item *item = queue_take_all(&server->posts, 0);
     while (item) {
         struct server_work *work = (struct server_work *)item;
         item = item->next;
@@ -121,21 +122,13 @@ static void step(struct server *server)
         leave(server);
 }
 
-void server_advance(void *argument)
-{
-    struct server *server = argument;
-    if (server->state >= SERVER_DRAINING)
-        uv_async_send(&server->async);
-}
-
 /* ---- the loop ---- */
 
 static void on_due(uv_timer_t *due)
 {
     struct server *server = due->data;
-    hub_tick(server->frontend.hub);
-    sessions_expire(&server->frontend.sessions);
-    sessions_rouse(&server->frontend.sessions);
+    windows_refresh(server->frontend.hub);
+    sessions_take_due(&server->frontend.sessions);
     server_arm(server);
 }
 
@@ -143,7 +136,7 @@ static void on_due(uv_timer_t *due)
 void server_arm(void *argument)
 {
     struct server *server = argument;
-    int64_t due = server->frontend.hub ? hub_due(server->frontend.hub) : -1,
+    int64_t due = server->frontend.hub ? windows_due(server->frontend.hub) : -1,
             expiry = sessions_due(&server->frontend.sessions);
     if (due < 0 || (expiry >= 0 && expiry < due))
         due = expiry;

@@ -332,13 +332,21 @@ static bool open_parts(struct server *server, const struct config *config, struc
            open_usage(server, config, error) && open_sockets(server, config, error);
 }
 
+/* Check whether the stop can go on; called whenever something ended. */
+static void advance(void *argument)
+{
+    struct server *server = argument;
+    if (server->state >= SERVER_DRAINING)
+        uv_async_send(&server->async);
+}
+
 /* The references of the parts to each other. */
 static void init_parts(struct server *server)
 {
     frontend_init(&server->frontend);
     sessions_init(&server->frontend.sessions);
     server->frontend.loop = &server->loop;
-    server->frontend.ended = server_advance;
+    server->frontend.ended = advance;
     server->frontend.due = server_arm;
     server->frontend.argument = server;
     server->http.main_address = server->main.address;
@@ -358,8 +366,7 @@ struct server *server_open(const struct config *config, const atomic_bool *give_
         return NULL;
     }
     server->give_up = give_up;
-    listener_init(&server->main);
-    listener_init(&server->health);
+    server->main.socket = server->health.socket = -1;
     init_parts(server);
     server->connection_room = (size_t)config->max_connections;
     server->frontend.max_request_bytes = (size_t)config->max_request_bytes;
@@ -402,7 +409,7 @@ void server_close(struct server *server)
     if (server->frontend.usage)
         usage_flush(server->frontend.usage);
     if (server->frontend.hub && server->frontend.engine)
-        hub_close(server->frontend.hub);
+        windows_keep_last(server->frontend.hub);
     if (server->frontend.engine)
         engine_close(server->frontend.engine); /* answers what is still due */
     if (server->frontend.hub)

@@ -58,8 +58,6 @@ struct server {
     atomic_bool stop_requested; /* any thread, signal handlers */
 };
 
-/* Check whether the stop can go on; called whenever something ended. */
-void server_advance(void *server);
 /* run.c: the work of the loop. */
 void server_start_tick(struct server *server);
 void server_on_async(uv_async_t *async);

@@ -41,8 +41,8 @@ static struct server *server_of(const struct net_connection *connection)
 /* Others are ignored: a client may offer what it likes. */
 static const char *choose_subprotocol(const struct net_connection *connection)
 {
-    bool offered =
-        http_head_has_word(net_request(connection), "sec-websocket-protocol", INGEST_SUBPROTOCOL);
+    bool offered = http_head_has_word(net_state(connection).request, "sec-websocket-protocol",
+                                      INGEST_SUBPROTOCOL);
     return http_is_ingest(connection) && offered ? INGEST_SUBPROTOCOL : NULL;
 }
 
@@ -123,7 +123,7 @@ static void on_request(void *argument, struct net_connection *connection)
     if (!access_guard(frontend->access, connection, address, &error) ||
         !http_check(connection, health, &error))
         http_respond_error(connection, &error, NULL);
-    else if (net_request(connection)->wants_websocket)
+    else if (net_state(connection).request->wants_websocket)
         on_upgrade(frontend, connection);
     else
         http_request(frontend->http, connection, health);

@@ -20,16 +20,6 @@ void frontend_fini(struct frontend *frontend)
     buffer_fini(&frontend->joined);
 }
 
-struct frontend *frontend_of(const struct net_connection *connection)
-{
-    return net_state(connection).argument;
-}
-
-uint64_t frontend_now(const struct frontend *frontend)
-{
-    return uv_now(frontend->loop);
-}
-
 bool frontend_has_less(const struct frontend *frontend, uint64_t owner)
 {
     const struct shares *writes = &frontend->writes;

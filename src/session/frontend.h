@@ -8,6 +8,7 @@
 #include "access/access.h"
 #include "base/base.h"
 #include "ingest/ingest.h"
+#include "net/net.h"
 #include "session/incoming.h"
 #include "session/session.h"
 
@@ -16,7 +17,6 @@
 struct engine;
 struct http;
 struct hub;
-struct net_connection;
 struct usage;
 
 /* Connections and their traffic, for /metrics. */
@@ -58,9 +58,15 @@ struct frontend {
 void frontend_init(struct frontend *frontend);
 void frontend_fini(struct frontend *frontend);
 /* The frontend of a connection of its net. */
-struct frontend *frontend_of(const struct net_connection *connection);
+static inline struct frontend *frontend_of(const struct net_connection *connection)
+{
+    return net_state(connection).argument;
+}
 /* Loop time, in ms. */
-uint64_t frontend_now(const struct frontend *frontend);
+static inline uint64_t frontend_now(const struct frontend *frontend)
+{
+    return uv_now(frontend->loop);
+}
 /* Whether the owner has fewer waiting bytes than others on the average / may have more of them:
  * half of the way in is for owners that have less. */
 bool frontend_has_less(const struct frontend *frontend, uint64_t owner);

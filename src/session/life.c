@@ -46,7 +46,7 @@ int64_t sessions_due(const struct sessions *sessions)
     return due < 0 || left < due ? left : due;
 }
 
-void sessions_expire(struct sessions *sessions)
+static void expire(struct sessions *sessions)
 {
     struct error error;
     struct heap_entry *first = heap_first(&sessions->expiring);
@@ -67,7 +67,7 @@ void sessions_expire(struct sessions *sessions)
 /* ---- resting ---- */
 
 /* They ask whether they still rest when they are written to. */
-void sessions_rouse(struct sessions *sessions)
+static void rouse(struct sessions *sessions)
 {
     while (!link_alone(&sessions->resting)) {
         struct session *session = LINK_OWNER(struct session, in_resting, sessions->resting.next);
@@ -76,6 +76,12 @@ void sessions_rouse(struct sessions *sessions)
         link_remove(&session->in_resting);
         session_want_write(session);
     }
+}
+
+void sessions_take_due(struct sessions *sessions)
+{
+    expire(sessions);
+    rouse(sessions);
 }
 
 /* ---- closing ---- */

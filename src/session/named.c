@@ -47,9 +47,13 @@ void named_set_free(struct named_set *set)
     memory_free(set);
 }
 
-size_t named_set_count(const struct named_set *set)
+struct named_state named_set_state(const struct named_set *set)
 {
-    return set ? set->count : 0;
+    return (struct named_state){
+        .count = set->count,
+        .is_broken = set->broken || set->answers.failed,
+        .is_congested = set->answers.length - set->answers_sent > ANSWERS,
+    };
 }
 
 void named_set_describe(const struct named_set *set, size_t most, subscription_each each,
@@ -60,16 +64,6 @@ void named_set_describe(const struct named_set *set, size_t most, subscription_e
         most -=
             subscriber_describe(named->subscriber, span_of(named->asked.id), most, each, argument);
     }
-}
-
-bool named_set_broken(const struct named_set *set)
-{
-    return set->broken || set->answers.failed;
-}
-
-bool named_set_congested(const struct named_set *set)
-{
-    return set->answers.length - set->answers_sent > ANSWERS;
 }
 
 static struct named *find(const struct named_set *set, const char *id)
@@ -101,7 +95,7 @@ static void refuse(struct named_set *set, const char *id, enum wire_refusal refu
 static void refuse_message(struct named_set *set, const char *id, enum wire_refusal refusal,
                            const struct error *error, bool is_new)
 {
-    hub_count_refusal(set->session->frontend->hub, is_new);
+    hub_count_message(set->session->frontend->hub, false, true, is_new);
     refuse(set, id, refusal, error, false);
 }
 
@@ -251,7 +245,7 @@ static void unsubscribe(struct named_set *set, const char *id)
 void named_set_message(struct named_set *set, struct wire_message *message,
                        const struct error *wrong, size_t others)
 {
-    hub_count_message(set->session->frontend->hub, wrong != NULL);
+    hub_count_message(set->session->frontend->hub, true, wrong != NULL, false);
     if (wrong) {
         enum wire_refusal refusal = message->version != 2               ? WIRE_REFUSED_MESSAGE
                                     : message->type == WIRE_SUBSCRIBE   ? WIRE_REFUSED_SUBSCRIBE
@@ -324,19 +318,11 @@ static bool is_due(const struct named *named)
 
 static void join(struct named *named, struct span bytes)
 {
-    size_t at = 0;
+    size_t at = 0, joined;
     while (at < bytes.length && !is_due(named)) {
-        struct span frame = span_make(bytes.data + at, bytes.length - at);
-        size_t joined;
-        if (!named_join_live(named, frame, &joined))
+        if (!named_join(named, span_make(bytes.data + at, bytes.length - at), &joined))
             return;
         at += joined;
-        if (joined)
-            continue;
-        frame.length = wire_frame_length(frame);
-        if (!named_join(named, frame))
-            return;
-        at += frame.length;
     }
 }
 

@@ -18,7 +18,12 @@ struct named_set;
 /* None yet. `usage` NULL: it is told to nobody. NULL when out of memory. */
 struct named_set *named_set_new(struct session *session, struct usage_client *usage);
 void named_set_free(struct named_set *set);
-size_t named_set_count(const struct named_set *set);
+struct named_state {
+    size_t count;      /* of its subscriptions */
+    bool is_broken;    /* an answer was lost: the connection must be ended */
+    bool is_congested; /* too many answers are unread */
+};
+struct named_state named_set_state(const struct named_set *set);
 /* Describe up to `most` of them, with their ids. */
 void named_set_describe(const struct named_set *set, size_t most, subscription_each each,
                         void *argument);
@@ -33,9 +38,6 @@ bool named_set_became(struct named_set *set);
 struct span named_set_pull(struct named_set *set);
 bool named_set_counted(const struct named_set *set, size_t length, struct wire_run *run);
 void named_set_sent(struct named_set *set, size_t length, const struct wire_run *run);
-bool named_set_congested(const struct named_set *set);
 void named_set_drop(struct named_set *set);
-/* Whether an answer was lost: the connection must be ended. */
-bool named_set_broken(const struct named_set *set);
 
 #endif

@@ -113,19 +113,16 @@ static bool join(struct named *named, struct span frame)
     return join_frame(named, frame, buffer_span(&named->head));
 }
 
-bool named_join(struct named *named, struct span frame)
-{
-    bool done = join(named, frame);
-    named->set->broken |= !done;
-    return done;
-}
-
-bool named_join_live(struct named *named, struct span bytes, size_t *joined)
+bool named_join(struct named *named, struct span bytes, size_t *joined)
 {
     struct named_set *set = named->set;
     *joined = 0;
     bool done = named->joint.inside || wire_live_behind_head(&set->session->frontend->joined, bytes,
                                                              buffer_span(&named->head), joined);
+    if (done && !*joined) {
+        *joined = wire_frame_length(bytes);
+        done = join(named, span_make(bytes.data, *joined));
+    }
     set->broken |= !done;
     return done;
 }

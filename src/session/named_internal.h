@@ -41,10 +41,9 @@ struct named_set {
 /* Whether the heads of all messages of a subscription have room (WIRE_HEAD): to be asked before it
  * is made. */
 bool named_heads_fit(const struct wire_message *asked);
-/* Put a frame of a body behind its head, into frontend->joined; false when out of memory, and the
- * set is broken. */
-bool named_join(struct named *named, struct span frame);
-/* The same for all live frames that `bytes` begin with; *joined is how many bytes those are. */
-bool named_join_live(struct named *named, struct span bytes, size_t *joined);
+/* Put all live frames that `bytes` begin with behind their heads, or the first frame of another
+ * kind, into frontend->joined; *joined is how many bytes those are. False when out of memory, and
+ * the set is broken. */
+bool named_join(struct named *named, struct span bytes, size_t *joined);
 
 #endif

@@ -94,7 +94,7 @@ static void resume(struct session *session)
 {
     session->paused = false;
     link_remove(&session->in_paused);
-    net_resume(session_connection(session));
+    net_pause(session_connection(session), false);
 }
 
 /* Read again from one that was paused, if its kind lets us. */
@@ -251,7 +251,7 @@ void session_pause(struct session *session)
         return;
     session->paused = true;
     link_append(&session->frontend->sessions.paused, &session->in_paused);
-    net_pause(session_connection(session));
+    net_pause(session_connection(session), true);
 }
 
 void session_close(struct session *session, uint16_t status, const char *reason)

@@ -153,13 +153,11 @@ void sessions_pause_all(struct sessions *sessions, const struct session_kind *ki
 
 /* Milliseconds until the next token runs out, or the next pause ends, or so; negative: none. */
 int64_t sessions_due(const struct sessions *sessions);
-/* End those whose token has run out. */
-void sessions_expire(struct sessions *sessions);
+/* ... when those whose token has run out are ended, and those whose pause is over go on. */
+void sessions_take_due(struct sessions *sessions);
 /* Whether nothing is to be sent to it now: for `ms` from the first call on, once. Then it is
  * asked to write. */
 bool session_rests(struct session *session, int ms);
-/* ... which this does, when sessions_due says so. */
-void sessions_rouse(struct sessions *sessions);
 /* End those whose token has this jti. */
 void sessions_revoke(struct sessions *sessions, struct span token_id);
 /* The static tokens have changed. Sessions of a removed token end, and those without a token if

@@ -118,7 +118,7 @@ static struct span pull_either(struct subscriber_session *it)
         it->from_named = named_first == (i == 0);
         struct span bytes =
             it->from_named ? named_set_pull(it->named) : subscriber_pull(it->subscriber);
-        if (bytes.length || named_set_broken(it->named))
+        if (bytes.length || named_set_state(it->named).is_broken)
             return bytes;
     }
     return span_make(NULL, 0);
@@ -134,7 +134,8 @@ struct span subscriber_session_pull(struct session *session)
     bool broken = subscriber_state(subscriber).is_broken;
     if (!broken)
         bytes = pull_either(it_of(session));
-    if (!broken && !(it_of(session)->named && named_set_broken(it_of(session)->named)))
+    const struct named_set *named = it_of(session)->named;
+    if (!broken && !(named && named_set_state(named).is_broken))
         return bytes;
     session_give_up(session, "out-of-memory: an answer was lost; connect again");
     return span_make(NULL, 0);
@@ -159,7 +160,7 @@ static bool is_full(const struct session *session)
 {
     const struct named_set *named = ((const struct subscriber_session *)session)->named;
     return subscriber_state(subscriber_of(session)).is_congested ||
-           (named && named_set_congested(named));
+           (named && named_set_state(named).is_congested);
 }
 
 static void on_drop(struct session *session)
@@ -172,7 +173,8 @@ static void on_drop(struct session *session)
 size_t subscriber_session_count(const struct session *session)
 {
     const struct subscriber_session *it = (const struct subscriber_session *)session;
-    return subscriber_state(it->subscriber).subscriptions + named_set_count(it->named);
+    return subscriber_state(it->subscriber).subscriptions +
+           (it->named ? named_set_state(it->named).count : 0);
 }
 
 void subscriber_session_describe(const struct session *session, size_t most, subscription_each each,

@@ -52,12 +52,23 @@ static bool add_name(struct buffer *name, struct span id, bool shared)
 
 /* ---- SQL views ---- */
 
+/* Note that the SQL view of this id is due in the transaction, by its row in sql_view as it is
+ * then; false when out of memory. */
+static bool note_due(struct sql_views *views, struct span id)
+{
+    if (!buffer_add_span(&views->due, id) || !buffer_add_char(&views->due, '\0')) {
+        return false;
+    }
+    views->due_count++;
+    return true;
+}
+
 /* Its row; the SQL view itself is made with the others of the transaction. */
 static bool sql_view_put(struct sql_views *views, struct span id, struct span name,
                          struct span body, struct error *error)
 {
     struct query query;
-    if (!sql_view_is_due(views, id)) {
+    if (!note_due(views, id)) {
         return out_of_memory(error);
     }
     if (!query_start(&query, views->connection, STATEMENT_VIEW_PUT, put_sql, error)) {
@@ -86,12 +97,21 @@ static bool rename_view(struct sql_views *views, struct span id, struct span nam
     return ok;
 }
 
+/* The next text of such a list; moves *at. */
+static struct span next_row(const struct buffer *list, size_t *at)
+{
+    const char *first = list->data + *at;
+    struct span text = span_make(first, strlen(first));
+    *at += text.length + 1;
+    return text;
+}
+
 static bool rename_all(struct sql_views *views, const struct buffer *others, bool shared,
                        struct error *error)
 {
     for (size_t at = 0; at < others->length;) {
-        struct span id = sql_view_next(others, &at), name = sql_view_next(others, &at);
-        if (!rename_view(views, id, name, sql_view_next(others, &at), shared, error)) {
+        struct span id = next_row(others, &at), name = next_row(others, &at);
+        if (!rename_view(views, id, name, next_row(others, &at), shared, error)) {
             return false;
         }
     }
@@ -108,8 +128,8 @@ static bool replace(struct sql_views *views, struct span id, struct span body,
     struct span old = {NULL, 0}, old_body = {NULL, 0};
     struct buffer name;
     if (known->length) {
-        old = sql_view_next(known, &at);
-        old_body = sql_view_next(known, &at);
+        old = next_row(known, &at);
+        old_body = next_row(known, &at);
     }
     buffer_init(&name, NAME_LIMIT);
     bool ok = add_name(&name, id, others->length > 0) || out_of_memory(error);
@@ -156,7 +176,7 @@ static bool sql_view_remove(struct sql_views *views, struct span id, struct span
     bool ok = sql_view_gather(views, SQL_VIEW_OTHERS, id, &others, error);
     size_t texts = 0;
     for (size_t at = 0; ok && at < others.length; texts++) {
-        sql_view_next(&others, &at);
+        next_row(&others, &at);
     }
     /* The last of its name needs no other any more. */
     ok = ok && (texts != 3 || rename_all(views, &others, false, error));
@@ -182,7 +202,7 @@ static bool set_standard(struct sql_views *views, struct span export_name, int k
     buffer_init(&sql, SQL_LIMIT);
     buffer_add_span(&id, export_name);
     buffer_add_char(&id, '/');
-    buffer_add_string(&id, sql_view_standard_name(kind));
+    buffer_add_string(&id, sql_view_standard_names[kind]);
     sql_view_standard_text(&sql, kind, export_id);
     sql.failed = sql.failed || id.failed;
     bool ok = define(views, buffer_span(&id), &sql, error);
@@ -212,7 +232,7 @@ bool sql_views_add_standard(struct sql_views *views, struct span name, uint32_t 
         buffer_clear(&id);
         buffer_add_span(&id, name);
         buffer_add_char(&id, '/');
-        ok = (buffer_add_string(&id, sql_view_standard_name(kind)) ||
+        ok = (buffer_add_string(&id, sql_view_standard_names[kind]) ||
               error_set(error, ERROR_MEMORY, "no memory for a SQL view")) &&
              is_known(views, buffer_span(&id), &known, error) &&
              (known || set_standard(views, name, kind, export_id, error));
@@ -273,10 +293,10 @@ struct listed {
 
 static struct listed next_listed(const struct buffer *list, size_t *at)
 {
-    struct listed view = {.id = sql_view_next(list, at)};
-    view.name = sql_view_next(list, at);
-    view.body = sql_view_next(list, at);
-    view.export_id = (uint32_t)strtoul(sql_view_next(list, at).data, NULL, 10);
+    struct listed view = {.id = next_row(list, at)};
+    view.name = next_row(list, at);
+    view.body = next_row(list, at);
+    view.export_id = (uint32_t)strtoul(next_row(list, at).data, NULL, 10);
     return view;
 }
 
@@ -324,7 +344,7 @@ static bool drop_strays(struct sql_views *views, struct error *error)
     buffer_init(&names, LIST_LIMIT);
     bool ok = sql_view_gather(views, SQL_VIEW_STRAY, (struct span){NULL, 0}, &names, error);
     for (size_t at = 0; ok && at < names.length;) {
-        struct span name = sql_view_next(&names, &at);
+        struct span name = next_row(&names, &at);
         log_info("store", "sql-view-dropped", log_span("name", name));
         ok = sql_view_drop(views, name, error);
     }
@@ -339,8 +359,8 @@ static bool make_anew(struct sql_views *views, struct error *error)
     buffer_init(&changed, LIST_LIMIT);
     bool ok = sql_view_gather(views, SQL_VIEW_UNEQUAL, (struct span){NULL, 0}, &changed, error);
     for (size_t at = 0; ok && at < changed.length;) {
-        struct span id = sql_view_next(&changed, &at), name = sql_view_next(&changed, &at);
-        struct span body = sql_view_next(&changed, &at);
+        struct span id = next_row(&changed, &at), name = next_row(&changed, &at);
+        struct span body = next_row(&changed, &at);
         ok = sql_view_drop(views, name, error) && sql_view_put(views, id, name, body, error);
     }
     buffer_fini(&changed);

@@ -66,15 +66,6 @@ bool sql_view_drop(struct sql_views *views, struct span name, struct error *erro
 
 /* ---- what is due ---- */
 
-bool sql_view_is_due(struct sql_views *views, struct span id)
-{
-    if (!buffer_add_span(&views->due, id) || !buffer_add_char(&views->due, '\0')) {
-        return false;
-    }
-    views->due_count++;
-    return true;
-}
-
 void sql_views_forget_due(struct sql_views *views)
 {
     views->due_count = 0;

@@ -50,11 +50,3 @@ bool sql_view_gather(struct sql_views *views, enum sql_view_list which, struct s
     }
     return step == QUERY_DONE;
 }
-
-struct span sql_view_next(const struct buffer *list, size_t *at)
-{
-    const char *first = list->data + *at;
-    struct span text = span_make(first, strlen(first));
-    *at += text.length + 1;
-    return text;
-}

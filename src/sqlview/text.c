@@ -170,7 +170,7 @@ static bool projection_sql(struct buffer *sql, const struct span *paths, size_t 
 
 /* ---- SQL views ---- */
 
-static const char *const standard_names[] = {"list", "state", "append"};
+const char *const sql_view_standard_names[] = {"list", "state", "append"};
 enum { SHOWN = SQL_VIEW_STANDARD, DERIVED };
 
 /* A view's own comment about itself: of a standard one by its index, or SHOWN, or DERIVED. */
@@ -262,17 +262,12 @@ bool sql_view_derived_body(struct buffer *sql, int64_t stage, struct sql_view_cu
     return buffer_add_string(sql, " ORDER BY place");
 }
 
-const char *sql_view_standard_name(int kind)
-{
-    return standard_names[kind];
-}
-
 int sql_view_standard(struct span id)
 {
     const char *slash = memchr(id.data, '/', id.length);
     struct span name = slash ? span_make(slash + 1, (size_t)(id.data + id.length - slash - 1)) : id;
     for (int kind = 0; kind < SQL_VIEW_STANDARD; kind++) {
-        if (slash && span_equal(name, span_of(standard_names[kind]))) {
+        if (slash && span_equal(name, span_of(sql_view_standard_names[kind]))) {
             return kind;
         }
     }

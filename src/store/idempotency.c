@@ -6,8 +6,6 @@ static const char get_sql[] =
     "SELECT body, answer FROM idempotency_key WHERE owner = ? AND key = ?";
 static const char put_sql[] =
     "INSERT INTO idempotency_key (owner, key, body, answer, at) VALUES (?, ?, ?, ?, ?)";
-static const char count_sql[] =
-    "SELECT count(*) FROM (SELECT 1 FROM idempotency_key WHERE owner = ?1 LIMIT ?2)";
 static const char restamp_sql[] = "UPDATE idempotency_key SET at = ?3 WHERE owner = ?1 AND at > ?2";
 static const char trim_sql[] =
     "DELETE FROM idempotency_key WHERE (owner, key) IN (SELECT owner, key FROM idempotency_key "
@@ -49,24 +47,6 @@ bool store_key_put(struct store_writer *writer, const struct store_key *key, str
     query_text(&query, key->answer);
     query_integer(&query, key->at);
     return query_run(&query, error);
-}
-
-bool store_key_count(struct store_writer *writer, struct span owner, int64_t most, int64_t *count,
-                     struct error *error)
-{
-    struct query query;
-    *count = 0;
-    if (!query_start(&query, &writer->connection, STATEMENT_KEY_COUNT, count_sql, error)) {
-        return false;
-    }
-    query_text(&query, owner);
-    query_integer(&query, most);
-    enum query_step step = query_row(&query, error);
-    if (step == QUERY_ROW) {
-        *count = query_column(&query, 0);
-        query_end(&query);
-    }
-    return step != QUERY_FAILED;
 }
 
 bool store_key_restamp(struct store_writer *writer, struct span owner, int64_t latest, int64_t at,

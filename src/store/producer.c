@@ -12,8 +12,10 @@ static const char put_sql[] =
     "INSERT INTO producer (name, owner, batch, mark, slot, idx, at) VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, batch = excluded.batch, "
     "mark = excluded.mark, slot = excluded.slot, idx = excluded.idx, at = excluded.at";
-static const char count_sql[] =
-    "SELECT count(*) FROM (SELECT 1 FROM producer WHERE owner IS ?1 LIMIT ?2)";
+static const char *const count_sql[] = {
+    "SELECT count(*) FROM (SELECT 1 FROM producer WHERE owner IS ?1 LIMIT ?2)",
+    "SELECT count(*) FROM (SELECT 1 FROM idempotency_key WHERE owner = ?1 LIMIT ?2)",
+};
 /* "ingest-" and 32 hexadecimal digits: nobody uses such a name again when its run has ended. */
 static const char trim_runs_sql[] =
     "DELETE FROM producer WHERE name IN (SELECT name FROM producer WHERE owner IS ?1 "
@@ -101,12 +103,13 @@ bool store_producer_put(struct store_writer *writer, const struct store_producer
            write_row(writer, STATEMENT_PRODUCER_PUT, put_sql, producer, error);
 }
 
-bool store_producer_count(struct store_writer *writer, struct span owner, int64_t most,
-                          int64_t *count, struct error *error)
+bool store_owner_count(struct store_writer *writer, enum store_owned what, struct span owner,
+                       int64_t most, int64_t *count, struct error *error)
 {
     struct query query;
     *count = 0;
-    if (!query_start(&query, &writer->connection, STATEMENT_PRODUCER_COUNT, count_sql, error)) {
+    if (!query_start(&query, &writer->connection, STATEMENT_OWNER_COUNT + what, count_sql[what],
+                     error)) {
         return false;
     }
     query_text(&query, owner);

@@ -23,9 +23,11 @@ struct store_producer {
 /* Write the whole row. In a transaction. */
 bool store_producer_put(struct store_writer *writer, const struct store_producer *producer,
                         struct error *error);
-/* How many names an owner has (absent: nobody), counted up to `most`. */
-bool store_producer_count(struct store_writer *writer, struct span owner, int64_t most,
-                          int64_t *count, struct error *error);
+/* How many names (of producers; absent: nobody's), or keys of requests, an owner has, counted up to
+ * `most`. */
+enum store_owned { STORE_PRODUCERS, STORE_KEYS };
+bool store_owner_count(struct store_writer *writer, enum store_owned what, struct span owner,
+                       int64_t most, int64_t *count, struct error *error);
 /* Forget the owner's names of killed runs of `stele ingest`: made for one run, and not used
  * since `before` (ms). At most `step`; *removed says how many. In a transaction. */
 bool store_producer_trim_runs(struct store_writer *writer, struct span owner, int64_t before,
@@ -62,9 +64,6 @@ bool store_key_get(struct store_writer *writer, struct span owner, struct span k
                    struct store_key *found_key, bool *found, struct error *error);
 /* Add one that is not there. In a transaction. */
 bool store_key_put(struct store_writer *writer, const struct store_key *key, struct error *error);
-/* How many keys an owner has, counted up to `most`. */
-bool store_key_count(struct store_writer *writer, struct span owner, int64_t most, int64_t *count,
-                     struct error *error);
 /* Stamp keys of an owner from behind `latest` with `at`: no right clock can have made them. In a
  * transaction. */
 bool store_key_restamp(struct store_writer *writer, struct span owner, int64_t latest, int64_t at,

@@ -91,9 +91,6 @@ bool store_begin(struct store_writer *writer, struct error *error);
 bool store_commit(struct store_writer *writer, struct error *error);
 void store_rollback(struct store_writer *writer);
 
-/* State as this writer sees it, uncommitted changes included; re-read after a rollback. */
-const struct store_log_state *store_writer_log(struct store_writer *writer);
-
 /* Find or create an export and its three SQL views "<name>/list", "/state", "/append" (columns
  * key, seq, data; newest first for list). In a transaction. */
 bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t *export_id,
@@ -385,6 +382,7 @@ bool store_read_entity_count(struct store_reader *reader, int64_t *count, struct
 /* What this writer sees, uncommitted changes included. */
 struct store_writer_state {
     struct store_reader *reader; /* it reads what this writer sees; borrowed */
+    const struct store_log_state *log;
     uint32_t exports;            /* their number; the next one gets the number behind */
     size_t sql_views_due;        /* exports that wait for theirs */
     struct sql_views *sql_views; /* the other SQL views, to be defined in its transactions */

@@ -179,6 +179,7 @@ void store_rollback(struct store_writer *writer)
 struct store_writer_state store_writer_state(struct store_writer *writer)
 {
     return (struct store_writer_state){.reader = &writer->reader,
+                                       .log = &writer->now.state,
                                        .exports = (uint32_t)writer->export_count,
                                        .sql_views_due =
                                            writer->export_count - writer->viewed_exports,
@@ -190,11 +191,6 @@ struct store_writer_state store_writer_state(struct store_writer *writer)
 bool store_check_schema(struct store_writer *writer, struct error *error)
 {
     return schema_check(&writer->connection, error);
-}
-
-const struct store_log_state *store_writer_log(struct store_writer *writer)
-{
-    return &writer->now.state;
 }
 
 bool store_writer_refuse_cursors(struct store_writer *writer, struct error *error)

@@ -201,26 +201,29 @@ void usage_unsubscribed(struct usage_meter *meter)
     usage_meter_unref(meter);
 }
 
-void usage_sent(struct usage_meter *meter, enum usage_kind kind, uint64_t rows, uint64_t messages,
-                uint64_t bytes)
-{
-    struct usage_sum *sum = &meter->sums[kind];
-    sum->rows += rows;
-    sum->messages += messages;
-    sum->bytes += bytes;
-    if (!link_alone(&meter->in_due))
-        return;
-    struct usage *usage = meter->client->usage;
-    meter->due_ms = usage_now(usage) + USAGE_SUM_MS;
-    link_append(&usage->due, &meter->in_due);
-}
-
-void usage_snapshot_ended(struct usage_meter *meter)
+/* Report it now. */
+static void end_snapshot(struct usage_meter *meter)
 {
     tell_sum(meter, USAGE_SNAPSHOT);
     meter->sums[USAGE_SNAPSHOT] = (struct usage_sum){0};
     if (!meter->sums[USAGE_UPDATE].messages)
         link_remove(&meter->in_due);
+}
+
+void usage_sent(struct usage_meter *meter, enum usage_kind kind, uint64_t rows, uint64_t messages,
+                uint64_t bytes, bool ends)
+{
+    struct usage_sum *sum = &meter->sums[kind];
+    sum->rows += rows;
+    sum->messages += messages;
+    sum->bytes += bytes;
+    if (link_alone(&meter->in_due)) {
+        struct usage *usage = meter->client->usage;
+        meter->due_ms = usage_now(usage) + USAGE_SUM_MS;
+        link_append(&usage->due, &meter->in_due);
+    }
+    if (ends)
+        end_snapshot(meter);
 }
 
 bool usage_tell_due(struct usage *usage, uint64_t now)
@@ -261,7 +264,7 @@ void usage_answers_settled(struct usage_client *client, bool sent)
             continue;
         meter->announced = (struct usage_sum){0};
         if (sent)
-            usage_sent(meter, USAGE_UPDATE, 0, sum.messages, sum.bytes);
+            usage_sent(meter, USAGE_UPDATE, 0, sum.messages, sum.bytes, false);
         usage_meter_unref(meter);
     }
 }

@@ -82,13 +82,6 @@ static bool packet_print(const struct usage_packet *packet, struct buffer *body)
 
 enum { RETRY_MS = 1000 };
 
-void usage_delivery_init(struct usage_delivery *delivery, uint64_t seed)
-{
-    *delivery = (struct usage_delivery){.waiting = 1}; /* whatever an earlier life has left */
-    link_init(&delivery->packets);
-    delivery->pace = (struct usage_pace){.seed = seed};
-}
-
 void usage_delivery_fini(struct usage_delivery *delivery)
 {
     while (!link_alone(&delivery->packets))
@@ -407,23 +400,4 @@ void usage_delivery_turn(struct usage *usage, uint64_t now)
     bool room = delivery->under_way + delivery->removing < USAGE_AT_ONCE;
     if (room && !has_waiting(delivery, &packet) && is_worth_reading(usage, now))
         start_read(usage, now);
-}
-
-bool usage_delivery_settled(const struct usage_delivery *delivery)
-{
-    bool empty = !delivery->waiting && !delivery->reading && link_alone(&delivery->packets);
-    bool pointless = delivery->pace.failures && !delivery->under_way && !delivery->removing;
-    return empty || pointless;
-}
-
-int64_t usage_delivery_oldest(const struct usage_delivery *delivery)
-{
-    const struct link *link = delivery->packets.next;
-    int64_t oldest = 0;
-    for (; link != &delivery->packets; link = link->next) {
-        const struct usage_packet *packet = LINK_OWNER(struct usage_packet, in_packets, link);
-        if (packet->state != PACKET_DELIVERED && (!oldest || packet->oldest_at < oldest))
-            oldest = packet->oldest_at;
-    }
-    return oldest;
 }

@@ -23,12 +23,6 @@ struct usage_batch {
     int64_t dropped;
 };
 
-void usage_spool_init(struct usage_spool *spool)
-{
-    *spool = (struct usage_spool){.open = NULL};
-    spool->last = &spool->first;
-}
-
 static void batch_free(struct usage_batch *batch)
 {
     buffer_fini(&batch->text);

@@ -7,6 +7,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static void init_delivery(struct usage_delivery *delivery, uint64_t seed)
+{
+    *delivery = (struct usage_delivery){.waiting = 1}; /* whatever an earlier life has left */
+    link_init(&delivery->packets);
+    delivery->pace = (struct usage_pace){.seed = seed};
+}
+
 struct usage *usage_new(const struct usage_options *options)
 {
     struct usage *usage = memory_new(sizeof *usage);
@@ -15,8 +22,8 @@ struct usage *usage_new(const struct usage_options *options)
     usage->options = *options;
     link_init(&usage->due);
     buffer_init(&usage->line, USAGE_EVENT_BYTES);
-    usage_spool_init(&usage->spool);
-    usage_delivery_init(&usage->delivery, options->seed);
+    usage->spool.last = &usage->spool.first;
+    init_delivery(&usage->delivery, options->seed);
     return usage;
 }
 
@@ -37,11 +44,18 @@ void usage_finish(struct usage *usage)
     usage_turn(usage);
 }
 
+static bool is_delivered(const struct usage_delivery *delivery)
+{
+    bool empty = !delivery->waiting && !delivery->reading && link_alone(&delivery->packets);
+    bool pointless = delivery->pace.failures && !delivery->under_way && !delivery->removing;
+    return empty || pointless;
+}
+
 bool usage_settled(const struct usage *usage)
 {
     const struct usage_spool *spool = &usage->spool;
     bool spooled = !spool->open && !spool->first && !spool->writing;
-    return spooled && usage_delivery_settled(&usage->delivery);
+    return spooled && is_delivered(&usage->delivery);
 }
 
 void usage_flush(struct usage *usage)
@@ -68,9 +82,22 @@ void usage_free(struct usage *usage)
     memory_free(usage);
 }
 
+/* When the oldest event happened that was read and not delivered yet; wall clock, 0: none. */
+static int64_t oldest_of(const struct usage_delivery *delivery)
+{
+    const struct link *link = delivery->packets.next;
+    int64_t oldest = 0;
+    for (; link != &delivery->packets; link = link->next) {
+        const struct usage_packet *packet = LINK_OWNER(struct usage_packet, in_packets, link);
+        if (packet->state != PACKET_DELIVERED && (!oldest || packet->oldest_at < oldest))
+            oldest = packet->oldest_at;
+    }
+    return oldest;
+}
+
 const struct usage_metrics *usage_metrics(struct usage *usage)
 {
-    int64_t oldest = usage_delivery_oldest(&usage->delivery);
+    int64_t oldest = oldest_of(&usage->delivery);
     int64_t age = oldest ? usage->options.wall_ms(usage->options.argument) - oldest : 0;
     usage->metrics.oldest_ms = age > 0 ? age : 0;
     return &usage->metrics;

@@ -75,11 +75,10 @@ void usage_meter_unref(struct usage_meter *meter);
 
 enum usage_kind { USAGE_UPDATE, USAGE_SNAPSHOT };
 
-/* So much was given to the client's connection. */
+/* So much was given to the client's connection. `ends`: with it the snapshot is complete, and is
+ * reported at once. */
 void usage_sent(struct usage_meter *meter, enum usage_kind kind, uint64_t rows, uint64_t messages,
-                uint64_t bytes);
-/* A snapshot is complete: report it now. */
-void usage_snapshot_ended(struct usage_meter *meter);
+                uint64_t bytes, bool ends);
 /* A message of the view waits among other answers; all waiting ones were given to the connection,
  * or dropped instead. */
 void usage_announced(struct usage_meter *meter, uint64_t bytes);

@@ -89,7 +89,6 @@ struct usage_spool {
 
 /* Note for the metrics what the database has of events now. */
 void usage_note_spool(struct usage *usage, const struct store_usage_state *state);
-void usage_spool_init(struct usage_spool *spool);
 void usage_spool_fini(struct usage_spool *spool);
 /* A whole event as JSON. */
 void usage_spool_add(struct usage *usage, struct span event);
@@ -136,13 +135,8 @@ struct usage_delivery {
     struct usage_pace pace;
 };
 
-void usage_delivery_init(struct usage_delivery *delivery, uint64_t seed);
 void usage_delivery_fini(struct usage_delivery *delivery);
 void usage_delivery_turn(struct usage *usage, uint64_t now);
-bool usage_delivery_settled(const struct usage_delivery *delivery);
-/* When the oldest event happened that was read and not delivered yet; wall clock, 0: none. */
-int64_t usage_delivery_oldest(const struct usage_delivery *delivery);
-
 /* ---- all of it ---- */
 
 struct usage {

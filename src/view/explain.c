@@ -2,18 +2,6 @@
  */
 #include "view/view_internal.h"
 
-void view_tell_value(struct buffer *out, const char *name, struct span value)
-{
-    if (!value.data)
-        return;
-    if (value.length > VIEW_TOLD_VALUE) {
-        buffer_printf(out, ",\"%s_bytes\":%zu", name, value.length);
-        return;
-    }
-    buffer_printf(out, ",\"%s\":", name);
-    buffer_add_span(out, value);
-}
-
 /* ---- what may be told ---- */
 
 /* A view may show less at a path than there is: then the value must be the one that it shows. */

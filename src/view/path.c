@@ -382,3 +382,15 @@ void view_path_print(struct buffer *out, const struct view_path *path)
     }
     buffer_add_char(out, ']');
 }
+
+void view_tell_value(struct buffer *out, const char *name, struct span value)
+{
+    if (!value.data)
+        return;
+    if (value.length > VIEW_TOLD_VALUE) {
+        buffer_printf(out, ",\"%s_bytes\":%zu", name, value.length);
+        return;
+    }
+    buffer_printf(out, ",\"%s\":", name);
+    buffer_add_span(out, value);
+}

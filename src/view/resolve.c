@@ -288,7 +288,7 @@ static bool start_from_export(const struct view_set *set, struct view_entry *ent
                               struct span name, struct error *error)
 {
     struct draft *draft = &entry->pipeline->draft;
-    const struct set_export *export = view_set_export(set, name);
+    const struct set_export *export = map_get(&set->by_name, name);
     *draft = (struct draft){.export_name = export ? export->name : NULL, .cut = {.take = VIEW_ALL}};
     return draft->export_name || unknown_source(set, entry, error);
 }
@@ -296,7 +296,7 @@ static bool start_from_export(const struct view_set *set, struct view_entry *ent
 static bool start_from_view(struct view_set *set, struct view_entry *entry, unsigned depth,
                             struct error *error)
 {
-    struct view_entry *source = view_set_entry(set, span_of(entry->pipeline->source));
+    struct view_entry *source = map_get(&set->by_id, span_of(entry->pipeline->source));
     if (!source)
         return unknown_source(set, entry, error);
     if (source->view->key_count > 0)
@@ -330,7 +330,7 @@ static bool finish(struct view_set *set, struct view_entry *entry, struct error 
     memory_free(entry->view->export_name);
     entry->view->export_name = copy;
     entry->view->stage = &stage->shown;
-    scope_attach(set, entry->view);
+    entry->view->scope = view_set_scope_of(set, span_of(entry->view->export_name));
     pipeline->state = PIPELINE_RESOLVED;
     return !entry->view->scope || stage->shown.by_label ||
            make_by_label(set, &pipeline->draft, entry->view->scope, &stage->shown.by_label) ||

@@ -169,25 +169,15 @@ bool view_set_is_open(const struct view_set *set)
     return set->open;
 }
 
-struct view_entry *view_set_entry(const struct view_set *set, struct span id)
-{
-    return map_get(&set->by_id, id);
-}
-
 const struct view *view_set_find(const struct view_set *set, struct span id)
 {
-    const struct view_entry *entry = view_set_entry(set, id);
+    const struct view_entry *entry = map_get(&set->by_id, id);
     return entry ? entry->view : NULL;
 }
 
 bool view_set_has_export(const struct view_set *set, struct span name)
 {
-    return view_set_export(set, name) != NULL;
-}
-
-struct set_export *view_set_export(const struct view_set *set, struct span name)
-{
-    return map_get(&set->by_name, name);
+    return map_get(&set->by_name, name) != NULL;
 }
 
 const char *view_set_export_at(const struct view_set *set, size_t index)
@@ -223,7 +213,7 @@ static bool out_of_memory(struct error *error)
 static bool add_entry(struct view_set *set, struct view_entry *entry)
 {
     struct view_entry *known = map_get(&set->by_id, span_of(entry->view->id));
-    struct set_export *export = view_set_export(set, span_of(entry->view->export_name));
+    struct set_export *export = map_get(&set->by_name, span_of(entry->view->export_name));
     if (known) {
         /* The newest stays where the first was, so that the map needs no change. */
         struct view_entry newest = *entry;
@@ -242,11 +232,6 @@ static bool add_entry(struct view_set *set, struct view_entry *entry)
     return true;
 }
 
-void scope_attach(const struct view_set *set, struct view *view)
-{
-    view->scope = view_set_scope_of(set, span_of(view->export_name));
-}
-
 bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *pipeline,
                      struct error *error)
 {
@@ -256,7 +241,7 @@ bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *p
         pipeline_free(pipeline);
     } else {
         *entry = (struct view_entry){.view = view, .pipeline = pipeline};
-        scope_attach(set, view);
+        view->scope = view_set_scope_of(set, span_of(view->export_name));
         if (add_entry(set, entry))
             return true;
         entry_free(entry);
@@ -293,18 +278,6 @@ static bool add_export(struct view_set *set, struct span name)
     }
     set->exports[set->export_count++] = export;
     return true;
-}
-
-bool view_set_note_entity(struct view_set *set, struct span name, bool *twice)
-{
-    *twice = map_get(&set->entities, name) != NULL;
-    if (*twice)
-        return true;
-    char *copy = memory_copy_string(name.data, name.length);
-    if (copy && map_add(&set->entities, copy))
-        return true;
-    memory_free(copy);
-    return false;
 }
 
 bool view_set_add_export(struct view_set *set, struct span name, struct error *error)
@@ -356,7 +329,7 @@ bool view_set_scope(struct view_set *set, struct span export_name, const struct 
 {
     if (!view_set_add_export(set, export_name, error))
         return false;
-    struct set_export *export = view_set_export(set, export_name);
+    struct set_export *export = map_get(&set->by_name, export_name);
     struct view_scope *scope = scope_new(export->name, path, error);
     if (!scope)
         return false;
@@ -364,12 +337,12 @@ bool view_set_scope(struct view_set *set, struct span export_name, const struct 
     scope->next = set->scopes;
     set->scopes = scope;
     for (struct view_entry *entry = export->views; entry; entry = entry->next)
-        scope_attach(set, entry->view);
+        entry->view->scope = scope;
     return true;
 }
 
 const struct view_scope *view_set_scope_of(const struct view_set *set, struct span export_name)
 {
-    const struct set_export *export = view_set_export(set, export_name);
+    const struct set_export *export = map_get(&set->by_name, export_name);
     return export ? export->scope : NULL;
 }

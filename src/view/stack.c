@@ -358,7 +358,7 @@ static bool read_view(struct view_set *set, struct span entity, const struct tre
         return false;
     }
     view_set_output(view, output, &key_field);
-    struct view_entry *known = view_set_entry(set, span_of(view->id));
+    struct view_entry *known = map_get(&set->by_id, span_of(view->id));
     if (known && known->pipeline) {
         error_set(error, ERROR_CONFIGURATION, "view '%s' is defined twice", view->id);
         view_free(view);
@@ -407,13 +407,26 @@ static bool check_version(const struct tree *object, struct error *error)
                      text.length > 40 ? 40 : (int)text.length, text.data, known);
 }
 
+/* Note the entity of a stack file; *twice: it was noted before. False when out of memory. */
+static bool note_entity(struct view_set *set, struct span name, bool *twice)
+{
+    *twice = map_get(&set->entities, name) != NULL;
+    if (*twice)
+        return true;
+    char *copy = memory_copy_string(name.data, name.length);
+    if (copy && map_add(&set->entities, copy))
+        return true;
+    memory_free(copy);
+    return false;
+}
+
 static bool add_entity(struct view_set *set, const struct tree *entity, struct error *error)
 {
     struct span name = text_member(entity, "state_name");
     bool twice = false;
     if (!check_version(entity, error))
         return false;
-    if (name.data && !view_set_note_entity(set, name, &twice))
+    if (name.data && !note_entity(set, name, &twice))
         return error_set(error, ERROR_MEMORY, "no memory for a stack file");
     if (twice)
         return error_set(error, ERROR_CONFIGURATION,

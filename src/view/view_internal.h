@@ -237,9 +237,6 @@ struct view_scope {
     const struct view_stage *by_label; /* all rows of the export */
 };
 
-/* Give a view of a known export that export's scope. */
-void scope_attach(const struct view_set *set, struct view *view);
-
 /* ---- the set ---- */
 
 struct view_entry {
@@ -271,10 +268,6 @@ struct view_set {
     size_t stage_count, stage_capacity;
 };
 
-struct view_entry *view_set_entry(const struct view_set *set, struct span id);
-struct set_export *view_set_export(const struct view_set *set, struct span name);
-/* Note the entity of a stack file; *twice: it was noted before. False when out of memory. */
-bool view_set_note_entity(struct view_set *set, struct span name, bool *twice);
 /* Add or replace a view; takes view and pipeline over in any case. */
 bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *pipeline,
                      struct error *error);

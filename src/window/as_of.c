@@ -94,7 +94,7 @@ static void end_body(struct as_of *it)
     buffer_add_string(&out, "{\"view\":");
     doc_escape(&out, span_of(it->view->id));
     buffer_printf(&out, ",\"mode\":\"%s\",\"epoch\":\"%s\",\"offset\":%" PRId64 ",\"rows\":[",
-                  wire_mode_name(topic_mode(it->view)), it->answer.epoch, it->search.at);
+                  wire_mode_names[topic_mode(it->view)], it->answer.epoch, it->search.at);
     out.failed = !put_rows(it, &out) || out.failed;
     buffer_add_char(&out, ']');
     if (!it->key)

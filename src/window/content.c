@@ -69,25 +69,10 @@ struct view_cut window_view_cut(const struct window *window)
     return stage ? stage->cut : (struct view_cut){.take = VIEW_ALL};
 }
 
-bool window_has_order(const struct window *window)
-{
-    return view_query_traits(window->spec.query).sorts && !window->spec.key.data;
-}
-
-bool window_is_sorted(const struct window *window)
-{
-    return window_has_order(window) && window->spec.stage == window->spec.view->stage;
-}
-
 const struct view_stage *window_by_label(const struct window *window)
 {
     const struct window_spec *spec = &window->spec;
     return spec->stage == spec->view->stage ? view_by_label(spec->view) : spec->stage->by_label;
-}
-
-bool window_is_cut(const struct window *window)
-{
-    return window->spec.stage && window->spec.stage->has_cut;
 }
 
 bool window_may_have_more(const struct window *window)
@@ -113,11 +98,6 @@ bool window_keeps_matches(const struct window *window)
 {
     return window_filters_all(window) && window->matching != MATCHES_PASSED &&
            (window->name || window->matching == MATCHES_KEPT);
-}
-
-bool window_lacks_matches(const struct window *window)
-{
-    return window_keeps_matches(window) && window->matching != MATCHES_KEPT;
 }
 
 /* Subscribers of a view that is keyed by a field name the field's value as their key. */
@@ -161,11 +141,6 @@ bool window_passes(const struct window *window, struct span key, struct span dat
 }
 
 /* ---- what it is of ---- */
-
-bool window_tells_events_of(const struct view *view)
-{
-    return view->mode == VIEW_APPEND && !view->stage;
-}
 
 bool window_may_scan(const struct window *window)
 {

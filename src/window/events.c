@@ -43,8 +43,8 @@ static bool put_event(struct events *events, const struct store_change *change,
     if (!sight.before && !sight.after)
         return true;
     events->count++;
-    return sight.after ? catch_up_put_event(&events->frames, change, entity)
-                       : catch_up_put_gone(&events->frames, change);
+    return sight.after ? catch_up_put_event(&events->frames, change, false, entity)
+                       : catch_up_put_event(&events->frames, change, true, NULL);
 }
 
 /* A member that resumes behind this change gets no later event of an unseen entity, so the

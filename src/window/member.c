@@ -42,13 +42,6 @@ int64_t member_has(const struct subscription *subscription)
     return has ? has : -1;
 }
 
-void member_note_passed(struct subscription *subscription)
-{
-    int64_t has = member_has(subscription);
-    if (has > 0)
-        subscription->member->change = has;
-}
-
 static void go_live(struct subscription *subscription, int64_t version)
 {
     struct member *member = subscription->member;
@@ -84,13 +77,6 @@ void window_begin(struct subscription *subscription)
         go_live(subscription, window->frame_log.head);
     else
         subscriber_ready(subscription);
-}
-
-void window_begin_moved(struct subscription *subscription)
-{
-    window_begin(subscription);
-    if (!link_alone(&subscription->previous.rows))
-        subscription->member->phase = MEMBER_MOVED;
 }
 
 /* ---- asking a refresh for more ---- */
@@ -146,19 +132,6 @@ static struct reader_step ask(struct subscription *subscription, enum window_req
     return (struct reader_step){.then = STEP_WAIT};
 }
 
-void window_resume(struct subscription *subscription, int64_t from, bool current)
-{
-    subscription->member->phase = MEMBER_RESUMING;
-    subscription->member->from = from;
-    subscription->member->current = current;
-    subscriber_ready(subscription);
-}
-
-void window_inherit(struct subscription *subscription)
-{
-    subscription->member->phase = MEMBER_LIVE;
-}
-
 /* ---- pulling ---- */
 
 /* Whether its deletes may be of rows that another of its client has begun to show since it asked.
@@ -185,6 +158,21 @@ static bool is_batch(enum window_request_kind kind)
     return kind == WINDOW_RESUME || kind == WINDOW_MOVE;
 }
 
+/* The part of the answer to be sent. A cursor says that the client has everything up to there, also
+ * what the other shows. */
+static struct text *answer_state(struct subscription *subscription, struct window_request *request)
+{
+    const struct key_owner_other other = key_owner_other(subscription);
+    bool is_told = !other.shows || (other.has_all && request->statement.state <=
+                                                         subscription->topic->hub->backlog.last);
+    struct text **text = is_told ? &request->statement.with_cursor : &request->text;
+    struct text *answer = *text;
+    *text = NULL;
+    text_unref(request->text);
+    request->text = NULL;
+    return answer;
+}
+
 /* The request is done with. */
 static struct reader_step take_answer(struct subscription *subscription,
                                       struct window_request *request)
@@ -200,7 +188,7 @@ static struct reader_step take_answer(struct subscription *subscription,
                                .answered = request->rows};
     struct text *text = request->text;
     if (kind == WINDOW_STATE)
-        text = window_state_answer(subscription, request);
+        text = answer_state(subscription, request);
     subscription->beside.stated = kind == WINDOW_STATE || kind == WINDOW_MOVE
                                       ? request->statement.stated
                                       : KEY_STATED_UNKNOWN;

@@ -97,7 +97,7 @@ static bool begin_body(struct window_once *once)
     buffer_add_string(out, "{\"view\":");
     doc_escape(out, span_of(once->window.spec.view->id));
     buffer_printf(out, ",\"mode\":\"%s\",\"epoch\":\"%s\",\"seq\":\"%s\"",
-                  wire_mode_name(once->window.mode), once->answer.epoch, once->answer.seq);
+                  wire_mode_names[once->window.mode], once->answer.epoch, once->answer.seq);
     if (once->has_after)
         buffer_add_string(out, once->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
     return buffer_add_string(out, ",\"rows\":[");

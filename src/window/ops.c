@@ -22,13 +22,20 @@ static void drop(struct window_spec *spec)
     memory_free(spec);
 }
 
+/* A subscription that coalesces gets the diff of an interval, as members of a window do. */
+static bool is_wanted(const struct view *view, const struct wire_subscribe *message)
+{
+    return view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||
+           message->query;
+}
+
 static bool wanted(const struct hub *hub, const struct view *view,
                    const struct wire_subscribe *message, struct row_scope *scope,
                    struct window_spec **spec, struct error *error)
 {
     struct window_spec made;
     *spec = NULL;
-    if (!window_is_wanted(view, message))
+    if (!is_wanted(view, message))
         return true;
     if (!window_spec_make(hub, view, message, &made, error))
         return false;
@@ -106,14 +113,31 @@ static void describe(const struct subscription *subscription, struct subscriptio
     facts->change = member_has(subscription);
 }
 
+/* See struct window_ops for these three. */
+static void begin_moved(struct subscription *subscription)
+{
+    window_begin(subscription);
+    if (!link_alone(&subscription->previous.rows))
+        subscription->member->phase = MEMBER_MOVED;
+}
+
+static void resume(struct subscription *subscription, int64_t from, bool current)
+{
+    subscription->member->phase = MEMBER_RESUMING;
+    subscription->member->from = from;
+    subscription->member->current = current;
+    subscriber_ready(subscription);
+}
+
+static void inherit(struct subscription *subscription)
+{
+    subscription->member->phase = MEMBER_LIVE;
+}
+
 const struct window_ops window_ops = {
     .open = windows_new,
     .close = windows_free,
     .commit = windows_commit,
-    .refresh = windows_refresh,
-    .due = windows_due,
-    .keep_last = windows_keep_last,
-    .count = windows_count,
     .end_lingering = windows_end_lingering,
     .wanted = wanted,
     .of_key = of_key,
@@ -124,9 +148,9 @@ const struct window_ops window_ops = {
     .disown = windows_share_unsettle,
     .reader = &window_reader,
     .begin = window_begin,
-    .begin_moved = window_begin_moved,
-    .resume = window_resume,
-    .inherit = window_inherit,
+    .begin_moved = begin_moved,
+    .resume = resume,
+    .inherit = inherit,
     .key = key,
     .part = part,
     .describe = describe,

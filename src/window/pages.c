@@ -32,7 +32,7 @@ struct hub_pages {
     int64_t *order;
     size_t next, count, capacity;
     struct hub_page page;
-    void (*done)(void *argument);
+    void (*done)(void *argument, const struct hub_page *page);
     void *argument;
 };
 
@@ -348,7 +348,7 @@ static void run(struct read_job *job, struct store_reader *reader)
 static void deliver(struct engine_event *event)
 {
     struct hub_pages *pages = (struct hub_pages *)event;
-    pages->done(pages->argument);
+    pages->done(pages->argument, &pages->page);
 }
 
 static bool note_epoch(struct hub_pages *pages, struct error *error)
@@ -407,7 +407,8 @@ struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wa
     return pages;
 }
 
-bool hub_pages_read(struct hub_pages *pages, void (*done)(void *argument), void *argument,
+bool hub_pages_read(struct hub_pages *pages,
+                    void (*done)(void *argument, const struct hub_page *page), void *argument,
                     struct error *error)
 {
     pages->job = (struct read_job){.run = run, .event.deliver = deliver, .is_long = pages->begun};
@@ -415,11 +416,6 @@ bool hub_pages_read(struct hub_pages *pages, void (*done)(void *argument), void 
     pages->argument = argument;
     return engine_read(pages->hub->engine, &pages->job) ||
            error_set(error, ERROR_QUEUE_FULL, "too many reads wait; try again later");
-}
-
-const struct hub_page *hub_pages_page(const struct hub_pages *pages)
-{
-    return &pages->page;
 }
 
 void hub_pages_free(struct hub_pages *pages)

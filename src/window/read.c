@@ -261,8 +261,8 @@ static bool find_left(struct window_reading *reading)
 static bool can_tell_events(const struct window_reading *reading)
 {
     const struct window *window = reading->window;
-    return window_tells_events_of(window->spec.view) && !window->content.gap &&
-           reading->state->found && window->content.position >= reading->state->log.floor_change;
+    return tape_is_of(window->spec.view) && !window->content.gap && reading->state->found &&
+           window->content.position >= reading->state->log.floor_change;
 }
 
 /* Deletes for what left, upserts for what is fresh; only the last carries the new cursor. */

@@ -249,8 +249,6 @@ bool window_request_drafts(struct window_reading *reading, struct window_request
                            int64_t limit);
 /* The row of that key, fetched. */
 bool window_put_row(struct window_reading *reading, struct span key, struct row_sink *sink);
-/* events.c: whether members get events, and the events since the last refresh. */
-bool window_tells_events_of(const struct view *view);
 bool window_encode_events(struct window_reading *reading, struct text **text, size_t *count);
 /* Deletes behind the rows of a snapshot, into its drafts. */
 bool window_encode_tombstones(struct window_reading *reading, struct snapshot_drafts *drafts);
@@ -318,8 +316,6 @@ bool window_recall_other(const struct window_reading *reading, const struct wind
 bool window_encode_state(struct window_reading *reading, struct window_request *request);
 /* Fill in what a refresh needs for it. False when out of memory. */
 bool window_state_ask(struct subscription *subscription, struct window_request *request);
-/* The part of the answer to be sent. */
-struct text *window_state_answer(struct subscription *subscription, struct window_request *request);
 /* Whether a member that states its row has something to state. */
 bool window_state_due(struct subscription *subscription);
 

@@ -23,14 +23,19 @@ static bool is_before(struct span sort_key, const struct window *window)
     return !last.length || span_compare(sort_key, last) <= 0;
 }
 
+/* It keeps matches, and they are still to be found. */
+static bool lacks_matches(const struct window *window)
+{
+    return window_keeps_matches(window) && window->matching != MATCHES_KEPT;
+}
+
 /* Its content is right up to this change, unless it was touched: it need not read the changes
  * before that. */
 static void pass(struct window *window, int64_t change)
 {
     if (window->busy || window->stale)
         return;
-    if (!window->content.known || window_lacks_matches(window) ||
-        window->content.position >= change)
+    if (!window->content.known || lacks_matches(window) || window->content.position >= change)
         return;
     window->content.position = change;
     window->published.passed = change;
@@ -139,6 +144,15 @@ static void take_snapshot(struct window *window, const struct window_result *res
     counter_add(&window->hub->metrics.snapshot_batches_built, 1);
 }
 
+/* Of one that rests, before it is woken: up to where it has everything (member_has). */
+static void note_passed(struct subscription *subscription)
+{
+    struct member *member = subscription->member;
+    int64_t passed = member->phase == MEMBER_LIVE ? member->window->published.passed : 0;
+    if (passed > member->change)
+        member->change = passed;
+}
+
 static void delivered(struct window_result *result)
 {
     struct window *window = result->window;
@@ -182,7 +196,7 @@ static void delivered(struct window_result *result)
         window->snapshot.asof = result->asof;
     wake(&window->waiting);
     for (struct link *link = window->resting.next; link != &window->resting; link = link->next)
-        member_note_passed(LINK_OWNER(struct subscription, in_rest, link));
+        note_passed(LINK_OWNER(struct subscription, in_rest, link));
     wake(&window->resting);
 }
 
@@ -355,7 +369,7 @@ static bool needs_refresh(const struct window *window, struct present now)
 {
     if (!window->member_count || window->busy)
         return false;
-    if (window_lacks_matches(window))
+    if (lacks_matches(window))
         return false;
     return !window->content.known || window->snapshot.wanted || window->request_count > 0 ||
            is_due(window, now);
@@ -363,7 +377,7 @@ static bool needs_refresh(const struct window *window, struct present now)
 
 static bool needs_filling(const struct window *window)
 {
-    return window->member_count && !window->busy && window_lacks_matches(window);
+    return window->member_count && !window->busy && lacks_matches(window);
 }
 
 /* Nothing is on its way, and nothing is wanted: the next thing that is activates it again. */
@@ -374,9 +388,8 @@ static bool is_idle(const struct window *window)
     /* While a reader has the window, a refresh or a filling owns its content. */
     if (window->busy)
         return false;
-    return window->content.known && !window_lacks_matches(window) &&
-           window->time.turn == INT64_MAX && !window->stale && !window->snapshot.wanted &&
-           !window->request_count;
+    return window->content.known && !lacks_matches(window) && window->time.turn == INT64_MAX &&
+           !window->stale && !window->snapshot.wanted && !window->request_count;
 }
 
 static void start_filling(struct hub *hub)

@@ -111,10 +111,10 @@ static size_t windows_watched(const struct windows *windows)
     return windows->count - windows->lingering - windows->extra;
 }
 
-void windows_count(const struct windows *windows, size_t *watched, size_t *members)
+void windows_count(const struct hub *hub, size_t *watched, size_t *members)
 {
-    *watched = windows_watched(windows);
-    *members = windows->members;
+    *watched = windows_watched(hub->windows);
+    *members = hub->windows->members;
 }
 
 /* One that it watches alone; else one that others of its owner watch, too. */
@@ -162,9 +162,8 @@ static void give_up(struct window *window)
 bool windows_make_room(struct hub *hub, struct subscriber *taker, struct error *error)
 {
     struct windows *windows = hub->windows;
-    size_t watched, members;
     for (;;) {
-        windows_count(windows, &watched, &members);
+        size_t watched = windows_watched(windows);
         if (watched < hub->options.max_windows)
             return true;
         settle_all(windows);

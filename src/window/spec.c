@@ -26,13 +26,6 @@ static int64_t wanted_rows(const struct hub *hub, const struct view *view,
     return view->stage->cut.take != VIEW_ALL ? view->stage->cut.take : otherwise;
 }
 
-/* A subscription that coalesces gets the diff of an interval, as members of a window do. */
-bool window_is_wanted(const struct view *view, const struct wire_subscribe *message)
-{
-    return view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||
-           message->query;
-}
-
 static bool make_query(const struct hub *hub, const struct view *view,
                        const struct wire_subscribe *message, struct window_spec *spec,
                        struct error *error)
@@ -78,7 +71,7 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
     spec->limit = message->snapshot_limit;
     spec->is_short = is_short(hub, view);
     spec->is_partial =
-        window_tells_events_of(view) && (!message->with_snapshot || message->snapshot_limit >= 0);
+        tape_is_of(view) && (!message->with_snapshot || message->snapshot_limit >= 0);
     if (message->query && !make_query(hub, view, message, spec, error))
         return false;
     if (message->key) {

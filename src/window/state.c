@@ -38,12 +38,13 @@ bool window_state_due(struct subscription *subscription)
 {
     pass_over_frames(subscription);
     return (subscription->beside.unstated || subscription->beside.restates) &&
-           key_owner_may_state(subscription);
+           !key_owner_other(subscription).is_opening;
 }
 
 bool window_state_ask(struct subscription *subscription, struct window_request *request)
 {
-    const struct subscription *other = key_owner_other(subscription);
+    const struct key_owner_other beside = key_owner_other(subscription);
+    const struct subscription *other = beside.shows;
     if (other && !previous_lend_shown(other, &request->previous))
         return false;
     INVARIANT(subscription->member->window->spec.key.data); /* of one row */
@@ -51,22 +52,9 @@ bool window_state_ask(struct subscription *subscription, struct window_request *
     request->statement.restates = subscription->beside.restates;
     request->statement.inherits = subscription->beside.stay == BESIDE_HEIR;
     request->statement.stated = subscription->beside.stated;
-    request->statement.since = key_owner_others_state(subscription);
+    request->statement.since = beside.state;
     subscription->beside.unstated = subscription->beside.restates = false;
     return true;
-}
-
-/* A cursor says that the client has everything up to there, also what the other shows. */
-struct text *window_state_answer(struct subscription *subscription, struct window_request *request)
-{
-    struct text **text = key_owner_is_told(subscription, request->statement.state)
-                             ? &request->statement.with_cursor
-                             : &request->text;
-    struct text *answer = *text;
-    *text = NULL;
-    text_unref(request->text);
-    request->text = NULL;
-    return answer;
 }
 
 /* ---- on a reader ---- */

@@ -13,6 +13,18 @@
 /* For hub_new. */
 extern const struct window_ops window_ops;
 
+/* ---- what the owner of the hub calls ---- */
+
+/* Do the work that is due by time alone: start a refresh of what needs one, and fillings, unless
+ * one is on its way. To be called when windows_due says so: milliseconds until there is some;
+ * negative: nothing is waited for. */
+void windows_refresh(struct hub *hub);
+int64_t windows_due(const struct hub *hub);
+/* Write what is not written yet, before the engine is closed. */
+void windows_keep_last(struct hub *hub);
+/* Windows with members, and their members. */
+void windows_count(const struct hub *hub, size_t *watched, size_t *members);
+
 /* ---- facts for who watches the server; on the loop thread ---- */
 
 struct window_facts {
@@ -110,9 +122,9 @@ struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wa
                                 struct error *error);
 /* Have the next page read; `done` is called once, on the loop thread, and the page is the caller's
  * until the next call. false with ERROR_QUEUE_FULL. On the loop thread. */
-bool hub_pages_read(struct hub_pages *pages, void (*done)(void *argument), void *argument,
+bool hub_pages_read(struct hub_pages *pages,
+                    void (*done)(void *argument, const struct hub_page *page), void *argument,
                     struct error *error);
-const struct hub_page *hub_pages_page(const struct hub_pages *pages);
 /* Any thread, while no page is being read. NULL is allowed. */
 void hub_pages_free(struct hub_pages *pages);
 

@@ -47,6 +47,7 @@
 #include "rows/view_state.h"
 #include "store/stage.h"
 #include "window/content.h"
+#include "window/window.h"
 
 struct window_reading;
 struct window_request;
@@ -263,18 +264,25 @@ static inline bool window_is_keyed_by_field(const struct window *window)
 struct span window_row_map_key(const void *row);
 /* Whether a query puts its rows in an order of their own, and whether the window itself must sort
  * them for that, because no index has the order. */
-bool window_has_order(const struct window *window);
-bool window_is_sorted(const struct window *window);
+static inline bool window_has_order(const struct window *window)
+{
+    return view_query_traits(window->spec.query).sorts && !window->spec.key.data;
+}
+static inline bool window_is_sorted(const struct window *window)
+{
+    return window_has_order(window) && window->spec.stage == window->spec.view->stage;
+}
 /* The stage that has its rows by label; NULL: none. */
 const struct view_stage *window_by_label(const struct window *window);
 /* Whether its view is cut. */
-bool window_is_cut(const struct window *window);
+static inline bool window_is_cut(const struct window *window)
+{
+    return window->spec.stage && window->spec.stage->has_cut;
+}
 /* Whether the window is a query over a whole view, or over a cut that is not short, and whether
  * its matches are kept for that: a window that is read only once tries without. */
 bool window_filters_all(const struct window *window);
 bool window_keeps_matches(const struct window *window);
-/* ... and they are still to be found. */
-bool window_lacks_matches(const struct window *window);
 /* Whether it needs no matches, at first: only its scope leaves rows out. Mostly many are visible,
  * and the view is read in its order until there are enough. If that is far, it keeps its matches.
  */
@@ -321,7 +329,6 @@ struct windows {
 /* window.c */
 struct windows *windows_new(void);
 void windows_free(struct windows *windows);
-void windows_count(const struct windows *windows, size_t *watched, size_t *members);
 /* Make the subscription a member of the window of its spec, a new one if need be; members of the
  * spec are taken over in any case. */
 bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);
@@ -336,28 +343,18 @@ bool windows_outlived(const struct hub *hub);
 bool window_spec_make(const struct hub *hub, const struct view *view,
                       const struct wire_subscribe *message, struct window_spec *spec,
                       struct error *error);
-/* Whether the query needs a window. */
-bool window_is_wanted(const struct view *view, const struct wire_subscribe *message);
 
 /* member.c */
 extern const struct reader_ops window_reader;
 void window_begin(struct subscription *subscription);
-void window_begin_moved(struct subscription *subscription);
-void window_resume(struct subscription *subscription, int64_t from, bool current);
-void window_inherit(struct subscription *subscription);
 /* The change up to which it has everything; -1: not known. */
 int64_t member_has(const struct subscription *subscription);
-/* Note that, before what rests is woken. */
-void member_note_passed(struct subscription *subscription);
 /* The content that it has, or may still have. Beside others it may be more than it was sent
  * itself: an owner states its row as of a refresh that is ahead of it (state.c). */
 struct window_shown window_shown(const struct subscription *subscription);
 
 /* refresh.c: mark what a commit touched, and refresh it. */
 void windows_commit(struct hub *hub, const struct engine_commit *commit);
-/* Start a refresh of what needs one, and fillings, unless one is on its way. */
-void windows_refresh(struct hub *hub);
-int64_t windows_due(const struct hub *hub);
 
 /* The window of what is held; NULL: it is of none. */
 static inline struct window *window_of_previous(const struct previous *previous)
@@ -421,8 +418,6 @@ void window_keep_end(struct window *window);
 /* Hand the noted results to the writer, when it is time; and when that is: monotonic, or
  * UINT64_MAX. */
 void windows_keep(struct hub *hub);
-/* ... all that is noted, at the end. */
-void windows_keep_last(struct hub *hub);
 uint64_t windows_keep_due(const struct hub *hub);
 
 #endif

@@ -109,7 +109,7 @@ bool wire_batch_start(struct wire_batch *batch, enum wire_mode mode, struct span
     batch->rows = 0;
     batch->more = WIRE_MORE_UNSAID;
     buffer_add_string(json, batch->encoding ? "\"mode\":\"" : "{\"mode\":\"");
-    buffer_add_string(json, wire_mode_name(mode));
+    buffer_add_string(json, wire_mode_names[mode]);
     buffer_add_string(json, "\",\"entity\":");
     doc_escape(json, view);
     return buffer_add_string(json, ",\"op\":\"snapshot\",\"data\":[");

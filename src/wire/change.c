@@ -8,7 +8,7 @@
  * frame_open. */
 enum { CHANGE_FIXED = 76 };
 
-static const char *const mode_names[] = {
+const char *const wire_mode_names[] = {
     [WIRE_STATE] = "state", [WIRE_LIST] = "list", [WIRE_APPEND] = "append"};
 
 static const char *const change_starts[] = {[WIRE_STATE] = "{\"mode\":\"state\",\"entity\":",
@@ -26,11 +26,6 @@ static const char *const body_starts[] = {[ROW_PATCH] = "\"op\":\"patch\",\"mode
                                           [ROW_UPSERT] = "\"op\":\"upsert\",\"mode\":\"",
                                           [ROW_DELETE] = "\"op\":\"delete\",\"mode\":\"",
                                           [ROW_REMOVE] = "\"op\":\"remove\",\"mode\":\""};
-
-const char *wire_mode_name(enum wire_mode mode)
-{
-    return mode_names[mode];
-}
 
 /* The member that the client is to believe comes last: an object may have one of that name. */
 void put_versioned(struct buffer *out, const struct wire_encoding *encoding, struct span data,
@@ -51,7 +46,7 @@ static void put_names(struct buffer *out, const struct wire_change *change)
         put_string(out, change_operations[change->operation]);
     } else {
         put_string(out, body_starts[change->operation]);
-        put_string(out, mode_names[change->mode]);
+        put_string(out, wire_mode_names[change->mode]);
         put_string(out, "\",\"entity\":");
         doc_escape(out, change->view);
         put_string(out, ",\"key\":");
@@ -189,7 +184,7 @@ static bool put_accepted(struct buffer *out, const struct wire_subscribed *subsc
     const struct wire_tape *tape = subscribed->tape;
     struct frame_draft draft = frame_open(out, 192);
     put_string(out, "\"op\":\"subscribed\",\"mode\":\"");
-    put_string(out, mode_names[subscribed->mode]);
+    put_string(out, wire_mode_names[subscribed->mode]);
     put_string(out, "\"");
     put_sort(out, subscribed);
     if (tape) {
@@ -217,7 +212,7 @@ bool wire_subscribed(struct buffer *out, const struct wire_subscribed *subscribe
     put_string(out, "{\"op\":\"subscribed\",\"view\":");
     doc_escape(out, subscribed->view);
     put_string(out, ",\"mode\":\"");
-    put_string(out, mode_names[subscribed->mode]);
+    put_string(out, wire_mode_names[subscribed->mode]);
     put_string(out, "\"");
     put_sort(out, subscribed);
     if (subscribed->has_take)

@@ -134,12 +134,6 @@ size_t frame_write_header(char *to, unsigned char first, size_t payload)
     return FRAME_LONG_HEADER;
 }
 
-void frame_put_header(struct buffer *out, unsigned char first, size_t payload)
-{
-    char header[FRAME_LONG_HEADER];
-    put(out, header, frame_write_header(header, first, payload));
-}
-
 /* Header size and payload length of the frame at `bytes`; 0 when its header is not all there or
  * is none that a server may send. */
 static size_t read_header(struct span bytes, uint64_t *length)

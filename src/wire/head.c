@@ -56,12 +56,18 @@ static void put_gzip_end(struct buffer *out, struct span end, const struct wire_
     put_number(out, length + joint->head_length);
 }
 
+static void put_header(struct buffer *out, unsigned char first, size_t payload)
+{
+    char header[FRAME_LONG_HEADER];
+    put(out, header, frame_write_header(header, first, payload));
+}
+
 static void put_first(struct buffer *out, struct span payload, struct span head,
                       unsigned char first, struct wire_joint *joint)
 {
     joint->compressed = is_compressed(payload);
     if (!joint->compressed) {
-        frame_put_header(out, first, head.length + payload.length);
+        put_header(out, first, head.length + payload.length);
         put_span(out, head);
         put_span(out, payload);
         return;
@@ -69,7 +75,7 @@ static void put_first(struct buffer *out, struct span payload, struct span head,
     joint->head_sum =
         (uint32_t)crc32(crc32(0, NULL, 0), (const Bytef *)head.data, (uInt)head.length);
     joint->head_length = (uint32_t)head.length;
-    frame_put_header(out, first, STORED_BLOCK + head.length + payload.length);
+    put_header(out, first, STORED_BLOCK + head.length + payload.length);
     put(out, payload.data, WIRE_GZIP_START);
     put_stored(out, head);
     put(out, payload.data + WIRE_GZIP_START, payload.length - WIRE_GZIP_START);
@@ -146,7 +152,7 @@ bool wire_live_with_room(struct buffer *out, struct span frame, size_t room)
     INVARIANT(room <= WIRE_HEAD);
     if (!length || length < frame.length)
         return true;
-    frame_put_header(out, FIN | FRAME_BINARY, room + payload);
+    put_header(out, FIN | FRAME_BINARY, room + payload);
     char *head = buffer_reserve(out, room);
     if (!head)
         return false;

@@ -35,7 +35,7 @@ enum {
 };
 
 enum wire_mode { WIRE_STATE, WIRE_LIST, WIRE_APPEND };
-const char *wire_mode_name(enum wire_mode mode);
+extern const char *const wire_mode_names[]; /* by enum wire_mode */
 
 /* ---- messages from clients ---- */
 

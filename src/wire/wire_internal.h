@@ -22,8 +22,7 @@ enum { WIRE_GZIP_START = 10, WIRE_GZIP_END = 8 }; /* bytes before and behind the
 
 /* Headers of frames: two bytes, or four where a length of FRAME_LENGTH_IN_TWO says so. */
 enum { FRAME_SHORT_HEADER = 2, FRAME_LONG_HEADER = 4, FRAME_LENGTH_IN_TWO = 126 };
-/* The header of one frame / written where there is room for FRAME_LONG_HEADER bytes; its length. */
-void frame_put_header(struct buffer *out, unsigned char first, size_t payload);
+/* The header of one frame, where there is room for FRAME_LONG_HEADER bytes; its length. */
 size_t frame_write_header(char *to, unsigned char first, size_t payload);
 
 /* The object that describes a tape. */

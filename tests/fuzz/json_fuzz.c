@@ -59,9 +59,6 @@ static void merge_all(const struct doc *doc, uint32_t patch, struct span entity,
     buffer_clear(&out);
     if (doc_project(&out, entity, &path, 1) && good)
         must_be_canonical(buffer_span(&out));
-    buffer_clear(&out);
-    if (merge_array_prefix(&out, entity, path, 2) && good)
-        must_be_canonical(buffer_span(&out));
     buffer_fini(&out);
     buffer_fini(&sent);
 }

@@ -5,6 +5,7 @@
 #include "access/access_internal.h"
 #include "access/credentials.h"
 #include "folder.h"
+#include "memory_fault.h"
 #include "test.h"
 
 TEST_ALL(test_folder_make, test_folder_remove)

@@ -4,6 +4,7 @@
  */
 #include "access/access.h"
 #include "access/allowance.h"
+#include "memory_fault.h"
 #include "test.h"
 
 enum { MOST_ALLOCATIONS = 200 };

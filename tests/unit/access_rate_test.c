@@ -4,6 +4,7 @@
  */
 #include "access/rate.h"
 #include "base/memory.h"
+#include "memory_fault.h"
 #include "random.h"
 #include "test.h"
 
@@ -242,10 +243,10 @@ TEST(test_table_against_model)
     for (int i = 0; i < 100000; i++) {
         int64_t which = below(KEYS), wait = 0, expected = 0;
         struct span key = name_of(room, sizeof room, (uint64_t)which);
-        bool allowed = rate_table_allows(table, &rate, key, now, NULL);
+        bool allowed = rate_table_admit(table, &rate, key, now, false, NULL);
         bool good = model_admits(&models[which], &rate, now, 1, &expected);
         assert_int_equal(allowed, good);
-        assert_int_equal(rate_table_admit(table, &rate, key, now, &wait), good);
+        assert_int_equal(rate_table_admit(table, &rate, key, now, true, &wait), good);
         assert_int_equal(wait, expected);
         now += below(3) ? 0 : below(5);
     }
@@ -262,23 +263,23 @@ TEST(test_full_table)
     char room[32];
     int64_t through = 0, wait = 0;
     for (int i = 0; i < 3; i++)
-        assert_true(rate_table_admit(table, &rate, span_of("mine"), 0, NULL));
+        assert_true(rate_table_admit(table, &rate, span_of("mine"), 0, true, NULL));
     for (uint64_t i = 0; i < ATTACKERS; i++)
-        through += rate_table_admit(table, &rate, name_of(room, sizeof room, i), 10, NULL);
+        through += rate_table_admit(table, &rate, name_of(room, sizeof room, i), 10, true, NULL);
     assert_int_equal(table->entries.count, ROOM);
     assert_int_equal(through, ROOM - 1 + 3 * RATE_SHARED_LEVELS);
-    assert_false(rate_table_admit(table, &rate, span_of("mine"), 19999, &wait));
+    assert_false(rate_table_admit(table, &rate, span_of("mine"), 19999, true, &wait));
     assert_int_equal(wait, 1);
-    assert_true(rate_table_admit(table, &rate, name_of(room, sizeof room, 5), 20, NULL));
-    assert_false(rate_table_allows(table, &rate, span_of("new"), 20, &wait));
+    assert_true(rate_table_admit(table, &rate, name_of(room, sizeof room, 5), 20, true, NULL));
+    assert_false(rate_table_admit(table, &rate, span_of("new"), 20, false, &wait));
     assert_int_equal(wait, 19990);
     /* When nothing counts any more, the places go to others. */
     for (int i = 0; i < 3; i++)
-        assert_true(rate_table_admit(table, &rate, span_of("new"), 60010, NULL));
+        assert_true(rate_table_admit(table, &rate, span_of("new"), 60010, true, NULL));
     for (int i = 0; i < 3; i++)
-        assert_true(rate_table_admit(table, &rate, span_of("mine"), 60011, NULL));
+        assert_true(rate_table_admit(table, &rate, span_of("mine"), 60011, true, NULL));
     for (int i = 0; i < ROOM; i++)
-        rate_table_allows(table, &rate, span_of("mine"), 60011, NULL);
+        rate_table_admit(table, &rate, span_of("mine"), 60011, false, NULL);
     assert_true(table->entries.count <= 4);
     rate_table_free(table);
 }
@@ -292,12 +293,12 @@ TEST(test_long_keys)
     memset(one, 'x', sizeof one);
     memset(other, 'x', sizeof other);
     other[4999] = 'y';
-    assert_true(rate_table_admit(table, &rate, span_make(one, 5000), 0, NULL));
-    assert_false(rate_table_admit(table, &rate, span_make(one, 5000), 0, NULL));
-    assert_true(rate_table_admit(table, &rate, span_make(one, 4999), 0, NULL));
-    assert_true(rate_table_admit(table, &rate, span_make(other, 5000), 0, NULL));
-    assert_true(rate_table_admit(table, &rate, span_make(one, 64), 0, NULL));
-    assert_false(rate_table_admit(table, &rate, span_make(other, 64), 0, NULL));
+    assert_true(rate_table_admit(table, &rate, span_make(one, 5000), 0, true, NULL));
+    assert_false(rate_table_admit(table, &rate, span_make(one, 5000), 0, true, NULL));
+    assert_true(rate_table_admit(table, &rate, span_make(one, 4999), 0, true, NULL));
+    assert_true(rate_table_admit(table, &rate, span_make(other, 5000), 0, true, NULL));
+    assert_true(rate_table_admit(table, &rate, span_make(one, 64), 0, true, NULL));
+    assert_false(rate_table_admit(table, &rate, span_make(other, 64), 0, true, NULL));
     rate_table_free(table);
 }
 
@@ -307,9 +308,9 @@ TEST(test_table_without_memory)
     struct rate_table *table = rate_table_new(10);
     const struct rate rate = {.most = 2, .window_ms = 1000};
     memory_fail_at(1, 1);
-    assert_true(rate_table_admit(table, &rate, span_of("a"), 0, NULL));
-    assert_true(rate_table_admit(table, &rate, span_of("a"), 0, NULL));
-    assert_false(rate_table_admit(table, &rate, span_of("a"), 0, NULL));
+    assert_true(rate_table_admit(table, &rate, span_of("a"), 0, true, NULL));
+    assert_true(rate_table_admit(table, &rate, span_of("a"), 0, true, NULL));
+    assert_false(rate_table_admit(table, &rate, span_of("a"), 0, true, NULL));
     memory_fail_at(0, 0);
     assert_int_equal(table->entries.count, 0);
     rate_table_free(table);

@@ -1,6 +1,7 @@
 /* Shares of a pool: counted once, given back once; and whose is broken off. */
 #include "access/access.h"
 #include "access/shares.h"
+#include "memory_fault.h"
 #include "test.h"
 
 enum { SHARES = 60, OWNERS = 7, STEPS = 50000 };

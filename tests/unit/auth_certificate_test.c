@@ -3,6 +3,7 @@
  * shows the one that is in force at that time.
  */
 #include "auth/tls_stream.h"
+#include "memory_fault.h"
 #include "test.h"
 
 #include <malloc.h>

@@ -1,5 +1,6 @@
 /* The backlog and the frame log: what is kept, what is dropped, and what a cursor sees of it. */
 #include "backlog/backlog.h"
+#include "memory_fault.h"
 #include "random.h"
 #include "test.h"
 

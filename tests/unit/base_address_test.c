@@ -1,5 +1,6 @@
 /* Addresses, networks, and the client behind proxies. */
 #include "base/address.h"
+#include "memory_fault.h"
 #include "random.h"
 #include "test.h"
 
@@ -112,14 +113,15 @@ TEST(test_wrong_networks)
     static const char *const wrong[] = {"10.0.0.0/33",  "10.0.0.0/",    "10.0.0.0/x",  "::/129",
                                         "10.0.0.0/-1",  "proxy.local",  "10.0.0.1:80", "/8",
                                         "10.0.0.1;::1", "10.0.0.0/8/9", "10.0.0.1, x"};
+    struct networks networks;
     struct error error;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        if (networks_check(wrong[i], &error))
+        if (networks_parse(&networks, wrong[i], &error))
             fail_msg("taken for networks: %s", wrong[i]);
         assert_int_equal(error.code, ERROR_CONFIGURATION);
     }
     memory_fail_at(1, 1);
-    assert_false(networks_check("10.0.0.1", &error));
+    assert_false(networks_parse(&networks, "10.0.0.1", &error));
     memory_fail_at(0, 0);
     assert_int_equal(error.code, ERROR_MEMORY);
 }

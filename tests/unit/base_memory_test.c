@@ -1,4 +1,5 @@
 #include "base/base.h"
+#include "memory_fault.h"
 #include "test.h"
 
 static void disarm(void)

@@ -25,16 +25,16 @@ TEST(takes_all_in_order)
     struct entry entries[5] = {0};
     size_t count, bytes;
     assert_true(queue_init(&queue, 10, 1000));
-    assert_null(queue_take_all(&queue));
+    assert_null(queue_take_all(&queue, 0));
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 5; i++) {
             entries[i].item.bytes = 10;
-            assert_true(queue_put(&queue, &entries[i].item));
+            assert_true(queue_put(&queue, &entries[i].item, QUEUE_REFUSES));
         }
         queue_fill(&queue, &count, &bytes);
         assert_int_equal(count, 5);
         assert_int_equal(bytes, 50);
-        struct queue_item *item = queue_take_all(&queue);
+        struct queue_item *item = queue_take_all(&queue, 0);
         for (int i = 0; i < 5; i++, item = item->next)
             assert_ptr_equal(item, &entries[i].item);
         assert_null(item);
@@ -50,15 +50,15 @@ TEST(takes_one_by_one)
     struct entry entries[3] = {0};
     assert_true(queue_init(&queue, 10, 1000));
     for (int i = 0; i < 2; i++)
-        assert_true(queue_put(&queue, &entries[i].item));
+        assert_true(queue_put(&queue, &entries[i].item, QUEUE_REFUSES));
     assert_ptr_equal(queue_wait_one(&queue, 0), &entries[0].item);
-    assert_true(queue_put(&queue, &entries[2].item));
+    assert_true(queue_put(&queue, &entries[2].item, QUEUE_REFUSES));
     assert_ptr_equal(queue_wait_one(&queue, -1), &entries[1].item);
     assert_null(entries[1].item.next);
     assert_ptr_equal(queue_wait_one(&queue, 1000), &entries[2].item);
     assert_null(queue_wait_one(&queue, 0));
-    assert_true(queue_put(&queue, &entries[0].item));
-    assert_ptr_equal(queue_take_all(&queue), &entries[0].item);
+    assert_true(queue_put(&queue, &entries[0].item, QUEUE_REFUSES));
+    assert_ptr_equal(queue_take_all(&queue, 0), &entries[0].item);
     queue_fini(&queue);
 }
 
@@ -68,22 +68,22 @@ TEST(caps_refuse_at_once)
     struct entry small[3] = {{.item.bytes = 60}, {.item.bytes = 40}, {.item.bytes = 1}};
     struct entry huge = {.item.bytes = SIZE_MAX}, none = {.item.bytes = 0};
     assert_true(queue_init(&queue, 3, 100));
-    assert_true(queue_put(&queue, &small[0].item));
-    assert_true(queue_put(&queue, &small[1].item));
-    assert_false(queue_put(&queue, &small[2].item)); /* bytes */
-    assert_true(queue_put(&queue, &none.item));
-    assert_non_null(queue_take_all(&queue));
-    assert_true(queue_put(&queue, &huge.item)); /* alone, whatever its size */
-    assert_false(queue_put(&queue, &small[2].item));
-    assert_false(queue_put(&queue, &none.item));
-    assert_non_null(queue_take_all(&queue));
+    assert_true(queue_put(&queue, &small[0].item, QUEUE_REFUSES));
+    assert_true(queue_put(&queue, &small[1].item, QUEUE_REFUSES));
+    assert_false(queue_put(&queue, &small[2].item, QUEUE_REFUSES)); /* bytes */
+    assert_true(queue_put(&queue, &none.item, QUEUE_REFUSES));
+    assert_non_null(queue_take_all(&queue, 0));
+    assert_true(queue_put(&queue, &huge.item, QUEUE_REFUSES)); /* alone, whatever its size */
+    assert_false(queue_put(&queue, &small[2].item, QUEUE_REFUSES));
+    assert_false(queue_put(&queue, &none.item, QUEUE_REFUSES));
+    assert_non_null(queue_take_all(&queue, 0));
     queue_fini(&queue);
 
     assert_true(queue_init(&queue, 2, 100));
-    assert_true(queue_put(&queue, &none.item));
-    assert_true(queue_put(&queue, &small[2].item));
-    assert_false(queue_put(&queue, &small[1].item)); /* count */
-    assert_non_null(queue_take_all(&queue));
+    assert_true(queue_put(&queue, &none.item, QUEUE_REFUSES));
+    assert_true(queue_put(&queue, &small[2].item, QUEUE_REFUSES));
+    assert_false(queue_put(&queue, &small[1].item, QUEUE_REFUSES)); /* count */
+    assert_non_null(queue_take_all(&queue, 0));
     queue_fini(&queue);
 }
 
@@ -92,14 +92,14 @@ TEST(closed_queue_gives_what_is_left)
     struct queue queue;
     struct entry entries[2] = {0};
     assert_true(queue_init(&queue, 10, 1000));
-    assert_true(queue_put(&queue, &entries[0].item));
+    assert_true(queue_put(&queue, &entries[0].item, QUEUE_REFUSES));
     assert_false(queue_is_closed(&queue));
     queue_close(&queue);
     assert_true(queue_is_closed(&queue));
-    assert_false(queue_put(&queue, &entries[1].item));
-    assert_false(queue_put_wait(&queue, &entries[1].item));
-    assert_ptr_equal(queue_wait_all(&queue, -1), &entries[0].item);
-    assert_null(queue_wait_all(&queue, -1));
+    assert_false(queue_put(&queue, &entries[1].item, QUEUE_REFUSES));
+    assert_false(queue_put(&queue, &entries[1].item, QUEUE_WAITS));
+    assert_ptr_equal(queue_take_all(&queue, -1), &entries[0].item);
+    assert_null(queue_take_all(&queue, -1));
     assert_null(queue_wait_one(&queue, -1));
     queue_fini(&queue);
 }
@@ -109,7 +109,7 @@ TEST(waiting_ends_in_time)
     struct queue queue;
     assert_true(queue_init(&queue, 10, 1000));
     uint64_t before = clock_monotonic_us();
-    assert_null(queue_wait_all(&queue, 30));
+    assert_null(queue_take_all(&queue, 30));
     assert_null(queue_wait_one(&queue, 30));
     uint64_t passed = clock_monotonic_us() - before;
     assert_in_range(passed, 60 * 1000, 10 * 1000 * 1000);
@@ -133,15 +133,15 @@ TEST(wakes_only_when_it_was_empty)
     void *argument[] = {&queue, &wakes};
     assert_true(queue_init(&queue, 2, 1000));
     queue_on_fill(&queue, count_wake, argument);
-    assert_true(queue_put(&queue, &entries[0].item));
+    assert_true(queue_put(&queue, &entries[0].item, QUEUE_REFUSES));
     assert_int_equal(wakes, 1);
-    assert_true(queue_put(&queue, &entries[1].item));
-    assert_false(queue_put(&queue, &entries[2].item));
+    assert_true(queue_put(&queue, &entries[1].item, QUEUE_REFUSES));
+    assert_false(queue_put(&queue, &entries[2].item, QUEUE_REFUSES));
     assert_int_equal(wakes, 1);
-    assert_non_null(queue_take_all(&queue));
-    assert_true(queue_put_wait(&queue, &entries[2].item));
+    assert_non_null(queue_take_all(&queue, 0));
+    assert_true(queue_put(&queue, &entries[2].item, QUEUE_WAITS));
     assert_int_equal(wakes, 2);
-    assert_non_null(queue_take_all(&queue));
+    assert_non_null(queue_take_all(&queue, 0));
     queue_fini(&queue);
 }
 
@@ -166,10 +166,10 @@ static void *produce(void *argument)
         struct entry *entry = &producer->entries[i];
         *entry = (struct entry){{.bytes = (size_t)i % 120}, producer->index, i};
         if (producer->waits) {
-            if (!queue_put_wait(producer->queue, &entry->item))
+            if (!queue_put(producer->queue, &entry->item, QUEUE_WAITS))
                 return producer;
         } else {
-            while (!queue_put(producer->queue, &entry->item))
+            while (!queue_put(producer->queue, &entry->item, QUEUE_REFUSES))
                 sched_yield();
         }
     }
@@ -197,7 +197,7 @@ static void consume(struct queue *queue, bool one_by_one)
     int next[PRODUCERS] = {0};
     for (int taken = 0; taken < PRODUCERS * ITEMS;) {
         struct queue_item *item =
-            one_by_one ? queue_wait_one(queue, 10000) : queue_wait_all(queue, 10000);
+            one_by_one ? queue_wait_one(queue, 10000) : queue_take_all(queue, 10000);
         assert_non_null(item);
         size_t bytes = 0, count = 0;
         for (; item; item = item->next, taken++) {
@@ -226,7 +226,7 @@ TEST(many_producers_one_consumer)
             assert_null(result);
         }
         assert_in_range(wakes, 1, PRODUCERS * ITEMS);
-        assert_null(queue_take_all(&queue));
+        assert_null(queue_take_all(&queue, 0));
         queue_fini(&queue);
     }
 }
@@ -234,7 +234,7 @@ TEST(many_producers_one_consumer)
 static void *put_one_waiting(void *argument)
 {
     static struct entry entry;
-    return queue_put_wait(argument, &entry.item) ? argument : NULL;
+    return queue_put(argument, &entry.item, QUEUE_WAITS) ? argument : NULL;
 }
 
 TEST(close_frees_a_waiting_producer)
@@ -244,19 +244,19 @@ TEST(close_frees_a_waiting_producer)
     pthread_t thread;
     void *result = &queue;
     assert_true(queue_init(&queue, 1, 1000));
-    assert_true(queue_put(&queue, &first.item));
+    assert_true(queue_put(&queue, &first.item, QUEUE_REFUSES));
     assert_int_equal(pthread_create(&thread, NULL, put_one_waiting, &queue), 0);
     sleep_ms(20);
     queue_close(&queue);
     pthread_join(thread, &result);
     assert_null(result);
-    assert_ptr_equal(queue_take_all(&queue), &first.item);
+    assert_ptr_equal(queue_take_all(&queue, 0), &first.item);
     queue_fini(&queue);
 }
 
 static void *take_for_ever(void *argument)
 {
-    while (queue_wait_all(argument, -1))
+    while (queue_take_all(argument, -1))
         ;
     return NULL;
 }
@@ -268,7 +268,7 @@ TEST(close_frees_a_waiting_taker)
     pthread_t thread;
     assert_true(queue_init(&queue, 1, 1000));
     assert_int_equal(pthread_create(&thread, NULL, take_for_ever, &queue), 0);
-    assert_true(queue_put(&queue, &entry.item));
+    assert_true(queue_put(&queue, &entry.item, QUEUE_REFUSES));
     sleep_ms(20);
     queue_close(&queue);
     pthread_join(thread, NULL);
@@ -289,13 +289,13 @@ TEST(a_nudge_ends_one_wait)
     pthread_t thread;
     assert_true(queue_init(&queue, 10, 1000));
     queue_nudge(&queue); /* before the wait */
-    assert_null(queue_wait_all(&queue, -1));
+    assert_null(queue_take_all(&queue, -1));
     assert_int_equal(pthread_create(&thread, NULL, nudge, &queue), 0);
-    assert_null(queue_wait_all(&queue, -1)); /* and during it */
+    assert_null(queue_take_all(&queue, -1)); /* and during it */
     pthread_join(thread, NULL);
-    assert_true(queue_put(&queue, &entry.item));
+    assert_true(queue_put(&queue, &entry.item, QUEUE_REFUSES));
     queue_nudge(&queue);
-    assert_ptr_equal(queue_wait_all(&queue, -1), &entry.item);
-    assert_null(queue_wait_all(&queue, 1)); /* that nudge is spent */
+    assert_ptr_equal(queue_take_all(&queue, -1), &entry.item);
+    assert_null(queue_take_all(&queue, 1)); /* that nudge is spent */
     queue_fini(&queue);
 }

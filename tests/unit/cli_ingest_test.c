@@ -4,6 +4,7 @@
 #include "cli/ingest_input.h"
 #include "cli/ingest_line.h"
 #include "cli/ingest_window.h"
+#include "memory_fault.h"
 #include "test.h"
 
 /* ---- lines of an input ---- */
@@ -226,7 +227,7 @@ TEST(a_request_is_divided_into_its_lines)
         assert_true(window.first->first_line > line);
         line = window.first->first_line;
         bytes = window.bytes - window.first->text.length;
-        ingest_window_remove(&window, window.first);
+        ingest_window_remove(&window, window.first, false);
         assert_int_equal(window.bytes, bytes);
     }
     assert_int_equal(window.bytes, 0);
@@ -243,16 +244,16 @@ TEST(what_was_sent_is_sent_again_in_order)
     for (int64_t line = 1; line <= 4; line++)
         add(&window, line, (const char *const[]){"{}", NULL});
     for (uint64_t id = 1; id <= 3; id++)
-        ingest_window_set(&window, ingest_window_next(&window), REQUEST_SENT);
+        ingest_window_set(&window, ingest_window_find(&window, 0), REQUEST_SENT);
     assert_int_equal(window.sent, 3);
-    assert_int_equal(ingest_window_next(&window)->id, 4);
-    ingest_window_remove(&window, ingest_window_find(&window, 1));
+    assert_int_equal(ingest_window_find(&window, 0)->id, 4);
+    ingest_window_remove(&window, ingest_window_find(&window, 1), false);
     ingest_window_set(&window, ingest_window_find(&window, 2), REQUEST_REFUSED);
     assert_int_equal(window.sent, 1);
-    ingest_window_rewind(&window);
+    ingest_window_set(&window, NULL, REQUEST_WAITING);
     assert_int_equal(window.sent, 0);
-    assert_int_equal(ingest_window_next(&window)->id, 2);
-    ingest_window_cut(&window, ingest_window_find(&window, 3));
+    assert_int_equal(ingest_window_find(&window, 0)->id, 2);
+    ingest_window_remove(&window, ingest_window_find(&window, 3), true);
     assert_int_equal(window.count, 1);
     assert_null(ingest_window_find(&window, 4));
     ingest_window_fini(&window);

@@ -1,5 +1,6 @@
 /* The rows of a subscription as a table: the order, the frames, and what fits into the picture. */
 #include "cli/table.h"
+#include "memory_fault.h"
 #include "test.h"
 
 #include <locale.h>

@@ -4,6 +4,7 @@
  */
 #include "config/config_internal.h"
 #include "folder.h"
+#include "memory_fault.h"
 #include "test.h"
 
 TEST_ALL(test_folder_make, test_folder_remove)

@@ -51,7 +51,7 @@ static void write_file(const char *path, const char *text)
 TEST(a_new_file_and_an_empty_one_become_databases)
 {
     open_store();
-    assert_false(store_writer_log(fixture.writer)->any);
+    assert_false(store_writer_state(fixture.writer).log->any);
     assert_int_equal(last_change(), 0);
     check_whole();
     close_store();

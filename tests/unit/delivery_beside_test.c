@@ -2,6 +2,7 @@
 #include "delivery/hub_internal.h"
 #include "delivery_client.h"
 #include "delivery_fixture.h"
+#include "memory_fault.h"
 #include "test.h"
 
 static struct hub_fixture fixture;

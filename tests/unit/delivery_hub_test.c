@@ -1,6 +1,7 @@
 /* What the hub promises about memory and about what it tells, on a real engine, without sockets. */
 #include "delivery_client.h"
 #include "delivery_fixture.h"
+#include "memory_fault.h"
 #include "test.h"
 
 static struct hub_fixture fixture;

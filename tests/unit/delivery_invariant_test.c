@@ -59,15 +59,15 @@ static void break_phase(int fault)
         break;
     case BEGINS_WITH_TASK:
         subscription->task = &task;
-        phase_begin(subscription);
+        phase_begin(subscription, false);
         break;
     case BEGINS_IN_BUILD:
         link_append(&subscriber->ready, &subscription->snapshot.in_build);
-        phase_begin(subscription);
+        phase_begin(subscription, false);
         break;
     case BEGINS_WITH_BATCH:
         subscription->snapshot.batch = &batch;
-        phase_begin(subscription);
+        phase_begin(subscription, false);
         break;
     case NO_READER:
         subscription->reader = NULL;
@@ -155,12 +155,13 @@ static void break_outbox(int fault)
         subscriber_give_slot(subscription);
         break;
     case ANSWERS_PASSED:
+        subscriber->outbox.rest = NULL;
         subscriber->outbox.control_sent = 1;
-        outbox_answers(subscriber);
+        subscriber_pull(subscriber);
         break;
     case REST_PASSED:
         subscriber->outbox.rest_sent = 4;
-        outbox_rest(subscriber);
+        subscriber_pull(subscriber);
         break;
     case REST_LOST:
         subscriber->outbox.rest_sent = 2;
@@ -169,7 +170,7 @@ static void break_outbox(int fault)
     case PIECE_BACK:
         subscriber->metering.usage = (struct usage_client *)subscriber; /* not looked at */
         subscriber->metering.rest_rows = 1;
-        outbox_rest(subscriber);
+        subscriber_pull(subscriber);
         break;
     case SENT_TOO_MUCH:
         subscriber->metering.pulled_length = 3;
@@ -276,7 +277,7 @@ static void break_topic(int fault)
         break;
     case JOINS_TWICE:
         subscription->group = &group;
-        topic_join(topic, subscription, span_of("k"));
+        topic_join(topic, subscription, span_of("k"), NULL, NULL);
         break;
     case LEAVES_ANOTHER:
         topic_leave(&other, subscription);

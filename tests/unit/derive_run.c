@@ -1,4 +1,5 @@
 #include "derive_run.h"
+#include "memory_fault.h"
 #include "random.h"
 #include "store/stage.h"
 #include "test.h"

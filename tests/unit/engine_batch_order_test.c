@@ -1,6 +1,7 @@
 /* Batches in order across refusals: by themselves, and two stages behind one another as in the
  * way in, with everything that can happen in a short pipeline tried out. */
 #include "engine/engine.h"
+#include "memory_fault.h"
 #include "test.h"
 
 static struct submission *named(const char *producer, int64_t number)

@@ -4,6 +4,7 @@
  * off; transactions that fail.
  */
 #include "derive_run.h"
+#include "memory_fault.h"
 #include "random.h"
 #include "test.h"
 

@@ -5,6 +5,7 @@
  */
 #include "derive_run.h"
 #include "explain/explain.h"
+#include "memory_fault.h"
 #include "random.h"
 #include "test.h"
 

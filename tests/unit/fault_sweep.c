@@ -1,4 +1,5 @@
 #include "fault_sweep.h"
+#include "memory_fault.h"
 #include "test.h"
 
 #include "base/memory.h"

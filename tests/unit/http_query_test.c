@@ -1,5 +1,6 @@
 /* The query of a view's URL, and the subscription that it stands for. */
 #include "http/query.h"
+#include "memory_fault.h"
 #include "test.h"
 
 static bool read_query(const char *const *arguments, struct wire_message *message,

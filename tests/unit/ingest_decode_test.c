@@ -1,6 +1,7 @@
 /* The decoder of mutations: what each form becomes, what each mistake is told, and every
  * allocation failing once. */
 #include "ingest/ingest.h"
+#include "memory_fault.h"
 #include "test.h"
 
 static const struct ingest_options options = {

@@ -1,5 +1,6 @@
 /* Documents: what is accepted, how it reads canonically, what is refused and how that is told. */
 #include "json_support.h"
+#include "memory_fault.h"
 
 struct canonical_case {
     const char *input, *canonical;

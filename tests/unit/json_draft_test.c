@@ -3,6 +3,7 @@
  * for subscribers. STELE_SEED repeats a run; a failure prints its seed.
  */
 #include "json_support.h"
+#include "memory_fault.h"
 #include "random.h"
 
 enum { ROUNDS = 300, PATCHES = 12, PATHS = 4, MEMORY = 1 << 20 };
@@ -135,9 +136,9 @@ static void check_step(struct step *step, struct merge_draft *draft, struct buff
                     step->plain[i].path.data, step->drafted[i].length, step->drafted[i].full,
                     step->drafted[i].cut, step->plain[i].length, step->plain[i].full,
                     step->plain[i].cut);
-    assert_true(merge_draft_print(draft, &drafted));
+    assert_true(merge_draft_print(draft, NULL, DOC_NONE, &drafted));
     same("the whole", buffer_span(&drafted), buffer_span(&plain));
-    assert_true(merge_draft_print_shared(draft, &shared, &step->doc, step->patch));
+    assert_true(merge_draft_print(draft, &step->doc, step->patch, &shared));
     print_sent(&sent, step, step->plain, seq, buffer_span(&plain));
     print_sent(&sent_drafted, step, step->drafted, seq, buffer_span(&shared));
     same("for subscribers", buffer_span(&sent_drafted), buffer_span(&sent));

@@ -1,5 +1,6 @@
 /* Merging, and what subscribers get of a patch: exact texts. */
 #include "json_support.h"
+#include "memory_fault.h"
 
 enum { MAX_APPENDS = 4 };
 
@@ -441,38 +442,4 @@ TEST(merging_survives_any_failed_allocation)
     }
     buffer_fini(&patch);
     doc_fini(&doc);
-}
-
-TEST(the_first_elements_of_an_array_are_found_by_path)
-{
-    static const char object[] =
-        "{\"a\":{\"b\":1,\"c\":[10,[20],\"3,0\"]},\"a.c\":[5],\"d\":[],\"\":{\"e\":[1]}}";
-    static const struct {
-        const char *path;
-        uint32_t length;
-        const char *prefix; /* NULL: no such array */
-    } cases[] = {
-        {"a.c", 0, "[]"},
-        {"a.c", 1, "[10]"},
-        {"a.c", 2, "[10,[20]]"},
-        {"a.c", 3, "[10,[20],\"3,0\"]"},
-        {"a.c", 9, "[10,[20],\"3,0\"]"},
-        {"d", 3, "[]"},
-        {"e", 1, "[1]"},
-        {"a", 1, NULL},
-        {"a.b", 1, NULL},
-        {"a.c.d", 1, NULL},
-        {"", 1, NULL},
-        {"c", 1, NULL},
-    };
-    struct buffer out;
-    buffer_init(&out, 1000);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        buffer_clear(&out);
-        bool found =
-            merge_array_prefix(&out, span_of(object), span_of(cases[i].path), cases[i].length);
-        assert_int_equal(found, cases[i].prefix != NULL);
-        assert_span(buffer_span(&out), found ? cases[i].prefix : "");
-    }
-    buffer_fini(&out);
 }

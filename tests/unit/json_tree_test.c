@@ -1,5 +1,6 @@
 /* Trees: jansson's values through our functions. */
 #include "json_support.h"
+#include "memory_fault.h"
 
 TEST(values_are_read_by_type)
 {

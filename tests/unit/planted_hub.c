@@ -29,7 +29,8 @@ struct subscription *add(const char *key)
         link_init(links[i]);
     subscription->subscriber = subscriber;
     topic = get_topic();
-    assert_true(topic_join(topic, subscription, key ? span_of(key) : span_make(NULL, 0)));
+    assert_true(
+        topic_join(topic, subscription, key ? span_of(key) : span_make(NULL, 0), NULL, NULL));
     link_append(&subscriber->subscriptions, &subscription->in_subscriber);
     subscriber->count++;
     return subscription;
@@ -55,7 +56,7 @@ struct subscription *make(const char *key)
     make_hub();
     struct subscription *subscription = add(key);
     subscription->asked.with_snapshot = false;
-    phase_begin(subscription);
+    phase_begin(subscription, false);
     link_remove(&subscription->in_ready);
     return subscription;
 }

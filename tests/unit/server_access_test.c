@@ -3,6 +3,7 @@
  * fails in turn. The client gets in, or is refused, or is cut off; the server lives on and nothing
  * leaks (the sanitizer tells).
  */
+#include "memory_fault.h"
 #include "server_fixture.h"
 
 #include <stdio.h>

@@ -5,6 +5,7 @@
  */
 #include "access/access_internal.h"
 #include "config/config_internal.h"
+#include "memory_fault.h"
 #include "server/server_internal.h"
 #include "server_fixture.h"
 #include "stderr_capture.h"
@@ -102,8 +103,10 @@ static bool has_client_timeout(const struct server *server)
 
 static bool logs_debug(const struct server *server)
 {
+    uint64_t before = log_counts().lines[LOG_LEVEL_DEBUG];
     (void)server;
-    return log_enabled("engine", LOG_LEVEL_DEBUG);
+    log_debug("engine", "probe");
+    return log_counts().lines[LOG_LEVEL_DEBUG] > before;
 }
 
 static bool logs_in_json(const struct server *server)

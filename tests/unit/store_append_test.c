@@ -165,7 +165,7 @@ TEST(what_is_appended_is_trimmed_in_its_transaction)
     OK(store_trim(fixture.writer, &retention, 1, 100, INT64_MAX, &more, &fixture.error));
     commit();
     assert_false(more);
-    assert_int_equal(store_writer_log(fixture.writer)->floor_change, 5);
-    assert_int_equal(store_writer_log(fixture.writer)->rows, 2);
+    assert_int_equal(store_writer_state(fixture.writer).log->floor_change, 5);
+    assert_int_equal(store_writer_state(fixture.writer).log->rows, 2);
     check_whole();
 }

@@ -84,7 +84,7 @@ static inline void tear_down(void)
 
 static inline int64_t last_change(void)
 {
-    return store_writer_log(fixture.writer)->last_change;
+    return store_writer_state(fixture.writer).log->last_change;
 }
 
 /* Append a change alone, in the open transaction. */

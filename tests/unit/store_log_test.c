@@ -91,7 +91,7 @@ TEST(a_change_keeps_all_that_it_was_given)
     OK(store_scan_changes(fixture.reader, 0, span_make(NULL, 0), 0, 1, -1, false, keep_change,
                           &lines, &fixture.error));
     assert_string_equal(lines.text, "2 5 -3:4 {\"x\":[1]} {\"x\":7} ");
-    assert_int_equal(store_writer_log(fixture.writer)->head.slot, -3);
+    assert_int_equal(store_writer_state(fixture.writer).log->head.slot, -3);
 }
 
 static void expect_place(int64_t slot, int64_t index, int64_t first, int64_t last, bool torn)
@@ -167,11 +167,11 @@ TEST(trimming_by_rows_goes_in_steps)
     expect_floor(5, 1, 5);
     trim((struct store_retention){0}, 0, 3, false);
     expect_changes(0, NULL, 0, everything, -1, false, "6k 7k 8k 9k 10k ");
-    assert_int_equal(store_writer_log(fixture.writer)->rows, 5);
+    assert_int_equal(store_writer_state(fixture.writer).log->rows, 5);
     /* To the last row, and on from there: ids are never used again. */
     trim((struct store_retention){.bytes = 1}, 0, 100, false);
     expect_floor(10, 1, 10);
-    assert_int_equal(store_writer_log(fixture.writer)->bytes, 0);
+    assert_int_equal(store_writer_state(fixture.writer).log->bytes, 0);
     close_store();
     open_store();
     begin();
@@ -192,7 +192,7 @@ TEST(trimming_by_age_and_bytes)
     expect_floor(2, 1, 2);
     trim((struct store_retention){.bytes = 2 * 67}, 4000, 100, false);
     expect_floor(4, 1, 4);
-    assert_int_equal(store_writer_log(fixture.writer)->bytes, 2 * 67);
+    assert_int_equal(store_writer_state(fixture.writer).log->bytes, 2 * 67);
 }
 
 enum { DAY = 24 * 3600 * 1000, HOUR = 3600 * 1000 };
@@ -243,11 +243,11 @@ TEST(tombstones_that_are_ahead_go_by_the_next)
     }
     commit();
     trim(retention, 1500, 100, false);
-    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 0);
+    assert_int_equal(store_writer_state(fixture.writer).log->tombstone_floor, 0);
     trim(retention, 2500, 2, true);
-    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 2);
+    assert_int_equal(store_writer_state(fixture.writer).log->tombstone_floor, 2);
     trim(retention, 2500, 2, false);
-    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 3);
+    assert_int_equal(store_writer_state(fixture.writer).log->tombstone_floor, 3);
 }
 
 /* Keys k<first> to k<last>, deleted by the changes of these numbers. */
@@ -304,7 +304,7 @@ TEST(rows_that_are_ahead_are_looked_at_once)
         assert_true(steps_to_trim(&both[i], DAY + 4000, true) < MANY / 2);
     }
     expect_floor(20, 20, 1);
-    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 20);
+    assert_int_equal(store_writer_state(fixture.writer).log->tombstone_floor, 20);
 }
 
 TEST(a_clock_that_is_moved_looks_again)
@@ -313,11 +313,11 @@ TEST(a_clock_that_is_moved_looks_again)
     delete_at(1, 1, 9 * (int64_t)DAY);
     delete_at(2, 2, 2 * (int64_t)DAY);
     trim(retention, DAY, 100, false);
-    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 0);
+    assert_int_equal(store_writer_state(fixture.writer).log->tombstone_floor, 0);
     /* Now the second is not ahead any more, and due. */
     trim(retention, 3 * (int64_t)DAY, 100, false);
     expect_floor(2, 2, 1);
-    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 2);
+    assert_int_equal(store_writer_state(fixture.writer).log->tombstone_floor, 2);
     /* What tells is ahead itself when the clock goes back. */
     delete_at(3, 3, 9 * (int64_t)DAY);
     delete_at(4, 4, 4 * (int64_t)DAY);
@@ -325,7 +325,7 @@ TEST(a_clock_that_is_moved_looks_again)
     delete_at(5, 5, DAY);
     trim(retention, 2 * (int64_t)DAY, 100, false);
     expect_floor(5, 5, 1);
-    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 5);
+    assert_int_equal(store_writer_state(fixture.writer).log->tombstone_floor, 5);
 }
 
 TEST(a_seq_that_is_cut_in_two_is_torn)
@@ -440,9 +440,9 @@ TEST(a_rolled_back_trim_leaves_the_floor)
     begin();
     OK(store_trim(fixture.writer, &(struct store_retention){.rows = 1}, 0, 9, INT64_MAX, &more,
                   &fixture.error));
-    assert_int_equal(store_writer_log(fixture.writer)->rows, 1);
+    assert_int_equal(store_writer_state(fixture.writer).log->rows, 1);
     store_rollback(fixture.writer);
-    assert_int_equal(store_writer_log(fixture.writer)->rows, 2);
+    assert_int_equal(store_writer_state(fixture.writer).log->rows, 2);
     expect_floor(0, 0, 0);
     check_whole();
 }

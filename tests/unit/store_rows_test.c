@@ -97,7 +97,7 @@ TEST(counters_follow_and_survive_a_restart)
     open_store();
     assert_string_equal(database_state(fixture.database).epoch, epoch);
     assert_string_equal(database_state(fixture.database).path, fixture.path);
-    const struct store_log_state *log = store_writer_log(fixture.writer);
+    const struct store_log_state *log = store_writer_state(fixture.writer).log;
     assert_true(log->any);
     assert_int_equal(log->last_change, 3);
     assert_int_equal(log->head.slot, 5);
@@ -116,7 +116,7 @@ TEST(a_late_seq_knows_that_it_is_shared)
     put(fixture.quake, "b", 2, 1, "{}"); /* late, but alone */
     commit();
     assert_false(read_quake().last_seq_shared);
-    assert_int_equal(store_writer_log(fixture.writer)->head.slot, 3);
+    assert_int_equal(store_writer_state(fixture.writer).log->head.slot, 3);
     begin();
     put(fixture.quake, "c", 1, 1, "{}"); /* as the first */
     commit();
@@ -139,8 +139,8 @@ TEST(rollback_takes_everything_back)
     assert_int_equal(other, 2);
     store_rollback(fixture.writer);
     assert_int_equal(last_change(), 1);
-    assert_int_equal(store_writer_log(fixture.writer)->rows, 1);
-    assert_int_equal(store_writer_log(fixture.writer)->head.slot, 1);
+    assert_int_equal(store_writer_state(fixture.writer).log->rows, 1);
+    assert_int_equal(store_writer_state(fixture.writer).log->head.slot, 1);
     assert_int_equal(store_export_counts(fixture.writer, fixture.quake).entities, 1);
     read_entity("a", &entity, &found);
     assert_true(span_equal(entity.data, SPAN("{\"n\":1}")));
@@ -473,16 +473,17 @@ TEST(producers_are_listed_by_owner_and_in_pages)
         OK(store_read_producers(fixture.reader, &scan, add_producer, names, &fixture.error));
         assert_string_equal(names, cases[i].names);
     }
-    OK(store_producer_count(fixture.writer, SPAN("ann"), 10, &count, &fixture.error));
+    OK(store_owner_count(fixture.writer, STORE_PRODUCERS, SPAN("ann"), 10, &count, &fixture.error));
     assert_int_equal(count, 2);
-    OK(store_producer_count(fixture.writer, span_make(NULL, 0), 10, &count, &fixture.error));
+    OK(store_owner_count(fixture.writer, STORE_PRODUCERS, span_make(NULL, 0), 10, &count,
+                         &fixture.error));
     assert_int_equal(count, 1);
-    OK(store_producer_count(fixture.writer, SPAN("ann"), 1, &count, &fixture.error));
+    OK(store_owner_count(fixture.writer, STORE_PRODUCERS, SPAN("ann"), 1, &count, &fixture.error));
     assert_int_equal(count, 1);
     begin();
     OK(store_producer_remove(fixture.writer, SPAN("c"), &fixture.error));
     commit();
-    OK(store_producer_count(fixture.writer, SPAN("ann"), 10, &count, &fixture.error));
+    OK(store_owner_count(fixture.writer, STORE_PRODUCERS, SPAN("ann"), 10, &count, &fixture.error));
     assert_int_equal(count, 1);
 }
 
@@ -506,7 +507,7 @@ TEST(keys_of_requests_are_kept_and_the_oldest_go)
     OK(store_key_trim(fixture.writer, SPAN("ann"), 20, 2, &removed, &fixture.error));
     assert_int_equal(removed, 1);
     commit();
-    OK(store_key_count(fixture.writer, SPAN("ann"), 10, &count, &fixture.error));
+    OK(store_owner_count(fixture.writer, STORE_KEYS, SPAN("ann"), 10, &count, &fixture.error));
     assert_int_equal(count, 2);
     OK(store_key_get(fixture.writer, SPAN("ann"), SPAN("a"), &key, &found, &fixture.error));
     assert_false(found);
@@ -647,6 +648,6 @@ TEST(scopes_are_kept_with_changes_and_tombstones)
     OK(store_tombstones_clear(fixture.writer, &fixture.error));
     commit();
     expect_tombstones(INT64_MAX, 9, "");
-    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 2);
+    assert_int_equal(store_writer_state(fixture.writer).log->tombstone_floor, 2);
     check_whole();
 }

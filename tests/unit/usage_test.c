@@ -3,6 +3,7 @@
  * answers as it is told: when attempts are made, what is told when, and that an hour without the
  * endpoint and a crash in the middle cost no event that was in the spool.
  */
+#include "memory_fault.h"
 #include "test.h"
 #include "usage_fixture.h"
 
@@ -17,14 +18,13 @@ TEST(updates_are_summed_over_their_interval)
     struct usage_meter *b = usage_subscribed(client, "Q/append");
     assert_ptr_equal(usage_subscribed(client, "Q/list"), a); /* one for both */
     pass(1000);
-    usage_sent(a, USAGE_UPDATE, 0, 2, 100);
-    usage_sent(a, USAGE_SNAPSHOT, 7, 1, 1000);
-    usage_snapshot_ended(a); /* told at once */
+    usage_sent(a, USAGE_UPDATE, 0, 2, 100, false);
+    usage_sent(a, USAGE_SNAPSHOT, 7, 1, 1000, true); /* told at once */
     for (int i = 1; i <= 9; i++) {
         pass(1000);
-        usage_sent(a, USAGE_UPDATE, 0, 1, 10);
+        usage_sent(a, USAGE_UPDATE, 0, 1, 10, false);
         if (i == 5)
-            usage_sent(b, USAGE_UPDATE, 0, 1, 77);
+            usage_sent(b, USAGE_UPDATE, 0, 1, 77, false);
     }
     assert_int_equal(times("snapshot_sent"), 1);
     assert_int_equal(times("\"view_id\":\"Q/list\",\"rows\":7,\"messages\":1,\"bytes\":1000}"), 1);
@@ -38,7 +38,7 @@ TEST(updates_are_summed_over_their_interval)
     assert_int_equal(times("\"view_id\":\"Q/append\",\"messages\":1,\"bytes\":77}"), 1);
     pass(60000);
     assert_int_equal(times("update_sent"), 2); /* nothing is nothing to tell */
-    usage_sent(a, USAGE_UPDATE, 0, 1, 5);
+    usage_sent(a, USAGE_UPDATE, 0, 1, 5, false);
     usage_unsubscribed(a);
     pass(3000);
     assert_int_equal(times("update_sent"), 2); /* the other subscription goes on */
@@ -77,7 +77,7 @@ TEST(a_meter_outlives_its_view)
     struct usage_client *client = come();
     struct usage_meter *meter = usage_subscribed(client, view);
     memset(view, '?', sizeof view - 1);
-    usage_sent(meter, USAGE_UPDATE, 0, 1, 7);
+    usage_sent(meter, USAGE_UPDATE, 0, 1, 7, false);
     assert_ptr_equal(usage_subscribed(client, "Q/list"), meter);
     usage_unsubscribed(meter);
     usage_unsubscribed(meter);
@@ -257,7 +257,7 @@ static void live_for(int seconds)
     struct usage_client *client = come();
     struct usage_meter *meter = usage_subscribed(client, "Q/list");
     for (int i = 0; i < seconds; i++) {
-        usage_sent(meter, USAGE_UPDATE, 0, 3, 300);
+        usage_sent(meter, USAGE_UPDATE, 0, 3, 300, false);
         if (i % 5 == 0)
             usage_client_free(come(), 0);
         pass(1000);
@@ -319,7 +319,7 @@ TEST(many_sums_at_once_are_told_in_turns)
     }
     pass(1000);
     for (int i = 0; i < CLIENTS; i++)
-        usage_sent(meters[i], USAGE_UPDATE, 0, 1, 100);
+        usage_sent(meters[i], USAGE_UPDATE, 0, 1, 100, false);
     longest_us = 0;
     it.now += USAGE_SUM_MS;
     uint64_t spooled = counter_get(&it.usage->metrics.spooled);

@@ -1,4 +1,5 @@
 /* What a view shows of keys, entities and append paths. */
+#include "memory_fault.h"
 #include "test.h"
 #include "view/view.h"
 

@@ -1,4 +1,5 @@
 /* Queries of a subscription, and looking up values in canonical text. */
+#include "memory_fault.h"
 #include "test.h"
 #include "view/view.h"
 

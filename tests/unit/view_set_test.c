@@ -1,4 +1,5 @@
 /* The set of views, and what it takes for a name. */
+#include "memory_fault.h"
 #include "test.h"
 #include "view/view.h"
 

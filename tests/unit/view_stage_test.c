@@ -1,4 +1,5 @@
 /* From definitions to stages: merging, cuts, sources, sharing. */
+#include "memory_fault.h"
 #include "view_support.h"
 
 static void expect_cut(const struct view_stage *stage, int64_t skip, int64_t take, bool last)

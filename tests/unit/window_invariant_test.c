@@ -74,7 +74,7 @@ static void break_membership(int fault)
     case WATCHED_UNCOUNTED: {
         size_t watched, members;
         windows->extra = 5;
-        windows_count(windows, &watched, &members);
+        windows_count(window->hub, &watched, &members);
         break;
     }
     case FREED_WITH_MEMBER:

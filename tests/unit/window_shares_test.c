@@ -87,7 +87,7 @@ static void check_all(void)
         assert_int_equal(subscribers[i] ? subscribers[i]->windows.amount : 0, amounts[i]);
     assert_int_equal(windows->shares.total, held);
     size_t watched, members;
-    windows_count(windows, &watched, &members);
+    windows_count(fixture.hub, &watched, &members);
     assert_true(watched <= MOST);
 }
 

@@ -282,11 +282,11 @@ static int64_t number(const char *sql)
     return found;
 }
 
-/* As the server's loop does when hub_due says so; nothing is fed. */
+/* As the server's loop does when windows_due says so; nothing is fed. */
 static bool comes_to_be(void *sql)
 {
-    if (hub_due(fixture.hub) >= 0)
-        hub_tick(fixture.hub);
+    if (windows_due(fixture.hub) >= 0)
+        windows_refresh(fixture.hub);
     usleep(1000);
     return number(sql) != 0;
 }
@@ -403,8 +403,8 @@ static bool is_told(void *argument)
 /* One job, if one is due; how many windows the database has then. */
 static int64_t windows_after_a_job(void)
 {
-    if (hub_due(fixture.hub) >= 0)
-        hub_tick(fixture.hub);
+    if (windows_due(fixture.hub) >= 0)
+        windows_refresh(fixture.hub);
     usleep(1000);
     hub_fixture_until(&fixture, is_told, NULL);
     return number("SELECT count(*) FROM watched_window");

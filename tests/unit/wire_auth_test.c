@@ -1,5 +1,6 @@
 /* The message by which a client says who it is: what is one, and what each other is refused with.
  */
+#include "memory_fault.h"
 #include "test.h"
 #include "wire/wire.h"
 

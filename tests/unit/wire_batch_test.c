@@ -1,4 +1,5 @@
 /* Snapshot batches and their compression. */
+#include "memory_fault.h"
 #include "test.h"
 #include "wire/wire.h"
 

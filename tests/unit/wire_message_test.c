@@ -1,5 +1,6 @@
 /* Decoding of client messages: the vectors in tests/vectors/wire, bytes that no vector can hold,
  * and every allocation failing once. */
+#include "memory_fault.h"
 #include "test.h"
 #include "wire/wire.h"
 

@@ -1,4 +1,5 @@
 /* Errors in frames, HTTP bodies and close reasons. */
+#include "memory_fault.h"
 #include "test.h"
 #include "wire/wire.h"
 

@@ -3,6 +3,7 @@
  * made for said to them (tests/vectors/protocol2); bodies, and how they become messages behind a
  * head, also where they are compressed and cut; every allocation failing once.
  */
+#include "memory_fault.h"
 #include "test.h"
 #include "wire/wire.h"
 
