@@ -85,7 +85,7 @@ test('whoever asks the wrong one of two ports is told the right one', async (t) 
     assert.equal(status, 404);
     assert.match(text, new RegExp(`${path} is on the health port, ${server.healthPort}`));
   }
-  for (const path of ['/v1/views', '/v1/views/E/list', '/v1/mutations'])
+  for (const path of ['/v1/mutations', '/v1/ingest', '/v1/revocations', '/v1/nothing']) /* what is read for the inspector is here, too */
     assert.match((await ask(server.healthPort, `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)).text, new RegExp(`the API is on port ${server.port}`), path);
   const upgrade = 'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n';
   assert.match((await ask(server.healthPort, `GET / HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\n`)).text, new RegExp(`connect to port ${server.port}`));
