@@ -90,6 +90,8 @@ bool explain_find_stages(struct explaining *explaining);
 /* Rows of the view in its order, of everybody. */
 bool explain_scan_view(struct explaining *explaining, bool with_data, store_each_row each,
                        void *argument);
+/* Whether all conditions hold for a state of the row; cuts and keys do not count. */
+bool explain_holds(const struct explaining *explaining, struct span entity, int64_t now);
 /* The row of a stage at a rank, if there is one. */
 bool explain_find_rank(struct explaining *explaining, const struct explain_stage *stage,
                        int64_t rank, struct explain_edge *edge);

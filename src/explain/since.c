@@ -9,13 +9,6 @@
 
 /* ---- what is not told ---- */
 
-bool explain_since_fail(struct explain_since *since, const char *why)
-{
-    since->known = false;
-    since->why = why;
-    return true;
-}
-
 static size_t count_cuts(const struct explaining *explaining, bool *timed)
 {
     size_t cuts = 0;
@@ -49,14 +42,6 @@ static const char *refusal(const struct explaining *explaining, size_t cuts, boo
 }
 
 /* ---- verdicts on a state ---- */
-
-bool explain_since_holds(const struct explaining *explaining, struct span entity, int64_t now)
-{
-    for (size_t i = 0; i < explaining->stage_count; i++)
-        if (!view_stage_holds(explaining->stages[i].stage, entity, now))
-            return false;
-    return view_query_holds(explaining->asked->query, entity, now);
-}
 
 static int64_t rechecks(const struct explaining *explaining, struct span entity, int64_t now)
 {
@@ -96,7 +81,7 @@ static void pass_time(struct own_scan *scan, struct span row, int64_t until)
 {
     int64_t at;
     while ((at = rechecks(scan->explaining, row, scan->second)) <= until) {
-        bool in = explain_since_holds(scan->explaining, row, at);
+        bool in = explain_holds(scan->explaining, row, at);
         scan->second = at;
         if (in == scan->in)
             continue;
@@ -111,7 +96,7 @@ static void pass_time(struct own_scan *scan, struct span row, int64_t until)
 static bool state_in(const struct own_scan *scan, int64_t now)
 {
     return scan->replay.is == REPLAY_THERE &&
-           explain_since_holds(scan->explaining, buffer_span(&scan->replay.row), now);
+           explain_holds(scan->explaining, buffer_span(&scan->replay.row), now);
 }
 
 static bool each_own(void *argument, const struct store_change *change,

@@ -25,9 +25,13 @@ struct explain_since {
 };
 
 /* Say why it is not known. Always true. */
-bool explain_since_fail(struct explain_since *since, const char *why);
-/* Whether all conditions hold for a state of the row; cuts and keys do not count. */
-bool explain_since_holds(const struct explaining *explaining, struct span entity, int64_t now);
+static inline bool explain_since_fail(struct explain_since *since, const char *why)
+{
+    since->known = false;
+    since->why = why;
+    return true;
+}
+
 /* since_cut.c: of a view with one cut, without time. False with the error. */
 bool explain_since_cut(struct explaining *explaining, struct explain_since *since);
 

@@ -93,8 +93,7 @@ static bool note_sort_key(struct cut_scan *scan, const struct former_row *row,
 static bool holds(const struct cut_scan *scan, const struct former_row *row)
 {
     return row->state == REPLAY_THERE &&
-           explain_since_holds(scan->explaining, buffer_span(&row->text),
-                               scan->explaining->asked->now);
+           explain_holds(scan->explaining, buffer_span(&row->text), scan->explaining->asked->now);
 }
 
 /* One replay serves all rows: it goes on from the row's text. */
@@ -223,12 +222,12 @@ static bool stand_now(struct cut_scan *scan, struct stand *stand)
     const struct explain_stage *now = &explaining->stages[0];
     int64_t rows;
     bool found;
-    *stand = (struct stand){.present = now->present,
-                            .holds = explaining->found &&
-                                     explain_since_holds(explaining, buffer_span(&explaining->data),
-                                                         explaining->asked->now),
-                            .sort_key = buffer_span(&now->sort_key),
-                            .before = now->rank};
+    *stand = (struct stand){
+        .present = now->present,
+        .holds = explaining->found &&
+                 explain_holds(explaining, buffer_span(&explaining->data), explaining->asked->now),
+        .sort_key = buffer_span(&now->sort_key),
+        .before = now->rank};
     if (!store_read_stage_rows(explaining->reader, span_of(scan->stage->definition), &rows, &found,
                                explaining->error))
         return false;

@@ -212,3 +212,11 @@ bool explain_scan_view(struct explaining *explaining, bool with_data, store_each
                             with_data, each, argument, explaining->error) &&
            explaining->error->code == ERROR_NONE;
 }
+
+bool explain_holds(const struct explaining *explaining, struct span entity, int64_t now)
+{
+    for (size_t i = 0; i < explaining->stage_count; i++)
+        if (!view_stage_holds(explaining->stages[i].stage, entity, now))
+            return false;
+    return view_query_holds(explaining->asked->query, entity, now);
+}
