@@ -76,9 +76,13 @@ bool access_guard(struct access *access, const struct net_connection *connection
  * main one. */
 static bool came_by_proxy(const struct access *access, const struct net_connection *connection)
 {
-    static const char *const names[] = {"forwarded", "via", "x-forwarded-for", "x-real-ip"};
+    static const char *const names[] = {
+        "forwarded", "via",         "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+        "x-real-ip", "x-client-ip", "true-client-ip",  "cf-connecting-ip"};
     const char *own = access->shown.limits->rules.proxy_header;
-    bool found = own && net_header(connection, own).data;
+    /* nginx speaks HTTP/1.0 to a server behind it, unless it is told otherwise. */
+    bool found =
+        net_state(connection).request->minor == 0 || (own && net_header(connection, own).data);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         found = found || net_header(connection, names[i]).data;
     return found;

@@ -273,7 +273,7 @@ static void print_since(const struct printing *printing, uint32_t since)
 {
     fprintf(printing->out, "%*s%-*s ", INDENT, "", NAME_WIDTH, "since");
     if (!span_equal(member(printing, since, "known"), span_of("true"))) {
-        fputs("not known: ", printing->out);
+        fputs("no move found: ", printing->out);
         put_name(printing, member(printing, since, "why"));
         fputc('\n', printing->out);
         return;

@@ -70,7 +70,8 @@ static void tell_row(struct explaining *explaining, bool shown)
     if (shown) {
         tell_seq(explaining->out, explaining->seq);
         buffer_printf(explaining->out, ",\"change\":%" PRId64, explaining->change);
-        if (view->scope)
+        if (view->scope &&
+            view_scope_is_told(view->scope, buffer_span(&explaining->data), &explaining->sight))
             tell_label(explaining->out,
                        view_scope_label(view->scope, buffer_span(&explaining->data)));
     }

@@ -15,6 +15,13 @@ enum {
 
 /* ---- what is asked ---- */
 
+/* A page's part of the list, by its query. */
+struct http_page {
+    uint64_t after;
+    int64_t limit;
+    bool has_after, has_limit;
+};
+
 static bool starts_with(struct span text, const char *start)
 {
     size_t length = strlen(start);
@@ -49,9 +56,15 @@ static bool read_argument(struct http_page *page, struct span argument, struct e
     struct span token;
     if (!argument.length || access_is_token(argument, &token))
         return true;
-    if (starts_with(argument, "limit="))
+    bool is_limit = starts_with(argument, "limit="), is_after = starts_with(argument, "after=");
+    if ((is_limit && page->has_limit) || (is_after && page->has_after))
+        return error_set(error, ERROR_INVALID_PARAMETER, "'%.5s' stands there twice",
+                         argument.data);
+    page->has_limit |= is_limit;
+    page->has_after |= is_after;
+    if (is_limit)
         return read_limit(page, span_make(argument.data + 6, argument.length - 6), error);
-    if (starts_with(argument, "after="))
+    if (is_after)
         return read_number(span_make(argument.data + 6, argument.length - 6), ID_DIGITS,
                            &page->after) ||
                error_set(error, ERROR_INVALID_PARAMETER, "'after' must be an id from this list");
@@ -60,7 +73,7 @@ static bool read_argument(struct http_page *page, struct span argument, struct e
                      argument.length > 64 ? 64 : (int)argument.length, argument.data);
 }
 
-bool http_page_read(struct http_page *page, struct span query, struct error *error)
+static bool page_read(struct http_page *page, struct span query, struct error *error)
 {
     char room[HTTP_TARGET_LIMIT];
     struct span argument;
@@ -221,7 +234,7 @@ static struct http_listing *listing_new(const struct http_list *list,
     listing->one = path.length >= prefix;
     listing->ends = net_state(connection).request->method == HTTP_DELETE;
     buffer_init(&listing->out, REPLY_BYTES);
-    bool good = http_page_read(&listing->page, net_state(connection).request->query, error);
+    bool good = page_read(&listing->page, net_state(connection).request->query, error);
     if (good && listing->one) {
         good = (read_number(span_make(path.data + prefix, path.length - prefix), ID_DIGITS, &id) &&
                 id > 0) ||

@@ -42,13 +42,4 @@ struct http_list {
 bool http_listing_request(struct http *http, struct net_connection *connection, struct span path,
                           bool health, const struct http_list *list);
 
-/* ---- for the tests ---- */
-
-/* A page's part of the list, by its query without tokens. False with the error. */
-struct http_page {
-    uint64_t after;
-    int64_t limit;
-};
-bool http_page_read(struct http_page *page, struct span query, struct error *error);
-
 #endif

@@ -5,16 +5,24 @@
 #include "json/doc_internal.h"
 
 enum {
-    DIFF_DEPTH = 1024,    /* more than max_depth may ever be */
-    DIFF_COMPARISONS = 16 /* of elements, for each that two arrays have */
+    DIFF_DEPTH = 1024,     /* more than max_depth may ever be */
+    DIFF_COMPARISONS = 16, /* of elements, for each that two arrays have */
+    DIFF_EXTRA = 64 * 1024 /* bytes of a diff beyond those of both rows, twice */
 };
 
 struct diff {
     struct buffer *out;
     struct doc before, after;
+    size_t most; /* bytes of `out`. Each element repeats the names that lead to it, so many members
+                    below a long name would take the square of what the rows have */
     bool any;
     bool out_of_memory;
 };
+
+static bool is_spent(const struct diff *diff)
+{
+    return diff->out_of_memory || diff->out->failed || diff->out->length > diff->most;
+}
 
 /* ---- the members of one object, by name ---- */
 
@@ -172,7 +180,8 @@ static void each_member(struct diff *diff, const struct doc_path *parent, const 
 {
     bool later = doc == &diff->after;
     uint32_t end = doc->nodes[object].end;
-    for (uint32_t child = object + 1; child < end; child = doc->nodes[child].end) {
+    for (uint32_t child = object + 1; child < end && !is_spent(diff);
+         child = doc->nodes[child].end) {
         struct doc_path path = {parent, doc_key(doc, child)};
         if (is_seq(&path))
             continue;
@@ -210,6 +219,19 @@ static bool read(struct doc *doc, struct span text, uint32_t *root, struct error
            error_set(error, ERROR_DATABASE, "a stored row is no object");
 }
 
+static void compare_rows(struct diff *diff, struct span before, struct span after, uint32_t old,
+                         uint32_t new)
+{
+    size_t start = diff->out->length;
+    diff->most = start + 2 * (before.length + after.length) + DIFF_EXTRA;
+    compare_objects(diff, NULL, old, new);
+    if (diff->out->failed || diff->out->length <= diff->most)
+        return;
+    diff->out->length = start;
+    diff->any = false;
+    put(diff, NULL, before, after);
+}
+
 bool doc_diff(struct buffer *out, struct span before, struct span after, struct error *error)
 {
     struct diff diff = {.out = out};
@@ -221,7 +243,7 @@ bool doc_diff(struct buffer *out, struct span before, struct span after, struct 
     if (before.data && after.data) {
         done = read(&diff.before, before, &old, error) && read(&diff.after, after, &new, error);
         if (done)
-            compare_objects(&diff, NULL, old, new);
+            compare_rows(&diff, before, after, old, new);
     } else if (before.data || after.data) {
         put(&diff, NULL, before, after);
     }

@@ -85,6 +85,12 @@ bool view_query_sort_value(const struct view_query *query, size_t index, struct 
 
 /* ---- views ---- */
 
+bool view_scope_is_told(const struct view_scope *scope, struct span entity,
+                        const struct view_sight *sight)
+{
+    return is_told(&scope->path, entity, sight);
+}
+
 bool view_key_value_is_told(const struct view *view, struct span entity,
                             const struct view_sight *sight)
 {

@@ -196,6 +196,9 @@ bool view_query_trace(const struct view_query *query, struct span entity, int64_
                       struct buffer *out);
 bool view_query_sort_value(const struct view_query *query, size_t index, struct span entity,
                            const struct view_sight *sight, struct span *value);
+/* Whether the value of the scope field may be told. */
+bool view_scope_is_told(const struct view_scope *scope, struct span entity,
+                        const struct view_sight *sight);
 /* Whether the value of the key field may be told. */
 bool view_key_value_is_told(const struct view *view, struct span entity,
                             const struct view_sight *sight);

@@ -253,7 +253,7 @@ test('what cannot be answered is refused', async (t) => {
     checkAnswer({ ...answer, body: answer.text }, code);
     return answer;
   };
-  for (const query of ['limit=0', 'limit=1001', 'limit=x', 'limit=', 'after=-1', 'after=x', 'after=', `after=${'9'.repeat(30)}`, 'x=1']) {
+  for (const query of ['limit=0', 'limit=1001', 'limit=x', 'limit=', 'after=-1', 'after=x', 'after=', `after=${'9'.repeat(30)}`, 'x=1', 'after=1&after=2', 'limit=3&limit=3']) {
     await wrong(`/v1/clients?${query}`, 'invalid-parameter');
   }
   for (const id of ['0', '17', 'x', '-1', '', '9'.repeat(30)]) {

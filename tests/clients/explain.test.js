@@ -221,6 +221,18 @@ test('moves out of sight are the end of a row, and no other row moves it for a t
 
 // ---- who is told what ----
 
+test('the label of a row is not told where its field is hidden', async (t) => {
+  const views = { slim: { fields: ['n'] } };
+  const token = { row_scopes: ['ann', 'bob'], views: ['E/slim'] };
+  const server = await Server.forTest(t, { config: configOf({ both: token }, { E: { scope: 'who', views } }) });
+  await feed(server, [m('a', { n: 1, who: 'ann' }), m('b', { n: 2, who: 'bob' })], WRITER);
+  for (const key of ['a', 'b']) {
+    const { in: isIn, steps } = await explained(server, 'E/slim', key, {}, 'both');
+    assert.deepEqual([isIn, steps[0].scope], [true, undefined]);
+    assert.doesNotMatch(JSON.stringify(steps), /ann|bob/);
+  }
+});
+
 test('a row out of scope is answered as one that does not exist, and no neighbour is named', async (t) => {
   const views = { cut: { pipeline: [{ sort: 'n' }, { take: 3 }] }, sorted: { pipeline: [{ sort: 'n' }] } };
   const server = await Server.forTest(t, { config: configOf({ ann: { row_scopes: ['ann'] }, nobody: {} }, { E: { scope: 'who', views } }) });
@@ -234,6 +246,7 @@ test('a row out of scope is answered as one that does not exist, and no neighbou
     }
     for (const key of ['k1', 'k5', 'k7']) assert.ok(!/other|k[0246]/.test((await ask(server, view, key, {}, 'ann')).text));
   }
+  assert.equal(step(await explained(server, 'E/list', 'k1', {}, 'ann'), 'row').scope, 'ann');
   const cut = step(await explained(server, 'E/cut', 'k7', {}, 'ann'), 'cut');
   assert.deepEqual([cut.holds, cut.rank], [false, undefined]);
   const part = step(await explained(server, 'E/sorted', 'k5', { take: 2 }, 'ann'), 'part');

@@ -61,6 +61,30 @@ TEST(many_members_are_found_by_name)
     buffer_fini(&before), buffer_fini(&after), buffer_fini(&expected), buffer_fini(&out);
 }
 
+/* Each element repeats the names that lead to it. */
+TEST(a_long_name_above_many_members_is_not_repeated_for_each)
+{
+    enum { NAME = 100 * 1000, MEMBERS = 3000 };
+    struct buffer rows[2], expected, out;
+    struct error error = {0};
+    buffer_init(&expected, 1 << 20), buffer_init(&out, 1 << 20);
+    for (int i = 0; i < 2; i++) {
+        buffer_init(&rows[i], 1 << 20);
+        buffer_add_string(&rows[i], "{\"");
+        for (int j = 0; j < NAME; j++)
+            buffer_add_char(&rows[i], 'N');
+        buffer_add_string(&rows[i], "\":");
+        for (int j = 0; j < MEMBERS; j++)
+            buffer_printf(&rows[i], "%c\"m%d\":%d", j ? ',' : '{', j, i);
+        buffer_add_string(&rows[i], "}}");
+    }
+    buffer_printf(&expected, "[{\"path\":[],\"from\":%s,", buffer_string(&rows[0]));
+    buffer_printf(&expected, "\"to\":%s}]", buffer_string(&rows[1]));
+    assert_true(doc_diff(&out, buffer_span(&rows[0]), buffer_span(&rows[1]), &error));
+    assert_true(span_equal(buffer_span(&out), buffer_span(&expected)));
+    buffer_fini(&rows[0]), buffer_fini(&rows[1]), buffer_fini(&expected), buffer_fini(&out);
+}
+
 /* Equal elements could be compared with each other for ever. */
 TEST(long_arrays_of_equal_elements_end)
 {

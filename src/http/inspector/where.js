@@ -66,7 +66,7 @@ export function readWhere(text) {
     }
     const { said, value: quoted } = next();
     const field = quoted !== undefined ? [quoted] : said;
-    if (field === undefined || field in COMPARE) throw new Error('the name of a field is missing');
+    if (field === undefined || Object.hasOwn(COMPARE, field)) throw new Error('the name of a field is missing');
     if (is('exists')) {
       at++;
       return { exists: field };
