@@ -195,10 +195,10 @@ bool doc_find_long_array(const struct doc *doc, uint32_t object, uint32_t max_ar
  * "from" is left out where there was nothing, "to" where there is nothing any more. Objects are
  * compared member by member. An array that got elements at its end, and perhaps lost some at its
  * beginning, has {"path":…,"dropped":n,"added":[…]} instead, without "dropped" if it lost none. An
- * absent `before` or `after` stands for no object at all, whose path is []. So does a diff that would
- * have more than twice the bytes of both and 64 KiB: it is the two whole. "_seq" at the top does not
- * count. Both are canonical texts. False with ERROR_MEMORY, or ERROR_DATABASE for a damaged
- * text.
+ * absent `before` or `after` stands for no object at all, whose path is []. So does a diff that
+ * would have more than twice the bytes of both and 64 KiB: it is the two whole. "_seq" at the top
+ * does not count. Both are canonical texts. False with ERROR_MEMORY, or ERROR_DATABASE for a
+ * damaged text.
  */
 bool doc_diff(struct buffer *out, struct span before, struct span after, struct error *error);
 

@@ -79,6 +79,7 @@ enum window_matching {
 /* The progress of finding them. */
 struct window_fill_point {
     bool begun, all_seen;
+    int64_t news;        /* changes behind the matches at the part before; 0: none was made */
     int64_t looked;      /* rows, when it goes by label */
     int64_t id;          /* by file: behind this entity, */
     struct buffer after; /* or behind this key or sort key */

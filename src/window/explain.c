@@ -115,6 +115,7 @@ bool hub_explain(struct hub *hub, const struct hub_read *read, struct error *err
         return error_set(error, ERROR_MEMORY, "out of memory while explaining a row");
     }
     it->read.run = run;
+    it->read.is_long = true; /* it may read much of the log, and no other brief job may wait */
     it->read.event.deliver = deliver;
     it->read.owner = read->owner;
     it->hub = hub;

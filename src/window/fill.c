@@ -269,9 +269,10 @@ void window_fill_run(struct read_job *read, struct store_reader *reader)
                                               .until_us =
                                                   clock_monotonic_us() + hub->options.refresh_us};
     fill->filled = WINDOW_FILLED;
-    fill->done = matches->found ||
-                 window_matches_fill(fill->window, reader, &limits, &fill->filled, &fill->error);
+    bool found = matches->found; /* then a refresh on another reader may be at them */
+    fill->done =
+        found || window_matches_fill(fill->window, reader, &limits, &fill->filled, &fill->error);
     fill->measure = window_measure(fill->window, reader, start);
-    fill->measure.matches = matches->rows.count;
+    fill->measure.matches = found ? 0 : matches->rows.count;
     pthread_mutex_unlock(&matches->lock);
 }

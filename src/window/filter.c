@@ -343,7 +343,9 @@ static bool find_news(struct catching *catching)
 
 /*
  * An entity that changed again behind a part is passed over until that change comes. So the matches
- * are those of no state until a refresh has done the rest.
+ * are those of no state until a refresh has done the rest. Parts wait for their turn among those of
+ * others: where more changes come meanwhile than a part has, they would never end, so that is for
+ * the refresh, too.
  */
 bool window_matches_approach(struct window_reading *reading, bool *near)
 {
@@ -351,8 +353,10 @@ bool window_matches_approach(struct window_reading *reading, bool *near)
     struct catching catching = {.reading = reading};
     int64_t position = known_up_to(matches), to = position + CHANGES_LEFT;
     int64_t news = count_news(matches, reading->state);
-    *near = reading->state->export.last_change <= to || news < 0 ||
+    bool gains = !matches->fill.news || news + CHANGES_LEFT / 2 < matches->fill.news;
+    *near = reading->state->export.last_change <= to || news < 0 || !gains ||
             news > CATCHING_UP * reading->max_rows;
+    matches->fill.news = news;
     if (*near)
         return true; /* of too many, a refresh says that they are to be found again */
     bool done = find_changes(&catching, position, to) && apply(&catching);

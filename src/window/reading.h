@@ -279,11 +279,11 @@ void window_request_free(struct window_request *request);
 struct window_since {
     struct window_reading *reading;
     int64_t from;
-    struct map rows;         /* the window's, by key */
-    struct map changed;      /* struct window_row; only key and mark count */
-    struct window_rows keys; /* the same, owned */
-    int64_t scanned;
-    int64_t max_changed;
+    struct map rows;               /* the window's, by key */
+    struct map changed;            /* struct window_row; only key and mark count */
+    struct window_rows keys;       /* the same, owned */
+    int64_t scanned, most_scanned; /* rows of the log; the most are scaled by what they cost */
+    int64_t max_changed;           /* entities */
     bool too_many;
     bool may_refuse;       /* a snapshot is told instead, if that costs no more; */
     int64_t left;          /* ... and what its rows leave for deletes and rows */

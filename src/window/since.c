@@ -10,7 +10,9 @@
 #include "window/reading.h"
 
 enum {
-    SCAN_FACTOR = 10,  /* log rows looked at for each entity that may have changed, */
+    /* For each entity that may have changed where there is no snapshot to choose instead; where
+     * there is one, an entity that changed often is no reason for it: */
+    SCAN_FACTOR = 10,  /* log rows looked at, */
     PASS_FACTOR = 100, /* and, with those of other exports, passed over */
     /* Where there is no snapshot to choose instead: */
     FEW_CHANGED = 100,   /* entities that may always have changed, */
@@ -63,7 +65,7 @@ static bool note_changed(struct window_since *since, struct span key, enum sight
 
 static bool count_scanned(struct window_since *since)
 {
-    if (++since->scanned > SCAN_FACTOR * since->max_changed)
+    if (++since->scanned > SCAN_FACTOR * since->most_scanned)
         since->too_many = true;
     return !since->too_many;
 }
@@ -104,7 +106,7 @@ static bool scan_log(struct window_since *since)
     struct scoped scoped = {by_label ? reading->window->spec.scope : NULL, NULL};
     int64_t floor = reading->state->log.floor_change;
     int64_t behind = export->last_change - (since->from > floor ? since->from : floor);
-    since->too_many = !scoped.scope && behind > PASS_FACTOR * since->max_changed;
+    since->too_many = !scoped.scope && behind > PASS_FACTOR * since->most_scanned;
     return behind <= 0 || since->too_many ||
            (scoped_scan_changes(scoped, reading->reader, export->id, span_make(NULL, 0),
                                 since->from, export->last_change, false, each_change, since,
@@ -317,14 +319,16 @@ static bool put_rows(struct window_since *since)
 /* ---- the whole ---- */
 
 /* Each entity that changed costs a delete or a row. */
-static int64_t most_changed(const struct window_since *since)
+static void set_bounds(struct window_since *since)
 {
-    const struct window_reading *reading = since->reading;
-    int64_t rows = (int64_t)reading->window->content.rows.count;
-    int64_t most = since->may_refuse
-                       ? since->left / ROW_COST
-                       : (since->only_removals ? LOST_CHANGED : FEW_CHANGED) + ROW_CHANGED * rows;
-    return most < reading->max_rows ? most : reading->max_rows;
+    int64_t rows = (int64_t)since->reading->window->content.rows.count;
+    int64_t most = (since->only_removals ? LOST_CHANGED : FEW_CHANGED) + ROW_CHANGED * rows;
+    int64_t max_rows = since->reading->max_rows;
+    since->left = ROW_COST * (rows > FEW_ROWS ? rows : FEW_ROWS) + 1;
+    since->most_scanned = most < max_rows ? most : max_rows;
+    since->max_changed = since->may_refuse && since->left / ROW_COST < since->most_scanned
+                             ? since->left / ROW_COST
+                             : since->most_scanned;
 }
 
 /* The log lacks something of the export that came behind this change. */
@@ -367,9 +371,7 @@ bool window_since_is_unknown(const struct window_reading *reading, int64_t from,
 bool window_since_find(struct window_since *since)
 {
     map_init(&since->changed, window_row_map_key);
-    int64_t rows = (int64_t)since->reading->window->content.rows.count;
-    since->left = ROW_COST * (rows > FEW_ROWS ? rows : FEW_ROWS) + 1;
-    since->max_changed = most_changed(since);
+    set_bounds(since);
     return (window_rows_index(&since->reading->window->content.rows, &since->rows) ||
             out_of_memory(since->reading)) &&
            find_changed(since);

@@ -592,6 +592,15 @@ test('a resume has at most two deletes for three rows of the snapshot that it sp
   assert.deepEqual(await resumed(), { resumed: false, deletes: 0 });
 });
 
+test('a row that changed often is one row for a resume', async (t) => {
+  const server = await Server.forTest(t, { config: BY_N });
+  await postAll(server, range(3000, (i) => m(`k${i}`, { n: i })), 3000);
+  const frames = await ask(await clientFor(t, server), new Applier(), 'E/by', { take: 10 });
+  await postAll(server, range(500, (i) => m('k1000', { x: i })), 500);
+  const [{ resumed }] = await ask(await clientFor(t, server), new Applier(), 'E/by', { take: 10, after: frames.at(-1).seq, epoch: frames[0].epoch });
+  assert.equal(resumed, true);
+});
+
 test('a resume with few deletes is a snapshot if the last one of its window was shorter', async (t) => {
   const server = await Server.forTest(t, { config: BY_N });
   /* Ten rows are compressed, two are not. */

@@ -73,3 +73,23 @@ TEST(what_changes_twice_during_a_search_is_shown_as_it_is)
     assert_int_equal(window->content.rows.count, 1);
     assert_true(span_equal(window_row_key(window->content.rows.list[0]), span_of("k3")));
 }
+
+/* Parts have their turn among those of others: more may change meanwhile than a part takes. */
+TEST(a_search_ends_where_more_changes_between_parts_than_a_part_takes)
+{
+    open_hub();
+    hub->options.refresh_us = 60 * 1000 * 1000;
+    hub_fixture_feed_many(&fixture, ROWS, "patch {\"n\":2}");
+    subscribe("\"filters\":{\"n\":1}");
+    pull_all();
+    do_job();
+    int parts = 0;
+    for (; lacks_matches() && parts < 10; parts++) {
+        hub_fixture_feed_many(&fixture, CHANGES / 3, "patch {\"m\":1}");
+        do_job();
+    }
+    assert_false(lacks_matches());
+    hub_fixture_feed(&fixture, "Q k5000 patch {\"n\":1}\n");
+    settle();
+    assert_int_equal(window->content.rows.count, 1);
+}
