@@ -11,8 +11,8 @@
 #ifndef ENGINE_READ_QUEUE_H
 #define ENGINE_READ_QUEUE_H
 
+#include "base/lanes.h"
 #include "engine/engine.h"
-#include "engine/lanes.h"
 
 struct read_queue {
     pthread_mutex_t lock;

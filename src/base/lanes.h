@@ -2,8 +2,8 @@
  * Lanes: waiting items, by owner. Owners take turns, one item each; the items of one owner stay in
  * their order. The items are intrusive and stay their makers'; the user brings the lock.
  */
-#ifndef ENGINE_LANES_H
-#define ENGINE_LANES_H
+#ifndef BASE_LANES_H
+#define BASE_LANES_H
 
 #include "base/queue.h"
 

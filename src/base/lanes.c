@@ -1,4 +1,4 @@
-#include "engine/lanes.h"
+#include "base/lanes.h"
 
 #include "base/invariant.h"
 
