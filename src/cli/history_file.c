@@ -123,7 +123,7 @@ static bool read_row(struct history_command *command, const struct view *view, i
     past.explains = true;
     bool done = true;
     while (done && past.stage != PAST_DONE)
-        done = row_past_run(&past, reader, error);
+        done = view_past_run_row(&past, reader, error);
     done = done && print_row(command, &past, error);
     row_past_fini(&past);
     return done;
@@ -164,6 +164,7 @@ static bool read_rows(struct history_command *command, const struct view *view, 
     past.rows.key = command->key ? span_of(command->key) : span_make(NULL, 0);
     past.rows.take = command->options->count == INT64_MAX ? VIEW_ALL : command->options->count;
     past.rows.most = INT64_MAX;
+    past.names_rows = true;
     bool done = true;
     while (done && past.stage != VIEW_PAST_DONE)
         done = view_past_run(&past, reader, error);
@@ -179,8 +180,8 @@ static bool read_as_of(struct history_command *command, const struct view *view,
     struct view_state state;
     return read_state(view, reader, &state, error) &&
            find_position(command, &search, reader, error) &&
-           (command->key && !view->stage ? read_row : read_rows)(command, view, search.at, reader,
-                                                                 error);
+           (command->key && !past_rows_are_cut(view) ? read_row : read_rows)(
+               command, view, search.at, reader, error);
 }
 
 /* ---- the file ---- */

@@ -159,7 +159,7 @@ static bool begin(struct past_search *search, struct store_reader *reader,
     search->next = search->head = state->log.last_change;
     if (point->form == PAST_OFFSET)
         return point->number > search->head ? is_ahead(state, error) : found(search, point->number);
-    if (point->form == PAST_TIME && point->number > search->now_ms)
+    if (point->form == PAST_TIME && point->number >= search->now_ms)
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "the time is not over yet; it is %" PRId64 " here", search->now_ms);
     if (!state->found)

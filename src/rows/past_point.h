@@ -25,7 +25,7 @@ bool past_point_read(struct span text, struct past_point *point, struct error *e
 struct past_search {
     const struct view *view; /* of an export, or derived from it */
     struct past_point point;
-    int64_t now_ms;    /* the wall clock; a time behind it is refused */
+    int64_t now_ms;    /* the wall clock; a time that is not before it is refused */
     int64_t scan_rows; /* of the log, that one step reads */
     int64_t most;      /* ... and all of them; 0: no bound */
     /* between the steps */

@@ -1,5 +1,7 @@
 #include "rows/past_rows.h"
 
+#include "base/invariant.h"
+
 #include <stdlib.h>
 
 enum { SPARE = 64 /* rows that may be kept too many, before they are sorted */ };
@@ -63,6 +65,12 @@ static const struct view_stage *first_stage(const struct view *view)
 bool past_rows_are_cut(const struct view *view)
 {
     return view->stage && (view->stage->source || view->stage->has_cut);
+}
+
+bool past_rows_hold(const struct view *view, struct span data)
+{
+    INVARIANT(!past_rows_are_cut(view));
+    return !view->stage || view_stage_holds(view->stage, data, 0);
 }
 
 /* `stage` NULL: that of the export. `asked`: the query's, if it has one. */
@@ -132,7 +140,7 @@ static bool prune(struct past_rows *rows, struct error *error)
         sort(rows);
         truncate_to(rows, (size_t)keep);
     }
-    if (rows->bytes > PAST_ROWS_BYTES)
+    if (rows->bytes + rows->beside > PAST_ROWS_BYTES)
         return error_set(
             error, ERROR_TOO_LARGE,
             "the rows that view '%.128s' had then take more than %d MiB, which is what "

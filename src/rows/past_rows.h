@@ -11,7 +11,7 @@
 
 struct past_row;
 
-enum { PAST_ROWS_BYTES = 64 << 20 /* of keys and texts, that may be kept */ };
+enum { PAST_ROWS_BYTES = 64 << 20 /* of keys and texts, that one answer keeps */ };
 
 struct past_rows {
     /* what is asked; borrowed */
@@ -24,8 +24,9 @@ struct past_rows {
     /* found */
     struct past_row **list;
     size_t count, capacity;
-    size_t bytes; /* of their keys and texts */
-    bool more;    /* behind the last row there are others */
+    size_t bytes;  /* of their keys and texts, */
+    size_t beside; /* ... and of texts that who adds rows keeps, in the same bound */
+    bool more;     /* behind the last row there are others */
 };
 
 /* Begin with this, then set what is asked; past_rows_fini is due. */
@@ -44,5 +45,7 @@ struct span past_row_key(const struct past_row *row);
 struct span past_row_data(const struct past_row *row);
 /* Whether the view is made of a stage that is cut: then rows decide about others. */
 bool past_rows_are_cut(const struct view *view);
+/* Whether a view that is not cut has a row of this text: no other row decides. */
+bool past_rows_hold(const struct view *view, struct span data);
 
 #endif

@@ -184,6 +184,25 @@ static bool read_changed(struct view_past *past, struct store_reader *reader,
 
 /* ---- what they were ---- */
 
+static void drop_text(struct view_past *past, struct changed_row *row)
+{
+    past->rows.beside -= row->data ? row->data->length : 0;
+    text_unref(row->data);
+    row->data = NULL;
+}
+
+/* The log lost changes that were not read yet. What stands behind them is still there. */
+static void make_anew(struct view_past *past, int64_t floor)
+{
+    size_t position = 0;
+    struct changed_row *row;
+    while ((row = map_next(&past->changed, &position))) {
+        drop_text(past, row);
+        row->state = REPLAY_UNKNOWN;
+    }
+    past->next = floor;
+}
+
 static bool step_row(struct view_past *past, struct changed_row *row, enum replay_effect effect,
                      const struct store_change *change, struct error *error)
 {
@@ -194,17 +213,16 @@ static bool step_row(struct view_past *past, struct changed_row *row, enum repla
         return false;
     if (replay->is == REPLAY_THERE && !(data = text_new(replay->row.data, replay->row.length)))
         return lacks_memory(error);
-    past->bytes += replay->is == REPLAY_THERE ? data->length : 0;
-    past->bytes -= row->data ? row->data->length : 0;
-    text_unref(row->data);
+    drop_text(past, row);
+    past->rows.beside += data ? data->length : 0;
     row->data = data;
     row->state = replay->is;
     row->seq = change->seq;
-    return past->bytes <= PAST_ROWS_BYTES ||
+    return past->rows.bytes + past->rows.beside <= PAST_ROWS_BYTES ||
            error_set(error, ERROR_TOO_LARGE,
-                     "the rows that changed behind @%" PRId64
-                     " take more than %d MiB, which is what one request may make again",
-                     past->at, PAST_ROWS_BYTES >> 20);
+                     "the rows that view '%.128s' needs of @%" PRId64
+                     " take more than %d MiB, which is what one request may keep",
+                     past->rows.view->id, past->at, PAST_ROWS_BYTES >> 20);
 }
 
 static bool each_made(void *argument, const struct store_change *change,
@@ -220,6 +238,17 @@ static bool each_made(void *argument, const struct store_change *change,
     return step_row(scan->past, row, effect, change, scan->error);
 }
 
+static bool add_row(struct view_past *past, struct changed_row *row, struct error *error)
+{
+    struct text *data = row->data;
+    past->rows.beside -= data->length; /* it moves */
+    row->data = NULL;
+    bool done =
+        past_rows_add(&past->rows, changed_key(row), row->seq, text_span(data), true, error);
+    text_unref(data);
+    return done;
+}
+
 /* All rows are known, and added; else one that is not is asked for its reason. */
 static bool add_made(struct view_past *past, struct error *error)
 {
@@ -232,8 +261,7 @@ static bool add_made(struct view_past *past, struct error *error)
             past->past.key = changed_key(row);
             return true;
         }
-        if (row->state == REPLAY_THERE && !past_rows_add(&past->rows, changed_key(row), row->seq,
-                                                         text_span(row->data), true, error))
+        if (row->state == REPLAY_THERE && !add_row(past, row, error))
             return false;
     }
     return past_rows_end(&past->rows, error);
@@ -244,8 +272,10 @@ static bool read_made(struct view_past *past, struct store_reader *reader, int64
 {
     if (!past->needed)
         return add_made(past, error);
-    if (past->next < floor)
+    if (past->at < floor)
         return was_trimmed(past, floor, error);
+    if (past->next < floor)
+        make_anew(past, floor);
     int64_t last = past->next + MADE_CHANGES;
     if (!scan_on(past, reader, last < past->at ? last : past->at, each_made, error))
         return false;
@@ -255,15 +285,27 @@ static bool read_made(struct view_past *past, struct store_reader *reader, int64
 /* ---- why not ---- */
 
 /* The name of a row that the asker cannot see is nobody's business. */
+static bool refuse_nameless(const struct view *view, int64_t at, struct error *error)
+{
+    return error_set(error, ERROR_HISTORY_TRIMMED,
+                     "what '%.128s' was at @%" PRId64 " is not known any more: the log has "
+                     "lost what one of the rows was; a longer retention_rows, "
+                     "retention_seconds or retention_bytes keeps more",
+                     view->id, at);
+}
+
+bool view_past_refuse_row(const struct row_past *row, bool names_rows, struct error *error)
+{
+    return row->too_far || names_rows || !row->view->stage
+               ? row_past_refuse(row, error)
+               : refuse_nameless(row->view, row->at, error);
+}
+
 static bool refuse(struct view_past *past, struct store_reader *reader, struct error *error)
 {
     struct row_past *it = &past->past;
-    if (past->rows.scope && !scope_of(past))
-        return error_set(error, ERROR_HISTORY_TRIMMED,
-                         "what '%.128s' was at @%" PRId64 " is not known any more: the log has "
-                         "lost what one of the rows was; a longer retention_rows, "
-                         "retention_seconds or retention_bytes keeps more",
-                         past->rows.view->id, past->at);
+    if ((past->rows.scope && !scope_of(past)) || (past->rows.view->stage && !past->names_rows))
+        return refuse_nameless(past->rows.view, past->at, error);
     it->view = past->rows.view;
     it->scope = past->rows.scope;
     it->at = past->at;
@@ -302,6 +344,16 @@ static bool go_on(struct view_past *past, struct store_reader *reader,
         return true;
     }
     return true;
+}
+
+bool view_past_run_row(struct row_past *row, struct store_reader *reader, struct error *error)
+{
+    struct replay *replay = &row->replay;
+    if (!row_past_run(row, reader, error))
+        return false;
+    return row->stage != PAST_DONE || replay->is != REPLAY_THERE ||
+           past_rows_hold(row->view, buffer_span(&replay->row)) ||
+           replay_set(replay, span_make(NULL, 0), error);
 }
 
 bool view_past_run(struct view_past *past, struct store_reader *reader, struct error *error)

@@ -23,6 +23,7 @@ struct view_past {
     int64_t at;
     int64_t scan_rows; /* of the log, or of entities, that one step reads */
     int64_t most;      /* ... and all of them */
+    bool names_rows;   /* the asker may read all rows of the export: a refusal may name any */
     /* between the steps */
     enum view_past_stage stage;
     bool begun;
@@ -34,11 +35,10 @@ struct view_past {
     struct map changed; /* struct changed_row */
     size_t found;       /* of them */
     size_t needed;      /* that were there, or may have been */
-    size_t bytes;       /* of the texts in `changed` */
     struct replay replay;
     struct row_past past; /* of one that is not known */
     /* found */
-    struct past_rows rows;
+    struct past_rows rows; /* rows.beside: the texts in `changed` */
 };
 
 /* Begin with this, then set what is asked; view_past_fini is due. */
@@ -47,5 +47,10 @@ void view_past_fini(struct view_past *past);
 /* The next step, until `stage` is VIEW_PAST_DONE. ERROR_HISTORY_TRIMMED names a row that is not
  * known; ERROR_TOO_LARGE: a bound was met. */
 bool view_past_run(struct view_past *past, struct store_reader *reader, struct error *error);
+
+/* The same for the row of one key, of a view that is not cut: no other row decides. */
+bool view_past_run_row(struct row_past *row, struct store_reader *reader, struct error *error);
+/* It is not known. Always false. */
+bool view_past_refuse_row(const struct row_past *row, bool names_rows, struct error *error);
 
 #endif

@@ -1,6 +1,23 @@
 #include "window/answer.h"
+#include "delivery/hub_internal.h"
 
 #include <stdio.h>
+
+static bool may_view(const struct auth_identity *identity, const struct view *view)
+{
+    return !identity || auth_may_view(identity, span_of(view->id));
+}
+
+const struct view *answer_find_whole(const struct hub *hub, const struct auth_identity *identity,
+                                     const struct view *asked)
+{
+    const struct view *best = !asked->stage && !asked->key_count ? asked : NULL, *view;
+    for (size_t i = 0; (!best || best->path_count) && (view = view_set_at(hub->views, i)); i++)
+        if (!view->stage && !view->key_count && (!best || !view->path_count) &&
+            strcmp(view->export_name, asked->export_name) == 0 && may_view(identity, view))
+            best = view;
+    return best ? view_ref(best) : NULL;
+}
 
 /* `known` is a list as If-None-Match has it. No tag can be a part of another with its quotes. */
 bool answer_is_known(const struct hub_answer *answer, const char *known)

@@ -16,4 +16,9 @@ void answer_set_body(struct hub_answer *answer, const struct hub_read *read, str
 /* Hand it over, on the loop thread. The body, if it was not moved out, goes. */
 void answer_give(struct hub_answer *answer, const struct hub_read *read, const struct view *view);
 
+/* The view by which the asker may read all rows of the export, as far as they are not scoped, of
+ * several one that shows them whole; NULL: there is none. One reference. On the loop thread. */
+const struct view *answer_find_whole(const struct hub *hub, const struct auth_identity *identity,
+                                     const struct view *asked);
+
 #endif

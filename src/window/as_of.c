@@ -3,6 +3,10 @@
  * position is found, then what was there: for one key by the replay of its changes
  * (rows/past.c), else by that of all that changed since (rows/view_past.c). Each step is a job of
  * some short transactions, so that others have their turn between them.
+ *
+ * Between its steps an answer by rows/view_past.c holds many rows. So it takes one of a few places
+ * before it has any, and gives it back with the rows. Others wait in a line, where owners take
+ * turns.
  */
 #include "delivery/hub_internal.h"
 #include "delivery/subscription.h"
@@ -12,6 +16,7 @@
 #include "rows/view_past.h"
 #include "rows/wanted.h"
 #include "window/answer.h"
+#include "window/window_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,7 +31,9 @@ struct as_of {
     struct row_scope *scope;  /* one reference, or NULL */
     char *key, *known;        /* or NULL */
     struct view_query *query; /* or NULL */
-    bool by_key;              /* the row of one key, of a view that is not derived */
+    bool by_key;              /* the row of one key, of a view that is not cut */
+    bool names_rows;          /* see struct view_past */
+    bool placed;              /* not by_key: it may hold rows */
     struct past_search search;
     struct row_past past;       /* by_key */
     struct view_past view_past; /* else */
@@ -114,11 +121,11 @@ static bool find_row(struct as_of *it, struct store_reader *reader)
 {
     struct row_past *past = &it->past;
     past->at = it->search.at;
-    if (!row_past_run(past, reader, &it->answer.error))
+    if (!view_past_run_row(past, reader, &it->answer.error))
         return false;
     it->again = past->stage != PAST_DONE;
     return it->again || past->replay.is != REPLAY_UNKNOWN ||
-           row_past_refuse(past, &it->answer.error);
+           view_past_refuse_row(past, it->names_rows, &it->answer.error);
 }
 
 static bool find_rows(struct as_of *it, struct store_reader *reader)
@@ -143,6 +150,12 @@ static bool step(struct as_of *it, struct store_reader *reader)
     return true;
 }
 
+/* What comes next needs a place. */
+static bool needs_place(const struct as_of *it)
+{
+    return it->search.done && !it->by_key && !it->placed;
+}
+
 static int64_t rows_of(const struct as_of *it)
 {
     return it->by_key ? it->past.replay.is == REPLAY_THERE : (int64_t)it->view_past.rows.count;
@@ -157,7 +170,7 @@ static void run(struct read_job *read, struct store_reader *reader)
             it->again = false;
             return;
         }
-    } while (it->again && clock_monotonic_us() < until_us);
+    } while (it->again && !needs_place(it) && clock_monotonic_us() < until_us);
     if (!it->again && !it->answer.unchanged &&
         answer_may_have(&it->answer, &it->options, rows_of(it)))
         end_body(it);
@@ -186,13 +199,44 @@ static bool go_on(struct as_of *it)
                      "too many readers wait for the database; try again later");
 }
 
+/* It is done, or nobody waits for it. Its rows go before its answer does. */
+static void end(struct as_of *it)
+{
+    struct windows *windows = it->hub->windows;
+    view_past_fini(&it->view_past);
+    view_past_init(&it->view_past);
+    windows->past_count -= it->placed;
+    it->placed = false;
+    answer_give(&it->answer, &it->options, it->view);
+    as_of_free(it);
+}
+
+static bool is_going_on(struct as_of *it)
+{
+    return is_fine(it) && it->again && it->options.is_wanted(it->options.argument) && go_on(it);
+}
+
+/* Those whose turn it is. */
+static void fill_places(struct windows *windows)
+{
+    while (windows->past.first && windows->past_count < WINDOW_PASTS) {
+        struct as_of *it = (struct as_of *)lane_ring_take(&windows->past);
+        it->placed = true;
+        windows->past_count++;
+        if (!is_going_on(it))
+            end(it);
+    }
+}
+
 static void deliver(struct engine_event *event)
 {
     struct as_of *it = (struct as_of *)event;
-    if (is_fine(it) && it->again && it->options.is_wanted(it->options.argument) && go_on(it))
-        return;
-    answer_give(&it->answer, &it->options, it->view);
-    as_of_free(it);
+    struct windows *windows = it->hub->windows;
+    if (is_fine(it) && it->again && needs_place(it))
+        lane_ring_add(&windows->past, it->read.owner, &it->read.event.item);
+    else if (!is_going_on(it))
+        end(it);
+    fill_places(windows);
 }
 
 static bool copy_text(const char *text, char **copy)
@@ -208,12 +252,21 @@ static int64_t take_of(const struct view *view, const struct wire_subscribe *wan
     return wanted->key ? 1 : wanted->take >= 0 ? wanted->take : own != VIEW_ALL ? own : AS_OF_TAKE;
 }
 
+static bool may_read_all(const struct hub *hub, const struct auth_identity *identity,
+                         const struct view *view)
+{
+    const struct view *whole = answer_find_whole(hub, identity, view);
+    view_unref(whole);
+    return whole != NULL;
+}
+
 static void set_wanted(struct as_of *it, const struct wire_subscribe *wanted)
 {
     const struct hub_options *options = &it->hub->options;
     struct past_rows *rows = &it->view_past.rows;
     struct row_past *past = &it->past;
-    it->by_key = wanted->key && !it->view->stage;
+    it->by_key = wanted->key && !past_rows_are_cut(it->view);
+    it->view_past.names_rows = it->names_rows;
     past->view = rows->view = it->view;
     past->scope = rows->scope = it->scope;
     past->key = rows->key = it->key ? span_of(it->key) : span_make(NULL, 0);
@@ -254,6 +307,7 @@ static struct as_of *as_of_new(struct hub *hub, const struct hub_read *read,
     if (copy_text(read->wanted->key, &it->key) && copy_text(read->known, &it->known) &&
         (!view->scope || it->scope)) {
         view_epoch(hub, view, it->scope, it->answer.epoch);
+        it->names_rows = may_read_all(hub, read->identity, view);
         set_wanted(it, read->wanted);
         return it;
     }

@@ -58,31 +58,13 @@ static void deliver(struct engine_event *event)
     explanation_free(it);
 }
 
-static bool may_view(const struct auth_identity *identity, const struct view *view)
-{
-    return !identity || auth_may_view(identity, span_of(view->id));
-}
-
-/* The view by which the asker may read all rows of the export, of several one that shows them
- * whole; NULL: there is none. One reference. */
-static const struct view *find_whole(const struct hub *hub, const struct auth_identity *identity,
-                                     const struct view *asked)
-{
-    const struct view *best = !asked->stage && !asked->key_count ? asked : NULL, *view;
-    for (size_t i = 0; (!best || best->path_count) && (view = view_set_at(hub->views, i)); i++)
-        if (!view->stage && !view->key_count && (!best || !view->path_count) &&
-            strcmp(view->export_name, asked->export_name) == 0 && may_view(identity, view))
-            best = view;
-    return best ? view_ref(best) : NULL;
-}
-
 static bool fill(struct hub_explanation *it, const struct hub_read *read, struct error *error)
 {
     const struct hub_options *options = &it->hub->options;
     const struct explain_limits limits = {options->query, options->max_window_rows};
     const char *key = read->wanted->key;
     char *copy = memory_copy_string(key, strlen(key));
-    it->whole = find_whole(it->hub, read->identity, it->view);
+    it->whole = answer_find_whole(it->hub, read->identity, it->view);
     it->explain = (struct explain){.view = it->view,
                                    .sight.views = {it->view, it->whole},
                                    .sees_others = it->whole != NULL,

@@ -23,6 +23,7 @@ struct windows *windows_new(void)
     link_init(&windows->requests);
     link_init(&windows->moved);
     link_init(&windows->unsettled);
+    lane_ring_init(&windows->past);
     return windows;
 }
 

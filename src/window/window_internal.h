@@ -41,6 +41,7 @@
 #ifndef WINDOW_WINDOW_INTERNAL_H
 #define WINDOW_WINDOW_INTERNAL_H
 
+#include "base/lanes.h"
 #include "base/roster.h"
 #include "delivery/hub_internal.h"
 #include "rows/batch.h"
@@ -62,6 +63,7 @@ enum {
     WINDOW_SCAN = 20000, /* rows that a scanning window skips in one refresh */
     WINDOW_SHORT = 10,   /* a cut to this part of the rows a window may have is short */
     WINDOW_KEPT_ROWS = 200000, /* rows of windows that are kept in the database */
+    WINDOW_PASTS = 2,          /* answers with what a whole view was that are made at a time */
     WINDOW_REFRESH = 64,       /* windows in one refresh */
     WINDOW_REQUESTS = 1024     /* and members that are served by it */
 };
@@ -324,6 +326,8 @@ struct windows {
     uint64_t forget_us;      /* when something in it is old; UINT64_MAX: it has nothing */
     bool crowded;            /* it has more than it may */
     unsigned forget_slices;  /* jobs that only forget, before more is written */
+    struct lane_ring past;   /* who waits to read what a whole view was, and holds no rows, */
+    size_t past_count;       /* ... and how many read: WINDOW_PASTS at most. as_of.c */
 };
 
 /* window.c */

@@ -150,3 +150,73 @@ test('the bounds, and what a position is not for', async (t) => {
   assert.equal((await ask(server, { as_of: '@1099' }, { headers: { 'if-none-match': headers.etag } })).status, 304);
   assert.equal((await ask(server, { as_of: '@1099', take: 3 }, { headers: { 'if-none-match': headers.etag } })).status, 200);
 });
+
+test('a refusal names no row that the token may not see', async (t) => {
+  const key = newKey();
+  const auth = { mode: 'signed', keys: [key.x] };
+  const views = { big: { pipeline: [{ filter: { field: 'n', gte: 40 } }] }, top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 2 }] } };
+  const server = await Server.forTest(t, { set: { retention_rows: 10 }, config: { auth, exports: { E: { views } } } });
+  const all = { headers: bearer(tokenOf(key, { scope: 'read write' })) };
+  const part = { headers: bearer(tokenOf(key, { scope: 'read', views: ['E/big', 'E/top'] })) };
+  for (const mutation of [m('hidden', { n: 1 }), m('seen', { n: 50 }), ...range(30, (i) => m('hidden', { n: 1, i }))]) assert.equal((await tryPost(server, mutation, all.headers)).status, 200);
+  const now = (await ask(server, { as_of: '@32' }, { view: 'E/big', ...part })).json.rows.map((row) => row.key);
+  assert.deepEqual(now, ['seen']);
+  /* its newest change is behind the position, and what made it is lost */
+  for (const view of ['E/big', 'E/top']) {
+    const refused = await ask(server, { as_of: '@25' }, { view, ...part });
+    assert.deepEqual([refused.status, refused.json.code], [410, 'history-trimmed'], refused.text);
+    assert.doesNotMatch(refused.text, /hidden/);
+    assert.match((await ask(server, { as_of: '@25' }, { view, ...all })).json.message, /what 'hidden' was at @25/);
+  }
+  const row = await ask(server, { as_of: '@25', key: 'hidden' }, { view: 'E/big', ...part });
+  assert.deepEqual([row.status, /known from/.test(row.text)], [410, false], row.text);
+  assert.match((await ask(server, { as_of: '@25', key: 'hidden' }, { view: 'E/big', ...all })).json.message, /what 'hidden' was at @25 is not known any more; it is known from/);
+});
+
+test('the row of a derived view without a cut depends on no other row', async (t) => {
+  const views = { big: { pipeline: [{ filter: { field: 'n', gte: 40 } }, { sort: { by: 'n' } }] }, top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 2 }] } };
+  const server = await Server.forTest(t, { set: { retention_rows: 40, max_window_rows: 10 }, config: { exports: { E: { views } } } });
+  await post(server, m('lost', { n: 60 }));
+  await post(server, range(20, (i) => m(`old${i}`, { n: i })));
+  for (const n of [41, 7, 42]) await post(server, m('a', { n }, { op: 'upsert' }));
+  await post(server, gone('a'));
+  await post(server, m('a', { n: 43 }));
+  for (let i = 0; i < 15; i++) await post(server, [m('lost', { i }), m(`new${i}`, { n: i })]);
+  const n = async (at, view = 'E/big') => {
+    const { status, json } = await ask(server, { as_of: `@${at}`, key: 'a' }, { view });
+    assert.equal(status, 200, json.message);
+    return json.rows.map(({ key, data }) => [key, data.n]);
+  };
+  for (const [at, expected] of [[21, []], [22, [['a', 41]]], [23, []], [24, [['a', 42]]], [25, []], [26, [['a', 43]]], [40, [['a', 43]]]]) {
+    assert.deepEqual(await n(at), expected, `@${at}`);
+    const { code, stdout, stderr } = await run(['history', 'E/big', 'a', '--as-of', `@${at}`, '--db', server.db, '--config', `${server.db}.config.json`]);
+    assert.deepEqual([code, stdout && JSON.parse(stdout).n], [0, expected[0]?.[1] ?? ''], stderr);
+  }
+  assert.equal((await ask(server, { as_of: '@22', key: 'a' }, { view: 'E/top' })).status, 413, 'with a cut all rows matter');
+});
+
+test('many views of former positions at once keep no more rows than a few of them', async (t) => {
+  const [ROWS, BYTES, ASKED] = [150, 256 << 10, 16];
+  const server = await Server.forTest(t, { config: { exports: { E: { views: { small: { fields: ['n'] } } } } } });
+  for (let i = 0; i < ROWS; i++) await post(server, m(`k${i}`, { n: i, text: String(i).repeat(BYTES).slice(0, BYTES) }));
+  const one = await ask(server, { as_of: `@${ROWS}`, take: ROWS }, { view: 'E/small' });
+  assert.equal(one.json.rows.length, ROWS);
+  const before = server.memory();
+  let [most, done] = [0, false];
+  const watch = (async () => {
+    for (; !done; await new Promise((next) => setTimeout(next, 2))) most = Math.max(most, server.memory());
+  })();
+  const leaving = range(4, () => {
+    const left = new AbortController();
+    const asked = fetch(`${server.http}/v1/views/E/small?as_of=@${ROWS}&take=${ROWS}`, { signal: left.signal }).catch(() => undefined);
+    setTimeout(() => left.abort(), 20);
+    return asked;
+  });
+  const answers = await Promise.all(range(ASKED, () => ask(server, { as_of: `@${ROWS}`, take: ROWS }, { view: 'E/small' })));
+  await Promise.all(leaving);
+  done = true;
+  await watch;
+  for (const { status, text } of answers) assert.deepEqual([status, text], [200, one.text]);
+  const rows = ROWS * BYTES;
+  if (!process.env.STELE_SANITIZED) assert.ok(most - before < 4 * rows, `${(most - before) >> 20} MiB more for ${ASKED} answers of ${rows >> 20} MiB of rows`);
+});

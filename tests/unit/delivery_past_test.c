@@ -9,9 +9,19 @@
 #include "random.h"
 #include "rows/past_point.h"
 #include "rows/row_history.h"
+#include "rows/view_past.h"
 #include "test.h"
 
-enum { SEEDS = 3, KEYS = 7, STEPS = 160, ASKED = 60, VIEWERS = 3, TEXT = 1 << 20, SCAN = 9 };
+enum {
+    SEEDS = 3,
+    KEYS = 7,
+    STEPS = 160,
+    ASKED = 60,
+    VIEWERS = 3,
+    TEXT = 1 << 20,
+    SCAN = 9,
+    VIEWS_ASKED = 6
+};
 
 /* ---- the model: each key's states, by the changes that made them ---- */
 
@@ -374,7 +384,7 @@ static int64_t place_of_seq(const struct kept *kept, struct seq seq)
 
 static int64_t place_of_time(const struct kept *kept, int64_t time)
 {
-    if (time > run.now)
+    if (time >= run.now)
         return NOT_THERE_YET;
     for (int64_t id = kept->head; id > kept->floor; id--)
         if (kept->at[id] <= time)
@@ -414,6 +424,8 @@ static void check_places(void)
         snprintf(text, sizeof text, "%lld", (long long)time);
         check_place(text, place_of_time(&kept, time));
     }
+    snprintf(text, sizeof text, "%lld", (long long)run.now); /* it is not over */
+    check_place(text, NOT_THERE_YET);
     snprintf(text, sizeof text, "@%lld", (long long)kept.head);
     check_place(text, kept.head);
     snprintf(text, sizeof text, "@%lld", (long long)kept.head + 1);
@@ -575,6 +587,72 @@ static void check_history(int viewer, int key)
     buffer_fini(&whole), buffer_fini(&pages), buffer_fini(&expected), buffer_fini(&found);
 }
 
+/* ---- what a whole view was, while the log is trimmed ---- */
+
+static const char *row_of(const struct past_rows *rows, int key, struct span *text)
+{
+    char name[] = {'k', (char)('0' + key), '\0'};
+    *text = span_make(NULL, 0);
+    for (size_t i = 0; i < rows->count; i++)
+        if (span_equal(past_row_key(rows->list[i]), span_of(name)))
+            *text = past_row_data(rows->list[i]);
+    return text->data;
+}
+
+static void check_rows(const struct past_rows *rows, int viewer, int64_t at)
+{
+    struct span text;
+    for (int key = 0; key < KEYS; key++) {
+        const char *state = state_at(viewer, key, at);
+        if (!row_of(rows, key, &text) != !state || (state && !span_equal(text, span_of(state))))
+            fail_msg(SEED_FORMAT ": viewer %d, k%d was at %lld\n%s\nand is\n%.*s", random_seed,
+                     viewer, key, (long long)at, state ? state : "not there", (int)text.length,
+                     text.data ? text.data : "");
+    }
+}
+
+static void check_refusal(int viewer, int64_t at, const struct error *error)
+{
+    int64_t head, floor = floor_of(viewer, &head);
+    bool known = at >= floor;
+    for (int key = 0; known && key < KEYS; key++)
+        known = is_known(viewer, key, at, floor);
+    if (known || error->code != ERROR_HISTORY_TRIMMED)
+        fail_msg(SEED_FORMAT ": viewer %d, all at %lld is known behind %lld: %s", random_seed,
+                 viewer, (long long)at, (long long)floor, error->message);
+}
+
+/* Each step may find a shorter log. */
+static bool check_view(int viewer, int64_t at, void (*between)(void))
+{
+    struct error error = {.code = ERROR_NONE};
+    struct view_past past;
+    view_past_init(&past);
+    past.rows.view = run.view;
+    past.rows.scope = run.viewers[viewer];
+    past.rows.most = past.most = INT64_MAX;
+    past.at = at;
+    past.names_rows = true;
+    past.scan_rows = 1 + random_below(SCAN);
+    bool done = true;
+    while (done && past.stage != VIEW_PAST_DONE) {
+        between();
+        done = view_past_run(&past, run.reader, &error);
+    }
+    if (done)
+        check_rows(&past.rows, viewer, at);
+    else
+        check_refusal(viewer, at, &error);
+    view_past_fini(&past);
+    return done;
+}
+
+static void feed_at_times(void)
+{
+    if (random_below(6) == 0)
+        feed_one();
+}
+
 /* ---- the runs ---- */
 
 static void play(void)
@@ -595,6 +673,12 @@ static void play(void)
                        floor);
         }
         check_places();
+        for (int i = 0; i < VIEWS_ASKED; i++) {
+            int viewer = (int)random_below((uint32_t)viewers);
+            int64_t head, floor = floor_of(viewer, &head);
+            check_view(viewer, floor + (int64_t)random_below((uint32_t)(head - floor) + 1),
+                       feed_at_times);
+        }
         for (int viewer = 0; viewer < viewers; viewer++)
             for (int key = 0; key < KEYS; key++)
                 check_history(viewer, key);
