@@ -214,7 +214,7 @@ bool past_rows_add(struct past_rows *rows, struct span key, struct seq seq, stru
 static void cut(struct past_rows *rows, const struct view_cut *part)
 {
     if (part->last) {
-        drop_first(rows, (int64_t)rows->count - 1);
+        drop_first(rows, rows->count ? (int64_t)rows->count - 1 : 0);
         return;
     }
     drop_first(rows, part->skip);

@@ -220,3 +220,12 @@ test('many views of former positions at once keep no more rows than a few of the
   const rows = ROWS * BYTES;
   if (!process.env.STELE_SANITIZED) assert.ok(most - before < 4 * rows, `${(most - before) >> 20} MiB more for ${ASKED} answers of ${rows >> 20} MiB of rows`);
 });
+
+test('of a view that had no rows there is no last one', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: { views: VIEWS } } } });
+  await post(server, m('a', { n: 1, s: 'a' }));
+  for (const view of Object.keys(VIEWS)) {
+    const { status, json } = await ask(server, { as_of: '@0' }, { view: `E/${view}` });
+    assert.deepEqual([status, json.rows], [200, []], view);
+  }
+});
