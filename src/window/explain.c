@@ -8,7 +8,9 @@
 #include "window/window_internal.h"
 
 /* What one answer reads, in its one transaction. */
-enum { EXPLAIN_ROWS = 200 * 1000, EXPLAIN_CHANGES = 200 * 1000 };
+/* All of it is one transaction, and a reader is busy with it. A row takes its JSON to be read, a
+ * change of another key does not. */
+enum { EXPLAIN_ROWS = 20 * 1000, EXPLAIN_CHANGES = 200 * 1000 };
 
 struct hub_explanation {
     struct read_job read;
@@ -97,7 +99,7 @@ bool hub_explain(struct hub *hub, const struct hub_read *read, struct error *err
         return error_set(error, ERROR_MEMORY, "out of memory while explaining a row");
     }
     it->read.run = run;
-    it->read.is_long = true; /* it may read much of the log, and no other brief job may wait */
+    it->read.is_long = true; /* so that brief jobs go first: it may read much of the log */
     it->read.event.deliver = deliver;
     it->read.owner = read->owner;
     it->hub = hub;
