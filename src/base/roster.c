@@ -35,15 +35,10 @@ void roster_add(struct roster *roster, struct roster_item *item, uint64_t number
     link_append(next, &item->in_roster); /* before it */
 }
 
-static void take_out(struct roster_item *item)
+void roster_remove(struct roster_item *item)
 {
     if (item->in_roster.next)
         link_remove(&item->in_roster);
-}
-
-void roster_remove(struct roster_item *item)
-{
-    take_out(item);
 }
 
 /* ---- reading ---- */
@@ -76,5 +71,5 @@ struct roster_item *roster_next(const struct roster *roster, struct roster_place
 
 void roster_end(struct roster_place *place)
 {
-    take_out(&place->mark);
+    roster_remove(&place->mark);
 }
