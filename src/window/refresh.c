@@ -126,12 +126,6 @@ static void publish(struct window *window, const struct window_result *result)
     }
 }
 
-static void wake(struct link *members)
-{
-    while (!link_alone(members))
-        subscriber_ready(LINK_OWNER(struct subscription, in_rest, members->next));
-}
-
 static void take_snapshot(struct window *window, const struct window_result *result)
 {
     text_unref(window->snapshot.text);
@@ -144,13 +138,16 @@ static void take_snapshot(struct window *window, const struct window_result *res
     counter_add(&window->hub->metrics.snapshot_batches_built, 1);
 }
 
-/* Of one that rests, before it is woken: up to where it has everything (member_has). */
-static void note_passed(struct subscription *subscription)
+/* `passed`: up to where those that are live have everything (member_has). */
+static void wake(struct link *members, int64_t passed)
 {
-    struct member *member = subscription->member;
-    int64_t passed = member->phase == MEMBER_LIVE ? member->window->published.passed : 0;
-    if (passed > member->change)
-        member->change = passed;
+    while (!link_alone(members)) {
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_rest, members->next);
+        struct member *member = subscription->member;
+        if (member->phase == MEMBER_LIVE && member->change < passed)
+            member->change = passed;
+        subscriber_ready(subscription);
+    }
 }
 
 static void delivered(struct window_result *result)
@@ -194,10 +191,8 @@ static void delivered(struct window_result *result)
         take_snapshot(window, result);
     if (window->snapshot.text && window->snapshot.version == result->version)
         window->snapshot.asof = result->asof;
-    wake(&window->waiting);
-    for (struct link *link = window->resting.next; link != &window->resting; link = link->next)
-        note_passed(LINK_OWNER(struct subscription, in_rest, link));
-    wake(&window->resting);
+    wake(&window->waiting, 0);
+    wake(&window->resting, window->published.passed);
 }
 
 /* ---- a refresh on its way ---- */
