@@ -147,7 +147,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     return NULL;
 }
 
-/* Whether that is of another window than its own. */
+/* Whether its client may hold rows of another window than its own. */
 static bool holds_others(const struct subscription *subscription)
 {
     const struct previous_source *own =
