@@ -142,10 +142,7 @@ static bool print_rows(struct history_command *command, const struct past_rows *
 
 static bool check_view(const struct view *view, struct error *error)
 {
-    const struct view_stage *stage = view->stage;
-    while (stage && !stage->timed)
-        stage = stage->source;
-    return (!stage && view->output != VIEW_KEYED) ||
+    return (!view_stage_is_timed(view->stage) && view->output != VIEW_KEYED) ||
            error_set(error, ERROR_INVALID_PARAMETER,
                      "view %.128s is keyed, or asks for now(): what it was is not in the log",
                      view->id);

@@ -162,9 +162,8 @@ bool history_print_row(struct history_print *print, const struct view *view, str
                 key.length > 200 ? 200 : (int)key.length, key.data, (long long)at);
         return true;
     }
-    bool done =
-        (view && view->path_count ? view_project(view, row, &text) : buffer_add_span(&text, row)) ||
-        error_set(error, ERROR_MEMORY, "out of memory");
+    bool done = (view ? view_project(view, row, &text) : buffer_add_span(&text, row)) ||
+                error_set(error, ERROR_MEMORY, "out of memory");
     if (done && print->as_json)
         printf("%.*s", (int)text.length, text.data);
     else if (done)
@@ -182,9 +181,8 @@ bool history_print_keyed(const struct view *view, struct span key, struct span r
     buffer_add_string(&text, "{\"key\":");
     doc_escape(&text, key);
     buffer_add_string(&text, ",\"data\":");
-    bool done =
-        (view && view->path_count ? view_project(view, row, &text) : buffer_add_span(&text, row)) &&
-        buffer_add_char(&text, '}');
+    bool done = (view ? view_project(view, row, &text) : buffer_add_span(&text, row)) &&
+                buffer_add_char(&text, '}');
     if (done)
         printf("%.*s\n", (int)text.length, text.data);
     buffer_fini(&text);

@@ -273,6 +273,13 @@ bool view_stage_holds(const struct view_stage *stage, struct span entity, int64_
     return !stage->predicate || predicate_holds(stage->predicate, entity, now);
 }
 
+bool view_stage_is_timed(const struct view_stage *stage)
+{
+    while (stage && !stage->timed)
+        stage = stage->source;
+    return stage != NULL;
+}
+
 int64_t view_stage_rechecks(const struct view_stage *stage, struct span entity, int64_t now)
 {
     return stage->timed ? predicate_rechecks(stage->predicate, entity, now) : INT64_MAX;

@@ -104,6 +104,9 @@ struct view_stage {
 
 /* Whether the predicate holds for an entity (canonical text) at a time (unix seconds). */
 bool view_stage_holds(const struct view_stage *stage, struct span entity, int64_t now);
+/* Whether time alone may let entities in or out, of the stage or of one that it is over. NULL:
+ * there is none. */
+bool view_stage_is_timed(const struct view_stage *stage);
 /* The first second after `now` at which its truth may change; INT64_MAX if time changes nothing. */
 int64_t view_stage_rechecks(const struct view_stage *stage, struct span entity, int64_t now);
 /* Append the sort key of an entity in the stage's order: bytes that compare as the order requires.
@@ -224,10 +227,10 @@ enum { VIEW_SCOPE_LONGEST = 1024 };
 struct span view_scope_label(const struct view_scope *scope, struct span entity);
 /* Whether a top member of that name can be the field of an entity, or hold it. */
 bool view_scope_begins_with(const struct view_scope *scope, struct span name);
-/* Canonical text of the field's path. */
 /* The rows of a view by label: a stage of its own, which no view shows. NULL: the rows are not
  * scoped. */
 const struct view_stage *view_by_label(const struct view *view);
+/* Canonical text of the field's path. */
 const char *view_scope_text(const struct view_scope *scope);
 
 /* ---- the set of views ---- */

@@ -19,6 +19,19 @@ const struct view *answer_find_whole(const struct hub *hub, const struct auth_id
     return best ? view_ref(best) : NULL;
 }
 
+bool answer_copy_text(const char *text, char **copy)
+{
+    *copy = text ? memory_copy_string(text, strlen(text)) : NULL;
+    return !text || *copy;
+}
+
+bool answer_ask(struct hub *hub, struct read_job *read, struct error *error)
+{
+    return engine_read(hub->engine, read) ||
+           error_set(error, ERROR_QUEUE_FULL,
+                     "too many readers wait for the database; try again later");
+}
+
 /* `known` is a list as If-None-Match has it. No tag can be a part of another with its quotes. */
 bool answer_is_known(const struct hub_answer *answer, const char *known)
 {

@@ -1,11 +1,19 @@
-/* What the readings of a view for one answer have in common: its tag, its body, its end. */
+/* What the readings of a view for one answer have in common: its job, its tag, its body, its
+ * end. */
 #ifndef WINDOW_ANSWER_H
 #define WINDOW_ANSWER_H
 
 #include "window/window.h"
 
-enum { ANSWER_BYTES = 16 << 20 /* of JSON, before it is compressed; a single row may be longer */ };
+enum {
+    ANSWER_BYTES = 16 << 20, /* of JSON, before it is compressed; a single row may be longer */
+    ANSWER_TAKE = 100        /* rows or events, where nothing says how many */
+};
 
+/* What the asker gave, which it keeps; NULL is copied as NULL. False when out of memory. */
+bool answer_copy_text(const char *text, char **copy);
+/* Have the job run on a reader. False with ERROR_QUEUE_FULL. On the loop thread. */
+bool answer_ask(struct hub *hub, struct read_job *read, struct error *error);
 /* Whether the tag is among those of If-None-Match (NULL: there are none). On a reader. */
 bool answer_is_known(const struct hub_answer *answer, const char *known);
 /* Whether there may be so many rows; else the answer is an error. On a reader. */

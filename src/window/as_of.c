@@ -11,7 +11,6 @@
 #include "delivery/hub_internal.h"
 #include "delivery/subscription.h"
 #include "rows/past_point.h"
-#include "rows/show.h"
 #include "rows/tag.h"
 #include "rows/view_past.h"
 #include "rows/wanted.h"
@@ -20,8 +19,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-
-enum { AS_OF_TAKE = 100 /* rows, where nothing says how many */ };
 
 struct as_of {
     struct read_job read;
@@ -65,17 +62,10 @@ static void make_tag(struct as_of *it)
 
 static bool put_row(const struct as_of *it, struct buffer *out, struct span key, struct span data)
 {
-    struct buffer scratch;
-    struct span shown;
-    buffer_init(&scratch, UINT32_MAX);
-    bool done = frame_show(it->view, data, &scratch, &shown);
     buffer_add_string(out, "{\"key\":");
     doc_escape(out, key);
     buffer_add_string(out, ",\"data\":");
-    buffer_add_span(out, done ? shown : span_make(NULL, 0));
-    buffer_add_char(out, '}');
-    buffer_fini(&scratch);
-    return done;
+    return view_project(it->view, data, out) && buffer_add_char(out, '}');
 }
 
 static bool put_rows(const struct as_of *it, struct buffer *out)
@@ -194,9 +184,7 @@ static void as_of_free(struct as_of *it)
 static bool go_on(struct as_of *it)
 {
     it->read.is_long = it->again;
-    return engine_read(it->hub->engine, &it->read) ||
-           error_set(&it->answer.error, ERROR_QUEUE_FULL,
-                     "too many readers wait for the database; try again later");
+    return answer_ask(it->hub, &it->read, &it->answer.error);
 }
 
 /* It is done, or nobody waits for it. Its rows go before its answer does. */
@@ -239,17 +227,11 @@ static void deliver(struct engine_event *event)
     fill_places(windows);
 }
 
-static bool copy_text(const char *text, char **copy)
-{
-    *copy = text ? memory_copy_string(text, strlen(text)) : NULL;
-    return !text || *copy;
-}
-
-/* As for the present: the view's own limit, else 100. */
+/* As for the present. */
 static int64_t take_of(const struct view *view, const struct wire_subscribe *wanted)
 {
     int64_t own = view->stage ? view->stage->cut.take : VIEW_ALL;
-    return wanted->key ? 1 : wanted->take >= 0 ? wanted->take : own != VIEW_ALL ? own : AS_OF_TAKE;
+    return wanted->key ? 1 : wanted->take >= 0 ? wanted->take : own != VIEW_ALL ? own : ANSWER_TAKE;
 }
 
 static bool may_read_all(const struct hub *hub, const struct auth_identity *identity,
@@ -304,8 +286,8 @@ static struct as_of *as_of_new(struct hub *hub, const struct hub_read *read,
     buffer_init(&it->answer.body, UINT32_MAX);
     if (view->scope)
         it->scope = row_scope_get(&hub->row_scopes, read->identity);
-    if (copy_text(read->wanted->key, &it->key) && copy_text(read->known, &it->known) &&
-        (!view->scope || it->scope)) {
+    if (answer_copy_text(read->wanted->key, &it->key) &&
+        answer_copy_text(read->known, &it->known) && (!view->scope || it->scope)) {
         view_epoch(hub, view, it->scope, it->answer.epoch);
         it->names_rows = may_read_all(hub, read->identity, view);
         set_wanted(it, read->wanted);
@@ -313,14 +295,6 @@ static struct as_of *as_of_new(struct hub *hub, const struct hub_read *read,
     }
     as_of_free(it);
     return NULL;
-}
-
-static bool is_timed(const struct view *view)
-{
-    for (const struct view_stage *stage = view->stage; stage; stage = stage->source)
-        if (stage->timed)
-            return true;
-    return false;
 }
 
 static bool refuse(struct error *error, const struct view *view, const char *what, const char *why)
@@ -335,7 +309,7 @@ static bool check(const struct hub *hub, const struct view *view,
     bool cut = wanted->take >= 0 || wanted->skip >= 0;
     if (view->output == VIEW_KEYED)
         return refuse(error, view, "a keyed", "name a row of its source by the row's own key");
-    if (is_timed(view))
+    if (view_stage_is_timed(view->stage))
         return refuse(error, view, "a timed", "it asks for now(), which the log does not keep");
     if (wanted->after)
         return refuse(error, NULL, "'after'", "what was does not change");

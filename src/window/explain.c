@@ -81,9 +81,7 @@ static bool fill(struct hub_explanation *it, const struct hub_read *read, struct
     if (!copy || (it->view->scope && !it->scope))
         return error_set(error, ERROR_MEMORY, "out of memory while explaining a row");
     return explain_ask(&it->explain, read->wanted, &limits, &it->query, error) &&
-           (engine_read(it->hub->engine, &it->read) ||
-            error_set(error, ERROR_QUEUE_FULL,
-                      "too many readers wait for the database; try again later"));
+           answer_ask(it->hub, &it->read, error);
 }
 
 bool hub_explain(struct hub *hub, const struct hub_read *read, struct error *error)

@@ -17,8 +17,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { HISTORY_TAKE = 100 /* events, where nothing says how many */ };
-
 struct history {
     struct read_job read;
     struct hub *hub;
@@ -228,9 +226,7 @@ static void history_free(struct history *history)
 static bool go_on(struct history *history)
 {
     history->read.is_long = history->again;
-    return engine_read(history->hub->engine, &history->read) ||
-           error_set(&history->answer.error, ERROR_QUEUE_FULL,
-                     "too many readers wait for the database; try again later");
+    return answer_ask(history->hub, &history->read, &history->answer.error);
 }
 
 static void deliver(struct engine_event *event)
@@ -241,12 +237,6 @@ static void deliver(struct engine_event *event)
         return;
     answer_give(&history->answer, &history->options, history->request.view);
     history_free(history);
-}
-
-static bool copy_text(const char *text, char **copy)
-{
-    *copy = text ? memory_copy_string(text, strlen(text)) : NULL;
-    return !text || *copy;
 }
 
 /* The view is taken over. NULL when out of memory. */
@@ -264,7 +254,7 @@ static struct history *history_new(struct hub *hub, const struct hub_read *read,
     history->read.owner = read->owner;
     history->hub = hub;
     history->options = *read;
-    history->take = read->wanted->take < 0 ? HISTORY_TAKE : read->wanted->take;
+    history->take = read->wanted->take < 0 ? ANSWER_TAKE : read->wanted->take;
     history->request = (struct catch_up_request){
         .view = view,
         .mode = WIRE_APPEND,
@@ -281,7 +271,8 @@ static struct history *history_new(struct hub *hub, const struct hub_read *read,
     buffer_init(&history->answer.body, UINT32_MAX);
     if (view->scope)
         history->request.scope = row_scope_get(&hub->row_scopes, read->identity);
-    if (copy_text(read->wanted->key, &key) && copy_text(read->known, &history->known) &&
+    if (answer_copy_text(read->wanted->key, &key) &&
+        answer_copy_text(read->known, &history->known) &&
         (!view->scope || history->request.scope)) {
         history->request.key = key ? span_of(key) : span_make(NULL, 0);
         view_epoch(hub, view, history->request.scope, history->answer.epoch);

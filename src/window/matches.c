@@ -26,15 +26,8 @@ static char *print_name(const struct window_spec *spec)
 {
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);
-    buffer_printf(&name, "%s\n%c%c", spec->view->id, spec->stage == spec->view->stage ? '-' : 'i',
-                  spec->key.data ? 'k' : '-');
-    buffer_add_span(&name, spec->key);
-    buffer_add_char(&name, '\n');
-    if (spec->query)
-        buffer_add_span(&name, view_query_traits(spec->query).text);
-    buffer_add_char(&name, '\n');
-    if (spec->scope)
-        buffer_add_span(&name, row_scope_name(spec->scope));
+    buffer_printf(&name, "%s\n%c", spec->view->id, spec->stage == spec->view->stage ? '-' : 'i');
+    window_spec_print_rows(spec, &name);
     char *text = buffer_string(&name) ? buffer_take(&name, NULL) : NULL;
     buffer_fini(&name);
     return text;

@@ -19,8 +19,7 @@ enum {
     BRIEF_LOOK = 2000,        /* the same, before others' turns: most filters need no more */
     BRIEF_BYTES = 256 * 1024, /* of JSON, before others' turns; then it begins anew */
     FIRST_LOOK = 20000,       /* rows that a filter looks at in one transaction */
-    REFILLS = 3,              /* how often a view may change too much to be filtered in steps */
-    ONCE_TAKE = 100           /* rows, where nothing says how many */
+    REFILLS = 3               /* how often a view may change too much to be filtered in steps */
 };
 
 struct window_once {
@@ -54,12 +53,8 @@ static void fold_spec(uint64_t *hash, const struct window_spec *spec)
 /* Whether rows enter and leave the view without any change of an entity. */
 static bool is_timed(const struct window *window)
 {
-    if (view_query_traits(window->spec.query).is_timed)
-        return true;
-    for (const struct view_stage *stage = window->spec.stage; stage; stage = stage->source)
-        if (stage->timed)
-            return true;
-    return false;
+    return view_query_traits(window->spec.query).is_timed ||
+           view_stage_is_timed(window->spec.stage);
 }
 
 /* Several changes may have one seq, so the change's own number is in it; in what time alone
@@ -322,9 +317,7 @@ static void once_free(struct window_once *once)
 static bool go_on(struct window_once *once)
 {
     once->read.is_long = once->again;
-    return engine_read(once->hub->engine, &once->read) ||
-           error_set(&once->answer.error, ERROR_QUEUE_FULL,
-                     "too many readers wait for the database; try again later");
+    return answer_ask(once->hub, &once->read, &once->answer.error);
 }
 
 static void deliver(struct engine_event *event)
@@ -354,7 +347,7 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
     once->window.spec = *spec;
     once->window.mode = topic_mode(spec->view);
     if (spec->take == VIEW_ALL && !spec->key.data) {
-        once->window.spec.take = ONCE_TAKE;
+        once->window.spec.take = ANSWER_TAKE;
         window_spec_seek_order(hub, &once->window.spec);
     }
     once->window.matching = window_may_scan(&once->window) ? MATCHES_PASSED : MATCHES_WANTED;
@@ -366,9 +359,7 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
         once->rows.sink.key = once->window.spec.key;
     buffer_init(&once->answer.body, UINT32_MAX);
     once->filling = window_is_sorted(&once->window); /* what comes first is known when all are */
-    once->known =
-        options->known ? memory_copy_string(options->known, strlen(options->known)) : NULL;
-    if ((!options->known || once->known) && once->window.matches)
+    if (answer_copy_text(options->known, &once->known) && once->window.matches)
         return once;
     once_free(once);
     return NULL;

@@ -87,6 +87,17 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
     return true;
 }
 
+void window_spec_print_rows(const struct window_spec *spec, struct buffer *out)
+{
+    buffer_add_char(out, spec->key.data ? 'k' : '-');
+    buffer_add_span(out, spec->key);
+    buffer_add_char(out, '\n');
+    buffer_add_span(out, view_query_traits(spec->query).text);
+    buffer_add_char(out, '\n');
+    if (spec->scope)
+        buffer_add_span(out, row_scope_name(spec->scope));
+}
+
 void window_spec_fini(struct window_spec *spec)
 {
     view_query_unref(spec->query);

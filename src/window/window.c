@@ -32,16 +32,9 @@ static char *print_name(const struct window_spec *spec)
 {
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);
-    buffer_printf(&name, "%s\n%lld,%lld,%lld\n%c%c", spec->view->id, (long long)spec->skip,
-                  (long long)spec->take, (long long)spec->limit, spec->is_extra ? 'x' : '-',
-                  spec->key.data ? 'k' : '-');
-    buffer_add_span(&name, spec->key);
-    buffer_add_char(&name, '\n');
-    if (spec->query)
-        buffer_add_span(&name, view_query_traits(spec->query).text);
-    buffer_add_char(&name, '\n');
-    if (spec->scope)
-        buffer_add_span(&name, row_scope_name(spec->scope));
+    buffer_printf(&name, "%s\n%lld,%lld,%lld\n%c", spec->view->id, (long long)spec->skip,
+                  (long long)spec->take, (long long)spec->limit, spec->is_extra ? 'x' : '-');
+    window_spec_print_rows(spec, &name);
     if (spec->encoding)
         buffer_add_string(&name, "bodies");
     if (spec->is_partial)

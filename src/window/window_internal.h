@@ -25,9 +25,9 @@
  *   on both sides:
  *     content.c     rows, and small questions about a window's spec
  *     time.c        when time alone changes the rows of a query
- *     once.c        a window that is read once, for plain HTTP; pages.c: page by page; history.c:
- *                   the events of an append view; explain.c: why a row is there; answer.c: the
- *                   answers of all four
+ *     once.c        a window that is read once, for plain HTTP; as_of.c: what a view was;
+ * history.c: the events of an append view; explain.c: why a row is there; answer.c: the answers of
+ * all four pages.c       a view page by page, for the owner of the store
  *
  * Invariants:
  *  1. The content of a window is the result of a query of the database at its `position`; nothing
@@ -211,6 +211,8 @@ void window_spec_fini(struct window_spec *spec);
 /* Find its stage: an index where one has the order of its query, and it is of a part of the rows.
  * Again after `take` was changed. */
 void window_spec_seek_order(const struct hub *hub, struct window_spec *spec);
+/* Append which rows of its view pass: for names of what equal queries share. */
+void window_spec_print_rows(const struct window_spec *spec, struct buffer *out);
 /* What to do for an index of the order that a query asks for: part of an error. */
 const char *window_spec_index_remedy(const struct window_spec *spec);
 /* Copy the members that the spec owns, for another row scope. False when out of memory. */
