@@ -50,7 +50,8 @@ test('an event for each message that a WebSocket gets, with the same text, in th
     assert.equal(stream.headers['cache-control'], 'no-store');
     assert.equal(stream.headers['x-accel-buffering'], 'no');
     pairs.push({ what: `${view}${query}`, stream, client });
-    await stream.upTo(({ json }) => json.complete || view === 'E/state' && json.op !== 'subscribed', 'the rows');
+    const hasRows = ({ complete, op }) => complete || (view === 'E/state' && op !== 'subscribed');
+    await Promise.all([stream.upTo(({ json }) => hasRows(json), 'the rows'), client.until(hasRows, 'the rows')]);
   }
   await post(server, [m('k7', { n: 100 }), m('new', { n: 7 }), m('k8', undefined, { op: 'delete' }), m('k7', { n: 99, text: 'last' })]);
   for (const { what, stream, client } of pairs) {
