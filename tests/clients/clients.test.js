@@ -195,7 +195,9 @@ test('a client that goes in the middle of a list, and a server that stops in one
     setImmediate(() => controller.abort());
     await answer.catch(() => {});
   });
-  for (const answer of await Promise.all(all)) {
+  const answers = await Promise.all(all);
+  assert.ok(answers.some(({ status }) => status === 200), 'some are made');
+  for (const answer of answers) {
     if (answer.status === 200) assert.equal(answer.json.clients.length, 200);
     else checkAnswer({ ...answer, body: answer.text }, 'queue-full');
   }
