@@ -40,11 +40,12 @@ async function siteFor(t) {
   return site;
 }
 
-async function start(t, { rows = 300 } = {}) {
+async function start(t, { rows = 300, before = async () => {} } = {}) {
   const server = await Server.forTest(t, { config: CONFIG });
   await postAll(server, range(rows, (i) => row(i)));
   const site = await siteFor(t);
   site.stele = server.ws;
+  await before(site);
   const url = `${site.url}?stele=${encodeURIComponent(server.ws)}`;
   return { server, site, url, tab: await browser.open(t, url) };
 }
@@ -248,25 +249,17 @@ test('storage that is cleared while the page shows it: the page goes on, and the
 });
 
 test('storage that another tab upgrades, and that does not open for that: memory, soon', { skip }, async (t) => {
-  const server = await Server.forTest(t, { config: CONFIG });
-  await postAll(server, range(50, (i) => row(i)));
-  const site = await siteFor(t);
-  site.stele = server.ws;
   /* Another page has it open and lets nobody change it; a third one waits to upgrade it. */
-  await withDatabase(t, site, 'globalThis.held = await opened(indexedDB.open(name, 1)); globalThis.waits = indexedDB.open(name, 7);');
-  const tab = await browser.open(t, `${site.url}?stele=${encodeURIComponent(server.ws)}`);
+  const before = (site) => withDatabase(t, site, 'globalThis.held = await opened(indexedDB.open(name, 1)); globalThis.waits = indexedDB.open(name, 7);');
+  const { server, tab } = await start(t, { rows: 50, before });
   await equals(server, tab);
   await tab.until('page.client.status.storageError?.code', (code) => code === 'storage-failed', 'the status says so');
   assert.equal(await tab.evaluate(`page.client.apply({ export: 'F', key: 'a', patch: {} }).then(({ applied }) => applied)`), 1);
 });
 
 test('storage of a later version of the client: memory, and it is left as it is', { skip }, async (t) => {
-  const server = await Server.forTest(t, { config: CONFIG });
-  await postAll(server, range(50, (i) => row(i)));
-  const site = await siteFor(t);
-  site.stele = server.ws;
-  await withDatabase(t, site, 'const request = indexedDB.open(name, 7); request.onupgradeneeded = () => request.result.createObjectStore("later"); (await opened(request)).close();');
-  const tab = await browser.open(t, `${site.url}?stele=${encodeURIComponent(server.ws)}`);
+  const before = (site) => withDatabase(t, site, 'const request = indexedDB.open(name, 7); request.onupgradeneeded = () => request.result.createObjectStore("later"); (await opened(request)).close();');
+  const { server, site, tab } = await start(t, { rows: 50, before });
   await equals(server, tab);
   assert.deepEqual(await tab.evaluate('[page.client.status.storage, page.client.status.storageError?.code]'), ['memory', 'storage-failed']);
   assert.deepEqual(await withDatabase(t, site, 'const it = await opened(indexedDB.open(name)); return [it.version, [...it.objectStoreNames]];'), [7, ['later']]);
