@@ -370,25 +370,30 @@ async function roundTrips(server, subscriber, count) {
 
 const MANY = Number(process.env.STELE_CLIENTS ?? 2000);
 
-/** Whole lists, one after the other, read by a thread of its own: the numbers of ids in each. */
+/**
+ * Whole lists, one after the other, read by a thread of its own: of each the number of ids, and of how many positions of
+ * the log a page of it is, by the clients that F/list has nothing for.
+ */
 async function listInLoop(server) {
   const worker = new Worker(
     `const { parentPort, workerData: { url, headers } } = require('node:worker_threads');
      let over = false;
      parentPort.on('message', () => (over = true));
      (async () => {
-       const counts = [];
+       const lists = [];
        while (!over) {
          const ids = new Set();
+         let positions = 0;
          let after = 0, more = true;
          while (more) {
            const text = await (await fetch(url + '?limit=1000&after=' + after, { headers })).text();
            for (const [, id] of text.matchAll(/\\{"id":(\\d+),"address"/g)) ids.add((after = id));
+           positions = Math.max(positions, new Set(Array.from(text.matchAll(/"view":"F\\/list".*?"change":(\\d+)/g), ([, change]) => change)).size);
            more = text.endsWith('"more":true}\\n');
          }
-         if (counts.push(ids.size) === 1) parentPort.postMessage(counts);
+         if (lists.push({ count: ids.size, positions }) === 1) parentPort.postMessage(lists);
        }
-       parentPort.postMessage(counts);
+       parentPort.postMessage(lists);
      })();`,
     { eval: true, workerData: { url: `${server.http}/v1/clients`, headers: bearer(ADMIN) } },
   );
@@ -402,7 +407,7 @@ async function listInLoop(server) {
   };
 }
 
-test(`${MANY} clients, and their list asked for in a loop, hold up nobody's frames`, async (t) => {
+test(`the list of ${MANY} clients, asked for in a loop, is made in steps, between which others are served`, async (t) => {
   const server = await serverFor(t, { max_connections: MANY + 100, max_connections_per_ip: MANY + 100 });
   for (let i = 0; i < MANY; i += 100) {
     const clients = await Promise.all(Array.from({ length: 100 }, () => reader(t, server)));
@@ -416,7 +421,8 @@ test(`${MANY} clients, and their list asked for in a loop, hold up nobody's fram
   const end = await listInLoop(server);
   const beside = await roundTrips(server, subscriber, trips);
   const lists = await end();
-  assert.ok(lists.length > 0 && lists.every((ids) => ids === MANY + 1), `all clients in each list: ${lists}`);
+  assert.ok(lists.length > 0 && lists.every(({ count }) => count === MANY + 1), `all clients in each list: ${lists.map(({ count }) => count)}`);
+  assert.ok(lists.some(({ positions }) => positions > 1), `no change was told while a page of any of ${lists.length} lists was made`);
   const after = (await ask(server, '/status', { base: server.healthUrl })).json.process.longest_pause_ms;
   const tell = ({ median, longest }) => `${median.toFixed(1)} ms at the median, ${longest.toFixed(1)} at most`;
   t.diagnostic(`a frame takes ${tell(alone)}; beside ${lists.length} lists of ${MANY} ${tell(beside)}; longest pause of the loop ${pause} ms before, ${after} ms in all`);
