@@ -39,7 +39,7 @@ struct http {
     struct http_files *files; /* the folder that is served; NULL: none. Owned */
     struct link waiting;      /* requests that wait for a change */
     size_t requests;          /* requests that wait for their answer, or for its end, */
-    size_t listings;          /* ... and those of them that are lists */
+    size_t listings;          /* ... and those of them that are lists being made */
     struct shares reads;      /* of them, those that a reader works on */
     struct shares answers;    /* bytes of answers under way */
     /* For /status, /metrics and errors that name the other port; borrowed. */

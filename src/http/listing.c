@@ -109,6 +109,8 @@ static void listing_free(struct http_listing *listing)
 static void free_source(struct http_request *request)
 {
     listing_free(request->listing);
+    request->listing = NULL;
+    request->source = NULL;
     request->http->listings--;
 }
 
@@ -119,14 +121,17 @@ static void respond(struct http_request *request, struct error *error)
     struct http_listing *listing = request->listing;
     struct http_content content = {
         .status = 200, .type = JSON_TYPE, .headers = "Cache-Control: no-store\r\n"};
+    struct buffer body = listing->out;
+    buffer_init(&listing->out, 0);
     request->watches = false;
-    roster_end(&listing->place);
-    if (error->code == ERROR_NONE && listing->out.failed)
+    free_source(request);
+    if (error->code == ERROR_NONE && body.failed)
         error_set(error, ERROR_MEMORY, "out of memory for the list");
     if (error->code == ERROR_NONE)
-        http_request_respond_large(request, &content, &listing->out);
+        http_request_respond_large(request, &content, &body);
     else
         http_request_respond_error(request, error);
+    buffer_fini(&body);
 }
 
 static void respond_list(struct http_request *request, bool more)

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -205,6 +206,38 @@ test('a client that goes in the middle of a list, and a server that stops in one
   const last = Array.from({ length: 8 }, () => ask(server, '/v1/clients?limit=1000').catch(() => {}));
   await server.terminate();
   await Promise.all(last);
+});
+
+test('lists that nobody reads keep nobody from another list, and from the end of a client', async (t) => {
+  const server = await serverFor(t);
+  const readers = [];
+  const where = { field: 'x', in: Array.from({ length: 200 }, (_, i) => `value ${i}`) };
+  for (let i = 0; i < 6; i++) {
+    const client = await reader(t, server);
+    for (let j = 0; j < 100; j++) client.subscribe('E/list', { key: `${'k'.repeat(240)}${j}`, where });
+    readers.push(client);
+  }
+  const path = '/v1/clients?limit=1000', size = 700_000;
+  await eventually(async () => (await ask(server, path)).text.length > size, 'a long list');
+  /* More than the system takes for somebody who does not read, one request behind the other. */
+  for (let i = 0; i < 16; i++) {
+    const socket = connect({ host: server.host, port: server.port });
+    t.after(() => socket.destroy());
+    socket.on('error', () => {});
+    socket.pause();
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${ADMIN}\r\n\r\n`.repeat(30));
+  }
+  const waiting = async () => Number(/^stele_http_answer_bytes (\d+)$/m.exec((await ask(server, '/metrics', { base: server.healthUrl })).text)[1]);
+  let last = -1;
+  await eventually(async () => {
+    const before = last;
+    await sleep(100);
+    last = await waiting();
+    return last === before && last >= 16 * size;
+  }, 'all sixteen wait for their readers');
+  const { clients } = await list(server);
+  assert.equal(clients.length, readers.length);
+  assert.equal((await ask(server, `/v1/clients/${clients[0].id}`, { method: 'DELETE' })).status, 200);
 });
 
 /* ---- who may ---- */
