@@ -66,19 +66,24 @@ static void find_lag(const struct subscription *subscription, struct subscriptio
     facts->seconds_behind = facts->behind ? seconds_behind(hub, facts->change) : 0;
 }
 
+static struct asked_facts asked_of(const struct subscription *subscription)
+{
+    return (struct asked_facts){.view = span_of(subscription->topic->view->id),
+                                .key = subscription_key(subscription),
+                                .query = view_query_traits(subscription->tape.query).text,
+                                .take = -1};
+}
+
 static void describe(const struct subscription *subscription, struct span id,
                      subscription_each each, void *argument)
 {
     struct subscription_facts facts = {.id = id,
-                                       .view = span_of(subscription->topic->view->id),
-                                       .key = subscription_key(subscription),
-                                       .take = -1,
+                                       .asked = asked_of(subscription),
                                        .state = state_of(subscription),
                                        .change = -1,
                                        .behind = -1,
                                        .slots_behind = -1,
                                        .seconds_behind = -1};
-    facts.query = view_query_traits(subscription->tape.query).text;
     if (subscription->member)
         subscription->subscriber->hub->window_ops->describe(subscription, &facts);
     find_lag(subscription, &facts);

@@ -152,15 +152,20 @@ struct subscriber_state subscriber_state(const struct subscriber *subscriber);
 
 /* ---- facts for who watches the server ---- */
 
-/* A subscription, and how far it is behind. Borrowed during the call. */
-struct subscription_facts {
-    struct span id;        /* of a client that names its subscriptions; else absent */
+/* What of a view was asked for. Borrowed. */
+struct asked_facts {
     struct span view, key; /* key absent: all */
     struct span query;     /* canonical; absent: none */
     int64_t take, skip;    /* take -1: not cut */
-    uint64_t window;       /* the number of its window; 0: it is none */
-    const char *state;     /* "resuming", "snapshot", "catching-up" or "live" */
-    int64_t change;        /* its client was given everything up to here; -1: not known */
+};
+
+/* A subscription, and how far it is behind. Borrowed during the call. */
+struct subscription_facts {
+    struct span id; /* of a client that names its subscriptions; else absent */
+    struct asked_facts asked;
+    uint64_t window;   /* the number of its window; 0: it is none */
+    const char *state; /* "resuming", "snapshot", "catching-up" or "live" */
+    int64_t change;    /* its client was given everything up to here; -1: not known */
     bool has_seq;
     struct seq seq; /* the cursor there */
     /* Behind the head, each -1 if it is not known: changes of the log; slots; and for how long

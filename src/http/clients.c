@@ -7,7 +7,6 @@
 enum {
     MOST_SUBSCRIPTIONS = 100, /* of a client, that are shown, */
     MOST_LAGS = 1000,         /* ... and that its lag is of */
-    SHOWN_KEY = 256,
     SUBSCRIPTIONS_PER_COST = 4
 };
 
@@ -36,35 +35,18 @@ static void print_lag(struct buffer *out, const struct lag *lag)
         buffer_printf(out, ",\"seconds\":%.3f}", lag->seconds);
 }
 
-static void print_asked(struct buffer *out, const struct subscription_facts *facts)
+static void print_subscription(struct buffer *out, const struct subscription_facts *facts,
+                               const struct lag *lag)
 {
+    buffer_add_char(out, '{');
     if (facts->id.data) {
         buffer_add_string(out, "\"id\":");
         doc_escape(out, facts->id);
         buffer_add_char(out, ',');
     }
-    buffer_add_string(out, "\"view\":");
-    doc_escape(out, facts->view);
-    if (facts->key.data) {
-        buffer_add_string(out, ",\"key\":");
-        http_print_cut(out, facts->key, SHOWN_KEY);
-    }
-    if (facts->query.data) {
-        buffer_add_string(out, ",\"query\":");
-        http_print_cut(out, facts->query, HTTP_SHOWN_QUERY);
-    }
-    if (facts->take >= 0)
-        buffer_printf(out, ",\"take\":%lld,\"skip\":%lld", (long long)facts->take,
-                      (long long)facts->skip);
+    http_print_asked(out, &facts->asked);
     if (facts->window)
         buffer_printf(out, ",\"window\":%llu", (unsigned long long)facts->window);
-}
-
-static void print_subscription(struct buffer *out, const struct subscription_facts *facts,
-                               const struct lag *lag)
-{
-    buffer_add_char(out, '{');
-    print_asked(out, facts);
     buffer_printf(out, ",\"state\":\"%s\",\"change\":", facts->state);
     http_print_known(out, facts->change);
     buffer_add_string(out, ",\"seq\":");

@@ -4,10 +4,10 @@
  * numbers of its items, so nothing that stays is missed, or comes twice, whatever comes and goes.
  *
  * Invariants:
- *   1. A listing has a place in its roster from its start until its request is answered or freed;
- * it goes then.
+ *   1. A listing has a place in its roster from its start until its request is answered or freed,
+ *      with which it goes.
  *   2. There are HTTP_LISTINGS of them at most. An answer that its client has not taken is none:
- * its bytes are bounded with those of all answers (http_request_respond_large).
+ *      its bytes are bounded with those of all answers (http_request_respond_large).
  */
 #ifndef HTTP_LISTING_H
 #define HTTP_LISTING_H

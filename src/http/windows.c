@@ -6,32 +6,15 @@
 
 #include <inttypes.h>
 
-enum { SHOWN_KEY = 256 };
-
-static void print_asked(struct buffer *out, const struct window_facts *facts)
-{
-    buffer_printf(out, "{\"id\":%" PRIu64 ",\"view\":", facts->number);
-    doc_escape(out, facts->view);
-    if (facts->key.data) {
-        buffer_add_string(out, ",\"key\":");
-        http_print_cut(out, facts->key, SHOWN_KEY);
-    }
-    if (facts->query.data) {
-        buffer_add_string(out, ",\"query\":");
-        http_print_cut(out, facts->query, HTTP_SHOWN_QUERY);
-    }
-    if (facts->take >= 0)
-        buffer_printf(out, ",\"take\":%" PRId64 ",\"skip\":%" PRId64, facts->take, facts->skip);
-    if (facts->is_scoped)
-        buffer_printf(out, ",\"scope\":\"%016" PRIx64 "\"", facts->scope);
-    buffer_printf(out, ",\"protocol\":\"%d\"", facts->is_v2 ? 2 : 1);
-}
-
 static size_t print(struct http *http, struct roster_item *item, struct buffer *out)
 {
     const struct window_facts facts = hub_window_facts(item);
     (void)http;
-    print_asked(out, &facts);
+    buffer_printf(out, "{\"id\":%" PRIu64 ",", facts.number);
+    http_print_asked(out, &facts.asked);
+    if (facts.is_scoped)
+        buffer_printf(out, ",\"scope\":\"%016" PRIx64 "\"", facts.scope);
+    buffer_printf(out, ",\"protocol\":\"%d\"", facts.is_v2 ? 2 : 1);
     buffer_printf(out, ",\"members\":%zu,\"rows\":%zu,\"bytes\":%zu", facts.members, facts.rows,
                   facts.bytes);
     if (facts.sharing)

@@ -41,6 +41,16 @@ struct roster *hub_windows_listed(struct hub *hub)
     return &hub->windows->listed;
 }
 
+struct asked_facts window_spec_asked(const struct window_spec *spec)
+{
+    bool is_cut = !spec->key.data && spec->take != VIEW_ALL;
+    return (struct asked_facts){.view = span_of(spec->view->id),
+                                .key = spec->key,
+                                .query = view_query_traits(spec->query).text,
+                                .take = is_cut ? spec->take : -1,
+                                .skip = spec->skip};
+}
+
 /* The content may be a reader's now: what it was is in the cost. */
 struct window_facts hub_window_facts(struct roster_item *item)
 {
@@ -48,14 +58,9 @@ struct window_facts hub_window_facts(struct roster_item *item)
     const struct window_spec *spec = &window->spec;
     const struct window_cost *cost = &window->cost;
     uint64_t since_us = clock_monotonic_us() - window->refreshed_us;
-    bool is_cut = !spec->key.data && spec->take != VIEW_ALL;
     return (struct window_facts){
         .number = item->number,
-        .view = span_of(spec->view->id),
-        .key = spec->key,
-        .query = view_query_traits(spec->query).text,
-        .take = is_cut ? spec->take : -1,
-        .skip = spec->skip,
+        .asked = window_spec_asked(spec),
         .is_scoped = spec->scope != NULL,
         .scope = spec->scope ? view_epoch_scope(spec->view, spec->scope) : 0,
         .is_v2 = spec->encoding != NULL,

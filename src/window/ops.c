@@ -104,12 +104,8 @@ static void describe(const struct subscription *subscription, struct subscriptio
 {
     const struct member *member = subscription->member;
     const struct window *window = member->window;
-    const struct window_spec *spec = &window->spec;
     facts->window = window->in_listed.number;
-    facts->query = view_query_traits(spec->query).text;
-    facts->skip = spec->skip;
-    if (!spec->key.data && spec->take != VIEW_ALL)
-        facts->take = spec->take;
+    facts->asked = window_spec_asked(&window->spec);
     facts->change = member_has(subscription);
 }
 

@@ -29,10 +29,9 @@ void windows_count(const struct hub *hub, size_t *watched, size_t *members);
 
 struct window_facts {
     uint64_t number;
-    struct span view, key, query; /* borrowed; key and query absent: none */
-    int64_t take, skip;           /* take -1: not cut */
-    bool is_scoped, is_v2;        /* v2: its frames are bodies */
-    uint64_t scope;               /* digest of whose rows it has, if it is scoped */
+    struct asked_facts asked;
+    bool is_scoped, is_v2; /* v2: its frames are bodies */
+    uint64_t scope;        /* digest of whose rows it has, if it is scoped */
     size_t members;
     /* As of the last refresh: */
     size_t rows, matches, bytes;

@@ -215,6 +215,7 @@ void window_spec_seek_order(const struct hub *hub, struct window_spec *spec);
 void window_spec_print_rows(const struct window_spec *spec, struct buffer *out);
 /* What to do for an index of the order that a query asks for: part of an error. */
 const char *window_spec_index_remedy(const struct window_spec *spec);
+struct asked_facts window_spec_asked(const struct window_spec *spec);
 /* Copy the members that the spec owns, for another row scope. False when out of memory. */
 bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
                       struct window_spec *copy);
