@@ -1,7 +1,6 @@
 /* Who is there: GET /v1/clients, and the end of one. */
 #include "http/clients.h"
 
-#include "http/listing.h"
 #include "http/print.h"
 
 enum {
@@ -149,18 +148,12 @@ static void end(struct http_request *request, struct roster_item *item)
     session_end(session_of(item), &error);
 }
 
-static const struct http_list clients = {.path = "/v1/clients",
-                                         .member = "clients",
-                                         .item = "client",
-                                         .has_items = true,
-                                         .can_end = true,
-                                         .roster = roster,
-                                         .print_head = print_head,
-                                         .print = print,
-                                         .end = end};
-
-bool http_clients_request(struct http *http, struct net_connection *connection, struct span path,
-                          bool health)
-{
-    return http_listing_request(http, connection, path, health, &clients);
-}
+const struct http_list http_clients = {.path = "/v1/clients",
+                                       .member = "clients",
+                                       .item = "client",
+                                       .has_items = true,
+                                       .can_end = true,
+                                       .roster = roster,
+                                       .print_head = print_head,
+                                       .print = print,
+                                       .end = end};

@@ -3,13 +3,8 @@
 #ifndef HTTP_CLIENTS_H
 #define HTTP_CLIENTS_H
 
-#include "http/request.h"
+#include "http/listing.h"
 
-/* A request's headers have come: it is answered, now or later. False if the path is another one.
- * `health`: it came to the health address. */
-bool http_clients_request(struct http *http, struct net_connection *connection, struct span path,
-                          bool health);
-bool http_windows_request(struct http *http, struct net_connection *connection, struct span path,
-                          bool health);
+extern const struct http_list http_clients, http_windows;
 
 #endif

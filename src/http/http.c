@@ -115,12 +115,18 @@ static void reply_preflight(struct net_connection *connection)
     http_respond(connection, &content);
 }
 
+static bool list_request(struct http *http, struct net_connection *connection, struct span path,
+                         bool health)
+{
+    return http_listing_request(http, connection, path, health, &http_clients) ||
+           http_listing_request(http, connection, path, health, &http_windows);
+}
+
 void http_request(struct http *http, struct net_connection *connection, bool health)
 {
     struct span path = path_of(connection);
     if (health) {
-        if (!http_clients_request(http, connection, path, true) &&
-            !http_windows_request(http, connection, path, true))
+        if (!list_request(http, connection, path, true))
             health_request(http, connection, path);
         return;
     }
@@ -129,8 +135,7 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
         reply_preflight(connection);
     else if (!http_revocations_request(http, connection, path) &&
              !http_producers_request(http, connection, path) &&
-             !http_clients_request(http, connection, path, false) &&
-             !http_windows_request(http, connection, path, false) &&
+             !list_request(http, connection, path, false) &&
              !http_views_request(http, connection, path) &&
              !http_history_request(http, connection, path) &&
              !http_explain_request(http, connection, path) &&

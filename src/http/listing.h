@@ -39,7 +39,8 @@ struct http_list {
     void (*end)(struct http_request *request, struct roster_item *item);
 };
 
-/* Answer a request for the list, or one of its items; false if the path is another one. */
+/* A request's headers have come: for the list, or one of its items, it is answered, now or later.
+ * False if the path is another one. `health`: it came to the health address. */
 bool http_listing_request(struct http *http, struct net_connection *connection, struct span path,
                           bool health, const struct http_list *list);
 

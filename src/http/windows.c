@@ -1,6 +1,5 @@
 /* What the shared windows are, and what they cost: GET /v1/windows. */
 #include "http/clients.h"
-#include "http/listing.h"
 #include "http/print.h"
 #include "window/window.h"
 
@@ -42,15 +41,9 @@ static void print_head(struct http *http, struct buffer *out)
                   windows, members);
 }
 
-static const struct http_list windows = {.path = "/v1/windows",
-                                         .member = "windows",
-                                         .item = "window",
-                                         .roster = roster,
-                                         .print_head = print_head,
-                                         .print = print};
-
-bool http_windows_request(struct http *http, struct net_connection *connection, struct span path,
-                          bool health)
-{
-    return http_listing_request(http, connection, path, health, &windows);
-}
+const struct http_list http_windows = {.path = "/v1/windows",
+                                       .member = "windows",
+                                       .item = "window",
+                                       .roster = roster,
+                                       .print_head = print_head,
+                                       .print = print};
