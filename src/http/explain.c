@@ -159,9 +159,6 @@ bool http_explain_request(struct http *http, struct net_connection *connection, 
     if (head->method != HTTP_GET && head->method != HTTP_HEAD) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "%s takes GET", explain_path);
         http_respond_error(connection, &error, "Allow: GET, HEAD\r\n");
-    } else if (head->body_length) {
-        error_set(&error, ERROR_INVALID_MESSAGE, "this request takes no body");
-        http_respond_error(connection, &error, NULL);
     } else {
         answer(http, connection);
     }

@@ -327,9 +327,6 @@ bool http_producers_request(struct http *http, struct net_connection *connection
                   one ? "a producer" : list_path, one ? " and DELETE" : "");
         http_respond_error(connection, &error,
                            one ? "Allow: GET, HEAD, DELETE\r\n" : "Allow: GET, HEAD\r\n");
-    } else if (net_state(connection).request->body_length) {
-        error_set(&error, ERROR_INVALID_MESSAGE, "this request takes no body");
-        http_respond_error(connection, &error, NULL);
     } else if (!access_enter(http->frontend->access, connection, PERMISSION_FEED, &principal,
                              &error)) {
         http_respond_error(connection, &error, NULL);

@@ -445,15 +445,10 @@ bool http_views_check(struct net_connection *connection)
 {
     const struct http_head *head = net_state(connection).request;
     struct error error;
-    if (head->method != HTTP_GET && head->method != HTTP_HEAD) {
-        error_set(&error, ERROR_METHOD_NOT_ALLOWED, "views are read by GET or HEAD");
-        http_respond_error(connection, &error, "Allow: GET, HEAD\r\n");
-        return false;
-    }
-    if (!head->body_length)
+    if (head->method == HTTP_GET || head->method == HTTP_HEAD)
         return true;
-    error_set(&error, ERROR_INVALID_MESSAGE, "a request for a view has no body");
-    http_respond_error(connection, &error, NULL);
+    error_set(&error, ERROR_METHOD_NOT_ALLOWED, "views are read by GET or HEAD");
+    http_respond_error(connection, &error, "Allow: GET, HEAD\r\n");
     return false;
 }
 

@@ -11,8 +11,8 @@ bool http_views_request(struct http *http, struct net_connection *connection, st
 bool http_views_streams(const struct http *http, const struct net_connection *connection,
                         struct span path);
 
-/* For other requests that read a view: whether the request has the method of one, and no body; else
- * it is answered. */
+/* For other requests that read a view: whether the request has the method of one; else it is
+ * answered. */
 bool http_views_check(struct net_connection *connection);
 /* Answer with what the query asks of this view, by its raw id. `by_row`: with the history of a row.
  */
