@@ -19,8 +19,7 @@ static struct span trim(struct span text)
 
 static bool is_pem(struct span text)
 {
-    static const char start[] = "-----BEGIN ";
-    return text.length >= strlen(start) && memcmp(text.data, start, strlen(start)) == 0;
+    return span_starts_with(text, "-----BEGIN ");
 }
 
 /* ---- PEM ---- */
@@ -49,8 +48,7 @@ static enum crypto_answer pem_read_public(struct span pem, struct auth_public *p
     BIO *input = BIO_new_mem_buf(pem.data, (int)pem.length);
     EVP_PKEY *key = NULL;
     if (input) {
-        key = pem.length >= strlen(certificate) &&
-                      memcmp(pem.data, certificate, strlen(certificate)) == 0
+        key = span_starts_with(pem, certificate)
                   ? read_certificate(input)
                   : PEM_read_bio_PUBKEY(input, NULL, crypto_no_password, NULL);
         answer = key && public_take(key, public) ? CRYPTO_GOOD

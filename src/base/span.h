@@ -30,6 +30,12 @@ static inline bool span_equal(struct span a, struct span b)
     return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
 }
 
+static inline bool span_starts_with(struct span text, const char *start)
+{
+    size_t length = strlen(start);
+    return text.length >= length && memcmp(text.data, start, length) == 0;
+}
+
 /* Without the byte order mark that some editors and shells put in front of UTF-8. */
 static inline struct span span_without_bom(struct span text)
 {

@@ -82,11 +82,6 @@ struct auth_signer *token_read_signer(const char *path, struct error *error)
     return signer;
 }
 
-static bool begins(struct span text, const char *start)
-{
-    return text.length >= strlen(start) && memcmp(text.data, start, strlen(start)) == 0;
-}
-
 static bool add_public_half(struct auth_keys *keys, struct span pem, struct error *error)
 {
     struct auth_signer *signer = auth_signer_read(pem, error);
@@ -98,9 +93,9 @@ static bool add_public_half(struct auth_keys *keys, struct span pem, struct erro
 /* PKCS #8, or the older forms that openssl still writes. */
 static bool is_private(struct span text)
 {
-    return begins(text, "-----BEGIN PRIVATE KEY-----") ||
-           begins(text, "-----BEGIN RSA PRIVATE KEY-----") ||
-           begins(text, "-----BEGIN EC PRIVATE KEY-----");
+    return span_starts_with(text, "-----BEGIN PRIVATE KEY-----") ||
+           span_starts_with(text, "-----BEGIN RSA PRIVATE KEY-----") ||
+           span_starts_with(text, "-----BEGIN EC PRIVATE KEY-----");
 }
 
 bool token_add_key_file(struct auth_keys *keys, const char *path, struct error *error)
@@ -110,7 +105,7 @@ bool token_add_key_file(struct auth_keys *keys, const char *path, struct error *
     buffer_init(&file, TOKEN_FILE_BYTES + STEP);
     bool done = token_read_text(path, &file, &text, error);
     if (done) {
-        if (begins(text, "{"))
+        if (span_starts_with(text, "{"))
             done = auth_keys_add_jwks(keys, text, error);
         else if (is_private(text))
             done = add_public_half(keys, text, error);

@@ -9,16 +9,7 @@ enum { ARGUMENT_BYTES = 8 * 1024 };
 
 static const char explain_path[] = "/v1/explain";
 
-#define JSON_TYPE "application/json; charset=utf-8"
-
 /* ---- the question ---- */
-
-static bool has_name(struct span argument, const char *name)
-{
-    size_t length = strlen(name);
-    return argument.length > length && memcmp(argument.data, name, length) == 0 &&
-           argument.data[length] == '=';
-}
 
 /* The view comes first in a query, wherever it stands; copied to `id`. */
 static bool find_view(const struct net_connection *connection, struct buffer *id,
@@ -28,7 +19,7 @@ static bool find_view(const struct net_connection *connection, struct buffer *id
     struct span argument;
     size_t at = 0, count = 0;
     while ((argument = http_next_argument(net_state(connection).request->query, &at, room)).data) {
-        if (!has_name(argument, "view"))
+        if (!span_starts_with(argument, "view="))
             continue;
         count++;
         buffer_add_span(id, span_make(argument.data + 5, argument.length - 5));
@@ -47,11 +38,11 @@ static bool read_argument(struct http_query *query, struct span argument, struct
                          "a parameter of the query has %zu bytes with its name; at most %d are "
                          "allowed",
                          argument.length, ARGUMENT_BYTES - 1);
-    if (has_name(argument, "after") || has_name(argument, "epoch"))
+    if (span_starts_with(argument, "after=") || span_starts_with(argument, "epoch="))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'%.5s' is not for an explanation, which is of the present",
                          argument.data);
-    return access_is_token(argument, &token) || has_name(argument, "view") ||
+    return access_is_token(argument, &token) || span_starts_with(argument, "view=") ||
            http_query_add(query, argument, error);
 }
 
@@ -92,7 +83,7 @@ static void on_read(void *argument, struct hub_answer *answer)
     struct http_request *request = argument;
     struct http_content content = {
         .status = 200,
-        .type = JSON_TYPE,
+        .type = HTTP_JSON,
         .headers = answer->gzip ? "Cache-Control: no-store\r\nContent-Encoding: gzip\r\n"
                                 : "Cache-Control: no-store\r\n"};
     http_request_end_read(request);

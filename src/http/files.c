@@ -403,10 +403,7 @@ static bool attach_file(struct http_request *request, struct span path)
 
 static bool may_be_file(const struct http *http, struct span path)
 {
-    static const char api[] = "/v1/";
-    size_t length = sizeof api - 1;
-    bool is_api = span_equal(path, span_make(api, length - 1)) ||
-                  (path.length >= length && memcmp(path.data, api, length) == 0);
+    bool is_api = span_equal(path, span_of("/v1")) || span_starts_with(path, "/v1/");
     return http->files && !is_api && !health_has(path) && *path.data == '/';
 }
 

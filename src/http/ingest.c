@@ -192,7 +192,7 @@ static void on_done(void *context, const struct ingest_reply *reply)
     print_headers(reply, headers);
     ingest_reply_print(&body, INGEST_LINES, reply);
     struct http_content content = {.status = error_kind(reply->error.code)->http_status,
-                                   .type = "application/json; charset=utf-8",
+                                   .type = HTTP_JSON,
                                    .headers = headers,
                                    .body = buffer_span(&body)};
     http_request_respond(request, &content);

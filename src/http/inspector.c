@@ -10,12 +10,6 @@
 
 static const char folder[] = "/inspector/", api[] = "/v1/", configuration[] = "/config";
 
-static bool starts_with(struct span text, const char *start)
-{
-    size_t length = strlen(start);
-    return text.length >= length && memcmp(text.data, start, length) == 0;
-}
-
 static void refuse(struct net_connection *connection, enum error_code code, const char *message,
                    const char *headers)
 {
@@ -98,7 +92,7 @@ static void answer_configuration(struct http *http, struct net_connection *conne
         return;
     }
     struct http_content content = {.status = 200,
-                                   .type = "application/json; charset=utf-8",
+                                   .type = HTTP_JSON,
                                    .headers = "Cache-Control: no-store\r\n",
                                    .body = span_of(http->configuration)};
     http_respond(connection, &content);
@@ -142,8 +136,8 @@ bool http_inspector_request(struct http *http, struct net_connection *connection
     enum http_method method = net_state(connection).request->method;
     bool is_get = method == HTTP_GET || method == HTTP_HEAD;
     bool is_root = span_equal(path, span_of("/")) || span_equal(path, span_of("/inspector"));
-    bool is_file = starts_with(path, folder);
-    bool is_api = starts_with(path, api);
+    bool is_file = span_starts_with(path, folder);
+    bool is_api = span_starts_with(path, api);
     if (is_api && is_get) {
         counter_add(&http->frontend->counters.http_requests, 1);
         return answer_read(http, connection, path);

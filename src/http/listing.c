@@ -11,8 +11,6 @@ enum {
     ID_DIGITS = 18
 };
 
-#define JSON_TYPE "application/json; charset=utf-8"
-
 /* ---- what is asked ---- */
 
 /* A page's part of the list, by its query. */
@@ -21,12 +19,6 @@ struct http_page {
     int64_t limit;
     bool has_after, has_limit;
 };
-
-static bool starts_with(struct span text, const char *start)
-{
-    size_t length = strlen(start);
-    return text.length >= length && memcmp(text.data, start, length) == 0;
-}
 
 static bool read_number(struct span text, size_t digits, uint64_t *number)
 {
@@ -56,7 +48,8 @@ static bool read_argument(struct http_page *page, struct span argument, struct e
     struct span token;
     if (!argument.length || access_is_token(argument, &token))
         return true;
-    bool is_limit = starts_with(argument, "limit="), is_after = starts_with(argument, "after=");
+    bool is_limit = span_starts_with(argument, "limit="),
+         is_after = span_starts_with(argument, "after=");
     if ((is_limit && page->has_limit) || (is_after && page->has_after))
         return error_set(error, ERROR_INVALID_PARAMETER, "'%.5s' stands there twice",
                          argument.data);
@@ -120,7 +113,7 @@ static void respond(struct http_request *request, struct error *error)
 {
     struct http_listing *listing = request->listing;
     struct http_content content = {
-        .status = 200, .type = JSON_TYPE, .headers = "Cache-Control: no-store\r\n"};
+        .status = 200, .type = HTTP_JSON, .headers = "Cache-Control: no-store\r\n"};
     struct buffer body = listing->out;
     buffer_init(&listing->out, 0);
     request->watches = false;
@@ -285,7 +278,7 @@ static void take(struct http *http, struct net_connection *connection, struct pr
 static bool has_path(const struct http_list *list, struct span path)
 {
     size_t length = strlen(list->path);
-    return starts_with(path, list->path) &&
+    return span_starts_with(path, list->path) &&
            (path.length == length || (list->has_items && path.data[length] == '/'));
 }
 

@@ -17,17 +17,9 @@ enum {
 
 static const char list_path[] = "/v1/producers", name_prefix[] = "/v1/producers/";
 
-#define JSON_TYPE "application/json; charset=utf-8"
-
-static bool starts_with(struct span text, const char *start)
-{
-    size_t length = strlen(start);
-    return text.length >= length && memcmp(text.data, start, length) == 0;
-}
-
 static bool has_path(struct span path)
 {
-    return span_equal(path, span_of(list_path)) || starts_with(path, name_prefix);
+    return span_equal(path, span_of(list_path)) || span_starts_with(path, name_prefix);
 }
 
 /* ---- a question, on its way ---- */
@@ -154,7 +146,7 @@ static void answer(struct question *question)
 {
     struct error *error = &question->error;
     struct http_content content = {
-        .status = 200, .type = JSON_TYPE, .headers = "Cache-Control: no-store\r\n"};
+        .status = 200, .type = HTTP_JSON, .headers = "Cache-Control: no-store\r\n"};
     if (error->code == ERROR_NONE && !question->found)
         error_set(error, ERROR_NOT_FOUND,
                   "there is no producer '%.*s' of this subject; GET /v1/producers lists them",
@@ -215,9 +207,9 @@ static bool read_argument(struct question *question, struct span argument, struc
         return error_set(error, ERROR_INVALID_PARAMETER, "the query is not valid UTF-8");
     if (question->name.data)
         return error_set(error, ERROR_INVALID_PARAMETER, "one producer takes no query");
-    if (starts_with(argument, "after="))
+    if (span_starts_with(argument, "after="))
         question->after = keep(question, span_make(argument.data + 6, argument.length - 6));
-    else if (starts_with(argument, "limit="))
+    else if (span_starts_with(argument, "limit="))
         return read_limit(question, span_make(argument.data + 6, argument.length - 6), error);
     else
         return error_set(error, ERROR_INVALID_PARAMETER,
@@ -320,7 +312,7 @@ bool http_producers_request(struct http *http, struct net_connection *connection
     struct error error;
     if (!has_path(path))
         return false;
-    bool one = starts_with(path, name_prefix);
+    bool one = span_starts_with(path, name_prefix);
     bool forget = one && method == HTTP_DELETE;
     if (method != HTTP_GET && method != HTTP_HEAD && !forget) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "%s takes GET%s",

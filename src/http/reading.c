@@ -60,11 +60,8 @@ enum { PARAMETERS = sizeof parameters / sizeof *parameters };
 static size_t find(struct span argument)
 {
     size_t i = 0;
-    for (; i < PARAMETERS; i++) {
-        size_t length = strlen(parameters[i].name);
-        if (argument.length >= length && memcmp(argument.data, parameters[i].name, length) == 0)
-            break;
-    }
+    while (i < PARAMETERS && !span_starts_with(argument, parameters[i].name))
+        i++;
     return i;
 }
 

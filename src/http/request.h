@@ -15,6 +15,8 @@ struct http_listing;
 struct http_request;
 struct http_wait;
 
+#define HTTP_JSON "application/json; charset=utf-8" /* a Content-Type */
+
 struct http_content {
     int status;
     const char *type;    /* Content-Type; NULL: a status that has no body */

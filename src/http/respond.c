@@ -117,7 +117,7 @@ static bool describe_error(const struct error *error, const char *more, struct b
     wire_error_body(body, error, retry_after);
     buffer_string(headers);
     *content = (struct http_content){.status = error_kind(error->code)->http_status,
-                                     .type = "application/json; charset=utf-8",
+                                     .type = HTTP_JSON,
                                      .headers = headers->data,
                                      .body = buffer_span(body)};
     return !headers->failed && !body->failed;

@@ -6,8 +6,6 @@
 
 enum { BODY_BYTES = 16 * 1024, LIST_BYTES = 128 * 1024 * 1024 };
 
-#define JSON_TYPE "application/json; charset=utf-8"
-
 static bool has_path(struct span path)
 {
     return span_equal(path, span_of("/v1/revocations"));
@@ -50,7 +48,7 @@ static void revoked(void *argument, const struct error *error)
         print_expiry(&body, waiting->expires_at);
         buffer_add_string(&body, "}\n");
         struct http_content content = {.status = 200,
-                                       .type = JSON_TYPE,
+                                       .type = HTTP_JSON,
                                        .headers = "Cache-Control: no-store\r\n",
                                        .body = buffer_span(&body)};
         http_request_respond(waiting->request, &content);
@@ -150,7 +148,7 @@ static void listed(struct engine_event *event)
 {
     struct listing *listing = (struct listing *)event;
     struct http_content content = {
-        .status = 200, .type = JSON_TYPE, .headers = "Cache-Control: no-store\r\n"};
+        .status = 200, .type = HTTP_JSON, .headers = "Cache-Control: no-store\r\n"};
     http_request_end_read(listing->request);
     if (listing->error.code == ERROR_NONE)
         http_request_respond_large(listing->request, &content, &listing->out);

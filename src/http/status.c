@@ -195,7 +195,7 @@ void status_print(struct http *http, struct http_request *request)
         print_all(&out, http);
     buffer_add_string(&out, "}\n");
     struct http_content content = {.status = out.failed ? 500 : 200,
-                                   .type = "application/json; charset=utf-8",
+                                   .type = HTTP_JSON,
                                    .headers = "Cache-Control: no-store\r\n",
                                    .body = buffer_span(&out)};
     http_request_respond(request, &content);

@@ -15,17 +15,9 @@ enum { ARGUMENT_BYTES = 8 * 1024, LIST_BYTES = 16 * 1024 * 1024 };
 
 static const char list_path[] = "/v1/views", view_prefix[] = "/v1/views/";
 
-#define JSON_TYPE "application/json; charset=utf-8"
-
-static bool starts_with(struct span text, const char *start)
-{
-    size_t length = strlen(start);
-    return text.length >= length && memcmp(text.data, start, length) == 0;
-}
-
 static bool has_path(struct span path)
 {
-    return span_equal(path, span_of(list_path)) || starts_with(path, view_prefix);
+    return span_equal(path, span_of(list_path)) || span_starts_with(path, view_prefix);
 }
 
 /* ---- the list ---- */
@@ -99,7 +91,7 @@ static void list_print(struct http *http, struct http_request *request)
         between = ",\n";
     }
     buffer_add_string(&out, "\n]}\n");
-    struct http_content content = {.status = 200, .type = JSON_TYPE, .headers = keeping(request)};
+    struct http_content content = {.status = 200, .type = HTTP_JSON, .headers = keeping(request)};
     struct error error;
     if (!out.failed) {
         http_request_respond_large(request, &content, &out);
@@ -141,7 +133,7 @@ static void on_read(void *argument, struct hub_answer *answer)
     snprintf(headers, sizeof headers, "ETag: W/\"%s\"\r\n%s%s", answer->tag, keeping(request),
              answer->gzip ? "Content-Encoding: gzip\r\n" : "");
     struct http_content content = {.status = answer->unchanged ? 304 : 200,
-                                   .type = answer->unchanged ? NULL : JSON_TYPE,
+                                   .type = answer->unchanged ? NULL : HTTP_JSON,
                                    .headers = headers};
     http_request_respond_large(request, &content, &answer->body);
 }
@@ -179,7 +171,7 @@ struct span http_views_names(struct span argument)
 {
     static const char *const names[] = {"export=", "view="};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (starts_with(argument, names[i]))
+        if (span_starts_with(argument, names[i]))
             return span_of(names[i]);
     return span_make(NULL, 0);
 }
@@ -187,7 +179,7 @@ struct span http_views_names(struct span argument)
 /* Of a stream that goes on, the cursor comes with the request's head. */
 static bool is_cursor(struct span argument)
 {
-    return starts_with(argument, "after=") || starts_with(argument, "epoch=");
+    return span_starts_with(argument, "after=") || span_starts_with(argument, "epoch=");
 }
 
 static bool read_argument(struct http_query *query, struct span argument, bool has_cursor,
@@ -435,7 +427,7 @@ bool http_views_streams(const struct http *http, const struct net_connection *co
                         struct span path)
 {
     size_t prefix = strlen(view_prefix);
-    if (!starts_with(path, view_prefix))
+    if (!span_starts_with(path, view_prefix))
         return false;
     struct span view = span_make(path.data + prefix, path.length - prefix);
     return http_live_wants(http, connection, &view);
