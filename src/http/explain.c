@@ -3,9 +3,8 @@
 #include "http/http_internal.h"
 #include "http/ingest.h"
 #include "http/query.h"
+#include "http/views.h"
 #include "window/window.h"
-
-enum { ARGUMENT_BYTES = 8 * 1024 };
 
 static const char explain_path[] = "/v1/explain";
 
@@ -33,11 +32,8 @@ static bool find_view(const struct net_connection *connection, struct buffer *id
 static bool read_argument(struct http_query *query, struct span argument, struct error *error)
 {
     struct span token;
-    if (argument.length >= ARGUMENT_BYTES)
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "a parameter of the query has %zu bytes with its name; at most %d are "
-                         "allowed",
-                         argument.length, ARGUMENT_BYTES - 1);
+    if (!http_query_fits(argument, error))
+        return false;
     if (span_starts_with(argument, "after=") || span_starts_with(argument, "epoch="))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'%.5s' is not for an explanation, which is of the present",
@@ -99,8 +95,7 @@ static bool start(struct http_request *request, const struct wire_message *messa
     const struct hub_read read = {.wanted = &message->subscribe,
                                   .identity = request->principal.identity,
                                   .owner = request->owner,
-                                  .gzip = http_head_has_word(net_state(request->connection).request,
-                                                             "accept-encoding", "gzip"),
+                                  .gzip = http_views_takes_gzip(request->connection),
                                   .is_wanted = is_wanted,
                                   .done = on_read,
                                   .argument = request};

@@ -1,6 +1,7 @@
 #include "http/query.h"
 
 enum {
+    ARGUMENT_BYTES = 8 * 1024,
     QUERY_BYTES = 64 * 1024,
     JSON_DEPTH = 100,
     SHOWN = 64 /* bytes of a value that an error repeats */
@@ -98,6 +99,15 @@ static bool add_parameter(struct http_query *query, size_t index, struct span va
     bool done = parameters[index].form == FORM_TEXT ? doc_escape(&query->message, value)
                                                     : doc_typed_value(&query->message, value);
     return done || no_memory(error);
+}
+
+bool http_query_fits(struct span argument, struct error *error)
+{
+    return argument.length < ARGUMENT_BYTES ||
+           error_set(error, ERROR_INVALID_PARAMETER,
+                     "a parameter of the query has %zu bytes with its name; at most %d are "
+                     "allowed",
+                     argument.length, ARGUMENT_BYTES - 1);
 }
 
 bool http_query_add(struct http_query *query, struct span argument, struct error *error)

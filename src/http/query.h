@@ -12,6 +12,8 @@ struct http_query {
     uint32_t seen;         /* names that were there, as bits */
 };
 
+/* Whether an argument is not too long. */
+bool http_query_fits(struct span argument, struct error *error);
 /* Start a query of this view. The id need not be valid. */
 void http_query_init(struct http_query *query, struct span view);
 void http_query_fini(struct http_query *query);

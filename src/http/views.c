@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-enum { ARGUMENT_BYTES = 8 * 1024, LIST_BYTES = 16 * 1024 * 1024 };
+enum { LIST_BYTES = 16 * 1024 * 1024 };
 
 static const char list_path[] = "/v1/views", view_prefix[] = "/v1/views/";
 
@@ -149,8 +149,7 @@ static bool copy_header(const struct net_connection *connection, const char *nam
     return true;
 }
 
-/* Whether "gzip" is in Accept-Encoding, and not with q=0. */
-static bool takes_gzip(const struct net_connection *connection)
+bool http_views_takes_gzip(const struct net_connection *connection)
 {
     char text[256];
     if (!copy_header(connection, "accept-encoding", text, sizeof text))
@@ -186,11 +185,8 @@ static bool read_argument(struct http_query *query, struct span argument, bool h
                           bool apart, bool by_row, struct error *error)
 {
     struct span token;
-    if (argument.length >= ARGUMENT_BYTES)
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "a parameter of the query has %zu bytes with its name; at most %d are "
-                         "allowed",
-                         argument.length, ARGUMENT_BYTES - 1);
+    if (!http_query_fits(argument, error))
+        return false;
     if (http_reading_has(argument))
         return apart || http_reading_refuse(argument, error);
     return access_is_token(argument, &token) || (has_cursor && is_cursor(argument)) ||
@@ -252,7 +248,7 @@ static bool start_read(struct http *http, struct http_request *request,
                             .owner = request->owner,
                             .until = reading && reading->until[0] ? reading->until : NULL,
                             .as_of = reading && reading->as_of[0] ? reading->as_of : NULL,
-                            .gzip = takes_gzip(connection),
+                            .gzip = http_views_takes_gzip(connection),
                             .known = has_known ? known : NULL,
                             .is_wanted = is_wanted,
                             .done = on_read,

@@ -405,3 +405,15 @@ test('explanations agree with the views, for random pipelines, queries and token
   t.diagnostic(`${told} moves were told`);
   assert.ok(told > seeds * 20, `only ${told}`);
 });
+
+test('a long answer is compressed for who takes gzip, as those of views are', async (t) => {
+  const server = await Server.forTest(t, { config: configOf({}, { E: {} }, { auth: { mode: 'none' } }) });
+  await feed(server, [m('a', { text: 'x'.repeat(20_000) })]);
+  for (const [takes, encoding] of [['gzip', 'gzip'], ['gzip;q=0.5', 'gzip'], ['deflate, gzip;q=1.0', 'gzip'], ['gzip;q=0', null], ['identity', null]]) {
+    for (const path of ['/v1/views/E/list', `/v1/explain?${query({ view: 'E/list', key: 'a', where: JSON.stringify({ field: 'text', eq: 'x'.repeat(4000) }) })}`]) {
+      const answer = await fetch(server.http + path, { headers: { 'accept-encoding': takes } });
+      assert.equal(answer.status, 200, await answer.clone().text());
+      assert.equal(answer.headers.get('content-encoding'), encoding, `${takes}: ${path.slice(0, 20)}`);
+    }
+  }
+});
