@@ -2,7 +2,7 @@
 
 #include "cli/token.h"
 
-enum { ANSWER_BYTES = 32 * 1024 * 1024, URL_BYTES = 16 * 1024 };
+enum { ANSWER_BYTES = 32 * 1024 * 1024, ANSWER_DEPTH = 1100, URL_BYTES = 16 * 1024 };
 enum { CONNECT_MS = 10 * 1000, TOTAL_MS = 30 * 1000 };
 
 static void on_news(void *ask)
@@ -75,7 +75,7 @@ void ask_close(struct ask *ask)
     buffer_fini(&ask->file);
 }
 
-/* ---- a request ---- */
+/* ---- paths ---- */
 
 void ask_encode(struct buffer *out, struct span text)
 {
@@ -87,6 +87,37 @@ void ask_encode(struct buffer *out, struct span text)
             buffer_printf(out, "%%%02X", (unsigned char)text.data[i]);
     }
 }
+
+void ask_add_view(struct buffer *path, const char *view)
+{
+    size_t name = strcspn(view, "/");
+    ask_encode(path, span_make(view, name));
+    if (view[name]) {
+        buffer_add_char(path, '/');
+        ask_encode(path, span_of(view + name + 1));
+    }
+}
+
+void ask_add(struct buffer *path, const char *name, struct span value)
+{
+    if (!value.data)
+        return;
+    buffer_printf(path, "&%s=", name);
+    ask_encode(path, value);
+}
+
+void ask_add_filters(struct buffer *path, const struct option_texts *filters)
+{
+    for (size_t i = 0; i < filters->count; i++) {
+        const char *text = filters->items[i];
+        size_t name = strcspn(text, "=");
+        ask_add(path, "filter", span_make(text, name));
+        buffer_add_string(path, "%3A");
+        ask_encode(path, span_of(text + name + 1));
+    }
+}
+
+/* ---- a request ---- */
 
 /* The server's words about an error are in the body. */
 static bool read_answer(const struct ask *ask, struct error *error)
@@ -141,4 +172,21 @@ bool ask_server(struct ask *ask, const struct ask_request *wanted, struct span *
         return false;
     *body = buffer_span(&ask->answer.body);
     return true;
+}
+
+bool ask_json(struct ask *ask, struct buffer *path, ask_take take, void *argument,
+              struct error *error)
+{
+    struct ask_request request = {.path = buffer_string(path)};
+    struct span body;
+    struct doc doc;
+    uint32_t root;
+    if (!request.path)
+        return error_set(error, ERROR_INVALID_PARAMETER, "what is asked for is too long");
+    doc_init(&doc, UINT32_MAX / 2, UINT32_MAX / 2);
+    bool done = ask_server(ask, &request, &body, error) &&
+                doc_parse(&doc, body, ANSWER_DEPTH, &root, error) &&
+                take(argument, &doc, root, error);
+    doc_fini(&doc);
+    return done;
 }

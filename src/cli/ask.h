@@ -6,6 +6,7 @@
 
 #include "cli/access.h"
 #include "outbound/outbound.h"
+#include "json/json.h"
 
 #include <semaphore.h>
 
@@ -32,8 +33,20 @@ bool ask_open(struct ask *ask, const struct access_options *access, const char *
  * server's error. */
 bool ask_server(struct ask *ask, const struct ask_request *request, struct span *body,
                 struct error *error);
+/* Ask for a path, and hand the answer on as JSON, until `take` returns; a path that failed is too
+ * long. False with the error, which may be of `take`. */
+typedef bool (*ask_take)(void *argument, const struct doc *doc, uint32_t root, struct error *error);
+bool ask_json(struct ask *ask, struct buffer *path, ask_take take, void *argument,
+              struct error *error);
 void ask_close(struct ask *ask);
-/* Append a part of a path or query, percent-encoded. */
+
+/* Append a part of a path or query, percent-encoded; */
 void ask_encode(struct buffer *out, struct span text);
+/* ... a view's id, whose slash stands as it is; */
+void ask_add_view(struct buffer *path, const char *view);
+/* ... a further parameter, unless its value is absent; */
+void ask_add(struct buffer *path, const char *name, struct span value);
+/* ... and filters, each "path=value". */
+void ask_add_filters(struct buffer *path, const struct option_texts *filters);
 
 #endif

@@ -130,24 +130,6 @@ static bool by_file(const struct explain_options *options, struct buffer *answer
 
 /* ---- of a server ---- */
 
-static void add(struct buffer *path, const char *name, struct span value)
-{
-    buffer_printf(path, "&%s=", name);
-    ask_encode(path, value);
-}
-
-static void add_filters(struct buffer *path, const struct option_texts *filters)
-{
-    for (size_t i = 0; i < filters->count; i++) {
-        const char *text = filters->items[i];
-        size_t name = strcspn(text, "=");
-        buffer_add_string(path, "&filter=");
-        ask_encode(path, span_make(text, name));
-        buffer_add_string(path, "%3A");
-        ask_encode(path, span_of(text + name + 1));
-    }
-}
-
 static bool add_sorts(struct buffer *path, const struct option_texts *sorts)
 {
     const struct query_options query = {.sorts = *sorts};
@@ -156,8 +138,8 @@ static bool add_sorts(struct buffer *path, const struct option_texts *sorts)
     buffer_init(&text, QUERY_BYTES);
     bool done = query_print(&text, &query);
     if (done && text.length)
-        add(path, "sort",
-            span_make(text.data + sizeof before - 1, text.length - (sizeof before - 1)));
+        ask_add(path, "sort",
+                span_make(text.data + sizeof before - 1, text.length - (sizeof before - 1)));
     buffer_fini(&text);
     return done;
 }
@@ -166,14 +148,13 @@ static bool print_path(const struct explain_options *options, struct buffer *pat
 {
     buffer_add_string(path, "/v1/explain?view=");
     ask_encode(path, span_of(options->operands.items[0]));
-    add(path, "key", span_of(options->operands.items[1]));
+    ask_add(path, "key", span_of(options->operands.items[1]));
     if (options->take >= 0)
         buffer_printf(path, "&take=%lld", (long long)options->take);
     if (options->skip >= 0)
         buffer_printf(path, "&skip=%lld", (long long)options->skip);
-    if (options->where)
-        add(path, "where", span_of(options->where));
-    add_filters(path, &options->filters);
+    ask_add(path, "where", span_of(options->where));
+    ask_add_filters(path, &options->filters);
     return add_sorts(path, &options->sorts) && buffer_string(path);
 }
 

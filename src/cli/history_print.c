@@ -1,10 +1,9 @@
 #include "cli/history_print.h"
-#include "json/json.h"
 
 #include <stdio.h>
 #include <time.h>
 
-enum { ANSWER_DEPTH = 1100 };
+enum { EVENT_DEPTH = 1100 };
 
 /* ---- texts ---- */
 
@@ -126,6 +125,18 @@ static void print_line(const struct doc *doc, uint32_t event)
     printf("%.*s\n", (int)text.length, text.data);
 }
 
+void history_print_list(struct history_print *print, const struct doc *doc, uint32_t events,
+                        int64_t most, int64_t *count)
+{
+    uint32_t end = doc->nodes[events].end;
+    print_head(print);
+    for (uint32_t at = events + 1; at < end && *count < most; at = doc->nodes[at].end) {
+        (print->as_json ? print_line : print_event)(doc, at);
+        ++*count;
+    }
+    fflush(stdout);
+}
+
 bool history_print_events(struct history_print *print, struct span events, int64_t most,
                           int64_t *count, struct error *error)
 {
@@ -137,14 +148,9 @@ bool history_print_events(struct history_print *print, struct span events, int64
     buffer_add_char(&list, '[');
     buffer_add_span(&list, events);
     bool done = buffer_add_char(&list, ']') || error_set(error, ERROR_MEMORY, "out of memory");
-    done = done && doc_parse(&doc, buffer_span(&list), ANSWER_DEPTH, &root, error);
-    print_head(print);
-    uint32_t end = done ? doc.nodes[root].end : 0;
-    for (uint32_t at = done ? root + 1 : end; at < end && *count < most; at = doc.nodes[at].end) {
-        (print->as_json ? print_line : print_event)(&doc, at);
-        ++*count;
-    }
-    fflush(stdout);
+    done = done && doc_parse(&doc, buffer_span(&list), EVENT_DEPTH, &root, error);
+    if (done)
+        history_print_list(print, &doc, root, most, count);
     buffer_fini(&list);
     doc_fini(&doc);
     return done;

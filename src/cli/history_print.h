@@ -3,14 +3,17 @@
 #define CLI_HISTORY_PRINT_H
 
 #include "view/view.h"
+#include "json/json.h"
 
 struct history_print {
     bool as_json;
     bool begun; /* the head of the table was printed */
 };
 
-/* Print events: JSON objects with commas between them. *count grows by their number; no more than
- * `most` of all are printed. */
+/* Print a list of events. *count grows by their number; no more than `most` of all are printed. */
+void history_print_list(struct history_print *print, const struct doc *doc, uint32_t events,
+                        int64_t most, int64_t *count);
+/* The same of JSON objects with commas between them. */
 bool history_print_events(struct history_print *print, struct span events, int64_t most,
                           int64_t *count, struct error *error);
 

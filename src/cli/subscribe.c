@@ -42,12 +42,6 @@ static void on_signal(int number)
 
 /* ---- frames ---- */
 
-static bool is_text(const struct doc *doc, uint32_t object, const char *name, const char *text)
-{
-    uint32_t member = doc_member(doc, object, name);
-    return member != DOC_NONE && span_equal(doc_text(doc, member), span_of(text));
-}
-
 /* A string without escapes, which cursors and epochs are. */
 static void copy_text(const struct doc *doc, uint32_t object, const char *name, char *out,
                       size_t size)
@@ -62,8 +56,8 @@ static void copy_text(const struct doc *doc, uint32_t object, const char *name, 
 static void note_error(const struct doc *doc, uint32_t root, struct subscribe_error *error)
 {
     copy_text(doc, root, "message", error->message, sizeof(error->message));
-    error->fatal = is_text(doc, root, "fatal", "true");
-    error->retryable = is_text(doc, root, "retryable", "true");
+    error->fatal = doc_member_is(doc, root, "fatal", "true");
+    error->retryable = doc_member_is(doc, root, "retryable", "true");
 }
 
 bool subscribe_note(struct subscribe_cursor *cursor, struct span frame,
@@ -74,12 +68,13 @@ bool subscribe_note(struct subscribe_cursor *cursor, struct span frame,
     bool good = true;
     doc_init(&doc, UINT32_MAX / 2, UINT32_MAX / 2);
     if (doc_parse(&doc, frame, FRAME_DEPTH, &root, NULL) && doc.nodes[root].type == DOC_OBJECT) {
-        good = !is_text(&doc, root, "type", "\"error\"");
+        good = !doc_member_is(&doc, root, "type", "\"error\"");
         if (!good)
             note_error(&doc, root, error);
         /* A snapshot that was not asked for by cursor replaces everything: until its last batch
          * tells where it stands, there is nowhere to go on from. */
-        if (is_text(&doc, root, "op", "\"subscribed\"") && !is_text(&doc, root, "resumed", "true"))
+        if (doc_member_is(&doc, root, "op", "\"subscribed\"") &&
+            !doc_member_is(&doc, root, "resumed", "true"))
             cursor->seq[0] = '\0';
         copy_text(&doc, root, "epoch", cursor->epoch, sizeof(cursor->epoch));
         copy_text(&doc, root, "seq", cursor->seq, sizeof(cursor->seq));

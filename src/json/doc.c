@@ -50,6 +50,12 @@ uint32_t doc_member(const struct doc *doc, uint32_t object, const char *name)
     return DOC_NONE;
 }
 
+bool doc_member_is(const struct doc *doc, uint32_t object, const char *name, const char *text)
+{
+    uint32_t member = doc_member(doc, object, name);
+    return member != DOC_NONE && span_equal(doc_text(doc, member), span_of(text));
+}
+
 uint32_t doc_child_after(const struct doc *doc, uint32_t container, uint32_t skip)
 {
     uint32_t child = container + 1;

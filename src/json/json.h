@@ -77,6 +77,8 @@ bool doc_parse(struct doc *doc, struct span input, uint32_t max_depth, uint32_t 
 
 /* The member `name` (canonical bytes) of an object node, or DOC_NONE. */
 uint32_t doc_member(const struct doc *doc, uint32_t object, const char *name);
+/* Whether it is there with this canonical text. */
+bool doc_member_is(const struct doc *doc, uint32_t object, const char *name, const char *text);
 /* First child, or DOC_NONE; the following ones are at nodes[child].end while < nodes[parent].end.
  */
 uint32_t doc_first(const struct doc *doc, uint32_t container);

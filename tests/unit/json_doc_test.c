@@ -267,6 +267,10 @@ TEST(nodes_describe_the_value)
     assert_int_equal(doc_member(&doc, root, "a\\n"), a);
     assert_int_equal(doc_member(&doc, root, "c"), DOC_NONE);
     assert_int_equal(doc_member(&doc, a, "c"), DOC_NONE);
+    assert_true(doc_member_is(&doc, root, "", "{\"c\":-5}"));
+    assert_true(doc_member_is(&doc, doc_member(&doc, root, ""), "c", "-5"));
+    assert_false(doc_member_is(&doc, doc_member(&doc, root, ""), "c", "-"));
+    assert_false(doc_member_is(&doc, root, "c", "-5") || doc_member_is(&doc, a, "c", "-5"));
     uint32_t b = doc.nodes[a].end;
     assert_int_equal(doc.nodes[b].type, DOC_WIDE);
     assert_int_equal(doc.nodes[b].end, doc_member(&doc, root, ""));
