@@ -60,10 +60,9 @@ struct own_scan {
     struct explaining *explaining;
     struct explain_since *since;
     struct replay replay;
-    enum replay_state state; /* of the row, behind the last change */
-    bool in;                 /* if the state is known */
-    int64_t second;          /* up to which that is so */
-    bool any;                /* there was a change */
+    bool in;        /* if the state is known */
+    int64_t second; /* up to which that is so */
+    bool any;       /* there was a change */
 };
 
 static void note_move(struct explain_since *since, const struct store_change *change)
