@@ -1,5 +1,6 @@
 #include "http/explain.h"
 
+#include "http/accept.h"
 #include "http/http_internal.h"
 #include "http/ingest.h"
 #include "http/query.h"
@@ -92,13 +93,14 @@ static void on_read(void *argument, struct hub_answer *answer)
 static bool start(struct http_request *request, const struct wire_message *message,
                   struct error *error)
 {
-    const struct hub_read read = {.wanted = &message->subscribe,
-                                  .identity = request->principal.identity,
-                                  .owner = request->owner,
-                                  .gzip = http_views_takes_gzip(request->connection),
-                                  .is_wanted = is_wanted,
-                                  .done = on_read,
-                                  .argument = request};
+    const struct hub_read read = {
+        .wanted = &message->subscribe,
+        .identity = request->principal.identity,
+        .owner = request->owner,
+        .gzip = http_accepts(request->connection, "accept-encoding", "gzip") > 0,
+        .is_wanted = is_wanted,
+        .done = on_read,
+        .argument = request};
     if (!http_request_begin_read(request))
         return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
     if (hub_explain(request->http->frontend->hub, &read, error))

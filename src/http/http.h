@@ -7,6 +7,7 @@
  *   ingest.c       POST /v1/mutations, and bodies at all
  *   views.c        GET /v1/views, views read once, and as they change; query.c their query; wait.c
  *                   requests that wait for a change
+ *   accept.c       what a client takes
  *   explain.c      GET /v1/explain
  *   files.c        files of a folder, for browsers
  *   producers.c, revocations.c   what the commands ask for

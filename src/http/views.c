@@ -1,6 +1,7 @@
 #include "http/views.h"
 #include "delivery/hub.h"
 #include "engine/engine.h"
+#include "http/accept.h"
 #include "http/facts.h"
 #include "http/http_internal.h"
 #include "http/query.h"
@@ -149,23 +150,6 @@ static bool copy_header(const struct net_connection *connection, const char *nam
     return true;
 }
 
-bool http_views_takes_gzip(const struct net_connection *connection)
-{
-    char text[256];
-    if (!copy_header(connection, "accept-encoding", text, sizeof text))
-        return false;
-    for (char *rest = text, *each; (each = strsep(&rest, ","));) {
-        char *quality = each + strcspn(each, ";");
-        char *name = each + strspn(each, " \t");
-        size_t length = strcspn(name, " \t;");
-        if (length != 4 || strncasecmp(name, "gzip", 4) != 0)
-            continue;
-        quality += strcspn(quality, "=");
-        return !*quality || strtod(quality + 1, NULL) > 0;
-    }
-    return false;
-}
-
 struct span http_views_names(struct span argument)
 {
     static const char *const names[] = {"export=", "view="};
@@ -248,7 +232,7 @@ static bool start_read(struct http *http, struct http_request *request,
                             .owner = request->owner,
                             .until = reading && reading->until[0] ? reading->until : NULL,
                             .as_of = reading && reading->as_of[0] ? reading->as_of : NULL,
-                            .gzip = http_views_takes_gzip(connection),
+                            .gzip = http_accepts(connection, "accept-encoding", "gzip") > 0,
                             .known = has_known ? known : NULL,
                             .is_wanted = is_wanted,
                             .done = on_read,
@@ -370,8 +354,9 @@ static bool cut_suffix(const struct http *http, struct span *view)
 static bool http_live_wants(const struct http *http, const struct net_connection *connection,
                             struct span *view)
 {
+    int stream = http_accepts(connection, "accept", STREAM_TYPE);
     return cut_suffix(http, view) ||
-           http_head_has_word(net_state(connection).request, "accept", STREAM_TYPE);
+           (stream > 0 && stream >= http_accepts(connection, "accept", "application/json"));
 }
 
 /* Only the head is asked for. */

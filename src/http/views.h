@@ -18,8 +18,6 @@ bool http_views_check(struct net_connection *connection);
  */
 void http_views_answer(struct http *http, struct net_connection *connection, struct span view,
                        bool by_row);
-/* Whether "gzip" is in Accept-Encoding, and not with q=0. */
-bool http_views_takes_gzip(const struct net_connection *connection);
 /* Whether an argument, "name=value", names a view where the path does not: its name with the sign;
  * else absent. */
 struct span http_views_names(struct span argument);

@@ -154,6 +154,24 @@ test('what cannot be told is refused before the stream begins, so that a browser
   assert.match(head.headers['content-type'], /^text\/event-stream/);
 });
 
+test('Accept decides between a stream and one answer, by how much the client wants each', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await post(server, m('k', { n: 9 }));
+  const STREAM = 'text/event-stream';
+  for (const [accept, streams] of [
+    [STREAM, true], ['Text/Event-Stream', true], [`${STREAM};q=0.9`, true], [`${STREAM}; charset=utf-8 ; Q=0.001`, true],
+    [`application/json, ${STREAM}`, true], [`text/html;q=0.9, ${STREAM};q=0.8, */*;q=0.7`, true], [`${STREAM};q=0.5,application/json;q=0.5`, true],
+    [`x${' '.repeat(300)},${STREAM};q=1.000`, true],
+    [`${STREAM};q=0`, false], [`${STREAM};q=0.000`, false], [`${STREAM};q=0.9, application/json`, false], [`${STREAM};q=0.5,application/json;q=0.501`, false],
+    ['*/*', false], ['text/*', false], [`${STREAM}er`, false], [`x${STREAM}`, false], [`${STREAM};q=2`, false], [`${STREAM};q=abc`, false], [`${STREAM};q=0.1234`, false],
+    ['', false], [',;,;q=1,', false],
+  ]) {
+    const answer = await live(t, server, 'E/list', { headers: { accept } });
+    assert.equal(answer.status, 200, accept);
+    assert.match(answer.headers['content-type'], streams ? /^text\/event-stream/ : /^application\/json/, accept);
+  }
+});
+
 test('a view that is called live is read as it always was; an id of another server is an old cursor', async (t) => {
   const server = await Server.forTest(t, { config: CONFIG });
   await post(server, m('k', { n: 9 }));
