@@ -1,6 +1,7 @@
 /* `stele producers`: where producers are, by the database or by the server that has it open. */
 #include "cli/ask.h"
 #include "database/database.h"
+#include "engine/engine.h"
 #include "store/producer.h"
 #include "json/json.h"
 
@@ -124,6 +125,10 @@ static bool forget_in_file(const char *path, const char *name, struct error *err
     /* Opening would make a new one. */
     if (access(path, F_OK) != 0)
         return error_set(error, ERROR_INVALID_PARAMETER, "there is no database %.200s", path);
+    if (strcmp(name, ENGINE_LOG_PRODUCER) == 0)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'" ENGINE_LOG_PRODUCER "' is the file's own position in its log, which "
+                         "stays");
     struct database *database = database_open(&options, error);
     if (!database && error->code == ERROR_DATABASE_IN_USE)
         return error_set(error, ERROR_DATABASE_IN_USE,

@@ -158,6 +158,10 @@ static void refuse(struct submission *submission, const struct error *problem)
 static bool apply_whole(struct writer *writer, struct submission *submission,
                         struct producer_table *table, bool *replayed, struct error *error)
 {
+    if (submission->error.code != ERROR_NONE) {
+        *error = submission->error;
+        return false;
+    }
     return keyed_admit(writer, submission, replayed, error) &&
            (*replayed ||
             (batch_order_admit(submission->order, submission, error) &&
@@ -171,7 +175,7 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
     struct seq head = writer->open.head;
     struct error problem = {.code = ERROR_NONE};
     struct producer_table table;
-    bool going = true, replayed = false;
+    bool going = true, replayed = false, admitted = false;
     INVARIANT(!writer->applying.pending_count && !writer->applying.undo_count);
     INVARIANT(!writer->applying.drafts &&
               writer->open.new_exports_stored == writer->open.new_export_count);
@@ -181,9 +185,12 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
     writer->applying.first_change = last_change;
     writer->applying.truncation_count = 0;
     writer->large.stopped = false;
+    if (submission->message.sequence)
+        writer->open.now = submission->message.at;
     if (!producer_table_init(&table, submission))
         error_set(&problem, ERROR_MEMORY, "out of memory while applying a request");
-    else if (apply_whole(writer, submission, &table, &replayed, &problem) && !replayed)
+    else if ((admitted = position_admits(writer, submission, &problem)) &&
+             apply_whole(writer, submission, &table, &replayed, &problem) && !replayed)
         going = writer_store_exports(writer, error) && writer_log_pending(writer, error) &&
                 producers_store(writer, &table, error);
     if (problem.code != ERROR_NONE)
@@ -199,6 +206,8 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
     } else {
         writer_tell_truncations(writer);
     }
+    if (going && admitted && !writer->large.stopped)
+        position_advance(writer, submission);
     writer->open.bytes += writer->applying.bytes + writer->applying.merged;
     writer_undo_end(writer, false);
     producer_table_fini(&table);

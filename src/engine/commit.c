@@ -116,6 +116,7 @@ void writer_abandon(struct writer *writer, const struct error *error)
     keyed_forget(writer);
     writer_forget_exports(writer, 0);
     writer_evict_end(writer, false);
+    position_end(writer, false);
     writer_undo_end(writer, false);
     writer->open.last_change = store_writer_state(writer->store).log->last_change;
     writer->open.head = store_writer_state(writer->store).log->head;

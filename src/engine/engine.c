@@ -227,6 +227,7 @@ static bool start(struct engine *engine, struct error *error)
     engine->facts.last_change = engine->writer.open.last_change;
     engine->facts.cursor_floor = store_writer_state(engine->writer.store).log->cursor_floor;
     engine->facts.head = engine->writer.open.head;
+    engine->facts.log_position = engine->writer.position.stored;
     engine->facts.epoch = database_state(engine->facts.database).epoch;
     if (!engine_start_readers(engine, error) || !start_limits(engine, error))
         return false;

@@ -76,6 +76,17 @@ struct submission_key {
     bool (*print)(const struct submission *submission, struct buffer *out);
 };
 
+/* The producer whose batch is the position in the log that the database follows (position.c). No
+ * request may feed as this one. */
+#define ENGINE_LOG_PRODUCER "@log"
+
+/* The message of that log that a submission is. */
+struct submission_message {
+    int64_t sequence; /* 0: it is none */
+    int64_t previous; /* that of the message before it; -1: it is the first */
+    int64_t at; /* when the log took it, milliseconds since 1970 UTC: the time of its changes */
+};
+
 /*
  * One request: applied in one transaction, whole or not at all. Filled by `source` (or a test),
  * handed to engine_submit, and given back through `event.deliver` with the results.
@@ -102,8 +113,13 @@ struct submission {
      * embeds stele. */
     struct span owner;
     struct submission_key key;
+    /* With an error that is set before: it is refused for that. */
+    struct submission_message message;
     /* results */
     struct error error; /* code ERROR_NONE: committed */
+    /* Of a message: its sequence is used up, because it was committed, or refused for what it
+     * holds. Else it must come again, and all behind it are refused until then. */
+    bool message_taken;
     uint64_t applied, ignored, duplicate;
     uint64_t stale;     /* mutations with "if":"newer" that were not */
     uint64_t truncated; /* of the applied: those that cost an array elements, by max_array_length */
@@ -310,6 +326,7 @@ struct engine_facts {
     int64_t last_change;  /* committed */
     struct seq head;      /* the greatest */
     int64_t cursor_floor; /* see store_log_state */
+    int64_t log_position; /* the last message of the log that it follows; -1: none */
     const struct engine_metrics *metrics;
 };
 const struct engine_facts *engine_facts(const struct engine *engine);

@@ -162,6 +162,13 @@ struct upkeep {
     size_t views_begun; /* exports of the batch that has been begun, still without theirs */
 };
 
+/* See position.c; -1: none. */
+struct log_position {
+    int64_t stored;   /* on disk */
+    int64_t sequence; /* as the open transaction has it */
+    int64_t at;       /* the time of that message */
+};
+
 struct writer {
     struct engine *engine;
     struct store_writer *store;
@@ -171,6 +178,7 @@ struct writer {
     struct derive *derive;   /* how derived views are kept; NULL until they are opened */
     struct queue_item *jobs; /* struct write_job: of the open transaction */
     struct large_wait large;
+    struct log_position position;
     struct open_transaction open;
     struct applying applying;
     struct scratch scratch;
@@ -199,6 +207,16 @@ void *writer_main(void *writer);
  * and writer->large.stopped. Returns false only when the transaction cannot go on (the store
  * failed: `error`). */
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error);
+
+/* position.c. Read it at the start; whether a submission may be applied, because it is no message
+ * of the log, or the next one; move on behind a message that is done with; write it, in the open
+ * transaction; the end of that. */
+bool position_load(struct writer *writer, struct error *error);
+bool position_admits(struct writer *writer, const struct submission *submission,
+                     struct error *error);
+void position_advance(struct writer *writer, struct submission *submission);
+bool position_store(struct writer *writer, struct error *error);
+void position_end(struct writer *writer, bool committed);
 
 /* evict.c: the least recently changed entity of an export goes behind the change that made one too
  * many, with its seq. */

@@ -59,7 +59,9 @@ static bool check_owner(const struct submission *submission, const struct store_
 static bool forget_runs(struct writer *writer, const struct submission *submission,
                         struct producer_table *table, struct error *error)
 {
-    int64_t removed = 0, before = engine_times(writer->engine).due - RUN_MS;
+    const struct submission_message *message = &submission->message;
+    int64_t removed = 0, now = message->sequence ? message->at : engine_times(writer->engine).due;
+    int64_t before = now - RUN_MS;
     if (!store_producer_trim_runs(writer->store, submission->owner, before, RUN_STEP, &removed,
                                   error))
         return false;

@@ -36,7 +36,7 @@ void submission_reset(struct submission *submission)
 {
     submission->applied = submission->ignored = submission->duplicate = 0;
     submission->stale = submission->truncated = 0;
-    submission->has_seq = submission->has_last = false;
+    submission->has_seq = submission->has_last = submission->message_taken = false;
     submission->unknown_count = 0;
     submission->answer = span_make(NULL, 0);
 }

@@ -53,7 +53,7 @@ bool writer_init(struct writer *writer, struct engine *engine, struct error *err
         return false;
     writer->open.last_change = store_writer_state(writer->store).log->last_change;
     writer->open.head = store_writer_state(writer->store).log->head;
-    return true;
+    return position_load(writer, error);
 }
 
 void writer_fini(struct writer *writer)
@@ -138,8 +138,8 @@ static bool prepare(struct writer *writer, struct error *error)
 
 static bool finish(struct writer *writer, struct error *error)
 {
-    return writer_flush(writer, error) && writer_derive(writer, error) &&
-           writer_run_jobs(writer, true, error) &&
+    return writer_flush(writer, error) && position_store(writer, error) &&
+           writer_derive(writer, error) && writer_run_jobs(writer, true, error) &&
            trim_some(writer, (int64_t)writer->open.change_count * 2 + TRIM_STEP, error) &&
            engine_clock_save(writer->engine,
                              writer->open.change_count ? CLOCK_SAVE_DUE : CLOCK_SAVE_FIRST,
@@ -156,6 +156,7 @@ static void settle(struct writer *writer)
         writer->open.touches = derive_committed(writer->derive, &writer->open.touch_count);
     }
     writer_evict_end(writer, true);
+    position_end(writer, true);
     entity_cache_settle(&writer->cache);
 }
 

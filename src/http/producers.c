@@ -289,6 +289,12 @@ static void start(struct http *http, struct net_connection *connection, struct p
     struct question *question = NULL;
     if (http_admit(http, principal, forget ? HTTP_INGEST : HTTP_READ, &error))
         question = question_new(principal, connection, path, &error);
+    if (question && forget && span_equal(question->name, span_of(ENGINE_LOG_PRODUCER))) {
+        question_free(question);
+        question = NULL;
+        error_set(&error, ERROR_INVALID_PARAMETER,
+                  "'" ENGINE_LOG_PRODUCER "' is the server's own position in its log, which stays");
+    }
     if (question) {
         request = http_request_new(http, connection, 0, principal);
         if (!request)

@@ -76,6 +76,10 @@ static bool decode_producer(struct decoder *decoder, uint32_t producer, uint32_t
                          "producer is '%.*s', which no URL can hold as a part of its path; choose "
                          "another",
                          (int)name.length, name.data);
+    if (span_equal(name, span_of(ENGINE_LOG_PRODUCER)))
+        return error_set(decoder->error, ERROR_INVALID_MESSAGE,
+                         "producer is '" ENGINE_LOG_PRODUCER "', by which the server itself keeps "
+                         "its position in a log; choose another");
     batch->producer = name;
     return true;
 }

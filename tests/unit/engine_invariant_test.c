@@ -431,7 +431,7 @@ static void break_checkpoints(int fault)
     }
 }
 
-enum { SUBMITS_UNANSWERED, READS_NOTHING, WRITES_NOTHING, POSTS_NOTHING };
+enum { SUBMITS_UNANSWERED, FOLLOWS_ITSELF, READS_NOTHING, WRITES_NOTHING, POSTS_NOTHING };
 
 static void break_handing_over(int fault)
 {
@@ -444,6 +444,10 @@ static void break_handing_over(int fault)
     switch (fault) {
     case SUBMITS_UNANSWERED:
         engine_submit(engine, submission, &error);
+        break;
+    case FOLLOWS_ITSELF:
+        submission->message = (struct submission_message){.sequence = 1, .previous = 1};
+        writer_apply(writer, submission, &error);
         break;
     case READS_NOTHING:
         engine_read(engine, &read);
@@ -540,6 +544,7 @@ static const struct broken_case cases[] = {
     {break_checkpoints, TELLS_OF_NO_ERROR, "state != ERROR_NONE"},
 
     {break_handing_over, SUBMITS_UNANSWERED, "submission->event.deliver"},
+    {break_handing_over, FOLLOWS_ITSELF, "message->previous < message->sequence"},
     {break_handing_over, READS_NOTHING, "job->run && job->event.deliver"},
     {break_handing_over, WRITES_NOTHING, "job->run && job->event.deliver"},
     {break_handing_over, POSTS_NOTHING, "event->deliver"},

@@ -158,6 +158,8 @@ static const struct {
      "line 1: producer is there without batch"},
     {INGEST_LINES, "{\"mutations\":[],\"batch\":1}", "line 1: batch is there without producer"},
     {INGEST_LINES, "{\"mutations\":[],\"batch\":-1,\"producer\":\"p\"}", "line 1: batch must be"},
+    {INGEST_LINES, "{\"mutations\":[],\"batch\":1,\"producer\":\"@log\"}",
+     "line 1: producer is '@log'"},
     {INGEST_LINES, "{\"mutations\":[],\"batch\":1,\"producer\":\"\"}",
      "line 1: producer must have"},
     {INGEST_MESSAGE, "", ""},
