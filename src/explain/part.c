@@ -9,23 +9,6 @@
 
 /* ---- a view keyed by a field ---- */
 
-/* The text by which clients ask: a string's content, else the value as JSON. False: there is no
- * value, or no memory. */
-static bool key_text(const struct view *view, struct span entity, struct buffer *text)
-{
-    struct span value = view_key_value(view, entity);
-    buffer_clear(text);
-    if (!value.data)
-        return false;
-    if (value.data[0] != '"')
-        return buffer_add_span(text, value);
-    struct span bare = doc_bare(value);
-    const char *at = bare.data, *end = at + bare.length;
-    while (at < end)
-        buffer_add_char(text, (char)doc_bare_next(&at, end));
-    return !text->failed;
-}
-
 struct key_search {
     struct explaining *explaining;
     struct buffer wanted, text;
@@ -56,7 +39,7 @@ static bool each_keyed(void *argument, struct span sort_key, const struct store_
         return false;
     }
     if (!sees(explaining, entity) ||
-        !key_text(explaining->asked->view, entity->data, &search->text) ||
+        !view_key_text(explaining->asked->view, entity->data, &search->text) ||
         !span_equal(buffer_span(&search->text), buffer_span(&search->wanted)))
         return !search->text.failed;
     if (!buffer_add_span(&explaining->first_key, entity->key))
@@ -74,7 +57,7 @@ bool explain_find_key(struct explaining *explaining)
     buffer_init(&search.wanted, UINT32_MAX);
     buffer_init(&search.text, UINT32_MAX);
     bool done = true;
-    if (key_text(explaining->asked->view, buffer_span(&explaining->data), &search.wanted)) {
+    if (view_key_text(explaining->asked->view, buffer_span(&explaining->data), &search.wanted)) {
         done = explain_scan_view(explaining, true, each_keyed, &search);
         explaining->key_known = search.ended;
         explaining->key_first =

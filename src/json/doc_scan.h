@@ -91,6 +91,14 @@ static inline void doc_scan_skip(struct doc_scan *scan)
     scan->at = at;
 }
 
+/* The value that comes next; steps over it. */
+static inline struct span doc_scan_value(struct doc_scan *scan)
+{
+    const char *start = scan->at;
+    doc_scan_skip(scan);
+    return span_make(start, (size_t)(scan->at - start));
+}
+
 /* Whether this byte comes next; steps over it if so. */
 static inline bool doc_scan_take(struct doc_scan *scan, char c)
 {
@@ -126,6 +134,18 @@ static inline bool doc_scan_member(struct doc_scan *scan, struct span *name)
     }
     scan->at = quote + 2;
     return true;
+}
+
+/* How many members an object has. */
+static inline size_t doc_scan_members(struct span object)
+{
+    struct doc_scan scan = doc_scan_of(object);
+    struct span name;
+    size_t count = 0;
+    doc_scan_take(&scan, '{');
+    for (; doc_scan_member(&scan, &name); count++)
+        doc_scan_skip(&scan);
+    return count;
 }
 
 /* Pass up to `most` elements of an array whose bracket the walk has just passed; returns how

@@ -66,6 +66,10 @@ bool doc_array_has(struct span array, struct span value);
 bool doc_array_normal_set(struct buffer *out, struct span array);
 /* Append a text that is the same for values that are equal. False when out of memory. */
 bool doc_value_normal(struct buffer *out, struct span value);
+/* Append the text of a row whose SHA-256 is its sum (docs/drift.md): the array of its raw key and
+ * of the object, without `_seq` and `_version` at its top, in the form of RFC 8785. False when out
+ * of memory. */
+bool doc_jcs_row(struct buffer *out, struct span key, struct span row);
 
 /* The value at a path (canonical names) of an object's text; absent when it is not there. */
 struct span doc_value_at(struct span object, const struct span *path, size_t count);

@@ -256,3 +256,18 @@ struct span view_key_value(const struct view *view, struct span entity)
     return view->key_dotted.data ? doc_value_at_dotted(entity, view->key_dotted, 0)
                                  : doc_value_at(entity, view->key_field, view->key_field_count);
 }
+
+bool view_key_text(const struct view *view, struct span entity, struct buffer *text)
+{
+    struct span value = view_key_value(view, entity);
+    buffer_clear(text);
+    if (!value.data)
+        return false;
+    if (value.data[0] != '"')
+        return buffer_add_span(text, value);
+    struct span bare = doc_bare(value);
+    const char *at = bare.data, *end = at + bare.length;
+    while (at < end)
+        buffer_add_char(text, (char)doc_bare_next(&at, end));
+    return !text->failed;
+}

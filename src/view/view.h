@@ -167,6 +167,9 @@ bool view_query_sort_key(const struct view_query *query, struct span key, struct
 /* The value of a keyed view's key field in an entity (canonical text); absent when it is not there.
  */
 struct span view_key_value(const struct view *view, struct span entity);
+/* The same as the text by which clients ask, into a buffer that is cleared: a string's content,
+ * else the value as JSON. False: there is no value, or no memory. */
+bool view_key_text(const struct view *view, struct span entity, struct buffer *text);
 
 /* ---- telling why (docs/explain.md) ---- */
 

@@ -103,19 +103,10 @@ bool window_keeps_matches(const struct window *window)
 /* Subscribers of a view that is keyed by a field name the field's value as their key. */
 static bool passes_key_field(const struct window *window, struct span data)
 {
-    struct span value = view_key_value(window->spec.view, data);
     struct buffer text;
-    if (!value.data)
-        return false;
-    buffer_init(&text, value.length);
-    struct doc doc;
-    struct error error;
-    uint32_t root;
-    doc_init(&doc, UINT32_MAX, UINT32_MAX);
-    bool string = value.data[0] == '"' && doc_parse(&doc, value, 1, &root, &error) &&
-                  doc_decode_string(&doc, root, &text);
-    bool equal = span_equal(string ? buffer_span(&text) : value, window->spec.key);
-    doc_fini(&doc);
+    buffer_init(&text, UINT32_MAX);
+    bool equal = view_key_text(window->spec.view, data, &text) &&
+                 span_equal(buffer_span(&text), window->spec.key);
     buffer_fini(&text);
     return equal;
 }
