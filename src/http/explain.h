@@ -2,9 +2,8 @@
 #ifndef HTTP_EXPLAIN_H
 #define HTTP_EXPLAIN_H
 
-#include "http/request.h"
+#include "http/about.h"
 
-/* Answer a request for this path, later. False if the path is another one. */
-bool http_explain_request(struct http *http, struct net_connection *connection, struct span path);
+extern const struct http_about http_explain;
 
 #endif

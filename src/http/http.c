@@ -1,3 +1,4 @@
+#include "http/checksum.h"
 #include "http/clients.h"
 #include "http/explain.h"
 #include "http/facts.h"
@@ -138,7 +139,8 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
              !list_request(http, connection, path, false) &&
              !http_views_request(http, connection, path) &&
              !http_history_request(http, connection, path) &&
-             !http_explain_request(http, connection, path) &&
+             !http_about_request(&http_explain, http, connection, path) &&
+             !http_about_request(&http_checksum, http, connection, path) &&
              !http_files_request(http, connection, path))
         http_ingest_request(http, connection, path);
 }

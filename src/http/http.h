@@ -8,7 +8,8 @@
  *   views.c        GET /v1/views, views read once, and as they change; query.c their query; wait.c
  *                   requests that wait for a change
  *   accept.c       what a client takes
- *   explain.c      GET /v1/explain
+ *   about.c        what is asked about a view: explain.c GET /v1/explain,
+ *                  checksum.c GET /v1/checksum
  *   files.c        files of a folder, for browsers
  *   producers.c, revocations.c   what the commands ask for
  *   clients.c      /v1/clients and the end of one; windows.c /v1/windows; listing.c lists of what

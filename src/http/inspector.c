@@ -122,7 +122,7 @@ static bool answer_read(struct http *http, struct net_connection *connection, st
         if (!span_equal(path, span_of(configuration)))
             return http_views_request(http, connection, path) ||
                    http_history_request(http, connection, path) ||
-                   http_explain_request(http, connection, path) ||
+                   http_about_request(&http_explain, http, connection, path) ||
                    http_producers_request(http, connection, path);
         answer_configuration(http, connection);
     } else {

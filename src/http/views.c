@@ -110,22 +110,24 @@ static bool is_wanted(void *argument)
     return ((struct http_request *)argument)->connection != NULL;
 }
 
+void http_views_note_limited(const struct http_request *request, const struct error *error)
+{
+    const struct audit_client client = {.principal = &request->principal, .kind = "http"};
+    if (error->code == ERROR_SNAPSHOT_LIMIT)
+        audit_write(access_shown(request->http->frontend->access)->audit, AUDIT_LIMITED,
+                    &(struct audit_details){
+                        .client = &client, .limit = AUDIT_LIMIT_SNAPSHOT_ROWS, .error = error});
+}
+
 static void on_read(void *argument, struct hub_answer *answer)
 {
     struct http_request *request = argument;
-    struct http *http = request->http;
     char headers[HUB_TAG_SIZE + 200];
     http_request_end_read(request);
     if (request->wait && answer->error.code == ERROR_NONE &&
         (answer->silent || answer->unchanged) && http_wait_watch(request, answer))
         return;
-    if (answer->error.code == ERROR_SNAPSHOT_LIMIT) {
-        const struct audit_client client = {.principal = &request->principal, .kind = "http"};
-        audit_write(access_shown(http->frontend->access)->audit, AUDIT_LIMITED,
-                    &(struct audit_details){.client = &client,
-                                            .limit = AUDIT_LIMIT_SNAPSHOT_ROWS,
-                                            .error = &answer->error});
-    }
+    http_views_note_limited(request, &answer->error);
     if (answer->error.code != ERROR_NONE) {
         http_request_respond_error(request, &answer->error);
         return;

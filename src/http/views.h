@@ -18,6 +18,8 @@ bool http_views_check(struct net_connection *connection);
  */
 void http_views_answer(struct http *http, struct net_connection *connection, struct span view,
                        bool by_row);
+/* If the rows of an answer were more than its asker may have, the audit gets it. */
+void http_views_note_limited(const struct http_request *request, const struct error *error);
 /* Whether an argument, "name=value", names a view where the path does not: its name with the sign;
  * else absent. */
 struct span http_views_names(struct span argument);

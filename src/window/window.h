@@ -88,6 +88,16 @@ bool hub_read_history(struct hub *hub, const struct hub_read *read, struct error
  * body is that of docs/explain.md. Of what the asker may not see it tells nothing. */
 bool hub_explain(struct hub *hub, const struct hub_read *read, struct error *error);
 
+/* The same for the sums of the rows that it shows, all of them without `wanted->take`: the answer's
+ * body is that of docs/drift.md. `done` may be called at once. */
+struct hub_sums {
+    bool parts;         /* those of each part, too */
+    struct span keys;   /* the parts whose keys are listed; absent: none */
+    bool as_subscribed; /* of the rows that a subscription shows */
+};
+bool hub_sum(struct hub *hub, const struct hub_read *read, const struct hub_sums *sums,
+             struct error *error);
+
 /* The same for what the view was behind `as_of`, a former position. */
 bool hub_read_as_of(struct hub *hub, const struct hub_read *read, struct error *error);
 

@@ -63,6 +63,7 @@ enum {
     WINDOW_SCAN = 20000, /* rows that a scanning window skips in one refresh */
     WINDOW_SHORT = 10,   /* a cut to this part of the rows a window may have is short */
     WINDOW_KEPT_ROWS = 200000, /* rows of windows that are kept in the database */
+    WINDOW_SUMS = 2,           /* answers with sums that are made at a time */
     WINDOW_PASTS = 2,          /* answers with what a whole view was that are made at a time */
     WINDOW_REFRESH = 64,       /* windows in one refresh */
     WINDOW_REQUESTS = 1024     /* and members that are served by it */
@@ -331,6 +332,8 @@ struct windows {
     unsigned forget_slices;  /* jobs that only forget, before more is written */
     struct lane_ring past;   /* who waits to read what a whole view was, and holds no rows, */
     size_t past_count;       /* ... and how many read: WINDOW_PASTS at most. as_of.c */
+    struct lane_ring sums;   /* who waits to sum a view, */
+    size_t sum_count;        /* ... and how many do: WINDOW_SUMS at most. sum.c */
 };
 
 /* window.c */
