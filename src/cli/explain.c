@@ -2,8 +2,8 @@
 #include "cli/explain.h"
 #include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/definitions.h"
 #include "cli/query.h"
-#include "config/config.h"
 #include "database/database.h"
 #include "explain/explain.h"
 #include "json/json.h"
@@ -33,44 +33,6 @@ static struct query_options query_of(const struct explain_options *options)
 }
 
 /* ---- of a file ---- */
-
-static bool add_stacks(struct config *config, const struct option_texts *stacks,
-                       struct error *error)
-{
-    for (size_t i = 0; i < stacks->count; i++)
-        if (!config_set(config, "stack", stacks->items[i], error))
-            return false;
-    return true;
-}
-
-/* Without a configuration these are the views that every export has. */
-static struct view_set *read_views(const struct explain_options *options, struct error *error)
-{
-    struct config config;
-    struct view_set *set = NULL;
-    if (!config_init(&config, error))
-        return NULL;
-    if ((!options->config_file || config_read_file(&config, options->config_file, error)) &&
-        add_stacks(&config, &options->stacks, error))
-        set = config_views(&config, error);
-    config_fini(&config);
-    return set;
-}
-
-/* One reference. */
-static const struct view *find_view(const struct view_set *set, const char *id, struct error *error)
-{
-    const struct view *view = view_set_find(set, span_of(id));
-    if (view)
-        return view_ref(view);
-    if (view_is_plain(span_of(id)))
-        return view_plain_new(span_of(id), error);
-    error_set(error, ERROR_VIEW_NOT_FOUND,
-              "there is no view '%.200s'; a file does not have the definitions, so name the "
-              "configuration of its server (--config FILE, --stack FILE)",
-              id);
-    return NULL;
-}
 
 static bool print_query(const struct explain_options *options, struct buffer *text)
 {
@@ -105,8 +67,8 @@ static bool by_file(const struct explain_options *options, struct buffer *answer
                     struct error *error)
 {
     static const struct explain_limits limits = {{QUERY_DEPTH, SIZE_MAX}, INT64_MAX};
-    struct view_set *set = read_views(options, error);
-    const struct view *view = set ? find_view(set, options->operands.items[0], error) : NULL;
+    struct view_set *set = definitions_read(options->config_file, &options->stacks, error);
+    const struct view *view = set ? definitions_find(set, options->operands.items[0], error) : NULL;
     struct explain explain = {.view = view,
                               .sight.all = true,
                               .sees_others = true,

@@ -1,0 +1,207 @@
+#include "cli/drift.h"
+
+#include <unistd.h>
+
+enum { AGAIN_MS = 250, DIFFERENT = 1, UNKNOWN = 2, LIST_BYTES = 64 };
+
+struct names {
+    char **list;
+    size_t count, capacity;
+    size_t width; /* of the longest */
+    bool are_all; /* nobody named them */
+};
+
+/* ---- which views ---- */
+
+static bool add_name(struct names *names, struct span name, const char *end, struct error *error)
+{
+    size_t length = name.length + strlen(end);
+    char *copy = memory_alloc(length + 1);
+    if (!copy || !array_reserve((void **)&names->list, names->count, &names->capacity,
+                                sizeof *names->list)) {
+        memory_free(copy);
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    }
+    memcpy(copy, name.data, name.length);
+    memcpy(copy + name.length, end, strlen(end) + 1);
+    names->list[names->count++] = copy;
+    names->width = length > names->width ? length : names->width;
+    return true;
+}
+
+static bool is_named(const struct names *names, struct span name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (span_equal(span_of(names->list[i]), name))
+            return true;
+    return false;
+}
+
+/* Whether the export of "Quake/append" has a list among these. */
+static bool has_list(const struct doc *doc, uint32_t views, struct span id)
+{
+    struct buffer list, other;
+    bool found = false;
+    uint32_t end = doc->nodes[views].end;
+    buffer_init(&list, UINT32_MAX);
+    buffer_init(&other, UINT32_MAX);
+    const char *slash = memchr(id.data, '/', id.length);
+    buffer_add(&list, id.data, slash ? (size_t)(slash - id.data) : id.length);
+    buffer_add_string(&list, "/list");
+    for (uint32_t each = views + 1; !found && each < end; each = doc->nodes[each].end) {
+        uint32_t name = doc_member(doc, each, "id");
+        buffer_clear(&other);
+        found = name != DOC_NONE && doc_decode_string(doc, name, &other) &&
+                span_equal(buffer_span(&other), buffer_span(&list));
+    }
+    buffer_fini(&list);
+    buffer_fini(&other);
+    return found;
+}
+
+static bool add_listed(struct names *names, const struct doc *doc, uint32_t views, uint32_t view,
+                       struct error *error)
+{
+    struct buffer id;
+    uint32_t name = doc_member(doc, view, "id");
+    buffer_init(&id, UINT32_MAX);
+    bool done = (name != DOC_NONE && doc_decode_string(doc, name, &id)) ||
+                error_set(error, ERROR_NETWORK, "the server lists views without names");
+    bool wanted = done && !(doc_member_is(doc, view, "mode", "\"append\"") &&
+                            has_list(doc, views, buffer_span(&id)));
+    done = done && (!wanted || add_name(names, buffer_span(&id), "", error));
+    buffer_fini(&id);
+    return done;
+}
+
+static bool take_list(void *argument, const struct doc *doc, uint32_t root, struct error *error)
+{
+    struct names *names = argument;
+    uint32_t views = doc_member(doc, root, "views");
+    if (views == DOC_NONE || doc->nodes[views].type != DOC_ARRAY)
+        return error_set(error, ERROR_NETWORK, "the server answered without views");
+    uint32_t end = doc->nodes[views].end;
+    for (uint32_t each = views + 1; each < end; each = doc->nodes[each].end)
+        if (!add_listed(names, doc, views, each, error))
+            return false;
+    return true;
+}
+
+static bool find_names(struct names *names, const struct option_texts *given,
+                       struct drift_side *side, struct error *error)
+{
+    struct buffer path;
+    names->are_all = given->count == 0;
+    for (size_t i = 0; i < given->count; i++) {
+        struct span name = span_of(given->items[i]);
+        const char *end = strchr(given->items[i], '/') ? "" : "/list";
+        if (!is_named(names, name) && !add_name(names, name, end, error))
+            return false;
+    }
+    if (!names->are_all)
+        return true;
+    buffer_init(&path, LIST_BYTES);
+    buffer_add_string(&path, "/v1/views");
+    bool done = ask_json(&side->ask, &path, take_list, names, error);
+    buffer_fini(&path);
+    return done;
+}
+
+static void free_names(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        memory_free(names->list[i]);
+    memory_free(names->list);
+}
+
+/* ---- each view ---- */
+
+/* Of all views, those that show one row are left out. */
+static bool is_passed_over(const struct names *names, const struct drift_side *side)
+{
+    return names->are_all && drift_side_was_wrong(side);
+}
+
+static int show_one(const struct drift_options *options, struct drift_side *side,
+                    const struct names *names, const char *view)
+{
+    struct drift_sums sums;
+    struct error error;
+    int code = EXIT_FINE;
+    drift_sums_init(&sums);
+    if (drift_side_ask(side, view, false, NULL, &sums, &error)) {
+        drift_print_sums(view, &sums, (int)names->width, options->json);
+    } else if (!is_passed_over(names, side)) {
+        fprintf(stderr, "stele check: %s: %s\n", view, error.message);
+        code = UNKNOWN;
+    }
+    drift_sums_fini(&sums);
+    return code;
+}
+
+static int compare_one(const struct drift_options *options, struct drift_side sides[2],
+                       const struct names *names, const char *view)
+{
+    struct drift_found found = {.verdict = DRIFT_UNKNOWN};
+    uint64_t until_us = clock_monotonic_us() + (uint64_t)options->wait * 1000 * 1000;
+    for (;;) {
+        drift_compare(sides, view, &found);
+        if (found.verdict != DRIFT_UNKNOWN || !found.again || clock_monotonic_us() >= until_us)
+            break;
+        usleep(AGAIN_MS * 1000);
+    }
+    bool shown = found.verdict != DRIFT_UNKNOWN || !is_passed_over(names, &sides[0]);
+    if (shown)
+        drift_print_found(view, &found, (int)names->width, options->json);
+    int code = !shown || found.verdict == DRIFT_EQUAL ? EXIT_FINE
+               : found.verdict == DRIFT_DIFFERENT     ? DIFFERENT
+                                                      : UNKNOWN;
+    drift_found_clear(&found);
+    return code;
+}
+
+/* ---- all ---- */
+
+static bool open_second(const struct drift_options *options, struct drift_side *side,
+                        struct error *error)
+{
+    if (options->database)
+        return drift_side_open_file(side, options->database, options->config_file, options->stacks,
+                                    error);
+    return options->urls->count < 2 ||
+           drift_side_open_server(side, options->urls->items[1], options->access, error);
+}
+
+static int check_all(const struct drift_options *options, struct drift_side sides[2],
+                     const struct names *names)
+{
+    bool different = false, unknown = false;
+    for (size_t i = 0; i < names->count && !ferror(stdout); i++) {
+        int code = sides[1].name ? compare_one(options, sides, names, names->list[i])
+                                 : show_one(options, &sides[0], names, names->list[i]);
+        different |= code == DIFFERENT;
+        unknown |= code == UNKNOWN;
+        fflush(stdout);
+    }
+    return different ? DIFFERENT : unknown ? UNKNOWN : EXIT_FINE;
+}
+
+int drift_check(const struct drift_options *options)
+{
+    struct drift_side sides[2] = {{.name = NULL}};
+    struct names names = {.list = NULL};
+    struct error error = {0};
+    bool done =
+        drift_side_open_server(&sides[0], options->urls->items[0], options->access, &error) &&
+        open_second(options, &sides[1], &error) &&
+        find_names(&names, options->views, &sides[0], &error);
+    int code = UNKNOWN;
+    if (done)
+        code = check_all(options, sides, &names);
+    else
+        command_failed(&error);
+    free_names(&names);
+    drift_side_close(&sides[0]);
+    drift_side_close(&sides[1]);
+    return code;
+}
