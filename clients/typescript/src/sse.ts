@@ -3,24 +3,13 @@
 import { after } from './backoff.js';
 import { SteleError } from './types.js';
 import { errorOf, type Frame } from './wire.js';
-import { overHttp, type Listener, type OpenTransport, type Transport } from './transport.js';
+import { overHttp, parametersOf, type Listener, type OpenTransport, type Transport } from './transport.js';
 
 /** Browsers open six connections to a host over HTTP/1.1; one is left for the rest of the page. */
 const STREAMS = 5;
 const LONGEST = 64 << 20;
 /** So long streams go on until a WebSocket is tried again. */
 const STREAMS_MS = 300_000;
-
-/** Texts of GET are JSON where they are no plain text. */
-function parametersOf(query: Record<string, unknown>): URLSearchParams {
-  const parameters = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (name === 'view' || value === undefined) continue;
-    if (name === 'filters') for (const [path, text] of Object.entries(value as object)) parameters.append('filter', `${path}:${JSON.stringify(text)}`);
-    else parameters.set(name, typeof value === 'object' ? JSON.stringify(value) : String(value));
-  }
-  return parameters;
-}
 
 export const sseTransport =
   (fetcher: typeof fetch = (...request) => fetch(...request)): OpenTransport =>

@@ -27,4 +27,15 @@ export function overHttp(base: URL, path: string): URL {
   return url;
 }
 
+/** Texts of GET are JSON where they are no plain text. */
+export function parametersOf(query: Record<string, unknown>): URLSearchParams {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (name === 'view' || value === undefined) continue;
+    if (name === 'filters') for (const [path, text] of Object.entries(value as object)) parameters.append('filter', `${path}:${JSON.stringify(text)}`);
+    else parameters.set(name, typeof value === 'object' ? JSON.stringify(value) : String(value));
+  }
+  return parameters;
+}
+
 export type OpenTransport = (url: URL, token: string | undefined, listener: Listener) => Transport;

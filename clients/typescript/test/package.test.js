@@ -28,7 +28,7 @@ test('a fresh project installs it, compiles against its types, and shows a view'
   const project = mkdtempSync(join(tmpdir(), 'stele-client-project-'));
   t.after(() => rmSync(project, { recursive: true, force: true }));
   const [{ filename, files, size, unpackedSize }] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], HERE));
-  for (const name of ['README.md', 'dist/index.js', 'dist/index.d.ts', 'dist/node.js', 'dist/react.js', 'dist/tanstack.js']) assert.ok(files.some(({ path }) => path === name), name);
+  for (const name of ['README.md', 'dist/index.js', 'dist/index.d.ts', 'dist/node.js', 'dist/react.js', 'dist/tanstack.js', 'dist/check.js']) assert.ok(files.some(({ path }) => path === name), name);
   assert.ok(files.every(({ path }) => /^(dist\/|README\.md$|package\.json$)/.test(path)), JSON.stringify(files.map(({ path }) => path)));
 
   compare(t, 'the file of npm pack', size, /npm pack` has ([\d,]+) bytes/);
@@ -80,7 +80,7 @@ test('each part has the size that README.md tells; the core at most 6,000 bytes'
   const later = ['./feed.js', './sse.js', './upkeep.js']; /* loaded when they are needed */
   for (const [what, entry, external] of [
     ['core', 'index', later], ['feeding', 'feed', []], ['server-sent events', 'sse', []], ['forgetting', 'upkeep', []],
-    ['`stele-client/react`', 'react', ['react']], ['`stele-client/tanstack`', 'tanstack', []],
+    ['`stele-client/check`', 'check', []], ['`stele-client/react`', 'react', ['react']], ['`stele-client/tanstack`', 'tanstack', []],
   ]) {
     const { outputFiles } = buildSync({
       entryPoints: [join(HERE, `dist/${entry}.js`)], bundle: true, minify: true, format: 'esm', target: 'es2022', platform: 'browser', write: false, external,

@@ -1,0 +1,278 @@
+// Whether a view shows what the server has: the sums of its rows, compared with the server's, and the keys that differ.
+//
+// Both must be of one state. The answer names its seq, and the view its cursor. If they meet, that is exact. Where the
+// changes of an export do not concern the view, its cursor stays behind: then a key counts that two answers, some time
+// apart, found different in the same way, because what changed meanwhile would have come.
+
+import type { SteleClient } from './client.js';
+import { add, hex, keySum, link, partOf, PARTS, rowSum, type Sum } from './sum.js';
+import { overHttp, parametersOf } from './transport.js';
+import { SteleError, type ViewState } from './types.js';
+import type { View } from './view.js';
+
+export interface DifferentKey {
+  key: string;
+  /** changed: both have it. here, there: only this client, only the server has it. */
+  is: 'changed' | 'here' | 'there';
+}
+
+export interface CheckResult {
+  /** undefined: it could not be told, because the view was not live, or moved all the time. */
+  equal: boolean | undefined;
+  keys: DifferentKey[];
+  /** The rows are equal, and not their order. */
+  orderDiffers: boolean;
+}
+
+export interface CheckOptions {
+  /** So long it is tried, in milliseconds (15,000). */
+  patience?: number;
+  /** So long what the server sent may take to come (1,000). */
+  grace?: number;
+}
+
+interface Answer {
+  mode: string;
+  epoch: string;
+  seq: string;
+  rows: number;
+  sum: string;
+  order?: string;
+  parts?: [string, number, string][];
+  keys?: [string, string][];
+}
+
+/** What is shown, of one moment. */
+type Shown = Pick<ViewState<any>, 'rows' | 'keys'>;
+
+const CALM_MS = 120; /* longer than a view waits before it shows what came */
+const STEP = 500; /* rows that are summed before others have their turn */
+const KEPT_STATES = 1000;
+
+const rest = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+/** "<slot>:<index>" */
+function isBehind(seq: string, other: string): boolean {
+  const [slot, index] = seq.split(':').map(BigInt) as [bigint, bigint];
+  const [otherSlot, otherIndex] = other.split(':').map(BigInt) as [bigint, bigint];
+  return slot === otherSlot ? index < otherIndex : slot < otherSlot;
+}
+
+// ---- sums of this side ----
+
+/** A row that does not change is the same object. */
+const known = new WeakMap<object, Sum>();
+
+function sumOf(key: string, data: object): Sum {
+  let sum = known.get(data);
+  if (!sum) known.set(data, (sum = rowSum(key, data)));
+  return sum;
+}
+
+interface Summed {
+  sum: string;
+  order: string;
+  parts: { rows: number; sum: string }[];
+}
+
+async function sumAll({ rows, keys }: Shown): Promise<Summed> {
+  const sum = new Uint32Array(8);
+  const parts = Array.from({ length: PARTS }, () => ({ rows: 0, sum: new Uint32Array(8) }));
+  let order: Sum = new Uint32Array(8);
+  for (const [i, key] of keys.entries()) {
+    const own = keySum(key);
+    const row = sumOf(key, rows[i]);
+    const part = parts[partOf(own)]!;
+    part.rows++;
+    add(part.sum, row);
+    add(sum, row);
+    order = link(order, own);
+    if (i % STEP === STEP - 1) await rest(0);
+  }
+  return { sum: hex(sum), order: hex(order), parts: parts.map((part) => ({ rows: part.rows, sum: hex(part.sum) })) };
+}
+
+const nameOf = (part: number): string => part.toString(16).padStart(2, '0');
+
+// ---- the states of the view meanwhile ----
+
+class Recorder {
+  readonly #stop: () => void;
+  #states: { cursor: string | undefined; shown: Shown }[] = [];
+  #calmSince = performance.now();
+  #last: string | undefined;
+
+  constructor(private readonly view: View<any>) {
+    /* Told of a state, the view's cursor is that of the state. */
+    this.#stop = view.subscribe((shown) => {
+      this.#states = [...this.#states.slice(1 - KEPT_STATES), { cursor: this.#cursor(), shown }];
+    });
+  }
+
+  stop(): void {
+    this.#stop();
+  }
+
+  #cursor(): string | undefined {
+    const { after, epoch } = this.view.request();
+    return after && `${after}@${epoch}`;
+  }
+
+  /** The cursor, once it has stood still for so long that what it is of is shown. */
+  #calm(): string | undefined {
+    const cursor = this.#cursor();
+    if (cursor !== this.#last) {
+      this.#last = cursor;
+      this.#calmSince = performance.now();
+    }
+    return performance.now() - this.#calmSince > CALM_MS ? cursor : undefined;
+  }
+
+  /** The state of an answer, if this view came to it, soon; else what it shows now. */
+  async at({ seq, epoch }: Answer, grace: number): Promise<{ shown: Shown; isExact: boolean }> {
+    const wanted = `${seq}@${epoch}`;
+    for (const end = performance.now() + grace; ; await rest(20)) {
+      const told = this.#states.filter(({ cursor }) => cursor === wanted).at(-1);
+      if (told) return { shown: told.shown, isExact: true };
+      if (this.#calm() === wanted) return { shown: this.view.state, isExact: true };
+      const { after } = this.view.request();
+      const isPast = after !== undefined && isBehind(seq, after);
+      if (isPast || performance.now() > end) return { shown: this.view.state, isExact: false };
+    }
+  }
+}
+
+// ---- the server's side ----
+
+async function ask(client: SteleClient, view: View<any>, more: Record<string, string>): Promise<Answer> {
+  const { url, token, fetch: fetcher = globalThis.fetch } = client['options'];
+  const base = new URL(url);
+  if (!base.pathname.endsWith('/')) base.pathname += '/';
+  const target = overHttp(base, 'v1/checksum');
+  target.search = String(parametersOf({ ...view.query, ...more, subscribed: 1 }));
+  target.searchParams.set('view', view.query.view);
+  const bearer = await token?.();
+  const response = await fetcher(target, { ...(bearer !== undefined && { headers: { authorization: `Bearer ${bearer}` } }) });
+  const body: any = await response.json().catch(() => ({}));
+  if (response.status === 200) return body;
+  throw new SteleError(body.code ?? `http-${response.status}`, body.message, body.retryable ?? response.status >= 500, body.retry_after);
+}
+
+// ---- comparing ----
+
+/** A key, and the sums of both sides, where they have it. */
+type Difference = [key: string, here: string | undefined, there: string | undefined];
+
+interface Finding {
+  isEqual: boolean;
+  /** Both sides were of one state. */
+  isExact: boolean;
+  differences: Difference[];
+  /** The rows are equal, and these two orders are not. */
+  orders?: string;
+}
+
+const UNTOLD: Finding = { isEqual: false, isExact: false, differences: [] };
+
+class Comparison {
+  constructor(
+    private readonly client: SteleClient,
+    private readonly view: View<any>,
+    private readonly recorder: Recorder,
+    private readonly grace: number,
+  ) {}
+
+  async #ask(more: Record<string, string>): Promise<Answer> {
+    const answer = await ask(this.client, this.view, more);
+    if (answer.mode !== 'append' || this.view.state.rows.length) return answer;
+    throw new SteleError('has-events', 'the view has events, and a sum is of rows', false);
+  }
+
+  async #question(more: Record<string, string>): Promise<{ answer: Answer; shown: Shown; isExact: boolean }> {
+    const answer = await this.#ask(more);
+    return { answer, ...(await this.recorder.at(answer, this.grace)) };
+  }
+
+  async attempt(): Promise<Finding> {
+    const answer = await this.#ask({});
+    const now = await this.#compareAll(answer, this.view.state);
+    if (now.isEqual) return now;
+    const { shown, isExact } = await this.recorder.at(answer, this.grace);
+    const then = await this.#compareAll(answer, shown);
+    return then.isEqual || then.orders ? { ...then, isExact } : this.#findKeys();
+  }
+
+  async #compareAll(answer: Answer, shown: Shown): Promise<Finding> {
+    const own = await sumAll(shown);
+    if (own.sum !== answer.sum || shown.keys.length !== answer.rows) return UNTOLD;
+    if (!answer.order || answer.order === own.order) return { ...UNTOLD, isEqual: true };
+    return { ...UNTOLD, orders: `${own.order} ${answer.order}` };
+  }
+
+  async #findKeys(): Promise<Finding> {
+    const { answer, shown } = await this.#question({ parts: '1' });
+    const own = await sumAll(shown);
+    const theirs = new Map(answer.parts!.map(([part, rows, sum]) => [part, `${rows} ${sum}`]));
+    const none = `0 ${'0'.repeat(64)}`;
+    const differing = own.parts.map(({ rows, sum }, i) => ((theirs.get(nameOf(i)) ?? none) === `${rows} ${sum}` ? '' : nameOf(i))).filter(Boolean);
+    return differing.length ? this.#compareKeys(differing) : UNTOLD;
+  }
+
+  async #compareKeys(parts: string[]): Promise<Finding> {
+    const { answer, shown, isExact } = await this.#question({ keys: parts.join() });
+    const wanted = new Set(parts);
+    const theirs = new Map(answer.keys);
+    const differences: Difference[] = [];
+    for (const [i, key] of shown.keys.entries()) {
+      if (!wanted.has(nameOf(partOf(keySum(key))))) continue;
+      const here = hex(sumOf(key, shown.rows[i]));
+      const there = theirs.get(key);
+      theirs.delete(key);
+      if (here !== there) differences.push([key, here, there]);
+    }
+    for (const [key, there] of theirs) differences.push([key, undefined, there]);
+    return { ...UNTOLD, isExact, differences };
+  }
+}
+
+function told({ differences, orders }: Finding): CheckResult {
+  const keys = differences.map(([key, here, there]): DifferentKey => ({ key, is: here === undefined ? 'there' : there === undefined ? 'here' : 'changed' }));
+  return { equal: false, keys, orderDiffers: orders !== undefined };
+}
+
+/** What the one before found in the same way. */
+function standing(before: Finding | undefined, found: Finding): Finding {
+  const seen = new Set(before?.differences.map(String));
+  const differences = found.differences.filter((difference) => seen.has(String(difference)));
+  return { ...UNTOLD, differences, ...(found.orders !== undefined && found.orders === before?.orders && { orders: found.orders }) };
+}
+
+const isTold = ({ differences, orders }: Finding): boolean => differences.length > 0 || orders !== undefined;
+
+/** Compare what the view shows with what the server has. Rejects with the server's error if it refuses. */
+export async function check(client: SteleClient, view: View<any>, { patience = 15_000, grace = 1000 }: CheckOptions = {}): Promise<CheckResult> {
+  const recorder = new Recorder(view);
+  const comparison = new Comparison(client, view, recorder, grace);
+  let before: Finding | undefined;
+  try {
+    for (const end = performance.now() + patience; performance.now() < end; ) {
+      if (view.isEnded) throw view.state.error!;
+      if (view.state.status !== 'live') {
+        await rest(CALM_MS);
+        continue;
+      }
+      const found = await comparison.attempt().catch((error: unknown) => {
+        if (error instanceof SteleError && !error.retryable) throw error;
+        return UNTOLD; /* the connection may come back */
+      });
+      if (found.isEqual) return { equal: true, keys: [], orderDiffers: false };
+      const certain = found.isExact ? found : standing(before, found);
+      if (isTold(certain)) return told(certain);
+      before = found;
+      await rest(grace);
+    }
+    return { equal: undefined, keys: [], orderDiffers: false };
+  } finally {
+    recorder.stop();
+  }
+}
