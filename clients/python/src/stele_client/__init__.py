@@ -11,10 +11,10 @@ from .connection import Client
 from .errors import GapError, ProtocolError, SteleError, StorageError
 from .feed import Batch
 from .sync import SyncClient, SyncView
-from .types import Applied, Change, Event, Mutation, Page, Row, SortKey
+from .types import Applied, Change, CheckResult, DifferentKey, Event, Mutation, Page, Row, SortKey
 from .view import View
 
 __all__ = [
-    "Applied", "Batch", "Change", "Client", "Event", "GapError", "Mutation", "Page", "ProtocolError", "Row",
-    "SortKey", "SteleError", "StorageError", "SyncClient", "SyncView", "View",
+    "Applied", "Batch", "Change", "CheckResult", "Client", "DifferentKey", "Event", "GapError", "Mutation", "Page",
+    "ProtocolError", "Row", "SortKey", "SteleError", "StorageError", "SyncClient", "SyncView", "View",
 ]

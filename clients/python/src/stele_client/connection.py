@@ -13,12 +13,13 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set
 
 from . import socket, wire
 from .backoff import Backoff
+from .check import check
 from .errors import ProtocolError, SteleError, StorageError
 from .feed import Batch, Feed
 from .http import Http, addresses, read_view
 from .store import Store
 from .tokens import Tokens, expiry, seconds_left
-from .types import Json, Mutation, Page, Predicate, Sort, Token
+from .types import CheckResult, Json, Mutation, Page, Predicate, Sort, Token
 from .view import View
 
 STORE_AFTER = 0.02
@@ -379,3 +380,10 @@ class Client:
         return await read_view(self._http, view, {
             "key": key, "filters": filters, "where": where, "sort": sort, "take": take, "skip": skip,
             "after": after, "epoch": epoch, "wait": wait})
+
+    async def check(self, view: View, *, patience: float = 15.0, grace: float = 1.0) -> CheckResult:
+        """
+        Compare what a view has with what the server has, by sums of the rows; the keys that differ.
+        It is tried for `patience` seconds, and what the server sent may take `grace` to come.
+        """
+        return await check(self._http, view, patience, grace)

@@ -123,7 +123,7 @@ class Http:
                 pass
 
 
-def target_of(view: str, parameters: Mapping[str, Any]) -> str:
+def query_of(parameters: Mapping[str, Any]) -> str:
     pairs: List[Tuple[str, str]] = []
     for name, value in parameters.items():
         if value is None:
@@ -135,8 +135,13 @@ def target_of(view: str, parameters: Mapping[str, Any]) -> str:
             pairs.append((name, text_of(value)))
         else:
             pairs.append((name, str(value)))
+    return urlencode(pairs)
+
+
+def target_of(view: str, parameters: Mapping[str, Any]) -> str:
     path = "/".join(quote(part, safe="") for part in view.split("/", 1))
-    return f"/v1/views/{path}" + ("?" + urlencode(pairs) if pairs else "")
+    query = query_of(parameters)
+    return f"/v1/views/{path}" + (f"?{query}" if query else "")
 
 
 async def read_view(http_: Http, view: str, parameters: Mapping[str, Any]) -> Page:

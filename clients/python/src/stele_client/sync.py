@@ -8,7 +8,7 @@ from typing import Any, Coroutine, Iterable, Iterator, List, Optional, TypeVar
 
 from .connection import Client
 from .errors import SteleError
-from .types import Applied, Event, Json, Mutation, Page, Row
+from .types import Applied, CheckResult, Event, Json, Mutation, Page, Row
 from .view import View
 
 T = TypeVar("T")
@@ -175,3 +175,7 @@ class SyncClient:
     def read(self, view: str, **parameters: Any) -> Page:
         """As Client.read."""
         return self._call(self._client.read(view, **parameters))
+
+    def check(self, view: SyncView, **options: Any) -> CheckResult:
+        """As Client.check."""
+        return self._call(self._client.check(view._view, **options))

@@ -87,3 +87,21 @@ class Page:
     more: Optional[bool] = None
     resumed: Optional[bool] = None
     deleted: List[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class DifferentKey:
+    """`here`: only this client has it; `there`: only the server; `changed`: both, and not the same row."""
+
+    key: str
+    kind: Literal["changed", "here", "there"]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """`equal` is None if it could not be told: the view was not live, or moved all the time."""
+
+    equal: Optional[bool]
+    keys: List[DifferentKey] = field(default_factory=list)
+    order_differs: bool = False
+    """The rows are equal, and not their order."""
