@@ -30,6 +30,7 @@ struct window_once {
     char *known;             /* or NULL */
     bool has_after, resumed;
     struct resume_query cursor; /* where `after` stands */
+    int64_t change;             /* the newest of the export, in the state that is read */
     bool again;                 /* another job has to go on */
     bool looked;                /* a brief look was not enough */
     bool filling;
@@ -76,6 +77,7 @@ static uint64_t window_tag(const struct window *window, const struct seq *after,
 static void make_tag(struct window_once *once, const struct view_state *state)
 {
     const struct seq *after = once->has_after ? &once->cursor.after : NULL;
+    once->change = state->found ? state->export.last_change : 0;
     const struct window_spec *spec = &once->window.spec;
     char room[VIEW_EPOCH], *seq = once->answer.seq, *epoch = once->answer.epoch;
     seq_print(seq, view_state_cursor(state));
@@ -93,6 +95,9 @@ static bool begin_body(struct window_once *once)
     doc_escape(out, span_of(once->window.spec.view->id));
     buffer_printf(out, ",\"mode\":\"%s\",\"epoch\":\"%s\",\"seq\":\"%s\"",
                   wire_mode_names[once->window.mode], once->answer.epoch, once->answer.seq);
+    /* A position stands for a state where a read of the past would find it. */
+    if (!is_timed(&once->window) && once->window.spec.view->output != VIEW_KEYED)
+        buffer_printf(out, ",\"offset\":%lld", (long long)once->change);
     if (once->has_after)
         buffer_add_string(out, once->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
     return buffer_add_string(out, ",\"rows\":[");

@@ -558,3 +558,29 @@ test('the audit tells who is let in to wait or to watch, and who is not; of a pl
   assert.deepEqual(['http', 'stream', 'subscriber'].map((kind) => told('handshake-accepted', kind, 'read')), [1, 1, 0], server.stderr);
   assert.deepEqual(['http', 'stream', 'subscriber'].map((kind) => told('handshake-denied', kind, 'write')), [3, 1, 0], server.stderr);
 });
+
+test('offset tells whether two answers are of one state, and asks for it again', async (t) => {
+  const config = { exports: { E: { views: { sorted: { pipeline: [{ sort: 'n' }] }, timed: { pipeline: [{ filter: { field: 'n', lt: { now: true } } }] }, one: { pipeline: [{ sort: 'n' }], output: { keyed_by: 'n' } } } }, F: {} } };
+  const server = await Server.forTest(t, { config });
+  const at = async (view, parameters) => (await rows(server, view, parameters)).json.offset;
+  assert.equal(await at('E/list'), 0, 'nothing was fed');
+  await post(server, range(6, (i) => m(`k${i}`, { n: i })));
+  const offset = await at('E/list');
+  for (const view of ['E/list', 'E/append', 'E/sorted']) assert.equal(await at(view), offset, view);
+  for (const parameters of [{ skip: 3, take: 1 }, { key: 'k1' }, { sort: '[{"by":"n"}]' }, { where: '{"field":"n","gte":3}' }]) assert.equal(await at('E/list', parameters), offset, JSON.stringify(parameters));
+  await post(server, [{ export: 'F', key: 'x', patch: { n: 1 } }]);
+  assert.equal(await at('E/list'), offset, 'another export');
+  /* Two changes of one seq, and a late arrival: the cursor cannot tell the states apart. */
+  const states = [];
+  for (const more of [{ slot: 9e9, index: 0 }, { slot: 9e9, index: 0 }, { slot: 5, index: 0 }]) {
+    const before = states.at(-1)?.json.offset ?? offset;
+    await post(server, [m('k0', { n: 10 + states.length }, more), { export: 'E', key: `k${5 - states.length}`, op: 'delete', ...more }]);
+    states.push(await rows(server, 'E/list'));
+    assert.ok(states.at(-1).json.offset > before);
+  }
+  for (const { json } of states) {
+    const again = await rows(server, 'E/list', { as_of: `@${json.offset}` });
+    assert.deepEqual([again.json.offset, again.json.rows, again.json.epoch], [json.offset, json.rows, json.epoch]);
+  }
+  for (const [view, parameters] of [['E/timed', {}], ['E/one', { key: '1' }], ['E/list', { where: '{"field":"n","lt":{"now":true}}' }]]) assert.equal(await at(view, parameters), undefined, view);
+});
