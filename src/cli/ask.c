@@ -1,8 +1,14 @@
 #include "cli/ask.h"
 
+#include "cli/query.h"
 #include "cli/token.h"
 
-enum { ANSWER_BYTES = 32 * 1024 * 1024, ANSWER_DEPTH = 1100, URL_BYTES = 16 * 1024 };
+enum {
+    ANSWER_BYTES = 32 * 1024 * 1024,
+    ANSWER_DEPTH = 1100,
+    URL_BYTES = 16 * 1024,
+    SORT_BYTES = 64 * 1024
+};
 enum { CONNECT_MS = 10 * 1000, TOTAL_MS = 30 * 1000 };
 
 static void on_news(void *ask)
@@ -117,24 +123,38 @@ void ask_add_filters(struct buffer *path, const struct option_texts *filters)
     }
 }
 
+bool ask_add_sorts(struct buffer *path, const struct option_texts *sorts)
+{
+    const struct query_options query = {.sorts = *sorts};
+    static const char before[] = ",\"sort\":";
+    struct buffer text;
+    buffer_init(&text, SORT_BYTES);
+    bool done = query_print(&text, &query);
+    if (done && text.length)
+        ask_add(path, "sort",
+                span_make(text.data + sizeof before - 1, text.length - (sizeof before - 1)));
+    buffer_fini(&text);
+    return done;
+}
+
 /* ---- a request ---- */
 
 /* The server's words about an error are in the body. */
-static bool read_answer(const struct ask *ask, struct error *error)
+static bool read_answer(struct ask *ask, struct error *error)
 {
     const struct outbound_answer *answer = &ask->answer;
     int length = (int)ask->base.length > 200 ? 200 : (int)ask->base.length;
     if (answer->error.code != ERROR_NONE) {
         *error = answer->error;
-        return error_prefix(error,
-                            "no server did it at %.*s (when none has the database open, use --db)",
-                            length, ask->base.data);
+        return error_prefix(error, "no server did it at %.*s%s", length, ask->base.data,
+                            ask->has_file ? " (when none has the database open, use --db)" : "");
     }
     if (answer->status == 200)
         return true;
     struct tree *body = tree_parse(buffer_span(&answer->body), NULL);
     struct span message = tree_string(tree_member(body, "message"));
     struct span code = tree_string(tree_member(body, "code"));
+    snprintf(ask->code, sizeof ask->code, "%.*s", (int)code.length, code.data ? code.data : "");
     error_set(error, ERROR_NETWORK, "%.*s answered %d %.*s: %.*s", length, ask->base.data,
               answer->status, (int)code.length, code.data ? code.data : "", (int)message.length,
               message.data ? message.data : "no more than that");
@@ -160,6 +180,7 @@ bool ask_server(struct ask *ask, const struct ask_request *wanted, struct span *
                                        .done = on_answer,
                                        .argument = ask};
     ask->answered = false;
+    ask->code[0] = '\0';
     bool sent = buffer_string(&url)
                     ? (request.url = url.data, outbound_send(ask->outbound, &request, error))
                     : error_set(error, ERROR_INVALID_PARAMETER, "the URL is too long");

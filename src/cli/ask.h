@@ -17,6 +17,8 @@ struct ask {
     struct span token;             /* with a NUL behind it; may be empty */
     struct outbound_answer answer; /* of the last request */
     bool answered, has_news;
+    bool has_file; /* the command may read a database (--db) instead, which errors name */
+    char code[48]; /* of the server's error, when it refused the last request; "" */
 };
 
 struct ask_request {
@@ -46,7 +48,9 @@ void ask_encode(struct buffer *out, struct span text);
 void ask_add_view(struct buffer *path, const char *view);
 /* ... a further parameter, unless its value is absent; */
 void ask_add(struct buffer *path, const char *name, struct span value);
-/* ... and filters, each "path=value". */
+/* ... filters, each "path=value"; */
 void ask_add_filters(struct buffer *path, const struct option_texts *filters);
+/* ... and an order, each "path" or "-path". False when it is too long. */
+bool ask_add_sorts(struct buffer *path, const struct option_texts *sorts);
 
 #endif

@@ -92,20 +92,6 @@ static bool by_file(const struct explain_options *options, struct buffer *answer
 
 /* ---- of a server ---- */
 
-static bool add_sorts(struct buffer *path, const struct option_texts *sorts)
-{
-    const struct query_options query = {.sorts = *sorts};
-    static const char before[] = ",\"sort\":";
-    struct buffer text;
-    buffer_init(&text, QUERY_BYTES);
-    bool done = query_print(&text, &query);
-    if (done && text.length)
-        ask_add(path, "sort",
-                span_make(text.data + sizeof before - 1, text.length - (sizeof before - 1)));
-    buffer_fini(&text);
-    return done;
-}
-
 static bool print_path(const struct explain_options *options, struct buffer *path)
 {
     buffer_add_string(path, "/v1/explain?view=");
@@ -117,7 +103,7 @@ static bool print_path(const struct explain_options *options, struct buffer *pat
         buffer_printf(path, "&skip=%lld", (long long)options->skip);
     ask_add(path, "where", span_of(options->where));
     ask_add_filters(path, &options->filters);
-    return add_sorts(path, &options->sorts) && buffer_string(path);
+    return ask_add_sorts(path, &options->sorts) && buffer_string(path);
 }
 
 static bool by_server(const struct explain_options *options, struct buffer *answer,
@@ -127,9 +113,10 @@ static bool by_server(const struct explain_options *options, struct buffer *answ
     struct buffer path;
     struct span body;
     buffer_init(&path, PATH_BYTES);
-    bool done = ask_open(&ask, &options->access, options->url, error) &&
-                (print_path(options, &path) ||
-                 error_set(error, ERROR_INVALID_PARAMETER, "the question is too long"));
+    bool done = ask_open(&ask, &options->access, options->url, error);
+    ask.has_file = true;
+    done = done && (print_path(options, &path) ||
+                    error_set(error, ERROR_INVALID_PARAMETER, "the question is too long"));
     struct ask_request request = {.path = path.data};
     done = done && ask_server(&ask, &request, &body, error) &&
            (buffer_add_span(answer, body) || error_set(error, ERROR_MEMORY, "out of memory"));

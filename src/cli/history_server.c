@@ -123,8 +123,9 @@ bool history_of_server(struct history_command *command, struct error *error)
 {
     const struct history_options *options = command->options;
     struct ask ask;
-    bool done = ask_open(&ask, &options->access, options->url, error) &&
-                (options->as_of ? read_as_of : read_changes)(command, &ask, error);
+    bool done = ask_open(&ask, &options->access, options->url, error);
+    ask.has_file = true;
+    done = done && (options->as_of ? read_as_of : read_changes)(command, &ask, error);
     ask_close(&ask);
     return done;
 }

@@ -172,6 +172,7 @@ static bool revoke_by_server(const struct revoke_options *options, const struct 
 {
     struct ask ask;
     bool done = ask_open(&ask, &options->access, options->url, error);
+    ask.has_file = true;
     for (size_t i = 0; done && i < targets->count; i++) {
         done = ask_for(&ask, &targets->items[i], error);
         if (done)
