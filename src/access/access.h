@@ -113,6 +113,7 @@ enum permission {
     PERMISSION_METRICS,
     PERMISSION_WATCH,         /* who is connected, by the health address */
     PERMISSION_CONFIGURATION, /* to see it */
+    PERMISSION_PRODUCERS,     /* to see those of everybody */
     PERMISSION_ADMIN          /* changes the server */
 };
 

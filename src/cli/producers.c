@@ -1,10 +1,12 @@
 /* `stele producers`: where producers are, by the database or by the server that has it open. */
 #include "cli/ask.h"
+#include "cli/cell.h"
 #include "database/database.h"
 #include "engine/engine.h"
 #include "store/producer.h"
 #include "json/json.h"
 
+#include <locale.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,7 +16,7 @@ struct producers_options {
     struct option_texts operands;
     struct access_options access;
     const char *database, *url;
-    bool forget;
+    bool forget, all;
 };
 
 /* ---- the table ---- */
@@ -25,13 +27,23 @@ static void print_head(bool owners)
            owners ? "  owner               " : "", "mark");
 }
 
-/* Names come from the network: what a terminal would act on is shown as '?'. */
-static void print_text(struct span text, int width, int most)
+/* Names come from the network: what a terminal would act on stays out. At least `width` wide, and
+ * at most `most`. */
+static void print_text(struct span text, size_t width, size_t most)
 {
-    int printed = 0;
-    for (size_t i = 0; i < text.length && printed < most; i++, printed++)
-        putchar((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f ? '?' : text.data[i]);
-    printf("%*s", printed < width ? width - printed : 0, "");
+    struct buffer fit, out;
+    buffer_init(&fit, UINT32_MAX);
+    buffer_init(&out, UINT32_MAX);
+    cell_fit(&fit, text);
+    size_t wanted = cell_width(buffer_span(&fit));
+    cell_pad(&out, buffer_span(&fit),
+             wanted > most    ? most
+             : wanted > width ? wanted
+                              : width,
+             false);
+    printf("%.*s", (int)out.length, out.data ? out.data : "");
+    buffer_fini(&fit);
+    buffer_fini(&out);
 }
 
 static void print_time(int64_t ms)
@@ -146,14 +158,15 @@ static bool forget_in_file(const char *path, const char *name, struct error *err
 
 /* ---- by a server ---- */
 
-static void print_answered(const struct tree *it)
+static void print_answered(const struct tree *it, bool owners)
 {
     struct store_producer row = {.name = tree_string(tree_member(it, "name")),
                                  .batch = tree_integer(tree_member(it, "batch"), 0),
                                  .mark = tree_string(tree_member(it, "mark")),
+                                 .owner = tree_string(tree_member(it, "owner")),
                                  .at = (int64_t)(tree_real(tree_member(it, "time"), 0) * 1000)};
     struct span seq = tree_string(tree_member(it, "seq"));
-    print_line(&row, seq.length ? seq : span_of("-"), false);
+    print_line(&row, seq.length ? seq : span_of("-"), owners);
 }
 
 static struct tree *ask_path(struct ask *ask, const char *method, const struct buffer *path,
@@ -161,52 +174,67 @@ static struct tree *ask_path(struct ask *ask, const char *method, const struct b
 {
     struct span body;
     struct ask_request request = {.method = method, .path = path->data};
+    if (path->failed) {
+        error_set(error, ERROR_INVALID_PARAMETER, "a producer's name has at most 256 bytes");
+        return NULL;
+    }
     return ask_server(ask, &request, &body, error) ? tree_parse(body, error) : NULL;
 }
 
-static bool ask_one(struct ask *ask, const char *method, const char *name, struct error *error)
+static bool ask_one(struct ask *ask, const char *method, const char *name, bool all,
+                    struct error *error)
 {
     struct buffer path;
     buffer_init(&path, PATH_BYTES);
     buffer_add_string(&path, "/v1/producers/");
     ask_encode(&path, span_of(name));
-    struct tree *answer = buffer_string(&path) ? ask_path(ask, method, &path, error) : NULL;
+    buffer_add_string(&path, all ? "?all=1" : "");
+    buffer_string(&path);
+    struct tree *answer = ask_path(ask, method, &path, error);
     if (answer && !method) {
-        print_head(false);
-        print_answered(answer);
+        print_head(all);
+        print_answered(answer, all);
     }
     buffer_fini(&path);
     tree_free(answer);
     return answer != NULL;
 }
 
-/* One page; *more: there is another, behind the name in `path`. */
-static bool ask_page(struct ask *ask, struct buffer *path, bool *more, struct error *error)
+static void begin_path(struct buffer *path, bool all)
 {
-    struct tree *answer = buffer_string(path) ? ask_path(ask, NULL, path, error) : NULL;
+    buffer_printf(path, "/v1/producers?limit=%d%s", PAGE, all ? "&all=1" : "");
+}
+
+/* One page; *more: there is another, behind the name in `path`. */
+static bool ask_page(struct ask *ask, struct buffer *path, bool all, bool *more,
+                     struct error *error)
+{
+    buffer_string(path);
+    struct tree *answer = ask_path(ask, NULL, path, error);
     const struct tree *list = answer ? tree_member(answer, "producers") : NULL;
     size_t count = list ? tree_count(list) : 0;
     for (size_t i = 0; i < count; i++)
-        print_answered(tree_element(list, i));
+        print_answered(tree_element(list, i), all);
     *more = count && tree_boolean(tree_member(answer, "more"), false);
     if (*more) {
         buffer_clear(path);
-        buffer_printf(path, "/v1/producers?limit=%d&after=", PAGE);
+        begin_path(path, all);
+        buffer_add_string(path, "&after=");
         ask_encode(path, tree_string(tree_member(tree_element(list, count - 1), "name")));
     }
     tree_free(answer);
     return answer != NULL;
 }
 
-static bool ask_all(struct ask *ask, struct error *error)
+static bool ask_all(struct ask *ask, bool all, struct error *error)
 {
     struct buffer path;
     bool more = true, done = true;
     buffer_init(&path, PATH_BYTES);
-    buffer_printf(&path, "/v1/producers?limit=%d", PAGE);
-    print_head(false);
+    begin_path(&path, all);
+    print_head(all);
     while (more && done)
-        done = ask_page(ask, &path, &more, error);
+        done = ask_page(ask, &path, all, &more, error);
     buffer_fini(&path);
     return done;
 }
@@ -216,10 +244,11 @@ static bool by_server(const struct producers_options *options, const char *name,
 {
     struct ask ask;
     bool done = ask_open(&ask, &options->access, options->url, error);
+    ask.has_file = true;
     if (done && name)
-        done = ask_one(&ask, options->forget ? "DELETE" : NULL, name, error);
+        done = ask_one(&ask, options->forget ? "DELETE" : NULL, name, options->all, error);
     else if (done)
-        done = ask_all(&ask, error);
+        done = ask_all(&ask, options->all, error);
     ask_close(&ask);
     return done;
 }
@@ -233,6 +262,9 @@ static bool is_misused(const struct producers_options *options)
         wrong = "which producers? --db FILE, or --url URL of a server";
     else if (options->forget && !options->operands.count)
         wrong = "which producer is to be forgotten? its NAME";
+    else if (options->all && (options->database || options->forget))
+        wrong = "--all is for --url, without --forget: a file shows all names in any case, and a "
+                "producer is forgotten by its owner";
     if (wrong)
         fprintf(stderr, "stele producers: %s\n", wrong);
     return wrong != NULL;
@@ -249,6 +281,7 @@ static int run_producers(int argc, char **argv)
         if (is_misused(&options)) {
             code = EXIT_MISUSED;
         } else {
+            setlocale(LC_CTYPE, "C.UTF-8"); /* for the widths of characters */
             done = options.url      ? by_server(&options, name, &error)
                    : options.forget ? forget_in_file(options.database, name, &error)
                                     : list_in_file(options.database, name, &error);
@@ -267,6 +300,8 @@ static const struct command_option producers_options[] = {
     {"url", OPTION_TEXT, AT(url), .value = "URL",
      .help = "the server that has the database open, such as http://127.0.0.1:8877; it shows the "
              "names of the token's subject"},
+    {"all", OPTION_FLAG, AT(all),
+     .help = "with --url, the names of all subjects, and whose they are; needs the scope admin"},
     ACCESS_OPTIONS(struct producers_options),
     {"forget", OPTION_FLAG, AT(forget),
      .help = "forget NAME; what it sends again is then applied again"},

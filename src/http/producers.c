@@ -1,7 +1,7 @@
 /*
  * The positions of producers. A subject sees its own names, and names without an owner, which its
  * next batch would make its own; it does not see that others exist. Without authentication
- * everybody sees all.
+ * everybody sees all. An administrator may ask for all, with their owners.
  */
 #include "http/producers.h"
 
@@ -16,6 +16,7 @@ enum {
 };
 
 static const char list_path[] = "/v1/producers", name_prefix[] = "/v1/producers/";
+static const char all_argument[] = "all=1";
 
 static bool has_path(struct span path)
 {
@@ -35,6 +36,7 @@ struct question {
     struct span name;  /* absent: the list */
     struct span after;
     int64_t limit, count;
+    bool all; /* of every owner, who is named */
     bool found, more;
     struct error error;
 };
@@ -46,8 +48,18 @@ static void question_free(struct question *question)
     memory_free(question);
 }
 
-static void print(struct buffer *out, const struct store_producer *producer)
+static void print_owner(struct buffer *out, struct span owner)
 {
+    buffer_add_string(out, ",\"owner\":");
+    if (owner.data)
+        doc_escape(out, owner);
+    else
+        buffer_add_string(out, "null");
+}
+
+static void print(struct question *question, const struct store_producer *producer)
+{
+    struct buffer *out = &question->out;
     buffer_add_string(out, "{\"name\":");
     doc_escape(out, producer->name);
     buffer_printf(out, ",\"batch\":%lld,\"seq\":", (long long)producer->batch);
@@ -64,6 +76,8 @@ static void print(struct buffer *out, const struct store_producer *producer)
         buffer_add_string(out, ",\"mark\":");
         doc_escape(out, producer->mark);
     }
+    if (question->all)
+        print_owner(out, producer->owner);
     buffer_add_char(out, '}');
 }
 
@@ -87,7 +101,7 @@ static bool print_listed(void *argument, const struct store_producer *producer)
     if (question->more)
         return false;
     buffer_add_string(&question->out, question->count++ ? ",\n" : "\n");
-    print(&question->out, producer);
+    print(question, producer);
     return true;
 }
 
@@ -109,7 +123,7 @@ static bool read_one(struct question *question, struct store_reader *reader)
         return false;
     question->found = found && is_shown(question, &producer);
     if (question->found)
-        print(&question->out, &producer);
+        print(question, &producer);
     buffer_add_char(&question->out, '\n');
     return true;
 }
@@ -135,7 +149,7 @@ static bool run_forget(struct write_job *job, struct store_writer *store, struct
     question->found = found && is_mine(question, &producer);
     if (!question->found)
         return true;
-    print(&question->out, &producer);
+    print(question, &producer);
     buffer_add_char(&question->out, '\n');
     return store_producer_remove(store, question->name, error);
 }
@@ -201,7 +215,8 @@ static bool read_limit(struct question *question, struct span value, struct erro
 static bool read_argument(struct question *question, struct span argument, struct error *error)
 {
     struct span token;
-    if (!argument.length || access_is_token(argument, &token))
+    if (!argument.length || access_is_token(argument, &token) ||
+        (question->all && span_equal(argument, span_of(all_argument))))
         return true;
     if (!doc_valid_utf8(argument))
         return error_set(error, ERROR_INVALID_PARAMETER, "the query is not valid UTF-8");
@@ -213,7 +228,7 @@ static bool read_argument(struct question *question, struct span argument, struc
         return read_limit(question, span_make(argument.data + 6, argument.length - 6), error);
     else
         return error_set(error, ERROR_INVALID_PARAMETER,
-                         "there is no parameter '%.*s'; use after or limit",
+                         "there is no parameter '%.*s'; use after, limit or all=1",
                          argument.length > 64 ? 64 : (int)argument.length, argument.data);
     return true;
 }
@@ -231,9 +246,21 @@ static bool read_query(struct question *question, const struct net_connection *c
     return true;
 }
 
+/* Before the rest of the query, because it decides who may ask. */
+static bool wants_all(const struct net_connection *connection)
+{
+    char room[HTTP_TARGET_LIMIT];
+    struct span query = net_state(connection).request->query, argument;
+    size_t at = 0;
+    while ((argument = http_next_argument(query, &at, room)).data)
+        if (span_equal(argument, span_of(all_argument)))
+            return true;
+    return false;
+}
+
 static struct question *question_new(const struct principal *principal,
                                      const struct net_connection *connection, struct span path,
-                                     struct error *error)
+                                     bool all, struct error *error)
 {
     struct question *question = memory_new(sizeof *question);
     struct ingest_sender sender = frontend_sender(principal);
@@ -248,7 +275,8 @@ static struct question *question_new(const struct principal *principal,
     buffer_init(&question->texts, room);
     bool good = buffer_reserve(&question->texts, room) ||
                 error_set(error, ERROR_MEMORY, "out of memory while taking a request");
-    if (good && sender.subject.data)
+    question->all = all;
+    if (good && sender.subject.data && !all)
         question->owner = keep(question, sender.subject);
     if (good && path.length >= prefix)
         question->name = keep(question, span_make(path.data + prefix, path.length - prefix));
@@ -282,13 +310,13 @@ static void ask(struct http *http, struct question *question, bool forget)
 }
 
 static void start(struct http *http, struct net_connection *connection, struct principal *principal,
-                  struct span path, bool forget)
+                  struct span path, bool forget, bool all)
 {
     struct error error;
     struct http_request *request = NULL;
     struct question *question = NULL;
     if (http_admit(http, principal, forget ? HTTP_INGEST : HTTP_READ, &error))
-        question = question_new(principal, connection, path, &error);
+        question = question_new(principal, connection, path, all, &error);
     if (question && forget && span_equal(question->name, span_of(ENGINE_LOG_PRODUCER))) {
         question_free(question);
         question = NULL;
@@ -320,16 +348,17 @@ bool http_producers_request(struct http *http, struct net_connection *connection
         return false;
     bool one = span_starts_with(path, name_prefix);
     bool forget = one && method == HTTP_DELETE;
+    bool all = !forget && wants_all(connection);
     if (method != HTTP_GET && method != HTTP_HEAD && !forget) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "%s takes GET%s",
                   one ? "a producer" : list_path, one ? " and DELETE" : "");
         http_respond_error(connection, &error,
                            one ? "Allow: GET, HEAD, DELETE\r\n" : "Allow: GET, HEAD\r\n");
-    } else if (!access_enter(http->frontend->access, connection, PERMISSION_FEED, &principal,
-                             &error)) {
+    } else if (!access_enter(http->frontend->access, connection,
+                             all ? PERMISSION_PRODUCERS : PERMISSION_FEED, &principal, &error)) {
         http_respond_error(connection, &error, NULL);
     } else {
-        start(http, connection, &principal, path, forget);
+        start(http, connection, &principal, path, forget, all);
     }
     return true;
 }

@@ -363,15 +363,16 @@ test('stele producers tells the same, from the file and from the server', async 
   await send(server, [batch('bobs', 3)], BOB);
   const file = await run(['producers', '--db', server.db]);
   assert.equal(file.code, 0, file.stderr);
-  assert.match(file.stdout, /^producer .*owner.*\nbobs +3 +\S+ +\S+Z +static:bob-toke +\norders +7 +5:000000000001 +\S+Z +ann +half\?\[2J\n$/);
+  assert.match(file.stdout, /^producer .*owner.*\nbobs +3 +\S+ +\S+Z +static:bob-toke +\norders +7 +5:000000000001 +\S+Z +ann +half \[2J\n$/);
   const env = { STELE_TOKEN: ANN };
   const all = await run(['producers', '--url', server.http], { env });
-  assert.match(all.stdout, /^producer .*\norders +7 +5:000000000001 +\S+Z +half\?\[2J\n$/, all.stderr);
+  assert.match(all.stdout, /^producer .*\norders +7 +5:000000000001 +\S+Z +half \[2J\n$/, all.stderr);
   const one = await run(['producers', '--url', server.ws, 'orders'], { env });
   assert.equal(one.stdout, all.stdout);
   const none = await run(['producers', '--url', server.http, 'bobs'], { env });
   assert.deepEqual([none.code, /not-found/.test(none.stderr)], [1, true], none.stderr);
   assert.equal((await run(['producers', '--db', server.db, 'none'])).code, 1);
+  assert.equal((await run(['producers', '--url', server.http, 'n'.repeat(3000)], { env })).code, 1);
   for (const args of [['producers'], ['producers', '--db', 'x', '--url', 'y'], ['producers', '--db', 'x', '--forget']]) assert.equal((await run(args)).code, 2, args.join(' '));
   const busy = await run(['producers', '--db', server.db, '--forget', 'bobs']);
   assert.deepEqual([busy.code, /a server has/.test(busy.stderr)], [1, true], busy.stderr);
@@ -379,6 +380,45 @@ test('stele producers tells the same, from the file and from the server', async 
   await server.terminate();
   assert.equal((await run(['producers', '--db', server.db, '--forget', 'bobs'])).stdout, 'forgot bobs\n');
   assert.equal((await run(['producers', '--db', server.db])).stdout.split('\n').length, 2, 'the head alone');
+});
+
+test('an administrator sees the producers of everybody, and whose they are', async (t) => {
+  const ADMIN = 'admin-token-0123456789';
+  const config = { auth: { ...auth, tokens: [...auth.tokens, { token: ADMIN, subject: 'root', scope: 'admin' }] } };
+  const server = await serverFor(t, config);
+  await send(server, [batch('orders', 7)], ANN);
+  await send(server, [batch('bobs', 3)], BOB);
+  const get = (path, token, base = server.http) => http(`${base}/v1/producers${path}`, { headers: token ? { authorization: `Bearer ${token}` } : {} });
+  for (const base of [server.http, server.healthUrl]) {
+    const all = await get('?all=1', ADMIN, base);
+    assert.deepEqual(all.json.producers.map(({ name, owner }) => [name, owner]), [['bobs', 'static:bob-toke'], ['orders', 'ann']], base);
+    const page = await get('?all=1&limit=1&after=bobs', ADMIN, base);
+    assert.deepEqual([page.json.producers.map(({ name }) => name), page.json.more], [['orders'], false]);
+    assert.deepEqual([(await get('/bobs?all=1', ADMIN, base)).json.owner, (await get('/none?all=1', ADMIN, base)).status], ['static:bob-toke', 404]);
+    for (const token of [ANN, BOB]) {
+      for (const path of ['?all=1', '/bobs?all=1', '?limit=5&all=1']) assert.deepEqual([(await get(path, token, base)).status, (await get(path, token, base)).json.code], [403, 'scope-missing'], path);
+    }
+    assert.equal((await get('?all=1', undefined, base)).status, 401);
+    assert.equal((await get('', ADMIN, base)).json.code, 'scope-missing', 'without write it has no names of its own');
+    assert.deepEqual((await get('', ANN, base)).json.producers.map((it) => [it.name, 'owner' in it]), [['orders', false]]);
+    assert.equal((await get('?all=2', ANN, base)).status, 400);
+  }
+  const gone = await http(`${server.http}/v1/producers/bobs?all=1`, { method: 'DELETE', headers: { authorization: `Bearer ${ADMIN}` } });
+  assert.notEqual(gone.status, 200);
+  const shown = await run(['producers', '--url', server.http, '--all'], { env: { STELE_TOKEN: ADMIN } });
+  assert.match(shown.stdout, /^producer .*owner.*\nbobs +3 .* static:bob-toke +\norders +7 .* ann +\n$/, shown.stderr);
+  const one = await run(['producers', 'bobs', '--url', server.http, '--all'], { env: { STELE_TOKEN: ADMIN } });
+  assert.match(one.stdout, /^producer .*\nbobs +3 .* static:bob-toke +\n$/, one.stderr);
+  const refused = await run(['producers', '--url', server.http, '--all'], { env: { STELE_TOKEN: ANN } });
+  assert.deepEqual([refused.code, /scope-missing/.test(refused.stderr)], [1, true], refused.stderr);
+  for (const args of [['--db', 'x', '--all'], ['--url', 'http://127.0.0.1:1', '--all', '--forget', 'n']]) assert.equal((await run(['producers', ...args])).code, 2);
+});
+
+test('without authentication everybody sees all producers anyway', async (t) => {
+  const server = await serverFor(t, {});
+  await send(server, [batch('orders', 7)]);
+  const { status, json } = await http(`${server.http}/v1/producers?all=1`);
+  assert.deepEqual([status, json.producers.map(({ name, owner }) => [name, owner])], [200, [['orders', null]]]);
 });
 
 /* ---- what an operator sees of refusals ---- */
