@@ -33,7 +33,7 @@ size_t cell_width(struct span text)
 /* Characters that can move the cursor or turn the line around must not reach the terminal. */
 static bool is_unfit(uint32_t character)
 {
-    return character < 0x20 || (character >= 0x7f && character < 0xa0) ||
+    return character < 0x20 || (character >= 0x7f && character < 0xa0) || character == 0x061c ||
            (character >= 0x200e && character <= 0x200f) ||
            (character >= 0x2028 && character <= 0x202e) ||
            (character >= 0x2066 && character <= 0x2069);
@@ -45,6 +45,18 @@ void cell_fit(struct buffer *out, struct span text)
         const char *start = at;
         if (is_unfit(next_character(&at, end)))
             buffer_add_char(out, ' ');
+        else
+            buffer_add(out, start, (size_t)(at - start));
+    }
+}
+
+void cell_escape(struct buffer *out, struct span json)
+{
+    for (const char *at = json.data, *end = json.data + json.length; at < end;) {
+        const char *start = at;
+        uint32_t character = next_character(&at, end);
+        if (is_unfit(character))
+            buffer_printf(out, "\\u%04x", (unsigned)character);
         else
             buffer_add(out, start, (size_t)(at - start));
     }

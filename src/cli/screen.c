@@ -21,25 +21,40 @@ bool screen_is_possible(void)
     return isatty(STDOUT_FILENO) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
 }
 
-/* The size of the terminal; true when it is another than before. */
-static bool measure(struct screen *screen)
+void screen_size(size_t *width, size_t *height)
 {
     struct winsize size = {.ws_row = 0};
-    size_t width = DEFAULT_WIDTH, height = DEFAULT_HEIGHT;
+    *width = DEFAULT_WIDTH;
+    *height = DEFAULT_HEIGHT;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col) {
-        width = size.ws_col;
-        height = size.ws_row;
+        *width = size.ws_col;
+        *height = size.ws_row;
     }
+}
+
+/* True when the terminal has another size than before. */
+static bool measure(struct screen *screen)
+{
+    size_t width, height;
+    screen_size(&width, &height);
     bool other = width != screen->width || height != screen->height;
     screen->width = width;
     screen->height = height;
     return other;
 }
 
-void screen_begin(struct screen *screen, const char *view, const char *columns)
+/* https://no-color.org */
+static bool takes_colours(void)
 {
-    *screen = (struct screen){.view = view, .columns = columns, .changed = true};
+    const char *no = getenv("NO_COLOR");
+    return !no || !*no;
+}
+
+void screen_begin(struct screen *screen)
+{
+    *screen = (struct screen){.look = {.title = "", .colours = takes_colours()}, .changed = true};
     table_init(&screen->table);
+    table_scroll_init(&screen->scroll);
     /* For the widths of characters: the terminal is taken to show UTF-8. */
     setlocale(LC_CTYPE, "C.UTF-8");
     measure(screen);
@@ -66,11 +81,10 @@ static bool add_lines(struct screen *screen, struct span picture, struct buffer 
 static bool print_rows(void *argument, size_t width, size_t height, struct buffer *out)
 {
     struct screen *screen = argument;
-    char title[512];
-    snprintf(title, sizeof title, "%s%s%s", screen->view, screen->status[0] ? "  " : "",
-             screen->status);
-    const struct table_look look = {
-        .width = width, .height = height, .title = title, .columns = screen->columns};
+    struct table_look look = screen->look;
+    look.width = width;
+    look.height = height;
+    look.scroll = &screen->scroll;
     return table_print(&screen->table, &look, out);
 }
 
@@ -112,5 +126,6 @@ void screen_end_by(struct screen *screen)
 {
     fputs(SHOW_CURSOR, stdout);
     fflush(stdout);
+    table_scroll_fini(&screen->scroll);
     table_fini(&screen->table);
 }

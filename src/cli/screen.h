@@ -3,20 +3,22 @@
 #ifndef CLI_SCREEN_H
 #define CLI_SCREEN_H
 
-#include "cli/table.h"
+#include "cli/table_scroll.h"
 
 struct screen {
     struct table table;
-    const char *view, *columns;
-    char status[256]; /* in the title; "" for none */
-    bool changed;     /* since it was drawn */
+    struct table_scroll scroll;
+    struct table_look look; /* what of it is chosen: title, columns, times, state */
+    bool changed;           /* since it was drawn */
     size_t width, height;
     size_t lines; /* of the present picture */
 };
 
 /* Whether standard output can show one. */
 bool screen_is_possible(void);
-void screen_begin(struct screen *screen, const char *view, const char *columns);
+/* Its size, or that of a usual one. */
+void screen_size(size_t *width, size_t *height);
+void screen_begin(struct screen *screen);
 /* Draw, if there is something new or the terminal has another size. False with errno when it
  * cannot be written. */
 bool screen_draw(struct screen *screen);

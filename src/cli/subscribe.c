@@ -1,13 +1,13 @@
 #include "cli/subscribe.h"
+#include "cli/live.h"
 #include "cli/query.h"
-#include "cli/screen.h"
+#include "cli/table_columns.h"
 #include "client/client.h"
 #include "wire/wire.h"
 #include "json/json.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 
 enum {
     MESSAGE_LIMIT = 1024 * 1024 * 1024,
@@ -21,11 +21,11 @@ struct subscription {
     const struct subscribe_options *options;
     struct client *client;
     struct subscribe_cursor cursor;
-    struct buffer plain;   /* of a compressed frame */
-    struct screen *screen; /* NULL: frames are printed */
-    bool ask, ping;        /* to be sent */
-    bool subscribed;       /* on this connection */
-    bool disconnected;     /* and that was told */
+    struct buffer plain; /* of a compressed frame */
+    struct live *live;   /* NULL: frames are printed */
+    bool ask, ping;      /* to be sent */
+    bool subscribed;     /* on this connection */
+    bool disconnected;   /* and that was told */
     int64_t frames;
     uint64_t pinged_us;
     bool leaving;
@@ -130,22 +130,12 @@ static void leave(struct subscription *subscription, int code)
 }
 
 /* Where a table stands, words go into its title. */
-static void say(struct subscription *subscription, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void say(struct subscription *subscription, const char *format, ...)
+static void say(struct subscription *subscription, const char *words)
 {
-    struct screen *screen = subscription->screen;
-    char words[sizeof screen->status];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(words, sizeof words, format, arguments);
-    va_end(arguments);
-    if (!screen) {
+    if (subscription->live)
+        live_say(subscription->live, words);
+    else
         fprintf(stderr, "stele: %s\n", words);
-        return;
-    }
-    snprintf(screen->status, sizeof screen->status, "%s", words);
-    screen->changed = true;
 }
 
 static void output_failed(struct subscription *subscription)
@@ -168,17 +158,16 @@ static bool print_frame(struct subscription *subscription, struct span frame)
 static bool show_frame(struct subscription *subscription, struct span frame)
 {
     struct error error;
-    subscription->screen->changed = true;
-    if (table_apply(&subscription->screen->table, frame, &error))
+    if (live_apply(subscription->live, frame, &error))
         return true;
-    say(subscription, "%s", error.message);
+    say(subscription, error.message);
     leave(subscription, EXIT_FAILED);
     return false;
 }
 
 static void take_frame(struct subscription *subscription, struct span frame)
 {
-    if (!(subscription->screen ? show_frame : print_frame)(subscription, frame))
+    if (!(subscription->live ? show_frame : print_frame)(subscription, frame))
         return;
     subscription->frames++;
     if (subscription->options->count > 0 && subscription->frames >= subscription->options->count)
@@ -204,8 +193,8 @@ static void on_message(void *argument, struct span message)
         take_frame(subscription, frame);
         return;
     }
-    if (subscription->screen)
-        say(subscription, "%s", problem.message);
+    if (subscription->live)
+        say(subscription, problem.message);
     else
         fprintf(stderr, "%.*s\n", (int)frame.length, frame.data);
     bool again = subscription->options->follow && problem.retryable;
@@ -216,8 +205,8 @@ static void on_message(void *argument, struct span message)
 static void on_opened(void *argument)
 {
     struct subscription *subscription = argument;
-    if (subscription->disconnected && subscription->screen)
-        subscription->screen->status[0] = '\0';
+    if (subscription->live)
+        live_set_state(subscription->live, LIVE_CONNECTED, NULL);
     else if (subscription->disconnected)
         fprintf(stderr, "stele: connected again\n");
     subscription->disconnected = false;
@@ -239,23 +228,46 @@ static bool on_next(void *argument, struct buffer *text)
     return buffer_add_string(text, "{\"type\":\"ping\"}");
 }
 
+/* The connection ended, or could not be made; another one is tried for. */
+static void tell_end(struct subscription *subscription, const char *words)
+{
+    if (subscription->live)
+        live_set_state(subscription->live,
+                       subscription->live->state == LIVE_CONNECTING ? LIVE_CONNECTING
+                                                                    : LIVE_RECONNECTING,
+                       words);
+    else if (!subscription->disconnected)
+        fprintf(stderr, "stele: %s; trying again\n", words);
+}
+
 static bool on_ended(void *argument, const struct client_end *end)
 {
     struct subscription *subscription = argument;
-    const char *colon = end->reason[0] ? ": " : "";
+    char words[sizeof end->reason + 64];
+    snprintf(words, sizeof words, "%s%s%s",
+             end->opened ? "the connection was lost" : "no connection", end->reason[0] ? ": " : "",
+             end->reason);
     if (interrupted || !subscription->options->follow) {
         bool orderly = end->code == NORMAL_CLOSE || end->code == GOING_AWAY;
         if (end->opened && !orderly && !subscription->leaving) {
-            say(subscription, "the connection was lost%s%s", colon, end->reason);
+            say(subscription, words);
             subscription->code = EXIT_FAILED;
         }
         return false;
     }
-    if (!subscription->disconnected && !subscription->leaving)
-        say(subscription, "%s%s%s; trying again",
-            end->opened ? "the connection was lost" : "no connection", colon, end->reason);
+    if (!subscription->leaving)
+        tell_end(subscription, words);
     subscription->disconnected = true;
     return true;
+}
+
+static void tick_live(struct subscription *subscription)
+{
+    enum live_end end = live_tick(subscription->live);
+    if (end == LIVE_LEAVES)
+        leave(subscription, EXIT_FINE);
+    else if (end == LIVE_FAILED)
+        output_failed(subscription);
 }
 
 static void on_tick(void *argument)
@@ -264,8 +276,8 @@ static void on_tick(void *argument)
     uint64_t now = clock_monotonic_us();
     if (interrupted)
         leave(subscription, EXIT_FINE);
-    else if (subscription->screen && !subscription->leaving && !screen_draw(subscription->screen))
-        output_failed(subscription);
+    else if (subscription->live && !subscription->leaving)
+        tick_live(subscription);
     /* A server that hears nothing from a client for long takes it for gone. */
     if (now - subscription->pinged_us > PING_US) {
         subscription->pinged_us = now;
@@ -281,9 +293,9 @@ static int64_t patience_ms(const struct subscribe_options *options, int64_t othe
     return !options->follow ? 0 : (options->patience < 0 ? otherwise : options->patience) * 1000;
 }
 
-static int subscribe(const struct subscribe_options *options, struct screen *screen)
+static int subscribe(const struct subscribe_options *options, struct live *live)
 {
-    struct subscription subscription = {.options = options, .screen = screen};
+    struct subscription subscription = {.options = options, .live = live};
     const struct client_options client_options = {
         .url = options->url,
         .access = access_read(&options->access, options->url),
@@ -300,15 +312,15 @@ static int subscribe(const struct subscribe_options *options, struct screen *scr
     sigaction(SIGTERM, &action, NULL);
     buffer_init(&subscription.plain, MESSAGE_LIMIT);
     subscription.client = client_new(&client_options, &error);
-    if (screen)
-        screen_begin(screen, options->operands.items[0], options->columns);
+    if (live)
+        live_open(live, options->operands.items[0], options->columns, &options->times);
     bool done = subscription.client && client_run(subscription.client, &error);
-    if (screen)
-        screen_end(screen);
+    if (live)
+        live_close(live);
     if (!done)
         subscription.code = command_failed(&error);
-    else if (screen && subscription.code != EXIT_FINE && screen->status[0])
-        fprintf(stderr, "stele: %s\n", screen->status);
+    else if (live && subscription.code != EXIT_FINE && live->words[0])
+        fprintf(stderr, "stele: %s\n", live->words);
     client_free(subscription.client);
     buffer_fini(&subscription.plain);
     return subscription.code;
@@ -317,22 +329,24 @@ static int subscribe(const struct subscribe_options *options, struct screen *scr
 static int run_subscribe(int argc, char **argv)
 {
     struct subscribe_options options = SUBSCRIBE_OPTIONS_INIT;
-    struct screen screen;
+    struct live live;
     struct error error;
     int code = EXIT_FAILED;
     bool started = command_start(&subscribe_command, argc, argv, &options, &code);
     const struct query_options query = query_of(&options);
     if (!started) {
         /* it was said what is wrong */
-    } else if (!query_check(&query, &error)) {
+    } else if (!query_check(&query, &error) ||
+               !columns_check(options.columns, &options.times, &error)) {
         fprintf(stderr, "stele subscribe: %s\n", error.message);
         code = EXIT_MISUSED;
     } else {
         bool table = options.table && screen_is_possible();
-        code = subscribe(&options, table ? &screen : NULL);
+        code = subscribe(&options, table ? &live : NULL);
     }
     memory_free(options.filters.items);
     memory_free(options.sorts.items);
+    memory_free(options.times.items);
     memory_free(options.operands.items);
     return code;
 }
@@ -357,6 +371,9 @@ static const struct command_option subscribe_options[] = {
      .help = "on a terminal: a table in the order of the view that updates in place"},
     {"columns", OPTION_TEXT, AT(columns), .value = "PATH,PATH",
      .help = "the columns of the table besides the key (default: the members of the rows)"},
+    {"time", OPTION_TEXTS, AT(times), .value = "PATH",
+     .help = "a column of the table that is a time (seconds or milliseconds since 1970, or "
+             "2018-02-06T18:00:00Z), shown as one of this time zone; may be given several times"},
     {"after", OPTION_TEXT, AT(after), .value = "SEQ", .help = "only changes behind this cursor"},
     {"epoch", OPTION_TEXT, AT(epoch), .value = "EPOCH",
      .help = "the epoch that came with the cursor"},
@@ -380,9 +397,13 @@ const struct command subscribe_command = {
     .operands_offset = offsetof(struct subscribe_options, operands),
     .summary = "print the frames of a view, one JSON text a line, or show it as a table",
     .notes =
-        "With --table and a terminal on standard output the command shows rows instead, until\n"
-        "Ctrl-C. Error messages of the server go to standard error. Without --follow the command\n"
-        "ends when the connection does.\n",
+        "With --table and a terminal on standard output the command shows rows instead. There the\n"
+        "arrows, page up and down, home and end select a row, left and right show further "
+        "columns,\n"
+        "escape goes back to the first rows, q or Ctrl-C leaves. What has just come has a +, what\n"
+        "has just changed a *. Error messages of the server go to standard error. Without "
+        "--follow\n"
+        "the command ends when the connection does.\n",
     .options = subscribe_options,
     .run = run_subscribe,
 };

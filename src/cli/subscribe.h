@@ -11,6 +11,7 @@ struct subscribe_options {
     struct option_texts filters; /* each "path=value" */
     const char *where;           /* a predicate; NULL: none */
     struct option_texts sorts;   /* each "path" or "-path" */
+    struct option_texts times;   /* paths of columns that are times */
     int64_t take, skip;          /* negative: not given */
     int64_t limit;               /* negative: none */
     int64_t count;               /* 0: no end */

@@ -11,13 +11,20 @@ void table_init(struct table *table)
 {
     *table = (struct table){.list = NULL};
     map_init(&table->by_key, row_key);
+    link_init(&table->marks);
     buffer_init(&table->sort_text, 64 * 1024);
+}
+
+static void row_free(struct table_row *row)
+{
+    table_unmark(row);
+    memory_free(row);
 }
 
 static void forget_rows(struct table *table)
 {
     for (size_t i = 0; i < table->count; i++)
-        memory_free(table->list[i]);
+        row_free(table->list[i]);
     table->count = 0;
     map_fini(&table->by_key);
     map_init(&table->by_key, row_key);
@@ -52,6 +59,11 @@ static size_t find_place(const struct table *table, struct span place)
     return low;
 }
 
+size_t table_index(const struct table *table, const struct table_row *row)
+{
+    return find_place(table, row->place);
+}
+
 static void take_out(struct table *table, struct span key)
 {
     struct table_row *row = map_remove(&table->by_key, key);
@@ -60,7 +72,7 @@ static void take_out(struct table *table, struct span key)
     size_t at = find_place(table, row->place);
     table->count--;
     memmove(table->list + at, table->list + at + 1, (table->count - at) * sizeof(*table->list));
-    memory_free(row);
+    row_free(row);
 }
 
 static bool make_room(struct table *table, struct error *error)
@@ -108,7 +120,7 @@ static struct table_row *row_new(const struct table *table, struct span key, str
         char *bytes = row->bytes;
         *row = (struct table_row){span_make(bytes, key.length),
                                   span_make(bytes + key.length, data.length),
-                                  span_make(bytes + key.length + data.length, place.length)};
+                                  span_make(bytes + key.length + data.length, place.length), NULL};
         if (key.length)
             memcpy(bytes, key.data, key.length);
         memcpy(bytes + key.length, data.data, data.length);
@@ -118,18 +130,34 @@ static struct table_row *row_new(const struct table *table, struct span key, str
     return row;
 }
 
+/* What was there of a row that comes again, and its mark stay with it. */
+static void mark(struct table *table, struct table_row *row)
+{
+    struct table_row *old = map_get(&table->by_key, row->key);
+    if (!table->marking)
+        return;
+    if (!old || !span_equal(old->data, row->data)) {
+        table_mark(table, row, old ? old->data : span_make(NULL, 0));
+    } else if (old->mark) {
+        row->mark = old->mark;
+        row->mark->row = row;
+        old->mark = NULL;
+    }
+}
+
 static bool put(struct table *table, struct span key, struct span data, struct error *error)
 {
     struct table_row *row = row_new(table, key, data);
     if (!row)
         return lacks_memory(error);
+    mark(table, row);
     take_out(table, key);
     if (!make_room(table, error)) {
-        memory_free(row);
+        row_free(row);
         return false;
     }
     if (!map_add(&table->by_key, row)) {
-        memory_free(row);
+        row_free(row);
         return lacks_memory(error);
     }
     size_t at = find_place(table, row->place);
@@ -310,7 +338,8 @@ static bool begin(struct frame *frame)
 {
     uint32_t sort = doc_member(&frame->doc, frame->root, "sort");
     /* Rows are kept over a cut only when what follows builds on them. */
-    if (!is_member(frame, frame->root, "resumed", "true"))
+    frame->table->marking = is_member(frame, frame->root, "resumed", "true");
+    if (!frame->table->marking)
         forget_rows(frame->table);
     return type_of(frame, sort) != DOC_OBJECT || frame->table->count > 0 || read_sort(frame, sort);
 }
@@ -320,8 +349,12 @@ static bool apply(struct frame *frame)
     uint32_t root = frame->root;
     if (is_member(frame, root, "op", "\"subscribed\""))
         return begin(frame);
-    if (is_member(frame, root, "op", "\"snapshot\""))
-        return put_batch(frame);
+    if (is_member(frame, root, "op", "\"snapshot\"")) {
+        bool done = put_batch(frame);
+        frame->table->marking |= is_member(frame, root, "complete", "true");
+        return done;
+    }
+    frame->table->marking = true;
     if (is_member(frame, root, "op", "\"patch\""))
         return put_patch(frame);
     if (is_member(frame, root, "op", "\"upsert\"") || is_member(frame, root, "op", "\"create\""))

@@ -1,208 +1,114 @@
 /* The picture of a table: as many rows and columns as there is room for. */
 #include "cli/cell.h"
-#include "cli/table.h"
-#include "json/json.h"
+#include "cli/table_columns.h"
+#include "cli/table_scroll.h"
 
 #include <stdio.h>
 
 enum {
-    COLUMNS = 32,
-    GAP = 2,       /* between columns */
-    WIDEST = 40,   /* no cell is wider */
-    NARROWEST = 6, /* and none is cut to less */
-    HEADING = 2    /* lines: title, names */
+    NARROWEST = 6, /* no cell is cut to less */
+    HEADING = 2,   /* lines: title, names */
+    GUTTER = 3     /* in front of a row that may be selected and marked */
 };
 
-struct column {
-    struct buffer names; /* what the path points into */
-    struct span path[TABLE_PATH];
-    size_t path_count; /* 0: the key */
-    struct span heading;
-    size_t width;
-    bool text; /* something in it is no number */
-};
+#define STYLE_OFF "\033[0m"
+#define STYLE_BOLD "\033[1m"
+#define STYLE_REVERSE "\033[7m"
+#define STYLE_YELLOW "\033[33m"
+#define STYLE_GREEN "\033[32m"
 
 struct picture {
     const struct table *table;
     const struct table_look *look;
-    struct column columns[COLUMNS];
-    size_t count;
-    size_t rows; /* that are shown */
+    struct columns columns;
+    size_t first, end; /* of the columns besides the key that are shown */
+    size_t top, rows;  /* that are shown */
+    size_t width;      /* without the gutter */
     struct buffer cell;
     struct buffer *out;
 };
 
-/* ---- columns ---- */
-
-static void add_string_value(struct buffer *out, struct span string)
+static const struct table_row *row_at(const struct picture *picture, size_t line)
 {
-    struct buffer plain;
-    struct span bare = doc_bare(string);
-    buffer_init(&plain, UINT32_MAX);
-    for (const char *at = bare.data, *end = bare.data + bare.length; at < end;)
-        buffer_add_char(&plain, (char)doc_bare_next(&at, end));
-    cell_fit(out, buffer_span(&plain));
-    out->failed = out->failed || plain.failed;
-    buffer_fini(&plain);
+    return picture->table->list[picture->top + line];
 }
 
-/* The cell as it is shown, in picture->cell; *number: it is one. */
+/* ---- columns ---- */
+
+static void choose_columns(struct picture *picture)
+{
+    const struct table *table = picture->table;
+    struct columns *columns = &picture->columns;
+    columns_add(columns, NULL, 0);
+    if (picture->look->columns)
+        columns_add_wanted(columns, picture->look->columns);
+    else if (table->order)
+        columns_add(columns, table->sort, table->sort_count);
+    columns_set_times(columns, &picture->look->times);
+    for (size_t i = 0; i < picture->rows && !picture->look->columns; i++)
+        columns_add_members(columns, row_at(picture, i)->data, false);
+}
+
 static struct span read_cell(struct picture *picture, const struct column *column,
                              const struct table_row *row, bool *number)
 {
-    struct buffer *cell = &picture->cell;
-    buffer_clear(cell);
-    *number = false;
-    if (!column->path_count) {
-        cell_fit(cell, row->key);
-        return buffer_span(cell);
-    }
-    struct span value = doc_value_at(row->data, column->path, column->path_count);
-    enum doc_kind kind = doc_kind_of(value);
-    *number = kind == DOC_KIND_NUMBER;
-    if (kind == DOC_KIND_ABSENT || kind == DOC_KIND_NULL)
-        *number = true; /* nothing to see, so it does not decide */
-    else if (value.data[0] == '"')
-        add_string_value(cell, value);
-    else
-        cell_fit(cell, value);
-    return buffer_span(cell);
+    return column_cell(column, row->key, row->data, &picture->cell, number);
 }
-
-static bool is_same_path(const struct column *column, const struct span *path, size_t count)
-{
-    bool same = column->path_count == count;
-    for (size_t i = 0; same && i < count; i++)
-        same = span_equal(column->path[i], path[i]);
-    return same;
-}
-
-static bool has_column(const struct picture *picture, const struct span *path, size_t count)
-{
-    for (size_t i = 0; i < picture->count; i++)
-        if (is_same_path(&picture->columns[i], path, count))
-            return true;
-    return false;
-}
-
-/* Names are canonical and borrowed. */
-static struct column *add_column(struct picture *picture, const struct span *path, size_t count)
-{
-    if (picture->count == COLUMNS || count > TABLE_PATH || has_column(picture, path, count))
-        return NULL;
-    struct column *column = &picture->columns[picture->count++];
-    *column = (struct column){.path_count = count};
-    buffer_init(&column->names, UINT32_MAX);
-    for (size_t i = 0; i < count; i++)
-        column->path[i] = path[i];
-    return column;
-}
-
-/* The dotted path as a heading, once the column is there for good. */
-static void add_heading(struct column *column)
-{
-    for (size_t i = 0; i < column->path_count; i++) {
-        if (i > 0)
-            buffer_add_char(&column->names, '.');
-        cell_fit(&column->names, column->path[i]);
-    }
-    column->heading = column->path_count ? buffer_span(&column->names) : span_of("key");
-}
-
-static void add_members(struct picture *picture, const struct table_row *row)
-{
-    struct doc doc;
-    struct error error;
-    uint32_t root;
-    doc_init(&doc, UINT32_MAX, UINT32_MAX);
-    if (doc_parse(&doc, row->data, TABLE_DEPTH, &root, &error)) {
-        uint32_t member = doc_first(&doc, root);
-        for (; member != DOC_NONE && member < doc.nodes[root].end; member = doc.nodes[member].end) {
-            enum doc_type type = doc.nodes[member].type;
-            struct span name = doc_key(&doc, member);
-            if (type == DOC_ARRAY || type == DOC_OBJECT || span_equal(name, span_of("_seq")))
-                continue;
-            /* The text of the row stays, that of the document does not. */
-            struct span value = doc_value_at(row->data, &name, 1);
-            struct span own = span_make(value.data - 2 - name.length, name.length);
-            add_column(picture, &own, 1);
-        }
-    }
-    doc_fini(&doc);
-}
-
-/* "a.b,c" */
-static void add_wanted(struct picture *picture, struct buffer *names)
-{
-    const char *at = picture->look->columns;
-    struct span path[TABLE_PATH];
-    while (*at) {
-        size_t length = strcspn(at, ","), count = 0;
-        for (const char *name = at, *end = at + length; name <= end && count < TABLE_PATH;) {
-            const char *dot = memchr(name, '.', (size_t)(end - name));
-            size_t size = (size_t)((dot ? dot : end) - name), from = names->length;
-            doc_escape_bare(names, span_make(name, size));
-            path[count++] = span_make(names->data + from, names->length - from);
-            name += size + 1;
-        }
-        if (length)
-            add_column(picture, path, count);
-        at += length + (at[length] == ',');
-    }
-}
-
-static void choose_columns(struct picture *picture, struct buffer *names)
-{
-    const struct table *table = picture->table;
-    add_column(picture, NULL, 0);
-    if (picture->look->columns) {
-        add_wanted(picture, names);
-        return;
-    }
-    if (table->order)
-        add_column(picture, table->sort, table->sort_count);
-    for (size_t i = 0; i < picture->rows; i++)
-        add_members(picture, table->list[i]);
-}
-
-/* ---- what fits ---- */
 
 static void measure(struct picture *picture, struct column *column)
 {
-    add_heading(column);
-    column->width = cell_width(column->heading);
+    column->width = cell_width(buffer_span(&column->heading));
     for (size_t i = 0; i < picture->rows; i++) {
         bool number;
-        size_t width = cell_width(read_cell(picture, column, picture->table->list[i], &number));
+        size_t width = cell_width(read_cell(picture, column, row_at(picture, i), &number));
         column->text = column->text || !number;
         if (width > column->width)
             column->width = width;
     }
-    if (column->width > WIDEST)
-        column->width = WIDEST;
+    if (column->width > COLUMN_WIDEST)
+        column->width = COLUMN_WIDEST;
 }
 
-/* Columns from the left, as long as there is room; the last may be cut. */
+/* Whether there is room for the column, which may be cut; false: none. */
+static bool fit_column(struct picture *picture, struct column *column, size_t gap, size_t *left)
+{
+    measure(picture, column);
+    size_t least = column->width < NARROWEST ? column->width : NARROWEST;
+    if (gap && *left < gap + least)
+        return false;
+    if (column->width > *left - gap) {
+        column->width = *left - gap;
+        if (picture->look->scroll)
+            picture->look->scroll->more_columns = true;
+    }
+    *left -= gap + column->width;
+    return true;
+}
+
+/* The key, and columns from the first that is wanted, as long as there is room. */
 static void fit(struct picture *picture)
 {
-    size_t left = picture->look->width, i = 0;
-    for (; i < picture->count; i++) {
-        struct column *column = &picture->columns[i];
-        size_t gap = i ? GAP : 0;
-        measure(picture, column);
-        if (i && left < gap + (column->width < NARROWEST ? column->width : NARROWEST))
-            break;
-        if (column->width > left - gap)
-            column->width = left - gap;
-        left -= gap + column->width;
+    struct columns *columns = &picture->columns;
+    struct table_scroll *scroll = picture->look->scroll;
+    size_t left = picture->width, last = columns->count > 2 ? columns->count - 2 : 0;
+    if (scroll) {
+        scroll->left = scroll->left < last ? scroll->left : last;
+        scroll->more_columns = false;
     }
-    for (size_t gone = i; gone < picture->count; gone++)
-        buffer_fini(&picture->columns[gone].names);
-    picture->count = i;
+    picture->first = picture->end = 1 + (scroll ? scroll->left : 0);
+    if (!fit_column(picture, columns->list[0], 0, &left))
+        return;
+    while (picture->end < columns->count &&
+           fit_column(picture, columns->list[picture->end], COLUMN_GAP, &left))
+        picture->end++;
+    if (scroll) /* the last one by itself has all the room that there is */
+        scroll->more_columns = (scroll->more_columns || picture->end < columns->count) &&
+                               picture->first + 1 < columns->count;
 }
 
 /* ---- the lines ---- */
 
+/* Blanks at its end are no part of it, unless they have a look. */
 static void end_line(struct buffer *out, size_t from)
 {
     while (out->length > from && out->data[out->length - 1] == ' ')
@@ -210,60 +116,127 @@ static void end_line(struct buffer *out, size_t from)
     buffer_add_char(out, '\n');
 }
 
+static bool has_changed(const struct column *column, const struct table_row *row)
+{
+    const struct table_mark *mark = row->mark;
+    if (!mark || mark->came || !column->path_count)
+        return mark && mark->came;
+    struct span now = column_value(column, row->data), before = column_value(column, mark->before);
+    return !now.data != !before.data || !span_equal(now, before);
+}
+
+static void add_style(struct picture *picture, const struct column *column,
+                      const struct table_row *row, bool selected)
+{
+    buffer_add_string(picture->out, selected ? STYLE_REVERSE : "");
+    if (!has_changed(column, row))
+        return;
+    buffer_add_string(picture->out, STYLE_BOLD);
+    if (picture->look->colours)
+        buffer_add_string(picture->out, row->mark->came ? STYLE_GREEN : STYLE_YELLOW);
+}
+
+static bool is_selected(const struct picture *picture, const struct table_row *row)
+{
+    const struct table_scroll *scroll = picture->look->scroll;
+    return scroll && scroll->selects && span_equal(buffer_span(&scroll->key), row->key);
+}
+
+/* `row` NULL: the headings. */
+static void print_cell(struct picture *picture, size_t index, const struct table_row *row,
+                       bool selected)
+{
+    struct column *column = picture->columns.list[index];
+    bool number, styled = row && (selected || (picture->look->scroll && row->mark));
+    struct span text =
+        row ? read_cell(picture, column, row, &number) : buffer_span(&column->heading);
+    for (int gap = 0; index && gap < COLUMN_GAP; gap++)
+        buffer_add_char(picture->out, ' ');
+    if (styled)
+        add_style(picture, column, row, selected);
+    cell_pad(picture->out, text, column->width, !column->text && column->path_count);
+    if (styled)
+        buffer_add_string(picture->out, STYLE_OFF);
+}
+
 static void print_row(struct picture *picture, const struct table_row *row)
 {
     struct buffer *out = picture->out;
     size_t from = out->length;
-    for (size_t i = 0; i < picture->count; i++) {
-        struct column *column = &picture->columns[i];
-        bool number;
-        struct span text = row ? read_cell(picture, column, row, &number) : column->heading;
-        for (int gap = 0; i && gap < GAP; gap++)
-            buffer_add_char(out, ' ');
-        cell_pad(out, text, column->width, !column->text && column->path_count);
-    }
+    bool selected = row && is_selected(picture, row);
+    if (picture->look->scroll && picture->width < picture->look->width)
+        buffer_printf(out, "%c%c ", selected ? '>' : ' ',
+                      !row || !row->mark ? ' '
+                      : row->mark->came  ? '+'
+                                         : '*');
+    print_cell(picture, 0, row, selected);
+    for (size_t i = picture->first; i < picture->end; i++)
+        print_cell(picture, i, row, selected);
     end_line(out, from);
+}
+
+static void add_rows(struct picture *picture)
+{
+    size_t count = picture->table->count;
+    if (picture->rows >= count)
+        buffer_printf(&picture->cell, "%zu row%s", count, count == 1 ? "" : "s");
+    else if (!picture->top)
+        buffer_printf(&picture->cell, "the first %zu of %zu rows", picture->rows, count);
+    else
+        buffer_printf(&picture->cell, "rows %zu-%zu of %zu", picture->top + 1,
+                      picture->top + picture->rows, count);
 }
 
 static void print_title(struct picture *picture)
 {
+    const struct table_look *look = picture->look;
     struct buffer *out = picture->out;
-    size_t from = out->length, count = picture->table->count;
-    char rows[64];
+    size_t from = out->length, besides = picture->columns.count - 1;
     buffer_clear(&picture->cell);
-    if (picture->rows < count)
-        snprintf(rows, sizeof rows, "the first %zu of %zu rows", picture->rows, count);
-    else
-        snprintf(rows, sizeof rows, "%zu row%s", count, count == 1 ? "" : "s");
-    cell_fit(&picture->cell, span_of(picture->look->title));
-    buffer_printf(&picture->cell, "  %s", rows);
-    cell_pad(out, buffer_span(&picture->cell), picture->look->width, false);
+    cell_fit(&picture->cell, span_of(look->title));
+    buffer_add_string(&picture->cell, "  ");
+    add_rows(picture);
+    if (look->scroll && picture->end > picture->first &&
+        (picture->first > 1 || picture->end <= besides))
+        buffer_printf(&picture->cell, "  columns %zu-%zu of %zu", picture->first, picture->end - 1,
+                      besides);
+    if (look->state) {
+        buffer_add_string(&picture->cell, "  ");
+        cell_fit(&picture->cell, span_of(look->state));
+    }
+    cell_pad(out, buffer_span(&picture->cell), look->width, false);
     end_line(out, from);
+}
+
+static void set_part(struct picture *picture)
+{
+    const struct table_look *look = picture->look;
+    size_t room = look->height > HEADING ? look->height - HEADING : 0;
+    bool has_gutter = look->scroll && look->width > GUTTER + NARROWEST;
+    picture->top = look->scroll ? table_scroll_top(look->scroll, picture->table, room) : 0;
+    size_t behind = picture->table->count - picture->top;
+    picture->rows = behind < room ? behind : room;
+    picture->width = look->width - (has_gutter ? GUTTER : 0);
 }
 
 bool table_print(const struct table *table, const struct table_look *look, struct buffer *out)
 {
     struct picture picture = {.table = table, .look = look, .out = out};
-    struct buffer names;
-    size_t room = look->height > HEADING ? look->height - HEADING : 0;
-    picture.rows = table->count < room ? table->count : room;
     buffer_init(&picture.cell, UINT32_MAX);
-    buffer_init(&names, UINT32_MAX);
-    /* No name gets longer than six times, so that they stay where they are. */
-    bool done = !look->columns || buffer_reserve(&names, 6 * strlen(look->columns) + 1);
+    columns_init(&picture.columns);
+    set_part(&picture);
+    choose_columns(&picture);
+    bool done = !picture.columns.failed;
     if (done) {
-        choose_columns(&picture, &names);
         fit(&picture);
         print_title(&picture);
         if (look->height >= HEADING)
             print_row(&picture, NULL);
         for (size_t i = 0; i < picture.rows; i++)
-            print_row(&picture, table->list[i]);
+            print_row(&picture, row_at(&picture, i));
         done = !out->failed && !picture.cell.failed;
     }
-    for (size_t i = 0; i < picture.count; i++)
-        buffer_fini(&picture.columns[i].names);
-    buffer_fini(&names);
+    columns_fini(&picture.columns);
     buffer_fini(&picture.cell);
     return done;
 }

@@ -2,13 +2,13 @@
 #include "cli/top.h"
 
 #include "cli/ask.h"
+#include "cli/keys.h"
 #include "cli/screen.h"
 #include "json/json.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <termios.h>
 #include <unistd.h>
 
 enum {
@@ -121,46 +121,19 @@ static bool print_picture(void *argument, size_t width, size_t height, struct bu
 
 /* ---- the terminal ---- */
 
-struct keys {
-    bool on;
-    struct termios before;
-};
-
-/* Keys come one by one, and are not shown. */
-static void keys_open(struct keys *keys)
-{
-    struct termios raw;
-    keys->on = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &keys->before) == 0;
-    if (!keys->on)
-        return;
-    raw = keys->before;
-    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-    raw.c_cc[VMIN] = 0;
-    raw.c_cc[VTIME] = 0;
-    tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-}
-
-static void keys_close(const struct keys *keys)
-{
-    if (keys->on)
-        tcsetattr(STDIN_FILENO, TCSANOW, &keys->before);
-}
-
 /* Wait for so long; true: the user wants to leave. */
-static bool wait_for_key(const struct keys *keys, uint64_t until_us)
+static bool wait_for_key(struct keys *keys, uint64_t until_us)
 {
     struct pollfd input = {.fd = keys->on ? STDIN_FILENO : -1, .events = POLLIN};
     uint64_t now = clock_monotonic_us();
-    char key;
+    enum key key = KEY_NONE;
     if (interrupted)
         return true;
-    int left_ms = until_us > now ? (int)((until_us - now) / 1000) + 1 : 0;
-    int ready = poll(&input, 1, left_ms);
-    if (ready > 0 && !(input.revents & POLLIN))
-        return true; /* the terminal is gone */
-    if (ready <= 0)
-        return interrupted != 0;
-    return read(STDIN_FILENO, &key, 1) == 1 && (key == 'q' || key == 'Q');
+    poll(&input, 1, until_us > now ? (int)((until_us - now) / 1000) + 1 : 0);
+    do {
+        key = keys_read(keys);
+    } while (key != KEY_NONE && key != KEY_LEAVE && key != KEY_GONE);
+    return interrupted || key != KEY_NONE;
 }
 
 /* ---- the command ---- */
@@ -168,7 +141,7 @@ static bool wait_for_key(const struct keys *keys, uint64_t until_us)
 /* Rates are of one interval. */
 static bool run_once(struct top *top, struct error *error)
 {
-    const struct keys none = {.on = false};
+    struct keys none = {.on = false};
     if (!sample(top, error))
         return false;
     uint64_t until = clock_monotonic_us() + (uint64_t)top->options->interval * 1000000;
@@ -183,7 +156,7 @@ static bool run_once(struct top *top, struct error *error)
 
 static bool run_json(struct top *top, struct error *error)
 {
-    const struct keys none = {.on = false};
+    struct keys none = {.on = false};
     while (!interrupted) {
         uint64_t until = clock_monotonic_us() + (uint64_t)top->options->interval * 1000000;
         if (!sample(top, error))
@@ -204,7 +177,7 @@ static bool run_live(struct top *top, struct error *error)
     if (!sample(top, error))
         return false;
     keys_open(&keys);
-    screen_begin(&screen, "", NULL);
+    screen_begin(&screen);
     while (done && !leaves) {
         uint64_t until = clock_monotonic_us() + (uint64_t)top->options->interval * 1000000;
         while (done && !leaves && clock_monotonic_us() < until) {

@@ -1,5 +1,6 @@
 /* The rows of a subscription as a table: the order, the frames, and what fits into the picture. */
-#include "cli/table.h"
+#include "cli/table_columns.h"
+#include "cli/table_scroll.h"
 #include "memory_fault.h"
 #include "test.h"
 
@@ -35,7 +36,8 @@ static void expect_picture(const struct table *table, size_t width, size_t heigh
                            const char *columns, const char *picture)
 {
     struct buffer out;
-    const struct table_look look = {width, height, "T", columns};
+    const struct table_look look = {
+        .width = width, .height = height, .title = "T", .columns = columns};
     buffer_init(&out, 65536);
     assert_true(table_print(table, &look, &out));
     assert_string_equal(buffer_string(&out), picture);
@@ -230,7 +232,8 @@ TEST(the_picture_fits)
     for (size_t width = 1; width < 60; width++) {
         for (size_t height = 1; height < 8; height++) {
             struct buffer out;
-            const struct table_look look = {width, height, "a long title", NULL};
+            const struct table_look look = {
+                .width = width, .height = height, .title = "a long title"};
             buffer_init(&out, 65536);
             assert_true(table_print(&table, &look, &out));
             size_t lines = 0, wide = 0;
@@ -250,13 +253,132 @@ TEST(the_picture_fits)
     table_fini(&table);
 }
 
+static void expect_scrolled(const struct table *table, struct table_scroll *scroll, size_t width,
+                            size_t height, const char *picture)
+{
+    struct buffer out;
+    const struct table_look look = {.width = width,
+                                    .height = height,
+                                    .title = "T",
+                                    .scroll = scroll,
+                                    .state = "here",
+                                    .colours = true};
+    buffer_init(&out, 65536);
+    assert_true(table_print(table, &look, &out));
+    assert_string_equal(buffer_string(&out), picture);
+    buffer_fini(&out);
+}
+
+TEST(a_selected_row_is_shown_and_stays_on_its_line)
+{
+    struct table table;
+    struct table_scroll scroll;
+    fill(&table);
+    table_expire(&table, UINT64_MAX);
+    table_scroll_init(&scroll);
+    expect_scrolled(&table, &scroll, 40, 4,
+                    "T  the first 2 of 3 rows  here\n"
+                    "   key  mag  place            ok\n"
+                    "   k2    10  Köln\n"
+                    "   k1   6.4  Hualian, Taiwan  true\n");
+    assert_true(table_scroll_move(&scroll, &table, KEY_END));
+    expect_scrolled(&table, &scroll, 60, 4,
+                    "T  rows 2-3 of 3  here\n"
+                    "   key  mag  place            ok    more\n"
+                    "   k1   6.4  Hualian, Taiwan  true\n"
+                    ">  \033[7mk3 \033[0m  \033[7m -1\033[0m  \033[7ma [2Jb c       \033[0m  "
+                    "\033[7m    \033[0m  \033[7m日本\033[0m\n");
+    table.now_us = 100;
+    apply(&table, "{\"op\":\"patch\",\"key\":\"k1\",\"data\":{\"mag\":7}}");
+    apply(&table, UPSERT("k0", "{\"mag\":8}"));
+    table_scroll_move(&scroll, &table, KEY_UP);
+    table_scroll_move(&scroll, &table, KEY_RIGHT); /* all are shown */
+    expect_scrolled(&table, &scroll, 60, 5,
+                    "T  rows 2-4 of 4  here\n"
+                    "   key  mag  place            ok    more\n"
+                    " + \033[1m\033[32mk0 \033[0m  \033[1m\033[32m  8\033[0m  "
+                    "\033[1m\033[32m               \033[0m  \033[1m\033[32m    \033[0m  "
+                    "\033[1m\033[32m    \033[0m\n"
+                    ">* \033[7mk1 \033[0m  \033[7m\033[1m\033[33m  7\033[0m  "
+                    "\033[7mHualian, Taiwan\033[0m  \033[7mtrue\033[0m  \033[7m    \033[0m\n"
+                    "   k3    -1  a [2Jb c               日本\n");
+    assert_false(table_expire(&table, 100 + TABLE_MARK_US - 1));
+    assert_true(table_expire(&table, 100 + TABLE_MARK_US));
+    assert_false(table_expire(&table, UINT64_MAX));
+    table_scroll_fini(&scroll);
+    table_fini(&table);
+}
+
+TEST(marks_are_of_changes_not_of_snapshots)
+{
+    struct table table;
+    table_init(&table);
+    apply(&table, SUBSCRIBED("\"mag\"", "desc"));
+    apply(&table, "{\"op\":\"snapshot\",\"data\":[{\"key\":\"a\",\"data\":{\"mag\":1}},"
+                  "{\"key\":\"b\",\"data\":{\"mag\":0}}],\"complete\":true}");
+    assert_true(link_alone(&table.marks));
+    apply(&table, UPSERT("a", "{\"mag\":1}"));
+    assert_true(link_alone(&table.marks));
+    apply(&table, UPSERT("a", "{\"mag\":2}"));
+    assert_false(table.list[0]->mark->came);
+    apply(&table, UPSERT("a", "{\"mag\":2}")); /* the same again: what was marked stays so */
+    assert_true(span_equal(table.list[0]->mark->before, span_of("{\"mag\":1}")));
+    apply(&table, "{\"op\":\"delete\",\"key\":\"a\"}");
+    assert_true(link_alone(&table.marks));
+    apply(&table, UPSERT("c", "{\"mag\":5}"));
+    assert_true(table.list[0]->mark->came);
+    apply(&table, "{\"op\":\"subscribed\",\"resumed\":true}");
+    apply(&table, "{\"op\":\"snapshot\",\"data\":[{\"key\":\"b\",\"data\":{\"mag\":9}}]}");
+    assert_false(table.list[0]->mark->came);
+    apply(&table, "{\"op\":\"subscribed\"}");
+    assert_true(link_alone(&table.marks));
+    table_fini(&table);
+}
+
+/* Against a list of keys: whatever happens, what is shown is a part of the table that has the
+ * selected row on the line that it says. */
+TEST(a_scroll_is_always_within_the_table)
+{
+    struct table table;
+    struct table_scroll scroll;
+    uint32_t state = 7;
+    table_init(&table);
+    table_scroll_init(&scroll);
+    apply(&table, SUBSCRIBED("\"mag\"", "desc"));
+    for (int round = 0; round < 20000; round++) {
+        char frame[200];
+        state = state * 1664525 + 1013904223;
+        unsigned pick = (state >> 16) % 100, key = (state >> 8) % 12;
+        size_t rows = (state >> 20) % 6;
+        if (pick < 30)
+            snprintf(frame, sizeof frame, UPSERT("k%u", "{\"mag\":%u}"), key, pick);
+        else
+            snprintf(frame, sizeof frame, "{\"op\":\"delete\",\"key\":\"k%u\"}", key);
+        if (pick < 60)
+            apply(&table, frame);
+        else
+            table_scroll_move(&scroll, &table,
+                              (enum key)(KEY_UP + (int)((pick - 60) % (KEY_ESCAPE - KEY_UP + 1))));
+        size_t top = table_scroll_top(&scroll, &table, rows);
+        assert_true(top <= table.count);
+        assert_true(top == 0 || top + rows <= table.count);
+        if (!scroll.selects || !rows || !table.count)
+            continue;
+        assert_true(scroll.line < rows && top + scroll.line < table.count);
+        assert_true(span_equal(table.list[top + scroll.line]->key, buffer_span(&scroll.key)));
+    }
+    table_scroll_fini(&scroll);
+    table_fini(&table);
+}
+
 TEST(every_allocation_may_fail)
 {
     for (uint64_t n = 1;; n++) {
         struct table table;
         struct error error = {.code = ERROR_NONE};
         struct buffer out;
-        const struct table_look look = {80, 24, "T", "mag,place"};
+        const struct table_look look = {
+            .width = 80, .height = 24, .title = "T", .columns = "mag,place"};
         table_init(&table);
         buffer_init(&out, 65536);
         memory_fail_at(n, 0);

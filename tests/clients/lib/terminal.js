@@ -8,8 +8,9 @@ const quote = (word) => `'${word.replaceAll("'", "'\\''")}'`;
 /** The few control sequences that we use; whatever else comes is a failure. */
 class Screen {
   constructor(columns, rows) {
-    Object.assign(this, { columns, rows, x: 0, y: 0, cursor: true, rest: '' });
+    Object.assign(this, { columns, rows, x: 0, y: 0, cursor: true, rest: '', styles: [] });
     this.lines = Array.from({ length: rows }, () => []);
+    this.looks = Array.from({ length: rows }, () => []); /* the styles of each character */
   }
 
   put(text) {
@@ -42,6 +43,7 @@ class Screen {
         break;
       case 'l': this.cursor = false; break;
       case 'h': this.cursor = true; break;
+      case 'm': this.styles = Number(number) ? [...this.styles, number] : []; break;
       default: throw new Error(`unknown control sequence ${number}${letter}`);
     }
   }
@@ -52,13 +54,22 @@ class Screen {
       if (++this.y < this.rows) return;
       this.y--;
       this.scrolled = true;
-      this.lines.push([]);
-      this.lines.shift();
+      for (const each of [this.lines, this.looks]) each.push([]), each.shift();
     } else if (character < ' ') throw new Error(`control character ${character.charCodeAt(0)}`);
     else {
       if (this.x >= this.columns) this.wrapped = true;
+      this.looks[this.y][this.x] = this.styles.join();
       this.lines[this.y][this.x++] = character;
     }
+  }
+
+  /** The styles of the first place where a text is shown: '1,33' for bold and yellow. */
+  look(text) {
+    for (const [y, line] of this.lines.entries()) {
+      const at = Array.from(line, (c) => c ?? ' ').join('').indexOf(text);
+      if (at >= 0) return this.looks[y][at];
+    }
+    throw new Error(`'${text}' is not shown`);
   }
 
   text() {
