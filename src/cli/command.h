@@ -66,6 +66,7 @@ extern const struct command subscribe_command;
 extern const struct command check_command;
 extern const struct command backup_command;
 extern const struct command views_command;
+extern const struct command get_command;
 extern const struct command events_command;
 extern const struct command history_command;
 extern const struct command explain_command;

@@ -1,27 +1,14 @@
-#include "cli/command.h"
+/* `stele views`: the views of a database, or of a server. */
+#include "cli/views.h"
 #include "config/config.h"
 #include "database/database.h"
 #include "store/store.h"
 #include "wire/wire.h"
 
-struct views_options {
-    const char *database, *config_file;
-};
-
-/* One line of the table. */
-struct view_line {
-    char *id;
-    const char *mode;
-    int64_t rows;
-    char head[SEQ_SIZE];
-};
-
 struct view_table {
     struct store_reader *reader;
     const struct view_set *configured; /* NULL: no configuration was given */
-    struct view_line *lines;
-    size_t count;
-    size_t width; /* of the longest id */
+    struct view_list list;
     struct error error;
 };
 
@@ -43,23 +30,6 @@ _Static_assert((int)VIEW_STATE == (int)WIRE_STATE && (int)VIEW_LIST == (int)WIRE
                    (int)VIEW_APPEND == (int)WIRE_APPEND,
                "mode_of");
 
-static struct view_line *new_line(struct view_table *table, const char *id)
-{
-    size_t size = (table->count + 1) * sizeof(*table->lines);
-    struct view_line *lines = memory_resize(table->lines, size);
-    if (!lines)
-        return NULL;
-    table->lines = lines;
-    struct view_line *line = &lines[table->count];
-    line->id = memory_copy_string(id, strlen(id));
-    if (!line->id)
-        return NULL;
-    table->count++;
-    if (strlen(id) > table->width)
-        table->width = strlen(id);
-    return line;
-}
-
 static bool add_view(void *argument, const char *id, int64_t rows)
 {
     struct view_table *table = argument;
@@ -71,30 +41,16 @@ static bool add_view(void *argument, const char *id, int64_t rows)
         return false;
     if (!found)
         return true; /* somebody else's view */
-    struct view_line *line = new_line(table, id);
-    if (!line)
-        return error_set(&table->error, ERROR_MEMORY, "out of memory");
-    line->mode = mode_of(table, id, slash + 1);
-    /* Those of an append view are its entities too: in SQL it shows the log. */
-    line->rows = strcmp(slash, "/append") == 0 ? export.entities : rows;
+    char head[SEQ_SIZE] = "-";
     if (export.last_change > 0)
-        seq_print(line->head, (struct seq){export.last_seq.slot, export.last_seq.index});
-    else
-        snprintf(line->head, sizeof(line->head), "-");
-    return true;
-}
-
-/* ---- the table ---- */
-
-static void print_table(const struct view_table *table)
-{
-    int width = table->width > 4 ? (int)table->width : 4;
-    printf("%-*s  %-6s  %12s  %s\n", width, "view", "mode", "rows", "head seq");
-    for (size_t i = 0; i < table->count; i++) {
-        const struct view_line *line = &table->lines[i];
-        printf("%-*s  %-6s  %12lld  %s\n", width, line->id, line->mode, (long long)line->rows,
-               line->head);
-    }
+        seq_print(head, (struct seq){export.last_seq.slot, export.last_seq.index});
+    const struct view_line line = {
+        .id = span_of(id),
+        .mode = span_of(mode_of(table, id, slash + 1)),
+        /* Those of an append view are its entities too: in SQL it shows the log. */
+        .rows = strcmp(slash, "/append") == 0 ? export.entities : rows,
+        .last = span_of(head)};
+    return view_list_add(&table->list, &line, &table->error);
 }
 
 /* All in one read transaction, so that the lines fit together. */
@@ -109,10 +65,7 @@ static bool list_views(struct view_table *table, struct error *error)
         done = false;
     }
     if (done)
-        print_table(table);
-    for (size_t i = 0; i < table->count; i++)
-        memory_free(table->lines[i].id);
-    memory_free(table->lines);
+        view_list_print(&table->list, "head seq");
     return done;
 }
 
@@ -124,10 +77,12 @@ static bool open_and_list(const struct views_options *options, const struct view
     if (!database)
         return false;
     struct view_table table = {.configured = configured};
+    view_list_init(&table.list);
     table.reader = store_reader_open(database, error);
     bool done = table.reader && list_views(&table, error);
     if (table.reader)
         store_reader_close(table.reader);
+    view_list_fini(&table.list);
     database_close(database);
     return done;
 }
@@ -145,38 +100,59 @@ static bool read_configuration(const char *path, struct view_set **set, struct e
     return *set != NULL;
 }
 
+static bool list_in_file(const struct views_options *options, struct error *error)
+{
+    struct view_set *configured = NULL;
+    bool done =
+        !options->config_file || read_configuration(options->config_file, &configured, error);
+    done = done && open_and_list(options, configured, error);
+    view_set_free(configured);
+    return done;
+}
+
+static bool is_misused(const struct views_options *options)
+{
+    const char *wrong = NULL;
+    if (!options->database == !options->url)
+        wrong = "which views? --db FILE, or --url URL of a server";
+    else if (options->url && options->config_file)
+        wrong = "--config is for --db; a server knows its views";
+    if (wrong)
+        fprintf(stderr, "stele views: %s\n", wrong);
+    return wrong != NULL;
+}
+
 static int run_views(int argc, char **argv)
 {
-    struct views_options options = {0};
+    struct views_options options = {.database = NULL};
     struct error error = {0};
-    struct view_set *configured = NULL;
     int code;
     if (!command_start(&views_command, argc, argv, &options, &code))
         return code;
-    if (!options.database) {
-        fprintf(stderr, "stele views: which database? --db FILE\n");
+    if (is_misused(&options))
         return EXIT_MISUSED;
-    }
-    bool done =
-        !options.config_file || read_configuration(options.config_file, &configured, &error);
-    done = done && open_and_list(&options, configured, &error);
-    view_set_free(configured);
-    return done ? EXIT_FINE : command_failed(&error);
+    return (options.url ? views_of_server : list_in_file)(&options, &error)
+               ? EXIT_FINE
+               : command_failed(&error);
 }
 
 #define AT(field) .offset = offsetof(struct views_options, field)
 static const struct command_option views_options[] = {
     {"db", OPTION_TEXT, AT(database), .value = "FILE", .help = "the database"},
+    {"url", OPTION_TEXT, AT(url), .value = "URL",
+     .help = "the server, such as http://127.0.0.1:8877; it shows the views of the token"},
+    ACCESS_OPTIONS(struct views_options),
     {"config", OPTION_TEXT, AT(config_file), .value = "FILE",
-     .help = "the configuration of its server; adds the modes of the views defined there"},
+     .help = "with --db, the configuration of its server; adds the modes of the views defined "
+             "there"},
     {.name = NULL},
 };
 
 const struct command views_command = {
     .name = "views",
     .operands = "",
-    .summary = "list the views of a database",
-    .notes = "It works beside a running server.\n",
+    .summary = "list the views of a database or of a server",
+    .notes = "With --db it works beside a running server.\n",
     .options = views_options,
     .run = run_views,
 };
