@@ -20,6 +20,7 @@ struct transfer {
     struct queue_item item;
     struct link in_running;
     char *url, *content_type, *token;
+    char *lines;  /* further headers */
     char *method; /* NULL: by the body */
     char *body;
     size_t body_length;
@@ -49,6 +50,7 @@ static void transfer_free(struct transfer *transfer)
     memory_free(transfer->url);
     memory_free(transfer->content_type);
     memory_free(transfer->token);
+    memory_free(transfer->lines);
     memory_free(transfer->method);
     memory_free(transfer->body);
     buffer_fini(&transfer->answer.body);
@@ -66,6 +68,7 @@ static struct transfer *transfer_new(const struct outbound_request *request)
     it->url = copy(request->url);
     it->content_type = request->content_type ? copy(request->content_type) : NULL;
     it->token = request->token ? copy(request->token) : NULL;
+    it->lines = request->headers ? copy(request->headers) : NULL;
     it->method = request->method ? copy(request->method) : NULL;
     it->posts = request->body.data != NULL;
     it->body = it->posts ? memory_copy_string(request->body.data, request->body.length) : NULL;
@@ -75,7 +78,8 @@ static struct transfer *transfer_new(const struct outbound_request *request)
     it->done = request->done;
     it->argument = request->argument;
     if (it->url && (it->content_type || !request->content_type) && (it->token || !request->token) &&
-        (it->method || !request->method) && (it->body || !it->posts))
+        (it->lines || !request->headers) && (it->method || !request->method) &&
+        (it->body || !it->posts))
         return it;
     transfer_free(it);
     return NULL;
@@ -156,10 +160,23 @@ static bool add_header(struct transfer *it, const char *name, const char *value)
     return longer != NULL;
 }
 
+/* One header after the other; the text is cut at its line ends. */
+static bool add_lines(struct transfer *it)
+{
+    char *line = it->lines, *end;
+    while (line && (end = strchr(line, '\n'))) {
+        *end = '\0';
+        if (!add_header(it, line, ""))
+            return false;
+        line = end + 1;
+    }
+    return true;
+}
+
 /* Without "Expect:" libcurl would wait a second for leave to send a large body. */
 static bool add_headers(struct transfer *it)
 {
-    return add_header(it, "Expect:", "") &&
+    return add_header(it, "Expect:", "") && add_lines(it) &&
            (!it->token || add_header(it, "Authorization: Bearer ", it->token)) &&
            (!it->content_type || add_header(it, "Content-Type: ", it->content_type));
 }

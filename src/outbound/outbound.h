@@ -5,7 +5,8 @@
  *
  * The bounds of a request are narrow: http and https only, certificates are verified, redirects are
  * not followed, no proxy of the environment is used, no cookies, no compression. The answer and its
- * headers are bounded, and so is the time. A token never appears in an error or a log line.
+ * headers are bounded, and so is the time. A token or a header never appears in an error or a log
+ * line.
  */
 #ifndef OUTBOUND_OUTBOUND_H
 #define OUTBOUND_OUTBOUND_H
@@ -40,6 +41,7 @@ struct outbound_request {
     struct span body;         /* to be posted; absent: GET */
     const char *content_type; /* of the body */
     const char *token;        /* for "Authorization: Bearer"; NULL: none */
+    const char *headers;      /* further ones, "Name: value" with a line end behind each; or NULL */
     size_t max_bytes;         /* of the answer's body; a larger one is an error */
     int64_t connect_ms;       /* until there is a connection, TLS included */
     int64_t total_ms;         /* until the whole answer has come */

@@ -274,9 +274,13 @@ TEST(what_is_sent)
     expect_part(&result, "User-Agent: stele/");
     assert_null(strstr(result.body, "Authorization"));
     ask("/echo",
-        (struct outbound_request){
-            .body = span_of(body), .content_type = "application/json", .token = "secret"},
+        (struct outbound_request){.body = span_of(body),
+                                  .content_type = "application/json",
+                                  .token = "secret",
+                                  .headers = "x-scope: a b\nx-empty;\n"},
         &result);
+    expect_part(&result, "x-scope: a b\r\n");
+    expect_part(&result, "x-empty:\r\n");
     expect_part(&result, "POST /echo HTTP/1.1\r\n");
     expect_part(&result, "Authorization: Bearer secret\r\n");
     expect_part(&result, "Content-Type: application/json\r\n");
