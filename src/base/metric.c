@@ -110,3 +110,45 @@ void metric_histogram(struct buffer *out, const char *name, const char *labels,
     add_labels(out, labels);
     buffer_printf(out, " %" PRIu64 "\n", count);
 }
+
+/* ---- the sink ---- */
+
+static struct metric_text *text_of(struct metric_sink *sink)
+{
+    return (struct metric_text *)sink;
+}
+
+static void begin(struct metric_sink *sink, const char *name, const char *type, const char *help)
+{
+    text_of(sink)->name = name;
+    metric_head(text_of(sink)->out, name, type, help);
+}
+
+static void sample(struct metric_sink *sink, const char *label, struct span value, double number)
+{
+    struct metric_text *text = text_of(sink);
+    struct buffer labels;
+    if (!label) {
+        metric_sample(text->out, text->name, NULL, number);
+        return;
+    }
+    buffer_init(&labels, 4096);
+    buffer_printf(&labels, "%s=\"", label);
+    metric_label_value(&labels, value);
+    buffer_add_char(&labels, '"');
+    if (buffer_string(&labels))
+        metric_sample(text->out, text->name, labels.data, number);
+    else
+        text->out->failed = true;
+    buffer_fini(&labels);
+}
+
+static void add_histogram(struct metric_sink *sink, const struct histogram *histogram)
+{
+    metric_histogram(text_of(sink)->out, text_of(sink)->name, NULL, histogram);
+}
+
+void metric_text_init(struct metric_text *text, struct buffer *out)
+{
+    *text = (struct metric_text){{begin, sample, add_histogram}, out, NULL};
+}

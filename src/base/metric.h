@@ -1,6 +1,6 @@
 /*
  * Counters and histograms that any thread may add to, and their text for Prometheus. The
- * descriptors stand beside the code that counts; the code of /metrics prints each.
+ * descriptors are one table, which the code of /metrics gives to whoever wants its figures.
  */
 #ifndef BASE_METRIC_H
 #define BASE_METRIC_H
@@ -45,5 +45,23 @@ void metric_histogram(struct buffer *out, const char *name, const char *labels,
                       const struct histogram *histogram);
 /* Append a label value with the escapes of the text format. */
 void metric_label_value(struct buffer *out, struct span value);
+
+/*
+ * Where figures go, one metric after the other: `begin`, and then its samples, or its one
+ * histogram. A sample has one label or none (`label` NULL).
+ */
+struct metric_sink {
+    void (*begin)(struct metric_sink *sink, const char *name, const char *type, const char *help);
+    void (*sample)(struct metric_sink *sink, const char *label, struct span value, double number);
+    void (*histogram)(struct metric_sink *sink, const struct histogram *histogram);
+};
+
+/* Figures as the text for Prometheus. */
+struct metric_text {
+    struct metric_sink sink;
+    struct buffer *out;
+    const char *name;
+};
+void metric_text_init(struct metric_text *text, struct buffer *out);
 
 #endif

@@ -66,6 +66,11 @@ void http_stop(struct http *http);
 /* After the engine, which answers waiting requests. A zeroed one is fine. */
 void http_close(struct http *http);
 
+/* ---- its figures ---- */
+
+/* Give all figures of /metrics to the sink. */
+void http_each_metric(struct http *http, struct metric_sink *sink);
+
 /* ---- for the transport ---- */
 
 /* Whether a request is acceptable, WebSockets too: its path is unambiguous, and it has no body

@@ -1,4 +1,4 @@
-/* GET /metrics: the table as the text that Prometheus reads. */
+/* The table of figures, for whoever wants them; GET /metrics as the text that Prometheus reads. */
 #include "http/metrics.h"
 #include "delivery/hub.h"
 
@@ -32,41 +32,45 @@ static double counter_at(const char *owner, size_t offset)
     return (double)counter_get((const struct counter *)(const void *)(owner + offset));
 }
 
-static void print_parts(const struct metric *metric, const char *owner, struct buffer *out)
+static void give_parts(const struct metric *metric, const char *owner, struct metric_sink *sink)
 {
-    char label[128];
-    for (const struct metric_part *part = metric->parts; part->value; part++) {
-        snprintf(label, sizeof label, "%s=\"%s\"", metric->label, part->value);
-        metric_sample(out, metric->name, label, counter_at(owner, part->offset));
-    }
+    for (const struct metric_part *part = metric->parts; part->value; part++)
+        sink->sample(sink, metric->label, span_of(part->value), counter_at(owner, part->offset));
 }
 
-static void print_metric(struct http *http, const struct metric *metric, struct buffer *out)
+static void give(struct http *http, const struct metric *metric, struct metric_sink *sink)
 {
+    static const struct span none;
     const char *owner = owner_of(http, metric->owner);
     double value = metric->value ? metric->value(http) : 0;
     if (isnan(value))
         return;
-    metric_head(out, metric->name, metric->type, metric->help);
+    sink->begin(sink, metric->name, metric->type, metric->help);
     if (metric->print)
-        metric->print(http, metric, out);
+        metric->print(http, sink);
     else if (metric->value)
-        metric_sample(out, metric->name, NULL, value);
+        sink->sample(sink, NULL, none, value);
     else if (metric->parts)
-        print_parts(metric, owner, out);
+        give_parts(metric, owner, sink);
     else if (strcmp(metric->type, "histogram") == 0)
-        metric_histogram(out, metric->name, NULL,
-                         (const struct histogram *)(const void *)(owner + metric->offset));
+        sink->histogram(sink, (const struct histogram *)(const void *)(owner + metric->offset));
     else
-        metric_sample(out, metric->name, NULL, counter_at(owner, metric->offset));
+        sink->sample(sink, NULL, none, counter_at(owner, metric->offset));
+}
+
+void http_each_metric(struct http *http, struct metric_sink *sink)
+{
+    for (size_t i = 0; i < metrics_count; i++)
+        give(http, &metrics_table[i], sink);
 }
 
 void metrics_print(struct http *http, struct http_request *request)
 {
     struct buffer out;
+    struct metric_text text;
     buffer_init(&out, 8 * 1024 * 1024);
-    for (size_t i = 0; i < metrics_count; i++)
-        print_metric(http, &metrics_table[i], &out);
+    metric_text_init(&text, &out);
+    http_each_metric(http, &text.sink);
     struct http_content content = {.status = out.failed ? 500 : 200,
                                    .type = "text/plain; version=0.0.4; charset=utf-8",
                                    .headers = "Cache-Control: no-store\r\n",

@@ -1,4 +1,4 @@
-/* /metrics: every figure is a row of one table. Shared by the table's files. */
+/* The figures of /metrics: each is a row of one table. Shared by the table's files. */
 #ifndef HTTP_METRICS_H
 #define HTTP_METRICS_H
 
@@ -31,7 +31,7 @@ struct metric {
     /* ... a number; NAN: it is not known and left out, */
     double (*value)(struct http *http);
     /* ... or samples that print themselves. */
-    void (*print)(struct http *http, const struct metric *metric, struct buffer *out);
+    void (*print)(struct http *http, struct metric_sink *sink);
 };
 
 /* All zero if usage is not metered. */

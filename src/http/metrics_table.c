@@ -55,31 +55,21 @@ static const struct metric_part audit_limits[] = {
         {NULL, 0},
 };
 
-static void sample(struct buffer *out, const char *name, const char *label, struct span value,
-                   double number)
+static void sample(struct metric_sink *sink, const char *label, const char *value, double number)
 {
-    struct buffer labels;
-    buffer_init(&labels, 4096);
-    buffer_printf(&labels, "%s=\"", label);
-    metric_label_value(&labels, value);
-    buffer_add_char(&labels, '"');
-    if (buffer_string(&labels))
-        metric_sample(out, name, labels.data, number);
-    else
-        out->failed = true;
-    buffer_fini(&labels);
+    sink->sample(sink, label, span_of(value), number);
 }
 
 /* The codes that authentication and limits give are told from the start, so that a rate sees their
  * first one; others when they were. */
-static void print_attempts(struct http *http, const struct metric *metric, struct buffer *out)
+static void print_attempts(struct http *http, struct metric_sink *sink)
 {
     for (int code = 0; code < ERROR_COUNT; code++) {
         uint64_t count = counter_get(&access_shown(http->frontend->access)->audit->attempts[code]);
         bool usual = code >= ERROR_CONNECTION_LIMIT && code <= ERROR_EGRESS_LIMIT;
         const char *result = code == ERROR_NONE ? "accepted" : error_kind(code)->wire;
         if (count || usual || code == ERROR_NONE)
-            sample(out, metric->name, "result", span_of(result), (double)count);
+            sample(sink, "result", result, (double)count);
     }
 }
 
@@ -98,40 +88,36 @@ static bool is_usual_refusal(enum error_code code)
     return false;
 }
 
-static void print_refusals(struct http *http, const struct metric *metric, struct buffer *out)
+static void print_refusals(struct http *http, struct metric_sink *sink)
 {
     for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++) {
         uint64_t count = counter_get(&access_shown(http->frontend->access)->audit->refusals[code]);
         if (count || is_usual_refusal((enum error_code)code))
-            sample(out, metric->name, "code", span_of(error_kind((enum error_code)code)->wire),
-                   (double)count);
+            sample(sink, "code", error_kind((enum error_code)code)->wire, (double)count);
     }
 }
 
-static void print_broken_off(struct http *http, const struct metric *metric, struct buffer *out)
+static void print_broken_off(struct http *http, struct metric_sink *sink)
 {
     const struct hub_metrics *hub = hub_state(http->frontend->hub).metrics;
-    sample(out, metric->name, "what", span_of("request"),
-           (double)http->frontend->incoming.broken_off);
-    sample(out, metric->name, "what", span_of("answer"),
+    sample(sink, "what", "request", (double)http->frontend->incoming.broken_off);
+    sample(sink, "what", "answer",
            (double)counter_get(&http->frontend->counters.answers_broken_off));
-    sample(out, metric->name, "what", span_of("window"),
-           (double)counter_get(&hub->windows_broken_off));
+    sample(sink, "what", "window", (double)counter_get(&hub->windows_broken_off));
 }
 
-static void print_log_lines(struct http *http, const struct metric *metric, struct buffer *out)
+static void print_log_lines(struct http *http, struct metric_sink *sink)
 {
     static const char *const levels[] = {"error", "warning", "info", "debug"};
     (void)http;
     for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
-        sample(out, metric->name, "level", span_of(levels[level]),
-               (double)log_counts().lines[level]);
+        sample(sink, "level", levels[level], (double)log_counts().lines[level]);
 }
 
-static void print_build(struct http *http, const struct metric *metric, struct buffer *out)
+static void print_build(struct http *http, struct metric_sink *sink)
 {
     (void)http;
-    sample(out, metric->name, "version", span_of(STELE_VERSION), 1);
+    sample(sink, "version", STELE_VERSION, 1);
 }
 
 /*
@@ -140,9 +126,9 @@ static void print_build(struct http *http, const struct metric *metric, struct b
  */
 enum { MOST_VIEWS = 1000 };
 
-static void print_views(const struct facts *facts, const struct metric *metric,
+static void print_views(const struct facts *facts,
                         double (*of)(const struct facts *, const struct fact_rows *),
-                        struct buffer *out)
+                        struct metric_sink *sink)
 {
     double others = 0;
     for (size_t i = 0; i < facts->row_count; i++) {
@@ -150,12 +136,12 @@ static void print_views(const struct facts *facts, const struct metric *metric,
         if (isnan(value))
             continue;
         if (i < MOST_VIEWS)
-            sample(out, metric->name, "view", span_of(facts->rows[i].view->id), value);
+            sample(sink, "view", facts->rows[i].view->id, value);
         else
             others += value;
     }
     if (facts->row_count > MOST_VIEWS)
-        sample(out, metric->name, "view", span_of("others"), others);
+        sample(sink, "view", "others", others);
 }
 
 static double rows_of(const struct facts *facts, const struct fact_rows *it)
@@ -169,19 +155,19 @@ static double subscriptions_of(const struct facts *facts, const struct fact_rows
     return (double)hub_view_subscriptions(facts->http->frontend->hub, span_of(it->view->id));
 }
 
-static void print_rows(struct http *http, const struct metric *metric, struct buffer *out)
+static void print_rows(struct http *http, struct metric_sink *sink)
 {
-    print_views(http->facts, metric, rows_of, out);
+    print_views(http->facts, rows_of, sink);
 }
 
-static void print_subscriptions(struct http *http, const struct metric *metric, struct buffer *out)
+static void print_subscriptions(struct http *http, struct metric_sink *sink)
 {
-    print_views(http->facts, metric, subscriptions_of, out);
+    print_views(http->facts, subscriptions_of, sink);
 }
 
-static void print_pauses(struct http *http, const struct metric *metric, struct buffer *out)
+static void print_pauses(struct http *http, struct metric_sink *sink)
 {
-    metric_histogram(out, metric->name, NULL, &http->watch->pauses);
+    sink->histogram(sink, &http->watch->pauses);
 }
 
 /* ---- numbers ---- */
