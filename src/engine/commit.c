@@ -18,15 +18,27 @@ static void commit_free(struct engine_commit *commit)
     memory_free(commit);
 }
 
+static void note_published(const struct engine_commit *commit, uint64_t delivered)
+{
+    uint64_t published = clock_monotonic_us();
+    for (size_t i = 0; i < commit->submission_count; i++) {
+        commit->submissions[i]->times.delivered_us = delivered;
+        commit->submissions[i]->times.published_us = published;
+    }
+}
+
 /* On the loop: the hub first, so that frames are on their way before their acknowledgement. */
 static void commit_deliver(struct engine_event *event)
 {
     struct engine_commit *commit = (struct engine_commit *)event;
     const struct engine_options *options = &commit->engine->options;
+    uint64_t delivered = options->notes_times ? clock_monotonic_us() : 0;
     if (options->on_commit && (commit->count || commit->export_count || commit->touch_count)) {
         options->on_commit(options->argument, commit);
         commit->count = 0;
     }
+    if (options->notes_times)
+        note_published(commit, delivered);
     for (size_t i = 0; i < commit->submission_count; i++)
         commit->submissions[i]->event.deliver(&commit->submissions[i]->event);
     commit_free(commit);

@@ -68,6 +68,17 @@ enum {
 
 struct submission;
 
+/* When what was done for a submission, for who traces it: monotonic µs; 0: not, or not noted. The
+ * first two are its submitter's, the others the engine's, by the option notes_times. */
+struct submission_times {
+    uint64_t decoding_us, decoded_us;
+    uint64_t begun_us, committed_us;     /* its transaction */
+    uint64_t delivered_us, published_us; /* of the commit to the loop; on_commit has returned */
+    /* What was in the transaction. */
+    size_t requests, changes;
+    int64_t last_change;
+};
+
 /* The Idempotency-Key that a request came with. */
 struct submission_key {
     struct span text; /* absent: none */
@@ -105,6 +116,8 @@ struct submission {
      * submitter keeps it alive until the submission comes back. */
     struct batch_order *order;
     void *context; /* the submitter's */
+    struct submission_times times;
+    struct span traceparent; /* as it was sent; absent: none. The submitter's */
     /* Submissions of one sender, a connection say, are applied in the order in which they were
      * submitted; those of different senders need not be. Waiting ones take turns by owner (see
      * access/shares.h). */
@@ -265,6 +278,7 @@ struct engine_options {
     int64_t max_wal_bytes; /* of the write-ahead log; beyond it no mutations are accepted. 0:
                               unlimited */
     uint32_t readers;
+    bool notes_times; /* of submissions: struct submission_times */
     /* Called on the loop thread, from engine_deliver, for every commit. Takes over the references
      * in commit->changes. */
     void (*on_commit)(void *argument, struct engine_commit *commit);

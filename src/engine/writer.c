@@ -160,6 +160,19 @@ static void settle(struct writer *writer)
     entity_cache_settle(&writer->cache);
 }
 
+/* For who traces the submissions of a transaction that is on disk. */
+static void note_times(struct writer *writer, uint64_t begun, uint64_t now)
+{
+    for (size_t i = 0; i < writer->open.submission_count; i++) {
+        struct submission_times *times = &writer->open.submissions[i]->times;
+        times->begun_us = begun;
+        times->committed_us = now;
+        times->requests = writer->open.submission_count;
+        times->changes = writer->open.change_count;
+        times->last_change = writer->open.last_change;
+    }
+}
+
 static void observe(struct writer *writer, uint64_t begun)
 {
     struct engine_metrics *metrics = &writer->engine->metrics;
@@ -177,6 +190,8 @@ static void observe(struct writer *writer, uint64_t begun)
         counter_add(&metrics->mutations_refused, submission->error.code != ERROR_NONE);
         histogram_add(&metrics->commit_latency, now - submission->received_us);
     }
+    if (writer->engine->options.notes_times)
+        note_times(writer, begun, now);
 }
 
 static void fail(struct writer *writer, const struct error *error)

@@ -4,7 +4,7 @@
  *
  *   line      = mutation | batch                      (INGEST_LINES; blank lines are skipped,
  *                                                      and a byte order mark in front of a line)
- *   message   = batch with "id"                       (INGEST_MESSAGE)
+ *   message   = batch with "id" and "traceparent"     (INGEST_MESSAGE)
  *   batch     = {"slot","index","mutations":[mutation…],"producer","batch","previous","mark"}
  *   mutation  = {"export","key","patch","append","unset","slot","index","op","if"}
  *
@@ -41,15 +41,26 @@ struct submission *ingest_submission(size_t body_length)
 
 /* ---- batches and messages ---- */
 
-/* "id" comes last, since only a message has it. */
-enum { MUTATIONS, BATCH_SLOT, BATCH_INDEX, PRODUCER, BATCH, PREVIOUS, MARK, ID, MESSAGE_MEMBERS };
-static const char *const message_names[] = {"mutations", "slot",     "index", "producer",
-                                            "batch",     "previous", "mark",  "id"};
+/* "id" and "traceparent" come last, since only a message has them. */
+enum {
+    MUTATIONS,
+    BATCH_SLOT,
+    BATCH_INDEX,
+    PRODUCER,
+    BATCH,
+    PREVIOUS,
+    MARK,
+    ID,
+    TRACEPARENT,
+    MESSAGE_MEMBERS
+};
+static const char *const message_names[] = {"mutations", "slot", "index", "producer",   "batch",
+                                            "previous",  "mark", "id",    "traceparent"};
 static const struct member_names batch_members = {
     "a batch has mutations, slot, index, producer, batch, previous and mark", message_names, ID};
 static const struct member_names message_members = {
-    "a message has id, mutations, slot, index, producer, batch, previous and mark", message_names,
-    MESSAGE_MEMBERS};
+    "a message has id, mutations, slot, index, producer, batch, previous, mark and traceparent",
+    message_names, MESSAGE_MEMBERS};
 
 static bool decode_producer(struct decoder *decoder, uint32_t producer, uint32_t number,
                             struct submission_batch *batch)
@@ -138,6 +149,17 @@ static bool decode_mutations(struct decoder *decoder, uint32_t array,
     return true;
 }
 
+/* Whether it is one is not the decoder's to judge: a wrong one refuses nothing. */
+static bool decode_traceparent(struct decoder *decoder, uint32_t node)
+{
+    if (decode_is_null(decoder, node))
+        return true;
+    if (!decode_has_type(decoder, node, DOC_STRING))
+        return error_set(decoder->error, ERROR_INVALID_MESSAGE, "traceparent must be a string");
+    decoder->submission->traceparent = decode_inside_quotes(doc_text(decoder->doc, node));
+    return true;
+}
+
 static bool decode_batch(struct decoder *decoder, uint32_t node, const struct member_names *members,
                          struct span *id)
 {
@@ -163,6 +185,7 @@ static bool decode_batch(struct decoder *decoder, uint32_t node, const struct me
     }
     if (!decode_producer(decoder, nodes[PRODUCER], nodes[BATCH], batch) ||
         !decode_place(decoder, nodes, batch) ||
+        (members->count > TRACEPARENT && !decode_traceparent(decoder, nodes[TRACEPARENT])) ||
         !decode_seq(decoder, nodes[BATCH_SLOT], nodes[BATCH_INDEX], &defaults.has_seq,
                     &defaults.seq))
         return false;

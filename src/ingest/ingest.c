@@ -32,6 +32,7 @@ struct ingest_request {
     struct span subject, key; /* behind the body; absent as in ingest_sender */
     uint64_t sender, share_owner;
     uint64_t received_us;
+    struct trace trace;
     ingest_done done;
     void *context;
     struct submission *submission;
@@ -100,9 +101,14 @@ static void request_answer(struct ingest_request *request)
 {
     const struct submission *submission = request->submission;
     struct ingest_reply reply = {.error = request->error};
+    const struct ingest_traced traced = {.trace = request->trace,
+                                         .received_us = request->received_us,
+                                         .bytes = request->length,
+                                         .times = submission ? &submission->times : NULL};
     if (submission && reply.error.code == ERROR_NONE)
         reply = reply_of(submission);
     reply.id = request->id;
+    reply.traced = request->trace.sampled ? &traced : NULL;
     request->done(request->context, &reply);
     request_free(request);
 }
@@ -170,9 +176,28 @@ static bool name_sender(struct ingest *ingest, const struct ingest_request *requ
             (key->text.data && ingest->options.digest(body_of(request), key->digest)));
 }
 
+/* The message says whose part the request is; a traceparent that cannot be read says nothing. */
+static void find_parent(struct ingest_request *request)
+{
+    struct trace_parent parent;
+    struct span text = request->submission->traceparent;
+    if (text.data && trace_parent_parse(text, &parent))
+        trace_adopt(&request->trace, &parent);
+}
+
+static void note_decoded(struct ingest_request *request, uint64_t begun)
+{
+    if (!request->trace.rule)
+        return;
+    request->submission->times.decoding_us = begun;
+    request->submission->times.decoded_us = clock_monotonic_us();
+    find_parent(request);
+}
+
 static bool decode(struct ingest *ingest, struct ingest_request *request)
 {
     struct error *error = &request->error;
+    uint64_t begun = request->trace.rule ? clock_monotonic_us() : 0;
     if (!inflate(ingest, request))
         return false;
     request->submission = ingest_submission(body_of(request).length);
@@ -196,6 +221,7 @@ static bool decode(struct ingest *ingest, struct ingest_request *request)
     request->body = NULL;
     request->subject = request->key = span_make(NULL, 0);
     submission->event.item.bytes = submission_memory(submission);
+    note_decoded(request, begun);
     return done;
 }
 
@@ -300,6 +326,7 @@ static struct ingest_request *request_new(const struct ingest_sender *sender,
     request->key = append_copy(&end, sender->key);
     request->sender = sender->number;
     request->share_owner = sender->share_owner;
+    request->trace = sender->trace;
     request->stream = stream;
     if (stream)
         stream->references++;

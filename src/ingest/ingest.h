@@ -11,6 +11,7 @@
 #define INGEST_INGEST_H
 
 #include "engine/engine.h"
+#include "trace/trace.h"
 
 struct ingest;
 struct ingest_stream;
@@ -42,6 +43,15 @@ struct ingest_sender {
     struct span key; /* Idempotency-Key; absent: none */
     /* See struct submission. */
     uint64_t number, share_owner;
+    struct trace trace; /* of the request; a message that names a parent puts it below that */
+};
+
+/* What a sampled request took. */
+struct ingest_traced {
+    struct trace trace;
+    uint64_t received_us;
+    size_t bytes;                         /* of its body, as it came */
+    const struct submission_times *times; /* NULL: it never was a submission */
 };
 
 /* The outcome of a request. Spans live until the callback returns. */
@@ -58,6 +68,8 @@ struct ingest_reply {
     struct span last_mark;              /* and its mark; absent: none */
     const struct span *unknown_exports; /* some of those that mutations were ignored for */
     size_t unknown_count;
+    /* Of a sampled request, what there is to tell of it; NULL: nothing. */
+    const struct ingest_traced *traced;
     struct span answer; /* as it was given when the request was committed before, under its key */
 };
 

@@ -48,6 +48,9 @@ static void describe(struct buffer *out, const struct submission *submission, st
         covered += batch->count;
     }
     assert_int_equal(covered, submission->mutation_count);
+    if (submission->traceparent.data)
+        buffer_printf(out, "from %.*s;", (int)submission->traceparent.length,
+                      submission->traceparent.data);
 }
 
 /* ---- what is accepted ---- */
@@ -97,6 +100,8 @@ static const struct {
      "[patch Quake/1 {};][p#3:][patch Quake/2 {};]"},
     {INGEST_MESSAGE, "{\"id\":\"x\",\"mutations\":[]}", "id \"x\";[]"},
     {INGEST_MESSAGE, "{\"id\":null,\"mutations\":[]}", "[]"},
+    {INGEST_MESSAGE, "{\"traceparent\":\"00-x\",\"mutations\":[]}", "[]from 00-x;"},
+    {INGEST_MESSAGE, "{\"traceparent\":null,\"mutations\":[]}", "[]"},
     {INGEST_MESSAGE,
      " {\"mutations\":[" QUAKE "1,\n\"patch\":{}}],\"id\":7,\"producer\":\"p\",\"batch\":0}",
      "id 7;[p#0:patch Quake/1 {};]"},
@@ -126,6 +131,9 @@ static const struct {
     const char *body, *message; /* the message begins so */
 } refused[] = {
     {INGEST_LINES, "{", "line 1: "},
+    {INGEST_LINES, "{\"traceparent\":\"00-x\",\"mutations\":[]}",
+     "line 1: unknown member \"traceparent\"; a batch"},
+    {INGEST_MESSAGE, "{\"traceparent\":7,\"mutations\":[]}", "traceparent must be a string"},
     {INGEST_LINES, "\n\n[]", "line 3: not an object"},
     {INGEST_LINES, "{}", "line 1: export is missing"},
     {INGEST_LINES, "{\"export\":1}", "line 1: export must be a string"},
