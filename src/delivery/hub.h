@@ -8,6 +8,7 @@
 
 #include "auth/auth.h"
 #include "engine/engine.h"
+#include "trace/trace.h"
 #include "view/view.h"
 #include "wire/wire.h"
 
@@ -32,6 +33,7 @@ struct hub_options {
     size_t max_waiting;      /* exports that subscribers wait for before the first feed; 0: 1,000 */
     int64_t max_filter_rows; /* that filters read for a view read once; 0: 1,000,000 */
     int64_t sighted_changes; /* of the log, read to tell what a token saw; 0: 100,000 */
+    struct tracer *tracer;   /* of snapshots and refreshes; NULL: none. Outlives the hub */
     struct view_query_limits query; /* of queries of clients; depth 0: 8, terms 0: 256 */
 };
 

@@ -33,7 +33,9 @@ struct snapshot_job {
     struct snapshots *snapshots;
     struct snapshot_query query;
     bool done;
-    char name[]; /* of the first point: the build */
+    struct trace trace;
+    uint64_t asked_us, reading_us, read_us; /* of a sampled trace */
+    char name[];                            /* of the first point: the build */
 };
 
 static struct span build_key(const void *value)
@@ -177,6 +179,29 @@ static void serve_waiting(struct link *waiting, struct snapshot_batch *batch, in
     }
 }
 
+/* A job that the end of the engine overtook was read by nobody. */
+static void record(struct snapshot_job *job, const struct error *error)
+{
+    const struct snapshot_drafts *drafts = &job->query.drafts;
+    struct trace_span spans[] = {
+        {.name = "snapshot",
+         .kind = TRACE_INTERNAL,
+         .begun_us = job->asked_us,
+         .ended_us = clock_monotonic_us(),
+         .attributes = {{.name = "stele.rows", .number = drafts->point.rows}}},
+        {.name = "read",
+         .kind = TRACE_INTERNAL,
+         .begun_us = job->reading_us,
+         .ended_us = job->read_us}};
+    trace_span_text(&spans[0], "stele.view", span_of(drafts->sink.view->id));
+    if (error->code != ERROR_NONE) {
+        spans[0].failed = true;
+        spans[0].attributes[1] =
+            (struct trace_attribute){.name = "error.type", .text = error_kind(error->code)->wire};
+    }
+    trace_record(job->snapshots->hub->options.tracer, &job->trace, spans, job->read_us ? 2 : 1);
+}
+
 static void deliver(struct engine_event *event)
 {
     struct snapshot_job *job = (struct snapshot_job *)event;
@@ -203,6 +228,8 @@ static void deliver(struct engine_event *event)
             subscriber_ready(subscription); /* asks again, and starts the next job */
         }
     }
+    if (job->trace.sampled)
+        record(job, error);
     snapshot_batch_unref(first);
     memory_free(build);
     job_free(job);
@@ -213,7 +240,9 @@ static void deliver(struct engine_event *event)
 static void run(struct read_job *read, struct store_reader *reader)
 {
     struct snapshot_job *job = (struct snapshot_job *)read;
+    job->reading_us = job->trace.sampled ? clock_monotonic_us() : 0;
     job->done = snapshot_query_run(&job->query, reader);
+    job->read_us = job->trace.sampled ? clock_monotonic_us() : 0;
 }
 
 static struct snapshot_job *job_new(struct snapshots *snapshots,
@@ -247,6 +276,8 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     snapshot_drafts_init(&job->query.drafts, view_ref(subscription->topic->view),
                          subscription->topic->mode, &subscription->snapshot.point);
     job->query.drafts.sink.encoding = subscription->topic->encoding;
+    job->trace = trace_begin(options->tracer, NULL);
+    job->asked_us = job->trace.sampled ? clock_monotonic_us() : 0;
     return job;
 }
 

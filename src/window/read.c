@@ -426,9 +426,8 @@ static void finish_snapshot(struct window_result *result)
     }
 }
 
-void window_refresh_run(struct read_job *read, struct store_reader *reader)
+static void run(struct window_refresh *refresh, struct store_reader *reader)
 {
-    struct window_refresh *refresh = (struct window_refresh *)read;
     window_requests_pair(refresh);
     refresh->until_us = clock_monotonic_us() + refresh->hub->options.refresh_us;
     refresh->now = engine_times(refresh->hub->engine).now / 1000;
@@ -448,4 +447,13 @@ void window_refresh_run(struct read_job *read, struct store_reader *reader)
         if (refresh->results[i].snapshot_wanted && !refresh->results[i].unread)
             finish_snapshot(&refresh->results[i]);
     window_requests_finish(refresh);
+}
+
+void window_refresh_run(struct read_job *read, struct store_reader *reader)
+{
+    struct window_refresh *refresh = (struct window_refresh *)read;
+    bool sampled = refresh->trace.sampled;
+    refresh->traced.reading_us = sampled ? clock_monotonic_us() : 0;
+    run(refresh, reader);
+    refresh->traced.read_us = sampled ? clock_monotonic_us() : 0;
 }

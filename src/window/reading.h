@@ -134,12 +134,21 @@ struct window_refresh {
     uint64_t until_us;    /* its time is up */
     size_t served;        /* requests */
     struct error error;   /* the refresh itself failed */
+    struct trace trace;
+    struct {
+        const struct view *view; /* of its one window; NULL: there are several. A reference */
+        uint64_t asked_us, reading_us, read_us;
+    } traced; /* if it is sampled */
 };
 
 static inline bool window_refresh_is_late(const struct window_refresh *refresh)
 {
     return clock_monotonic_us() >= refresh->until_us;
 }
+
+/* trace.c: what is told of a refresh that is sampled. */
+void window_trace_asked(struct window_refresh *refresh);
+void window_trace_record(const struct window_refresh *refresh);
 
 /* read.c */
 void window_refresh_run(struct read_job *read, struct store_reader *reader);

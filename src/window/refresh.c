@@ -207,6 +207,7 @@ static void free_refresh(struct window_refresh *refresh)
         if (result->snapshot_wanted && !result->unread)
             snapshot_drafts_fini(&result->drafts);
     }
+    view_unref(refresh->traced.view);
     memory_free(refresh->results);
     memory_free(refresh);
 }
@@ -243,6 +244,8 @@ static void deliver(struct engine_event *event)
     for (size_t i = 0; i < refresh->count; i++)
         delivered(&refresh->results[i]);
     put_first(refresh);
+    if (refresh->trace.sampled)
+        window_trace_record(refresh);
     free_refresh(refresh);
     windows_refresh(hub);
 }
@@ -262,7 +265,8 @@ static bool start_refresh(struct hub *hub, struct window **windows, size_t count
                                 .tombstone_ms = hub->options.tombstone_ms,
                                 .outlived = windows_outlived(hub),
                                 .results = results,
-                                .count = count};
+                                .count = count,
+                                .trace = trace_begin(hub->options.tracer, NULL)};
     link_init(&refresh->requests);
     for (size_t i = 0; i < count; i++) {
         pass(windows[i], hub->backlog.last);
@@ -275,6 +279,8 @@ static bool start_refresh(struct hub *hub, struct window **windows, size_t count
         windows[i]->stale = false;
     }
     window_requests_take(refresh);
+    if (refresh->trace.sampled)
+        window_trace_asked(refresh);
     if (engine_read(hub->engine, &refresh->read)) {
         hub->windows->refreshing = true;
         counter_add(&hub->metrics.window_refreshes, 1);
