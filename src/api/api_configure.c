@@ -3,6 +3,7 @@
  * below the settings, those below the fields.
  */
 #include "api/api_internal.h"
+#include "telemetry/telemetry.h"
 #include "usage/usage.h"
 
 static bool apply_setting(struct config *config, const char *setting, struct error *error)
@@ -45,7 +46,7 @@ static bool apply_all(const stele_options *options, struct config *config, struc
     if (!config->database)
         return error_set(error, ERROR_CONFIGURATION,
                          "no database is named: set \"database\" (--db FILE)");
-    if (!usage_check(config, error))
+    if (!usage_check(config, error) || !telemetry_check(config, error))
         return false;
     if (config_check_exposure(config, error))
         return true;

@@ -40,6 +40,16 @@ enum config_unknown_exports { CONFIG_UNKNOWN_IGNORE, CONFIG_UNKNOWN_REFUSE };
 /* Whether the rates hold. AUTO: unless the server is for its own machine alone; limits.h. */
 enum config_rate_limiting { CONFIG_RATES_AUTO, CONFIG_RATES_ON, CONFIG_RATES_OFF };
 
+/* Which traces are recorded. */
+enum config_sampler {
+    CONFIG_SAMPLER_ON,
+    CONFIG_SAMPLER_OFF,
+    CONFIG_SAMPLER_RATIO,
+    CONFIG_SAMPLER_PARENT_ON,
+    CONFIG_SAMPLER_PARENT_OFF,
+    CONFIG_SAMPLER_PARENT_RATIO
+};
+
 /* So many, and a burst on top, in so many seconds. */
 struct config_rate {
     int64_t most; /* 0: no limit */
@@ -91,8 +101,8 @@ struct config {
 /* All defaults; relative paths begin in the working directory. */
 bool config_init(struct config *config, struct error *error);
 void config_fini(struct config *config);
-/* Read the environment variables of settings (STELE_… over ARETE_…): a value that cannot be
- * parsed is an error. */
+/* Read the environment variables of settings (STELE_… over ARETE_… and OTEL_…): a value that cannot
+ * be parsed is an error, but of OTEL_… one is ignored, and the log tells of it. */
 bool config_read_environment(struct config *config, struct error *error);
 /* Read a JSON file. An unknown or wrong setting is an error that names it and what is allowed. */
 bool config_read_file(struct config *config, const char *path, struct error *error);
@@ -120,6 +130,9 @@ typedef bool (*config_judge)(void *argument, const char *name, enum config_chang
  * force. After that `from` is good for config_fini only. */
 void config_take_live(struct config *config, struct config *from, config_judge judge,
                       void *argument);
+
+/* A share, 0 to 1, as otlp_sample has it: digits and a point. */
+bool config_read_share(const char *text, double *share);
 
 /* What each cache may have, in bytes: its own setting, and no more than its share of `memory`. */
 struct config_caches {

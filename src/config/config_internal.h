@@ -27,10 +27,12 @@ struct setting {
     const char *const *words; /* in the order of the enum's values, NULL at the end */
     /* Of a text: whether its content may be set; NULL: always. */
     bool (*check)(const char *text, struct error *error);
-    const char *environment; /* the name of arete-server's variable for it; NULL: it has none */
+    /* The name of arete-server's or OpenTelemetry's variable for it; NULL: it has none. */
+    const char *environment;
     const char *help;
-    bool list;  /* of a text: the file may have a list of texts instead */
-    bool older; /* an older name, shown in the schema alone */
+    bool secret; /* of a text: it is shown to nobody */
+    bool list;   /* of a text: the file may have a list of texts instead */
+    bool older;  /* an older name, shown in the schema alone */
 };
 
 /* Those of "auth" come last. */
@@ -65,6 +67,12 @@ const char *setting_variable(const struct setting *setting, char room[SETTING_VA
 /* Set by that variable, if it is there and the configuration reads the environment. */
 bool setting_read_variable(struct config *config, const struct setting *setting,
                            struct error *error);
+/* Set by a variable of OpenTelemetry, by its rules: what cannot be used is told, and ignored.
+ * False without memory. */
+bool setting_read_otel(struct config *config, const struct setting *setting, struct error *error);
+bool setting_is_otel(const struct setting *setting);
+/* Tell of variables of OpenTelemetry that have no effect. */
+void config_tell_otel(void);
 /* From a member of the configuration file. */
 bool setting_set_tree(struct config *config, const struct setting *setting,
                       const struct tree *value, struct error *error);

@@ -1,7 +1,7 @@
 /*
  * The environment: STELE_<SETTING> for each row of the table, and the names that operators of
- * arete-server already use, a column of it. One of these sets nothing here, and is told so, because
- * none is passed over in silence.
+ * arete-server and of OpenTelemetry already use, a column of it. Some of these set nothing here,
+ * and are told so, because none is passed over in silence.
  */
 #include "config/config_internal.h"
 
@@ -40,6 +40,8 @@ static const char *word_of(const char *name, const char *value)
 
 static bool read_theirs(struct config *config, const struct setting *setting, struct error *error)
 {
+    if (setting_is_otel(setting))
+        return setting_read_otel(config, setting, error);
     const char *value = setting->environment ? getenv(setting->environment) : NULL;
     return !value ||
            setting_set_text(config, setting, span_of(word_of(setting->environment, value)),
@@ -117,6 +119,7 @@ bool config_read_environment(struct config *config, struct error *error)
         if (!setting_read_variable(config, &config_settings[i], error))
             return false;
     tell_what_is_ignored();
+    config_tell_otel();
     for (char **entry = environ; entry && *entry; entry++)
         tell_what_may_be_misspelt(*entry);
     return true;

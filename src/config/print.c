@@ -83,13 +83,17 @@ bool config_describe(struct buffer *out)
 
 enum print_for { PRINT_FOR_OPERATOR, PRINT_FOR_OTHERS };
 
+static bool ends_with(const char *name, const char *ending)
+{
+    size_t length = strlen(name), end = strlen(ending);
+    return length > end && strcmp(name + length - end, ending) == 0;
+}
+
 /* The URL that the setting is, if it is one and is set. */
 static const char *url_of(const struct config *config, const struct setting *setting)
 {
-    static const char ending[] = "_url";
-    size_t length = strlen(setting->name), end = sizeof ending - 1;
-    bool is_url = setting->type == SETTING_TEXT && length > end &&
-                  strcmp(setting->name + length - end, ending) == 0;
+    bool is_url = setting->type == SETTING_TEXT &&
+                  (ends_with(setting->name, "_url") || ends_with(setting->name, "_endpoint"));
     return is_url ? setting_text(config, setting) : NULL;
 }
 
@@ -115,6 +119,8 @@ static bool print_setting(struct buffer *out, const char *before, const struct c
     buffer_add_string(out, before);
     if (set)
         print_url(out, name, url);
+    else if (setting->secret && setting_text(config, setting))
+        set = buffer_printf(out, "\"%s\": \"(hidden)\"", name);
     else
         set = setting_add_member(out, name, config, setting);
     if (!set)

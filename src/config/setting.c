@@ -126,6 +126,7 @@ static bool refuse(const struct setting *setting, struct span value, struct erro
     else
         buffer_add_string(&allowed, "a text of 1 to 4096 bytes");
     const char *text = buffer_string(&allowed);
+    value = setting->secret ? span_of("what was given") : value;
     int shown = value.length < 100 ? (int)value.length : 100;
     error_set(error, ERROR_CONFIGURATION, "setting \"%s\" cannot be %.*s; allowed: %s",
               setting->name, shown, value.data, text ? text : "");

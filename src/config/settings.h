@@ -203,3 +203,39 @@ NUMBER(usage_spool_rows, 1000000, 1, LARGEST, LIVE,
        "usage events that are kept until delivery; beyond that the oldest go")
 NUMBER(usage_spool_bytes, GIB, KIB, LARGEST, LIVE,
        "bytes of usage events that are kept until delivery; beyond that the oldest go")
+
+/* OpenTelemetry. The names in the environment are the standard ones: see environment_otel.c. */
+TEXT(otlp_endpoint, NULL, RESTART,
+     "the base URL of an OpenTelemetry collector, such as \"http://localhost:4318\", to which the "
+     "server sends traces and metrics (OTLP over HTTP); without an endpoint there are none",
+     .environment = "OTEL_EXPORTER_OTLP_ENDPOINT")
+TEXT(otlp_traces_endpoint, NULL, RESTART,
+     "the URL for traces, used as it is, instead of /v1/traces below otlp_endpoint",
+     .environment = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+TEXT(otlp_metrics_endpoint, NULL, RESTART,
+     "the URL for metrics, used as it is, instead of /v1/metrics below otlp_endpoint",
+     .environment = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+TEXT(otlp_headers, NULL, RESTART,
+     "further headers of these requests, \"name=value,name=value\", values percent-encoded; a "
+     "secret, which is shown nowhere",
+     .check = check_headers, .secret = true, .environment = "OTEL_EXPORTER_OTLP_HEADERS")
+NUMBER(otlp_timeout_ms, 10000, 1, 600000, RESTART,
+       "milliseconds that one of these requests may take",
+       .environment = "OTEL_EXPORTER_OTLP_TIMEOUT")
+TEXT(otlp_service, NULL, RESTART,
+     "the name of the service (service.name); by default that of otlp_resource, or stele",
+     .check = check_service, .environment = "OTEL_SERVICE_NAME")
+TEXT(otlp_resource, NULL, RESTART,
+     "further attributes of the resource, \"name=value,name=value\", values percent-encoded",
+     .check = check_pairs, .environment = "OTEL_RESOURCE_ATTRIBUTES")
+WORD(otlp_sampler, config_sampler, CONFIG_SAMPLER_PARENT_RATIO, RESTART,
+     "which traces are recorded; parentbased: as the client's traceparent says, if there is one",
+     .environment = "OTEL_TRACES_SAMPLER")
+TEXT(otlp_sample, "1", RESTART,
+     "the share of traces, 0 to 1, that the samplers with traceidratio record",
+     .check = check_share, .environment = "OTEL_TRACES_SAMPLER_ARG")
+NUMBER(otlp_metrics_ms, 60000, 100, DAY * 1000, RESTART,
+       "milliseconds between two exports of metrics", .environment = "OTEL_METRIC_EXPORT_INTERVAL")
+FLAG(otlp_disabled, false, RESTART,
+     "whether nothing is recorded or sent, whatever the endpoints are",
+     .environment = "OTEL_SDK_DISABLED")

@@ -2,6 +2,7 @@
  * The table of settings, and the words for what is wrong in a configuration.
  */
 #include "base/address.h"
+#include "base/pairs.h"
 #include "config/config_internal.h"
 
 #include <ctype.h>
@@ -34,6 +35,10 @@ WORDS(config_rate_limiting, [CONFIG_RATES_AUTO] = "auto", [CONFIG_RATES_ON] = "o
       [CONFIG_RATES_OFF] = "off");
 WORDS(config_auth_mode, [CONFIG_AUTH_NONE] = "none", [CONFIG_AUTH_STATIC] = "static",
       [CONFIG_AUTH_SIGNED] = "signed");
+WORDS(config_sampler, [CONFIG_SAMPLER_ON] = "always_on", [CONFIG_SAMPLER_OFF] = "always_off",
+      [CONFIG_SAMPLER_RATIO] = "traceidratio", [CONFIG_SAMPLER_PARENT_ON] = "parentbased_always_on",
+      [CONFIG_SAMPLER_PARENT_OFF] = "parentbased_always_off",
+      [CONFIG_SAMPLER_PARENT_RATIO] = "parentbased_traceidratio");
 WORDS(config_audience, [CONFIG_FOR_ADMIN] = "admin", [CONFIG_FOR_ALL] = "all");
 
 /* The name of a header, as it stands in a request. */
@@ -76,6 +81,71 @@ static bool check_claim(const char *name, struct error *error)
            error_set(error, ERROR_CONFIGURATION,
                      "the name of a claim has at most %d bytes, and no dot at an end",
                      MOST_IN_CLAIM);
+}
+
+/* ---- OpenTelemetry ---- */
+
+static bool take_pair(void *argument, struct span name, struct span value, struct error *error)
+{
+    (void)argument;
+    (void)name;
+    (void)value;
+    (void)error;
+    return true;
+}
+
+static bool check_pairs(const char *text, struct error *error)
+{
+    return pairs_each(span_of(text), take_pair, NULL, error);
+}
+
+/* Nothing of them is told, whatever is wrong. */
+static bool take_header(void *argument, struct span name, struct span value, struct error *error)
+{
+    bool good = name.length < 256;
+    (void)argument;
+    for (size_t i = 0; i < name.length; i++)
+        good = good &&
+               (isalnum((unsigned char)name.data[i]) || strchr("!#$&'*+-.^_`|~", name.data[i]));
+    for (size_t i = 0; i < value.length; i++)
+        good = good && value.data[i] >= ' ' && value.data[i] <= '~';
+    return good || error_set(error, ERROR_CONFIGURATION,
+                             "one is not the name of a header with a value of visible ASCII");
+}
+
+static bool check_headers(const char *text, struct error *error)
+{
+    return pairs_each(span_of(text), take_header, NULL, error);
+}
+
+static bool check_service(const char *text, struct error *error)
+{
+    for (const char *at = text; *at; at++)
+        if ((unsigned char)*at < ' ')
+            return error_set(error, ERROR_CONFIGURATION, "a name without control characters");
+    return true;
+}
+
+/* strtod goes by the locale of the program that stele is a part of. */
+bool config_read_share(const char *text, double *share)
+{
+    size_t whole = strspn(text, "0123456789"), length = whole + (text[whole] == '.');
+    size_t digits = whole + strspn(text + length, "0123456789");
+    double value = 0, part = 1;
+    for (size_t i = 0; i < whole; i++)
+        value = 10 * value + (text[i] - '0');
+    for (size_t i = length; i < length + digits - whole; i++)
+        value += (text[i] - '0') * (part /= 10);
+    *share = value;
+    return digits > 0 && !text[length + digits - whole] && value <= 1;
+}
+
+static bool check_share(const char *text, struct error *error)
+{
+    double share;
+    return config_read_share(text, &share) ||
+           error_set(error, ERROR_CONFIGURATION,
+                     "'%.40s' is not a share from 0 to 1, such as \"0.01\"", text);
 }
 
 /* ---- the table ---- */

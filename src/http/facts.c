@@ -9,6 +9,8 @@ struct facts_waiter {
     struct facts_waiter *next;
     struct http_request *request;
     facts_print print;
+    void (*ready)(void *argument); /* instead of both: no request waits */
+    void *argument;
 };
 
 /* The question on its way to a reader, and back. */
@@ -120,7 +122,10 @@ static void answer_all(struct facts *facts, struct facts_waiter *waiter)
 {
     while (waiter) {
         struct facts_waiter *next = waiter->next;
-        waiter->print(facts->http, waiter->request);
+        if (waiter->ready)
+            waiter->ready(waiter->argument);
+        else
+            waiter->print(facts->http, waiter->request);
         memory_free(waiter);
         waiter = next;
     }
@@ -209,6 +214,14 @@ static bool is_fresh(const struct facts *facts)
            frontend_now(facts->http->frontend) - facts->asked_ms < FRESH_MS;
 }
 
+static void wait_for(struct facts *facts, struct facts_waiter *waiter)
+{
+    waiter->next = facts->next;
+    facts->next = waiter;
+    if (!facts->asking)
+        ask(facts);
+}
+
 void facts_when_fresh(struct facts *facts, struct http_request *request, facts_print print)
 {
     struct facts_waiter *waiter = is_fresh(facts) ? NULL : memory_new(sizeof *waiter);
@@ -217,8 +230,23 @@ void facts_when_fresh(struct facts *facts, struct http_request *request, facts_p
         print(facts->http, request);
         return;
     }
-    *waiter = (struct facts_waiter){facts->next, request, print};
-    facts->next = waiter;
-    if (!facts->asking)
-        ask(facts);
+    waiter->request = request;
+    waiter->print = print;
+    wait_for(facts, waiter);
+}
+
+bool facts_tell_fresh(struct facts *facts, void (*ready)(void *argument), void *argument)
+{
+    struct facts_waiter *waiter = memory_new(sizeof *waiter);
+    if (!waiter)
+        return false;
+    waiter->ready = ready;
+    waiter->argument = argument;
+    wait_for(facts, waiter);
+    return true;
+}
+
+bool http_refresh_metrics(struct http *http, void (*ready)(void *argument), void *argument)
+{
+    return facts_tell_fresh(http->facts, ready, argument);
 }

@@ -68,6 +68,9 @@ void http_close(struct http *http);
 
 /* ---- its figures ---- */
 
+/* Call `ready` soon, on the loop, at the latest from engine_close: what the figures know of the
+ * database is fresh then. False when out of memory. */
+bool http_refresh_metrics(struct http *http, void (*ready)(void *argument), void *argument);
 /* Give all figures of /metrics to the sink. */
 void http_each_metric(struct http *http, struct metric_sink *sink);
 

@@ -174,6 +174,16 @@ static bool is_form(const struct net_connection *connection)
     return type.length >= sizeof form - 1 && strncasecmp(type.data, form, sizeof form - 1) == 0;
 }
 
+static void record(struct http_request *request, const struct ingest_reply *reply)
+{
+    const struct trace_attribute attributes[] = {
+        {.name = "http.request.method", .text = "POST"},
+        {.name = "http.route", .text = "/v1/mutations"},
+        {.name = "http.response.status_code", .number = error_kind(reply->error.code)->http_status},
+        {.name = NULL}};
+    frontend_trace_feed(request->http->frontend, "POST /v1/mutations", attributes, reply);
+}
+
 static void on_done(void *context, const struct ingest_reply *reply)
 {
     struct http_request *request = context;
@@ -181,6 +191,8 @@ static void on_done(void *context, const struct ingest_reply *reply)
     char headers[HEADERS];
     struct error told = with_hint(request, &reply->error);
     share_end(&request->writing, &request->http->frontend->writes);
+    if (reply->traced)
+        record(request, reply);
     if (reply->error.code != ERROR_NONE)
         http_request_note_refused(request, &reply->error);
     /* Only one that tells where the producer is has a body of its own. */
@@ -217,6 +229,26 @@ static bool submit(struct http_request *request, const struct ingest_sender *sen
     return true;
 }
 
+/* Below the client's span, if it names one that can be read. */
+static struct trace begin_trace(const struct http_request *request)
+{
+    struct tracer *tracer = request->http->frontend->tracer;
+    struct trace_parent parent;
+    struct span text = tracer ? net_header(request->connection, "traceparent") : span_make(NULL, 0);
+    return trace_begin(tracer, text.data && trace_parent_parse(text, &parent) ? &parent : NULL);
+}
+
+/* It never came to the decoder. */
+static void record_refused(struct http_request *request, const struct trace *trace,
+                           const struct error *error)
+{
+    const struct ingest_traced traced = {.trace = *trace,
+                                         .received_us = clock_monotonic_us(),
+                                         .bytes = request->intake.bytes.length};
+    if (trace->sampled)
+        record(request, &(struct ingest_reply){.error = *error, .traced = &traced});
+}
+
 static void take_mutations(struct http_request *request)
 {
     struct error error;
@@ -224,10 +256,12 @@ static void take_mutations(struct http_request *request)
     sender.key = key_of(request->connection);
     sender.number = net_state(request->connection).number;
     sender.share_owner = request->owner;
+    sender.trace = begin_trace(request);
     request->form = is_form(request->connection);
     enum ingest_format format = is_gzip(request->connection) ? INGEST_LINES_GZIP : INGEST_LINES;
     if (submit(request, &sender, format, &error))
         return;
+    record_refused(request, &sender.trace, &error);
     http_request_note_refused(request, &error);
     http_request_respond_error(request, &error);
 }

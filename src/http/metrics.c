@@ -10,6 +10,12 @@ const struct usage_metrics *metrics_usage(struct http *http)
     return http->frontend->usage ? usage_metrics(http->frontend->usage) : &none;
 }
 
+const struct telemetry_metrics *metrics_telemetry(struct http *http)
+{
+    static const struct telemetry_metrics none;
+    return http->frontend->telemetry ? telemetry_metrics(http->frontend->telemetry) : &none;
+}
+
 static const char *owner_of(struct http *http, enum metric_owner owner)
 {
     switch (owner) {
@@ -23,6 +29,8 @@ static const char *owner_of(struct http *http, enum metric_owner owner)
         return (const char *)access_shown(http->frontend->access)->audit;
     case METRIC_OF_USAGE:
         return (const char *)metrics_usage(http);
+    case METRIC_OF_TELEMETRY:
+        return (const char *)metrics_telemetry(http);
     }
     return NULL;
 }

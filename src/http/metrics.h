@@ -3,6 +3,7 @@
 #define HTTP_METRICS_H
 
 #include "http/facts.h"
+#include "telemetry/telemetry.h"
 #include "usage/usage.h"
 
 /* The structs that have counters and histograms. */
@@ -11,7 +12,8 @@ enum metric_owner {
     METRIC_OF_ENGINE,
     METRIC_OF_HUB,
     METRIC_OF_AUDIT,
-    METRIC_OF_USAGE
+    METRIC_OF_USAGE,
+    METRIC_OF_TELEMETRY
 };
 
 /* One of several samples that differ by a label. */
@@ -36,6 +38,8 @@ struct metric {
 
 /* All zero if usage is not metered. */
 const struct usage_metrics *metrics_usage(struct http *http);
+/* All zero without OpenTelemetry. */
+const struct telemetry_metrics *metrics_telemetry(struct http *http);
 
 extern const struct metric metrics_table[];
 extern const size_t metrics_count;

@@ -21,6 +21,8 @@
 #define SERVER(field) .owner = METRIC_OF_SERVER, .offset = offsetof(struct frontend_counters, field)
 #define ENGINE(field) .owner = METRIC_OF_ENGINE, .offset = offsetof(struct engine_metrics, field)
 #define HUB(field) .owner = METRIC_OF_HUB, .offset = offsetof(struct hub_metrics, field)
+#define TELEMETRY(field)                                                                           \
+    .owner = METRIC_OF_TELEMETRY, .offset = offsetof(struct telemetry_metrics, field)
 #define USAGE(field) .owner = METRIC_OF_USAGE, .offset = offsetof(struct usage_metrics, field)
 #define LABELLED(from, name, list) .owner = (from), .label = (name), .parts = (list)
 
@@ -112,6 +114,24 @@ static void print_log_lines(struct http *http, struct metric_sink *sink)
     (void)http;
     for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
         sample(sink, "level", levels[level], (double)log_counts().lines[level]);
+}
+
+static const struct tracer_counts *spans_of(const struct http *http)
+{
+    static const struct tracer_counts none;
+    return http->frontend->tracer ? tracer_counts(http->frontend->tracer) : &none;
+}
+
+static void print_spans(struct http *http, struct metric_sink *sink)
+{
+    sink->sample(sink, NULL, span_make(NULL, 0), (double)counter_get(&spans_of(http)->recorded));
+}
+
+static void print_dropped_spans(struct http *http, struct metric_sink *sink)
+{
+    sample(sink, "reason", "full", (double)counter_get(&spans_of(http)->dropped));
+    sample(sink, "reason", "not_sent",
+           (double)counter_get(&metrics_telemetry(http)->spans_dropped));
 }
 
 static void print_build(struct http *http, struct metric_sink *sink)
@@ -417,6 +437,13 @@ const struct metric metrics_table[] = {
      .value = usage_bytes},
     {GAUGE("stele_usage_oldest_seconds", "Age of the oldest event that is being delivered."),
      .value = usage_oldest},
+    /* OpenTelemetry */
+    {COUNTER("stele_otlp_spans_total", "Spans recorded to be sent."), .print = print_spans},
+    {COUNTER("stele_otlp_spans_dropped_total", "Spans dropped, by why."),
+     .print = print_dropped_spans},
+    {COUNTER("stele_otlp_requests_total", "Requests to the OTLP endpoint."), TELEMETRY(requests)},
+    {COUNTER("stele_otlp_requests_failed_total", "Requests to the OTLP endpoint that failed."),
+     TELEMETRY(failures)},
     /* the process */
     {GAUGE("stele_build_info", "1, with the version."), .print = print_build},
     {GAUGE("stele_uptime_seconds", "Time since the server was opened."), .value = uptime},

@@ -4,6 +4,7 @@
  */
 #include "server/server_internal.h"
 #include "server/tls.h"
+#include "telemetry/telemetry.h"
 #include "usage/usage.h"
 
 struct server_reload {
@@ -24,7 +25,8 @@ static bool check(struct server_reload *reload, struct error *error)
     if (!views || !tls_read(&reload->config, &reload->certificate, error))
         return false;
     reload->rules = access_rules_new(&reload->config, error);
-    return reload->rules && usage_endpoint_read(&reload->config, &reload->usage, error);
+    return reload->rules && telemetry_check(&reload->config, error) &&
+           usage_endpoint_read(&reload->config, &reload->usage, error);
 }
 
 struct server_reload *server_reload_new(struct config *config, struct error *error)

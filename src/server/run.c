@@ -16,6 +16,7 @@
 #include "outbound/outbound.h"
 #include "server/tls.h"
 #include "server/transport.h"
+#include "telemetry/telemetry.h"
 #include "usage/usage.h"
 #include "window/window.h"
 
@@ -106,6 +107,21 @@ static void leave(struct server *server)
         on_left(server);
 }
 
+/* The last of what goes to other servers is sent, as far as they take it. No client is left. */
+static bool has_sent(struct server *server)
+{
+    bool all = true;
+    if (server->frontend.usage) {
+        usage_finish(server->frontend.usage);
+        all = usage_settled(server->frontend.usage);
+    }
+    if (server->frontend.telemetry) {
+        telemetry_finish(server->frontend.telemetry);
+        all = telemetry_settled(server->frontend.telemetry) && all;
+    }
+    return all;
+}
+
 /* The next step of the stop, if it is time for it. */
 static void step(struct server *server)
 {
@@ -113,11 +129,7 @@ static void step(struct server *server)
         begin_drain(server);
     if (server->state != SERVER_PARTING)
         return;
-    bool alone = !server->frontend.sessions.count && !server->http.requests;
-    if (alone && server->frontend.usage) {
-        usage_finish(server->frontend.usage);
-        alone = usage_settled(server->frontend.usage);
-    }
+    bool alone = !server->frontend.sessions.count && !server->http.requests && has_sent(server);
     if (alone || uv_now(&server->loop) >= server->deadline_ms)
         leave(server);
 }
@@ -153,6 +165,8 @@ void server_on_async(uv_async_t *async)
         outbound_deliver(server->outbound);
     if (server->frontend.usage)
         usage_turn(server->frontend.usage);
+    if (server->frontend.telemetry)
+        telemetry_turn(server->frontend.telemetry);
     run_posts(server);
     sessions_resume(&server->frontend.sessions);
     server_arm(server);
@@ -171,6 +185,8 @@ static void server_on_tick(uv_timer_t *tick)
     access_tick(server->frontend.access);
     if (server->frontend.usage)
         usage_turn(server->frontend.usage);
+    if (server->frontend.telemetry)
+        telemetry_turn(server->frontend.telemetry);
     log_tick();
     if (server->certificate)
         tls_watch(server->certificate, &server->certificate_due_ms);

@@ -6,6 +6,7 @@
 #include "outbound/outbound.h"
 #include "server/tls.h"
 #include "server/transport.h"
+#include "telemetry/telemetry.h"
 #include "usage/usage.h"
 #include "window/window.h"
 
@@ -39,6 +40,7 @@ static bool open_hub(struct server *server, const struct config *config, struct 
         .max_windows = (size_t)config->max_windows,
         .max_waiting = (size_t)config->max_waiting_exports,
         .max_filter_rows = config->max_filter_rows,
+        .tracer = server->frontend.tracer,
         .query = {.depth = (unsigned)config->max_where_depth,
                   .terms = (size_t)config->max_where_terms},
     };
@@ -86,6 +88,7 @@ static struct engine_options engine_options(struct server *server, const struct 
         .checkpoint_pages = (uint32_t)config->checkpoint_pages,
         .max_wal_bytes = config->max_wal_bytes,
         .readers = (uint32_t)config->readers,
+        .notes_times = server->frontend.tracer != NULL,
         .on_commit = hub_commit,
         .argument = server->frontend.hub,
         .wake = wake,
@@ -181,7 +184,7 @@ static bool open_outbound(struct server *server, const struct config *config, st
         .wake = wake,
         .wake_argument = server,
     };
-    if (!config->auth.jwks_url && !config->usage_url)
+    if (!config->auth.jwks_url && !config->usage_url && !server->frontend.telemetry)
         return true;
     server->outbound = outbound_open(&options, error);
     return server->outbound != NULL;
@@ -226,6 +229,39 @@ static bool open_usage(struct server *server, const struct config *config, struc
         .argument = server,
     };
     return usage_open(&context, config, &server->frontend.usage, error);
+}
+
+/* ---- OpenTelemetry ---- */
+
+static bool refresh_metrics(void *server, void (*ready)(void *telemetry), void *telemetry)
+{
+    return http_refresh_metrics(&((struct server *)server)->http, ready, telemetry);
+}
+
+static void each_metric(void *server, struct metric_sink *sink)
+{
+    http_each_metric(&((struct server *)server)->http, sink);
+}
+
+/* First of all, as the other parts record spans. */
+static bool open_telemetry(struct server *server, const struct config *config, struct error *error)
+{
+    bool opened = telemetry_new(config, &server->frontend.telemetry, error);
+    server->frontend.tracer = telemetry_tracer(server->frontend.telemetry);
+    return opened;
+}
+
+static void start_telemetry(struct server *server)
+{
+    const struct telemetry_context context = {
+        .outbound = server->outbound,
+        .now_ms = loop_now,
+        .refresh = refresh_metrics,
+        .each_metric = each_metric,
+        .argument = server,
+    };
+    if (server->frontend.telemetry)
+        telemetry_start(server->frontend.telemetry, &context);
 }
 
 /* ---- the loop and the sockets ---- */
@@ -317,8 +353,9 @@ void server_show_configuration(struct server *server, const struct config *confi
 
 static bool open_parts(struct server *server, const struct config *config, struct error *error)
 {
-    if (!open_loop(server, error) || !open_hub(server, config, error) ||
-        !open_engine(server, config, error) || !open_ingest(server, config, error))
+    if (!open_loop(server, error) || !open_telemetry(server, config, error) ||
+        !open_hub(server, config, error) || !open_engine(server, config, error) ||
+        !open_ingest(server, config, error))
         return false;
     if (!http_open(&server->http, &server->frontend))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
@@ -328,8 +365,11 @@ static bool open_parts(struct server *server, const struct config *config, struc
     server_show_configuration(server, config);
     warn_of_scopes(config, hub_state(server->frontend.hub).views);
     config_warn_of_views(hub_state(server->frontend.hub).views);
-    return open_outbound(server, config, error) && open_access(server, config, error) &&
-           open_usage(server, config, error) && open_sockets(server, config, error);
+    if (!open_outbound(server, config, error))
+        return false;
+    start_telemetry(server);
+    return open_access(server, config, error) && open_usage(server, config, error) &&
+           open_sockets(server, config, error);
 }
 
 /* Check whether the stop can go on; called whenever something ended. */
@@ -404,6 +444,8 @@ void server_close(struct server *server)
         server_leave(server);
     outbound_close(server->outbound);
     server->outbound = NULL;
+    if (server->frontend.telemetry)
+        telemetry_stop(server->frontend.telemetry);
     ingest_close(server->frontend.ingest);
     server->frontend.ingest = NULL; /* who is answered below may ask for it */
     if (server->frontend.usage)
@@ -415,6 +457,7 @@ void server_close(struct server *server)
     if (server->frontend.hub)
         hub_free(server->frontend.hub);
     usage_free(server->frontend.usage);
+    telemetry_free(server->frontend.telemetry);
     http_close(&server->http);
     access_free(server->frontend.access);
     close_loop(server);

@@ -17,6 +17,8 @@
 struct engine;
 struct http;
 struct hub;
+struct telemetry;
+struct tracer;
 struct usage;
 
 /* Connections and their traffic, for /metrics. */
@@ -33,9 +35,11 @@ struct frontend {
     struct hub *hub;
     struct ingest *ingest;
     struct access *access;
-    struct usage *usage; /* NULL: usage is not metered */
-    struct http *http;   /* answers requests; sessions do not use it */
-    bool running;        /* connections and requests are accepted */
+    struct usage *usage;         /* NULL: usage is not metered */
+    struct telemetry *telemetry; /* NULL: nothing is sent to OpenTelemetry. Owned */
+    struct tracer *tracer;       /* its; NULL: there are no traces */
+    struct http *http;           /* answers requests; sessions do not use it */
+    bool running;                /* connections and requests are accepted */
 
     char *base_path; /* before the paths of all requests; NULL: nothing. Owned */
     size_t max_message_bytes, max_request_bytes;
@@ -71,6 +75,14 @@ static inline uint64_t frontend_now(const struct frontend *frontend)
  * half of the way in is for owners that have less. */
 bool frontend_has_less(const struct frontend *frontend, uint64_t owner);
 bool frontend_may_write(const struct frontend *frontend, uint64_t owner);
+/*
+ * Record the spans of a sampled request of a producer that was answered. `attributes`: what tells
+ * of its protocol, up to FEED_ATTRIBUTES of them, and an end.
+ */
+enum { FEED_ATTRIBUTES = 3 };
+void frontend_trace_feed(struct frontend *frontend, const char *name,
+                         const struct trace_attribute *attributes,
+                         const struct ingest_reply *reply);
 /* The subject whose producers a principal may move. Borrowed from it. */
 struct ingest_sender frontend_sender(const struct principal *principal);
 

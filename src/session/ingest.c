@@ -62,6 +62,13 @@ static void tell(struct ingest_session *ingest, struct span json, bool printed)
         session_give_up(&ingest->session, "out-of-memory: an answer was lost; connect again");
 }
 
+static void record(struct ingest_session *ingest, const struct ingest_reply *reply)
+{
+    static const struct trace_attribute attributes[] = {
+        {.name = "network.protocol.name", .text = "websocket"}, {.name = NULL}};
+    frontend_trace_feed(ingest->session.frontend, "WebSocket /v1/ingest", attributes, reply);
+}
+
 static void answer(struct ingest_session *ingest, const struct ingest_reply *reply)
 {
     struct session *session = &ingest->session;
@@ -97,6 +104,8 @@ static void on_done(void *context, const struct ingest_reply *reply)
 {
     struct ingest_session *ingest = context;
     note_done(ingest);
+    if (reply->traced)
+        record(ingest, reply);
     if (ingest->session.state != SESSION_GONE)
         answer(ingest, reply);
     else if (!ingest->unanswered)
@@ -142,6 +151,7 @@ static bool submit(struct ingest_session *ingest, struct span text)
     struct ingest_sender sender = frontend_sender(&session->principal);
     sender.number = ingest->number;
     sender.share_owner = session->owner;
+    sender.trace = trace_begin(session->frontend->tracer, NULL);
     if (ingest_submit(session->frontend->ingest, &sender, ingest->stream, INGEST_MESSAGE, text,
                       on_done, ingest, &error)) {
         note_sent(ingest, text.length);

@@ -4,6 +4,7 @@
  */
 #include "config/config_internal.h"
 #include "folder.h"
+#include "stderr_capture.h"
 #include "test.h"
 
 TEST_ALL(test_folder_make, test_folder_remove)
@@ -128,7 +129,10 @@ static const char *other_value(const struct setting *setting, char room[32])
     static const char *const texts[][2] = {{"log_levels", "hub=debug"},
                                            {"base_path", "/stele"},
                                            {"allowed_hosts", "a.example, b.example"},
-                                           {"trusted_proxies", "10.0.0.0/8, ::1"}};
+                                           {"trusted_proxies", "10.0.0.0/8, ::1"},
+                                           {"otlp_headers", "a=b,c=d%20e"},
+                                           {"otlp_resource", "deployment.environment=test"},
+                                           {"otlp_sample", "0.25"}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(texts[i][0], setting->name) == 0)
             return texts[i][1];
@@ -235,4 +239,146 @@ TEST(auth_in_a_file_leaves_the_rest_to_the_environment)
     config_fini(&config);
     unsetenv("STELE_AUTH_ISSUER");
     unsetenv("STELE_AUTH_AUDIENCE");
+}
+
+/* ---- OpenTelemetry ---- */
+
+enum { MOST_PAIRS = 4 };
+
+static void set_all(const char *const pairs[][2], bool set)
+{
+    for (size_t i = 0; i < MOST_PAIRS && pairs[i][0]; i++)
+        if (set)
+            setenv(pairs[i][0], pairs[i][1], 1);
+        else
+            unsetenv(pairs[i][0]);
+}
+
+static const struct {
+    const char *given[MOST_PAIRS + 1][2];
+    const char *expected; /* endpoint, endpoints of traces and metrics, sampler, share, off */
+    const char *told;     /* in the log; NULL: nothing is */
+} otel[] = {
+    {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"}}, "http://c:4318 - - 5 1 0", NULL},
+    {{{"OTEL_EXPORTER_OTLP_ENDPOINT", ""}}, "- - - 5 1 0", NULL},
+    {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/x/"},
+      {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://d/m"}},
+     "http://c:4318/x/ - http://d/m 5 1 0",
+     NULL},
+    {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"},
+      {"OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"}},
+     "http://c - - 5 1 0",
+     NULL},
+    {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"}, {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}},
+     "- - - 5 1 0",
+     "otel-protocol name=OTEL_EXPORTER_OTLP_PROTOCOL value=\"grpc\""},
+    {{{"STELE_OTLP_ENDPOINT", "http://ours"},
+      {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"},
+      {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}},
+     "http://ours - - 5 1 0",
+     "otel-protocol"},
+    {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"}},
+     "- - - 5 1 0",
+     "otel-variable-ignored name=OTEL_EXPORTER_OTLP_ENDPOINT"},
+    {{{"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}}, "- - - 5 1 0", NULL},
+    {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c/"}, {"OTEL_METRICS_EXPORTER", "none"}},
+     "- http://c/v1/traces - 5 1 0",
+     NULL},
+    {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"},
+      {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t"},
+      {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"}},
+     "- - http://c/v1/metrics 5 1 0",
+     "otel-protocol name=OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"},
+    {{{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"}, {"OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"}},
+     "http://c - - 5 1 0",
+     "otel-variable-ignored name=OTEL_EXPORTER_OTLP_COMPRESSION"},
+    {{{"OTEL_TRACES_SAMPLER", "always_off"}, {"OTEL_TRACES_SAMPLER_ARG", "0.5"}},
+     "- - - 1 0.5 0",
+     NULL},
+    {{{"OTEL_TRACES_SAMPLER", "jaeger_remote"}, {"OTEL_TRACES_SAMPLER_ARG", "endpoint=x"}},
+     "- - - 5 1 0",
+     "otel-variable-ignored name=OTEL_TRACES_SAMPLER"},
+    {{{"OTEL_SDK_DISABLED", "TRUE"}}, "- - - 5 1 1", NULL},
+    {{{"OTEL_SDK_DISABLED", "perhaps"}}, "- - - 5 1 0", NULL},
+    {{{"OTEL_SDK_DISABLED", "true"}, {"STELE_OTLP_DISABLED", "false"}}, "- - - 5 1 0", NULL},
+    {{{"OTEL_METRIC_EXPORT_INTERVAL", "soon"}},
+     "- - - 5 1 0",
+     "otel-variable-ignored name=OTEL_METRIC_EXPORT_INTERVAL"},
+};
+
+static const char *shown(const char *text)
+{
+    return text ? text : "-";
+}
+
+TEST_WITH(variables_of_opentelemetry_go_by_its_rules, stderr_capture, stderr_release)
+{
+    for (size_t i = 0; i < sizeof otel / sizeof *otel; i++) {
+        struct config config;
+        struct error error = {0};
+        char text[256];
+        assert_true(config_init(&config, &error));
+        set_all(otel[i].given, true);
+        bool read = config_read_environment(&config, &error);
+        const char *told = stderr_captured();
+        set_all(otel[i].given, false);
+        if (!read)
+            fail_msg("case %zu: %s", i, error.message);
+        snprintf(text, sizeof text, "%s %s %s %d %s %d", shown(config.otlp_endpoint),
+                 shown(config.otlp_traces_endpoint), shown(config.otlp_metrics_endpoint),
+                 (int)config.otlp_sampler, config.otlp_sample, config.otlp_disabled);
+        assert_string_equal(text, otel[i].expected);
+        if (otel[i].told ? !strstr(told, otel[i].told) : *told)
+            fail_msg("case %zu: the log has: %s", i, told);
+        config_fini(&config);
+    }
+}
+
+TEST(headers_are_a_secret_whatever_is_wrong)
+{
+    static const char *const wrong[] = {"Authorization: Bearer s3cret",
+                                        "a=s3cret%0d%0aX: y",
+                                        "a b=s3cret",
+                                        "a=s3cret%zz",
+                                        "=s3cret",
+                                        "(hidden)"};
+    struct config config;
+    struct error error = {0};
+    struct buffer text;
+    buffer_init(&text, 1 << 16);
+    assert_true(config_init(&config, &error));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (config_set(&config, "otlp_headers", wrong[i], &error))
+            fail_msg("%s is taken", wrong[i]);
+        assert_non_null(strstr(error.message, "otlp_headers"));
+        assert_null(strstr(error.message, "s3cret"));
+    }
+    char longest[5000];
+    snprintf(longest, sizeof longest, "a=s3cret%04900d", 0);
+    assert_false(config_set(&config, "otlp_headers", longest, &error));
+    assert_null(strstr(error.message, "s3cret"));
+    assert_true(config_set(&config, "otlp_headers", "api-key=s3cret,x=", &error));
+    assert_true(config_set(&config, "otlp_endpoint", "http://c/?token=s3cret", &error));
+    assert_true(config_print_shown(&config, &text));
+    assert_non_null(strstr(buffer_string(&text), "\"otlp_headers\": \"(hidden)\""));
+    assert_null(strstr(buffer_string(&text), "s3cret"));
+    buffer_fini(&text);
+    config_fini(&config);
+}
+
+TEST(a_share_is_digits_and_a_point)
+{
+    static const char *const good[] = {"0", "1", "0.25", "1.0", ".5", "0.0001", "1."};
+    static const char *const wrong[] = {"", ".", "1.1", "2", "-0.1", "0,5", "1e-3", "half", "0.5 "};
+    struct config config;
+    struct error error = {0};
+    double share;
+    assert_true(config_init(&config, &error));
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(config_set(&config, "otlp_sample", good[i], &error));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (config_set(&config, "otlp_sample", wrong[i], &error))
+            fail_msg("%s is taken", wrong[i]);
+    assert_true(config_read_share("0.25", &share) && share == 0.25);
+    config_fini(&config);
 }

@@ -1,0 +1,179 @@
+/* The life of telemetry, and its turns. */
+#include "config/config.h"
+#include "telemetry/telemetry_internal.h"
+
+bool telemetry_check(const struct config *config, struct error *error)
+{
+    struct telemetry_settings settings;
+    bool good = telemetry_settings_read(&settings, config, error);
+    telemetry_settings_fini(&settings);
+    return good;
+}
+
+static bool init(struct telemetry *it)
+{
+    int64_t now_ns = telemetry_wall_offset_ns() + (int64_t)clock_monotonic_us() * 1000;
+    telemetry_signal_init(&it->traces, it, TELEMETRY_TRACES);
+    telemetry_signal_init(&it->figures, it, TELEMETRY_METRICS);
+    it->start_ns = (uint64_t)now_ns;
+    it->random = clock_monotonic_us() ^ it->start_ns << 20;
+    if (it->settings.urls[TELEMETRY_TRACES])
+        it->tracer = tracer_new(&it->settings.rule);
+    return it->tracer || !it->settings.urls[TELEMETRY_TRACES];
+}
+
+bool telemetry_new(const struct config *config, struct telemetry **telemetry, struct error *error)
+{
+    struct telemetry_settings settings;
+    *telemetry = NULL;
+    bool good = telemetry_settings_read(&settings, config, error);
+    if (!good || !telemetry_settings_wanted(&settings)) {
+        telemetry_settings_fini(&settings);
+        return good;
+    }
+    struct telemetry *it = memory_new(sizeof *it);
+    if (!it) {
+        telemetry_settings_fini(&settings);
+        return error_set(error, ERROR_MEMORY, "out of memory while starting");
+    }
+    it->settings = settings;
+    if (!init(it)) {
+        telemetry_free(it);
+        return error_set(error, ERROR_MEMORY, "out of memory for the spans of OpenTelemetry");
+    }
+    *telemetry = it;
+    return true;
+}
+
+void telemetry_free(struct telemetry *telemetry)
+{
+    if (!telemetry)
+        return;
+    buffer_fini(&telemetry->traces.body);
+    buffer_fini(&telemetry->figures.body);
+    tracer_free(telemetry->tracer);
+    telemetry_settings_fini(&telemetry->settings);
+    memory_free(telemetry);
+}
+
+struct tracer *telemetry_tracer(struct telemetry *telemetry)
+{
+    return telemetry ? telemetry->tracer : NULL;
+}
+
+const struct telemetry_metrics *telemetry_metrics(const struct telemetry *telemetry)
+{
+    return &telemetry->metrics;
+}
+
+static uint64_t now_of(const struct telemetry *telemetry)
+{
+    return telemetry->context.now_ms(telemetry->context.argument);
+}
+
+void telemetry_start(struct telemetry *telemetry, const struct telemetry_context *context)
+{
+    telemetry->context = *context;
+    telemetry->spans_ms = now_of(telemetry);
+    telemetry->figures_ms = telemetry->spans_ms + (uint64_t)telemetry->settings.metrics_ms;
+}
+
+void telemetry_stop(struct telemetry *telemetry)
+{
+    telemetry->context.outbound = NULL;
+}
+
+/* ---- what is sent when ---- */
+
+static void print_failed(struct telemetry_signal *signal, const char *name)
+{
+    log_warning("telemetry", "export-failed", log_word("signal", name),
+                log_text("error", "there is no memory for it, or it is too large"),
+                log_word("effect", "dropped"));
+    telemetry_signal_drop(signal, false);
+}
+
+static void take_spans(struct telemetry *telemetry, uint64_t now)
+{
+    struct telemetry_signal *signal = &telemetry->traces;
+    size_t waiting = telemetry->tracer ? tracer_waiting(telemetry->tracer) : 0;
+    bool due = waiting >= TELEMETRY_BATCH || telemetry->finishing ||
+               now - telemetry->spans_ms >= TELEMETRY_SPANS_MS;
+    if (!waiting || !due || telemetry_signal_busy(signal))
+        return;
+    telemetry->spans_ms = now;
+    signal->items =
+        telemetry_print_spans(&signal->body, telemetry->settings.resource, telemetry->tracer);
+    if (signal->body.failed)
+        print_failed(signal, "traces");
+}
+
+/* The figures are fresh. Those that wait for another attempt are older, and give way. */
+static void on_refreshed(void *argument)
+{
+    struct telemetry *telemetry = argument;
+    struct telemetry_signal *signal = &telemetry->figures;
+    struct telemetry_figures figures;
+    telemetry->refreshing = false;
+    if (signal->under_way || !telemetry->context.outbound)
+        return;
+    telemetry_signal_drop(signal, true);
+    int64_t now_ns = telemetry_wall_offset_ns() + (int64_t)clock_monotonic_us() * 1000;
+    telemetry_figures_init(&figures, &signal->body, telemetry->settings.resource,
+                           telemetry->start_ns, (uint64_t)now_ns);
+    telemetry->context.each_metric(telemetry->context.argument, &figures.sink);
+    telemetry_figures_end(&figures);
+    if (signal->body.failed)
+        print_failed(signal, "metrics");
+    telemetry_signal_send(signal);
+}
+
+static bool want_figures(struct telemetry *telemetry, uint64_t now)
+{
+    if (!telemetry->settings.urls[TELEMETRY_METRICS] || telemetry->refreshing ||
+        telemetry->figures.under_way)
+        return false;
+    return telemetry->finishing ? !telemetry->last_figures : now >= telemetry->figures_ms;
+}
+
+static void ask_for_figures(struct telemetry *telemetry, uint64_t now)
+{
+    const struct telemetry_context *context = &telemetry->context;
+    if (!want_figures(telemetry, now))
+        return;
+    telemetry->figures_ms = now + (uint64_t)telemetry->settings.metrics_ms;
+    telemetry->refreshing = true; /* before, as it may be ready at once */
+    telemetry->last_figures = telemetry->finishing;
+    if (!context->refresh(context->argument, on_refreshed, telemetry))
+        telemetry->refreshing = false;
+}
+
+void telemetry_turn(struct telemetry *telemetry)
+{
+    if (!telemetry->context.outbound) /* not yet, or not any more */
+        return;
+    uint64_t now = now_of(telemetry);
+    take_spans(telemetry, now);
+    ask_for_figures(telemetry, now);
+    telemetry_signal_send(&telemetry->traces);
+    telemetry_signal_send(&telemetry->figures);
+}
+
+/* What waits for another attempt has it now, and none after it. */
+void telemetry_finish(struct telemetry *telemetry)
+{
+    if (telemetry->finishing)
+        return;
+    telemetry->finishing = true;
+    telemetry->traces.retry_ms = telemetry->figures.retry_ms = 0;
+    telemetry_turn(telemetry);
+}
+
+bool telemetry_settled(const struct telemetry *telemetry)
+{
+    bool spans = telemetry->tracer && tracer_waiting(telemetry->tracer);
+    bool figures = telemetry->settings.urls[TELEMETRY_METRICS] && !telemetry->last_figures;
+    return !spans && !figures && !telemetry->refreshing &&
+           !telemetry_signal_busy(&telemetry->traces) &&
+           !telemetry_signal_busy(&telemetry->figures);
+}
