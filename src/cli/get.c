@@ -95,7 +95,7 @@ static const struct command_option get_options[] = {
      .help = "a column that is a time (seconds or milliseconds since 1970, or "
              "2018-02-06T18:00:00Z), shown as one of this time zone; may be given several times"},
     {"page", OPTION_NUMBER, AT(page), .least = 1, .most = MOST_PAGE, .value = "N",
-     .help = "rows that are asked for at once (1000)"},
+     .help = "rows that are asked for at once (1000, and more while they are small)"},
     {.name = NULL},
 };
 

@@ -6,7 +6,13 @@
 #include "cli/ask.h"
 #include "cli/get.h"
 
-enum { PATH_BYTES = 128 * 1024, PAGE = 1000, EPOCH_BYTES = 128 };
+enum {
+    PATH_BYTES = 128 * 1024,
+    EPOCH_BYTES = 128,
+    PAGE = 1000,             /* rows of a page; pages grow */
+    PAGE_MOST = 10000,       /* ... up to so many, which servers give unless they are told else, */
+    PAGE_BYTES = 1024 * 1024 /* ... while they have less than this */
+};
 
 struct get {
     const struct get_options *options;
@@ -20,6 +26,7 @@ struct get {
     /* between the pages */
     int64_t page; /* rows to be asked for; 0: as many as the server likes */
     int64_t pages, printed;
+    bool shrunk; /* the server refused a larger page */
     bool pinned; /* pages are asked for as of `offset` */
     bool more;
 };
@@ -30,8 +37,7 @@ static int64_t rows_wanted(const struct get *get)
 {
     const struct get_options *options = get->options;
     int64_t left = options->take < 0 ? INT64_MAX : options->take - get->printed;
-    int64_t page = get->page ? get->page : options->take < 0 ? 0 : PAGE;
-    return page < left ? page : left;
+    return get->page < left ? get->page : left;
 }
 
 static void add_number(struct buffer *path, const char *name, int64_t number)
@@ -162,6 +168,7 @@ static bool shrink(struct get *get, const struct error *error)
     if (get->options->key || !is_too_much(get, error) || wanted == 1)
         return false;
     get->page = wanted > 1 ? wanted / 2 : PAGE;
+    get->shrunk = true;
     return true;
 }
 
@@ -209,14 +216,26 @@ static bool is_of_one_state(const struct get *get, struct error *error)
                      (long long)get->printed, (long long)get->pages);
 }
 
+/* The next page may be larger: each costs the server the way to its first row. */
+static void grow(struct get *get)
+{
+    if (get->options->page || get->shrunk || !get->pages)
+        return;
+    if (!get->page)
+        get->page = PAGE;
+    else if (get->ask.answer.body.length < PAGE_BYTES)
+        get->page = get->page < PAGE_MOST / 2 ? 2 * get->page : PAGE_MOST;
+}
+
 bool get_pages(const struct get_options *options, struct get_print *print, struct error *error)
 {
     struct get get = {.options = options, .print = print, .page = options->page, .more = true};
+    if (!get.page && options->take >= 0)
+        get.page = PAGE;
     bool done = ask_open(&get.ask, &options->access, options->url, error);
     while (done && get.more && !ferror(stdout)) {
         done = read_page(&get, error);
-        if (done && get.pages && !get.page)
-            get.page = PAGE;
+        grow(&get);
     }
     ask_close(&get.ask);
     return done && get_print_end(print, error) && is_of_one_state(&get, error);
