@@ -31,7 +31,8 @@ struct get_print {
     size_t shown;        /* columns of a table for which there is room */
     int64_t cut_rows;    /* that have members without a column */
     char cut_member[64]; /* one of these, canonical */
-    struct buffer line, cell, key;
+    struct buffer line, cell;
+    struct buffer key; /* of the row that was printed last */
 };
 
 /* get_print_fini is due. */

@@ -1,7 +1,7 @@
 /*
  * The rows of a view by a server, in pages, of which only one is in memory. Each answer names the
  * position of its state. When that is another one than the first page's, the further pages are
- * asked for as of that.
+ * asked for as of that, each behind the last row of the one before.
  */
 #include "cli/ask.h"
 #include "cli/get.h"
@@ -58,15 +58,19 @@ static void add_position(const struct get *get, struct buffer *path)
 static bool print_path(const struct get *get, struct buffer *path)
 {
     const struct get_options *options = get->options;
-    int64_t take = rows_wanted(get), skip = (options->skip > 0 ? options->skip : 0) + get->printed;
+    const struct buffer *last = &get->print->key;
+    bool behind = get->pinned && get->printed && last->length;
+    int64_t take = rows_wanted(get), skip = options->skip > 0 ? options->skip : 0;
     buffer_add_string(path, "/v1/views/");
     ask_add_view(path, options->operands.items[0]);
     size_t query = path->length;
     ask_add(path, "key", span_of(options->key));
     if (take && !options->key)
         add_number(path, "take", take);
-    if (skip)
-        add_number(path, "skip", skip);
+    if (behind)
+        ask_add(path, "behind", buffer_span(last));
+    else if (skip + get->printed)
+        add_number(path, "skip", skip + get->printed);
     add_position(get, path);
     ask_add(path, "where", span_of(options->where));
     ask_add_filters(path, &options->filters);

@@ -49,11 +49,24 @@ static bool read_as_of(struct http_reading *reading, struct span value, struct e
     return true;
 }
 
+static bool read_behind(struct http_reading *reading, struct span value, struct error *error)
+{
+    if (!value.length || value.length >= sizeof reading->behind ||
+        memchr(value.data, '\0', value.length) || !doc_valid_utf8(value))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'behind' is no key: give that of the last row of a page");
+    memcpy(reading->behind, value.data, value.length);
+    return true;
+}
+
 static const struct {
     const char *name; /* with its sign */
     bool (*read)(struct http_reading *reading, struct span value, struct error *error);
-} parameters[] = {
-    {"wait=", read_wait}, {"events=", read_events}, {"until=", read_until}, {"as_of=", read_as_of}};
+} parameters[] = {{"wait=", read_wait},
+                  {"events=", read_events},
+                  {"until=", read_until},
+                  {"as_of=", read_as_of},
+                  {"behind=", read_behind}};
 enum { PARAMETERS = sizeof parameters / sizeof *parameters };
 
 /* Which of these it is; PARAMETERS: none. */
@@ -105,6 +118,9 @@ bool http_reading_read(struct http_reading *reading, struct span query, bool by_
     if (reading->as_of[0] && (events || reading->wait))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'as_of' is for rows, not for events, and there is nothing to wait for");
+    if (reading->behind[0] && !reading->as_of[0])
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'behind' is for pages of one state: give its 'as_of', too");
     return !reading->until[0] || (events && !reading->wait) ||
            error_set(error, ERROR_INVALID_PARAMETER,
                      "'until' is for events=1, and not together with 'wait'");

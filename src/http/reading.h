@@ -1,15 +1,16 @@
 /* The parameters that say how a view is read, beside those that say what of it is read
- * (http/query.h): wait, events, until, as_of. Pure. */
+ * (http/query.h): wait, events, until, as_of, behind. Pure. */
 #ifndef HTTP_READING_H
 #define HTTP_READING_H
 
 #include "base/base.h"
 
 struct http_reading {
-    int wait;        /* seconds for which the answer may wait for a change; 0: it may not */
-    bool events;     /* the history of an append view, instead of rows */
-    char until[128]; /* a cursor of that, the last that counts; "": none */
-    char as_of[64];  /* a former position of the log; "": the present */
+    int wait;              /* seconds for which the answer may wait for a change; 0: it may not */
+    bool events;           /* the history of an append view, instead of rows */
+    char until[128];       /* a cursor of that, the last that counts; "": none */
+    char as_of[64];        /* a former position of the log; "": the present */
+    char behind[8 * 1024]; /* with as_of: only rows behind the one of this key; "": all */
 };
 
 /* Whether an argument, "name=value", is one of these. */

@@ -198,8 +198,8 @@ static bool add_last_id(struct http_query *query, struct span id, struct error *
 
 /* The query of a request as the message that subscribes to this view. `last_id`: what the client of
  * an event stream had last, in place of a cursor; absent: it says nothing. `apart`: the parameters
- * that are no part of the message (wait, events, until, as_of) may be there, and are read by
- * others. `by_row`: those that name the view, too. wire_message_fini is due when true. */
+ * that are no part of the message (wait, events, until, as_of, behind) may be there, and are read
+ * by others. `by_row`: those that name the view, too. wire_message_fini is due when true. */
 static bool http_views_read_query(const struct net_connection *connection, struct span view,
                                   struct span last_id, bool apart, bool by_row,
                                   struct wire_message *message, struct error *error)
@@ -234,6 +234,7 @@ static bool start_read(struct http *http, struct http_request *request,
                             .owner = request->owner,
                             .until = reading && reading->until[0] ? reading->until : NULL,
                             .as_of = reading && reading->as_of[0] ? reading->as_of : NULL,
+                            .behind = reading && reading->behind[0] ? reading->behind : NULL,
                             .gzip = http_accepts(connection, "accept-encoding", "gzip") > 0,
                             .known = has_known ? known : NULL,
                             .is_wanted = is_wanted,

@@ -26,6 +26,7 @@ struct span past_row_data(const struct past_row *row)
 void past_rows_init(struct past_rows *rows)
 {
     *rows = (struct past_rows){.take = VIEW_ALL};
+    buffer_init(&rows->behind_place, UINT32_MAX);
 }
 
 static void row_free(struct past_rows *rows, struct past_row *row)
@@ -44,6 +45,7 @@ static void truncate_to(struct past_rows *rows, size_t count)
 void past_rows_fini(struct past_rows *rows)
 {
     truncate_to(rows, 0);
+    buffer_fini(&rows->behind_place);
     memory_free(rows->list);
 }
 
@@ -74,16 +76,22 @@ bool past_rows_hold(const struct view *view, struct span data)
 }
 
 /* `stage` NULL: that of the export. `asked`: the query's, if it has one. */
+static bool print_sort_key(const struct past_rows *rows, const struct view_stage *stage, bool asked,
+                           struct span key, struct seq seq, struct span data, struct buffer *out)
+{
+    return asked && view_query_traits(rows->query).sorts
+               ? view_query_sort_key(rows->query, key, data, out)
+           : stage ? view_stage_sort_key(stage, key, data, seq, out)
+                   : view_seq_sort_key(key, seq, out);
+}
+
 static bool set_sort_key(const struct past_rows *rows, struct past_row *row,
                          const struct view_stage *stage, bool asked, struct error *error)
 {
-    struct span key = past_row_key(row), data = past_row_data(row);
     struct buffer out;
     buffer_init(&out, UINT32_MAX);
-    bool done = asked && view_query_traits(rows->query).sorts
-                    ? view_query_sort_key(rows->query, key, data, &out)
-                : stage ? view_stage_sort_key(stage, key, data, row->seq, &out)
-                        : view_seq_sort_key(key, row->seq, &out);
+    bool done =
+        print_sort_key(rows, stage, asked, past_row_key(row), row->seq, past_row_data(row), &out);
     size_t length = out.length;
     char *bytes = done ? buffer_take(&out, &length) : NULL;
     buffer_fini(&out);
@@ -177,6 +185,31 @@ bool past_rows_have(const struct past_rows *rows, struct span key)
     return false;
 }
 
+static bool is_behind(const struct past_rows *rows, const struct past_row *row)
+{
+    return !rows->behind_place.length ||
+           span_compare(row->sort_key, buffer_span(&rows->behind_place)) > 0;
+}
+
+static bool is_not_shown(const struct past_rows *rows, struct error *error)
+{
+    return error_set(error, ERROR_INVALID_PARAMETER,
+                     "'behind' is '%.*s', and view '%.128s' did not show that row there",
+                     rows->behind.length > 128 ? 128 : (int)rows->behind.length, rows->behind.data,
+                     rows->view->id);
+}
+
+bool past_rows_begin_behind(struct past_rows *rows, struct seq seq, struct span data,
+                            struct error *error)
+{
+    const struct view_stage *stage = first_stage(rows->view);
+    INVARIANT(!past_rows_are_cut(rows->view) && !rows->count);
+    if (!data.data || !past_rows_hold(rows->view, data) || !is_shown(rows, rows->behind, data))
+        return is_not_shown(rows, error);
+    return print_sort_key(rows, stage, true, rows->behind, seq, data, &rows->behind_place) ||
+           lacks_memory(error);
+}
+
 static struct past_row *row_new(struct span key, struct seq seq, struct span data)
 {
     struct past_row *row = memory_alloc(sizeof *row + key.length + data.length);
@@ -204,6 +237,10 @@ bool past_rows_add(struct past_rows *rows, struct span key, struct seq seq, stru
         !array_reserve((void **)&rows->list, rows->count, &rows->capacity, sizeof *rows->list)) {
         row_free(rows, row);
         return lacks_memory(error);
+    }
+    if (is_last && !is_behind(rows, row)) {
+        row_free(rows, row);
+        return true;
     }
     rows->list[rows->count++] = row;
     return prune(rows, error);
@@ -253,11 +290,23 @@ static bool run_stages(struct past_rows *rows, const struct view_stage *stage, s
     return done;
 }
 
+/* Of a view that is cut all rows are here, also the one behind which those wanted are. */
+static bool drop_before(struct past_rows *rows, struct error *error)
+{
+    for (size_t i = 0; i < rows->count; i++)
+        if (span_equal(past_row_key(rows->list[i]), rows->behind)) {
+            drop_first(rows, (int64_t)i + 1);
+            return true;
+        }
+    return is_not_shown(rows, error);
+}
+
 bool past_rows_end(struct past_rows *rows, struct error *error)
 {
     sort(rows);
     if (past_rows_are_cut(rows->view) &&
-        (!run_stages(rows, rows->view->stage, error) || !refine(rows, NULL, error)))
+        (!run_stages(rows, rows->view->stage, error) || !refine(rows, NULL, error) ||
+         (rows->behind.data && !drop_before(rows, error))))
         return false;
     drop_first(rows, rows->skip);
     rows->more = rows->take != VIEW_ALL && (int64_t)rows->count > rows->take;

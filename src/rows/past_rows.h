@@ -20,7 +20,9 @@ struct past_rows {
     struct view_query *query; /* not timed; NULL: all */
     struct span key;          /* of a derived view: only this row; absent: all */
     int64_t skip, take;
-    int64_t most; /* rows that may be kept where nothing else bounds them */
+    int64_t most;               /* rows that may be kept where nothing else bounds them */
+    struct span behind;         /* only rows behind the one of this key; absent: all */
+    struct buffer behind_place; /* its place; set by past_rows_begin_behind */
     /* found */
     struct past_row **list;
     size_t count, capacity;
@@ -35,6 +37,10 @@ void past_rows_fini(struct past_rows *rows);
 /* Take a row of the export; `once`: unless it is there already. ERROR_TOO_LARGE, ERROR_MEMORY. */
 bool past_rows_add(struct past_rows *rows, struct span key, struct seq seq, struct span data,
                    bool once, struct error *error);
+/* Of a view that is not cut: where the row of the key `behind` stood, of which this is what was.
+ * Before any other is added. False when the view does not show it, with the error. */
+bool past_rows_begin_behind(struct past_rows *rows, struct seq seq, struct span data,
+                            struct error *error);
 bool past_rows_have(const struct past_rows *rows, struct span key);
 /* Whether a row that comes behind all of the export's order so far cannot be among those wanted. */
 bool past_rows_has_enough(const struct past_rows *rows);

@@ -1,5 +1,7 @@
 #include "rows/view_past.h"
 
+#include "base/invariant.h"
+
 #include <inttypes.h>
 
 enum {
@@ -109,6 +111,25 @@ static bool each_present(void *argument, const struct store_entity *entity)
            past_rows_add(&past->rows, entity->key, entity->seq, entity->data, false, scan->error);
 }
 
+bool view_past_begin_behind(struct view_past *past, struct span data, struct error *error)
+{
+    static const struct span name = {"_seq", 4};
+    struct past_rows *rows = &past->rows;
+    struct span text = data.data ? doc_value_at(data, &name, 1) : data;
+    struct seq seq = {0, 0};
+    INVARIANT(!past->begun);
+    if (text.data && !seq_parse(doc_bare(text), &seq))
+        return error_set(error, ERROR_DATABASE, "a row of view '%.128s' has no seq",
+                         rows->view->id);
+    if (!past_rows_begin_behind(rows, seq, data, error))
+        return false;
+    /* In the export's own order, what comes before need not be read. */
+    past->in_between = !rows->view->stage && !view_query_traits(rows->query).sorts;
+    past->seq = seq;
+    buffer_clear(&past->key);
+    return buffer_add_span(&past->key, rows->behind) || lacks_memory(error);
+}
+
 static bool read_present(struct view_past *past, struct store_reader *reader, struct error *error)
 {
     struct scan scan = {.past = past, .error = error};
@@ -116,7 +137,8 @@ static bool read_present(struct view_past *past, struct store_reader *reader, st
     struct buffer key = past->key; /* the callback writes the next one */
     int64_t limit = past->scan_rows < PRESENT_ROWS ? past->scan_rows : PRESENT_ROWS;
     buffer_init(&past->key, UINT32_MAX);
-    bool done = store_scan_entities(reader, past->export_id, past->begun ? &after : NULL, limit,
+    bool done = store_scan_entities(reader, past->export_id,
+                                    past->begun || past->in_between ? &after : NULL, limit,
                                     each_present, &scan, error) &&
                 error->code == ERROR_NONE;
     buffer_fini(&key);

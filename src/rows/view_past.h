@@ -27,6 +27,7 @@ struct view_past {
     /* between the steps */
     enum view_past_stage stage;
     bool begun;
+    bool in_between;   /* it began behind a row in the order of the export */
     struct seq seq;    /* of the last present row that was looked at, */
     struct buffer key; /* ... and its key */
     int64_t next, passed;
@@ -44,6 +45,9 @@ struct view_past {
 /* Begin with this, then set what is asked; view_past_fini is due. */
 void view_past_init(struct view_past *past);
 void view_past_fini(struct view_past *past);
+/* Before the first step: only rows behind the one of the key rows.behind are wanted, of which this
+ * is what was (absent: nothing), in a view that is not cut. */
+bool view_past_begin_behind(struct view_past *past, struct span data, struct error *error);
 /* The next step, until `stage` is VIEW_PAST_DONE. ERROR_HISTORY_TRIMMED names a row that is not
  * known; ERROR_TOO_LARGE: a bound was met. */
 bool view_past_run(struct view_past *past, struct store_reader *reader, struct error *error);

@@ -27,6 +27,8 @@ struct as_of {
     const struct view *view;  /* one reference */
     struct row_scope *scope;  /* one reference, or NULL */
     char *key, *known;        /* or NULL */
+    char *behind;             /* or NULL */
+    bool seeks;               /* where the row of that key stood is not known yet */
     struct view_query *query; /* or NULL */
     bool by_key;              /* the row of one key, of a view that is not cut */
     bool names_rows;          /* see struct view_past */
@@ -51,6 +53,7 @@ static void make_tag(struct as_of *it)
     uint64_t hash = TAG_START;
     tag_view(&hash, it->view);
     tag_span(&hash, span_of(it->key));
+    tag_span(&hash, span_of(it->behind));
     tag_span(&hash, view_query_traits(it->query).text);
     tag_number(&hash, it->view_past.rows.skip);
     tag_number(&hash, it->view_past.rows.take);
@@ -118,6 +121,23 @@ static bool find_row(struct as_of *it, struct store_reader *reader)
            view_past_refuse_row(past, it->names_rows, &it->answer.error);
 }
 
+static bool find_behind(struct as_of *it, struct store_reader *reader)
+{
+    struct row_past *past = &it->past;
+    const struct replay *replay = &past->replay;
+    past->at = it->search.at;
+    if (!view_past_run_row(past, reader, &it->answer.error))
+        return false;
+    it->again = true;
+    if (past->stage != PAST_DONE)
+        return true;
+    it->seeks = false;
+    if (replay->is == REPLAY_UNKNOWN)
+        return view_past_refuse_row(past, it->names_rows, &it->answer.error);
+    struct span data = replay->is == REPLAY_THERE ? buffer_span(&replay->row) : span_make(NULL, 0);
+    return view_past_begin_behind(&it->view_past, data, &it->answer.error);
+}
+
 static bool find_rows(struct as_of *it, struct store_reader *reader)
 {
     it->view_past.at = it->search.at;
@@ -131,7 +151,7 @@ static bool step(struct as_of *it, struct store_reader *reader)
 {
     it->again = true;
     if (it->search.done)
-        return it->by_key ? find_row(it, reader) : find_rows(it, reader);
+        return (it->by_key ? find_row : it->seeks ? find_behind : find_rows)(it, reader);
     if (!past_search_run(&it->search, reader, &it->answer.error))
         return false;
     if (it->search.done)
@@ -143,7 +163,7 @@ static bool step(struct as_of *it, struct store_reader *reader)
 /* What comes next needs a place. */
 static bool needs_place(const struct as_of *it)
 {
-    return it->search.done && !it->by_key && !it->placed;
+    return it->search.done && !it->by_key && !it->seeks && !it->placed;
 }
 
 static int64_t rows_of(const struct as_of *it)
@@ -178,6 +198,7 @@ static void as_of_free(struct as_of *it)
     buffer_fini(&it->answer.body);
     memory_free(it->key);
     memory_free(it->known);
+    memory_free(it->behind);
     memory_free(it);
 }
 
@@ -249,9 +270,15 @@ static void set_wanted(struct as_of *it, const struct wire_subscribe *wanted)
     struct row_past *past = &it->past;
     it->by_key = wanted->key && !past_rows_are_cut(it->view);
     it->view_past.names_rows = it->names_rows;
+    it->seeks = it->behind && !past_rows_are_cut(it->view);
     past->view = rows->view = it->view;
     past->scope = rows->scope = it->scope;
     past->key = rows->key = it->key ? span_of(it->key) : span_make(NULL, 0);
+    rows->behind = it->behind ? span_of(it->behind) : span_make(NULL, 0);
+    if (it->seeks) {
+        past->key = rows->behind;
+        past->most *= 2; /* back to where the row began, and forth */
+    }
     past->scan_rows = it->view_past.scan_rows = it->search.scan_rows = options->scan_rows;
     past->most = it->view_past.most = it->search.most = options->max_filter_rows;
     past->explains = true;
@@ -287,7 +314,8 @@ static struct as_of *as_of_new(struct hub *hub, const struct hub_read *read,
     if (view->scope)
         it->scope = row_scope_get(&hub->row_scopes, read->identity);
     if (answer_copy_text(read->wanted->key, &it->key) &&
-        answer_copy_text(read->known, &it->known) && (!view->scope || it->scope)) {
+        answer_copy_text(read->known, &it->known) && answer_copy_text(read->behind, &it->behind) &&
+        (!view->scope || it->scope)) {
         view_epoch(hub, view, it->scope, it->answer.epoch);
         it->names_rows = may_read_all(hub, read->identity, view);
         set_wanted(it, read->wanted);
@@ -304,7 +332,7 @@ static bool refuse(struct error *error, const struct view *view, const char *wha
 }
 
 static bool check(const struct hub *hub, const struct view *view,
-                  const struct wire_subscribe *wanted, struct error *error)
+                  const struct wire_subscribe *wanted, const char *behind, struct error *error)
 {
     bool cut = wanted->take >= 0 || wanted->skip >= 0;
     if (view->output == VIEW_KEYED)
@@ -313,6 +341,8 @@ static bool check(const struct hub *hub, const struct view *view,
         return refuse(error, view, "a timed", "it asks for now(), which the log does not keep");
     if (wanted->after)
         return refuse(error, NULL, "'after'", "what was does not change");
+    if (wanted->key && behind)
+        return refuse(error, NULL, "one key", "leave 'key' or 'behind' out");
     if (wanted->key && (cut || wanted->query))
         return refuse(error, NULL, "a part or a query of one key", "leave 'key' or the others out");
     return wanted_check(view, wanted, hub->options.max_window_rows, error);
@@ -347,7 +377,8 @@ bool hub_read_as_of(struct hub *hub, const struct hub_read *read, struct error *
     known.after = NULL; /* it is refused below, whatever it is */
     if (!subscription_check(hub, read->identity, &known, &view, &has_after, &ignored, error))
         return false;
-    if (!check(hub, view, wanted, error) || !past_point_read(span_of(read->as_of), &point, error) ||
+    if (!check(hub, view, wanted, read->behind, error) ||
+        !past_point_read(span_of(read->as_of), &point, error) ||
         !read_query(hub, view, wanted, &query, error)) {
         view_unref(view);
         return false;

@@ -68,10 +68,11 @@ struct hub_read {
     uint64_t owner;                       /* of the readers' time; see struct read_job */
     bool rows_limited;                    /* more than max_rows are ERROR_SNAPSHOT_LIMIT */
     int64_t max_rows;
-    const char *until; /* of events: a cursor, the last that counts; NULL: none */
-    const char *as_of; /* of hub_read_as_of: the position; only until the call ends */
-    bool gzip;         /* compress, where it pays */
-    const char *known; /* If-None-Match: tags in quotes, or "*"; NULL: none */
+    const char *until;  /* of events: a cursor, the last that counts; NULL: none */
+    const char *as_of;  /* of hub_read_as_of: the position; only until the call ends */
+    const char *behind; /* likewise: only rows behind that of this key; NULL: all */
+    bool gzip;          /* compress, where it pays */
+    const char *known;  /* If-None-Match: tags in quotes, or "*"; NULL: none */
     bool (*is_wanted)(void *argument); /* still; else it may end early */
     void (*done)(void *argument, struct hub_answer *answer);
     void *argument;

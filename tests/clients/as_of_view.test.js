@@ -26,11 +26,31 @@ const QUESTIONS = [
   ['E/list', {}], ['E/list', { take: 2 }], ['E/list', { take: 2, skip: 2 }], ['E/append', {}], ['E/some', {}], ['E/top', {}], ['E/top', { take: 1, skip: 1 }], ['E/big', {}], ['E/second', {}], ['E/least', {}], ['E/end', {}],
   ['E/list', { where: '{"field":"n","gte":30}' }], ['E/list', { filter: 's:a', take: 2 }], ['E/list', { sort: '[{"by":"s","order":"desc"},"n"]', take: 3 }], ['E/top', { filter: 's:b' }], ['E/big', { key: 'k1' }],
 ];
+/** Pages that go on behind a row are the parts of the whole; a row that is not shown there is refused. */
+async function checkBehind(server, view, { take, skip, key, ...rest }, as_of, random, options = {}) {
+  if (key) return 0;
+  const of = (take) => (view === 'E/append' ? {} : { take });
+  const whole = await ask(server, { ...rest, ...of(100), as_of }, { view, ...options });
+  if (whole.status === 410) return 0; /* trimmed meanwhile */
+  const { rows } = whole.json, [i, size, left] = [random.below(rows.length + 1), 1 + random.below(3), random.below(3)];
+  const behind = rows[i]?.key ?? `k${8 + random.below(9)}`;
+  const page = await ask(server, { ...rest, ...of(size), ...(left && view !== 'E/append' ? { skip: left } : {}), as_of, behind }, { view, ...options });
+  if (page.status === 410) return 0;
+  const what = `${view} ${JSON.stringify(rest)} at ${as_of} behind ${behind} of ${JSON.stringify(rows)}`;
+  if (!rows[i]) {
+    assert.deepEqual([page.status, page.json.code], [400, 'invalid-parameter'], what);
+    return 1;
+  }
+  assert.equal(page.status, 200, `${what}: ${page.text}`);
+  const rest_ = rows.slice(i + 1 + (view === 'E/append' ? 0 : left));
+  assert.deepEqual([page.json.rows, page.json.more], [rest_.slice(0, view === 'E/append' ? 100 : size), view !== 'E/append' && rest_.length > size], what);
+  return 1;
+}
 const patchOf = (random) => m(`k${random.below(8)}`, [{ n: random.below(100) }, { s: 'abc'[random.below(3)] }, { n: random.below(100), s: 'abc'[random.below(3)] }, { n: null }][random.below(4)], { op: random.below(5) ? 'patch' : 'upsert' });
 
 test('views at each position are what they were, while the log is trimmed and the server is killed', async (t) => {
   const { seeds, first } = seedsOf(2);
-  let told = 0, refused = 0;
+  let told = 0, refused = 0, pages = 0;
   for (let seed = first; seed < first + seeds; seed++) {
     const random = new Random(seed);
     const server = await Server.forTest(t, { set: { retention_rows: 30 }, config: { exports: { E: { views: VIEWS } } } });
@@ -56,6 +76,7 @@ test('views at each position are what they were, while the log is trimmed and th
           continue;
         }
         told++;
+        pages += await checkBehind(server, view, parameters, `@${offset}`, random);
         assert.equal(answer.status, 200, answer.text);
         assert.equal(answer.json.offset, offset);
         if (!Object.keys(parameters).length) {
@@ -71,8 +92,8 @@ test('views at each position are what they were, while the log is trimmed and th
     }
     await server.discard();
   }
-  t.diagnostic(`${told} told, ${refused} refused`);
-  assert.ok(told > 15 * seeds && refused, `${told} told, ${refused} refused`);
+  t.diagnostic(`${told} told, ${refused} refused, ${pages} pages behind a row`);
+  assert.ok(told > 15 * seeds && pages > 10 * seeds && refused, `${told} told, ${refused} refused`);
 });
 
 test('rows that did not change are the present ones, also if the log has lost how they came', async (t) => {
@@ -115,6 +136,7 @@ test('a token sees the rows that it saw then', async (t) => {
     const [view, parameters] = questions[which];
     const answer = await ask(server, { ...parameters, as_of: `@${i + 1}` }, { view, ...tokens[who] });
     assert.deepEqual(shown(answer.json), each[who][which], `${view} of token ${who} at @${i + 1}`);
+    await checkBehind(server, view, parameters, `@${i + 1}`, random, tokens[who]);
   }
   /* a refusal names no row that the token never saw */
   for (let i = 0; i < 45; i++) await tryPost(server, m('hidden', { owner: 'bob', n: 9 }), as().headers);
@@ -228,5 +250,34 @@ test('of a view that had no rows there is no last one', async (t) => {
   for (const view of Object.keys(VIEWS)) {
     const { status, json } = await ask(server, { as_of: '@0' }, { view: `E/${view}` });
     assert.deepEqual([status, json.rows], [200, []], view);
+  }
+});
+
+test('behind goes on through a list that changes all the time, each row once, and shows no place of a hidden row', async (t) => {
+  const key = newKey();
+  const server = await Server.forTest(t, { config: { auth: { mode: 'signed', keys: [key.x] }, exports: { E: { scope: 'owner', views: { big: { pipeline: [{ filter: { field: 'n', gte: 100 } }, { sort: 'n' }] } } } } } });
+  const as = (claims) => ({ headers: bearer(tokenOf(key, { scope: 'read write', row_scopes: ['ann'], ...claims })) });
+  const feed = (mutations) => tryPost(server, mutations, as().headers);
+  await feed(range(300, (i) => m(`k${i}`, { n: i, owner: i % 5 ? 'ann' : 'bob' })));
+  for (const view of ['E/list', 'E/big']) {
+    const whole = (await ask(server, { take: 1000 }, { view, ...as() })).json;
+    const seen = [];
+    for (let more = true, round = 0; more; round++) {
+      await feed([gone(whole.rows.at(-1 - round).key), m(whole.rows[round].key, { n: 5000 + round }), m(whole.rows[(round * 7) % 100].key, { n: 100 - round }), m(`${view} ${round}`, { n: 200, owner: 'ann' })]);
+      const { json } = await ask(server, { take: 17, as_of: `@${whole.offset}`, ...(seen.length ? { behind: seen.at(-1).key } : {}) }, { view, ...as() });
+      seen.push(...json.rows);
+      more = json.more;
+    }
+    assert.deepEqual(seen, whole.rows, view);
+  }
+  const { json: { offset } } = await ask(server, { take: 1 }, as());
+  const only = as({ views: ['E/big'] });
+  for (const [view, name] of [['E/list', 'k5'], ['E/big', 'k5'], ['E/big', 'k7'], ['E/big', 'k295'], ['E/list', 'none']]) {
+    const answer = await ask(server, { as_of: `@${offset}`, behind: name }, { view, ...(view === 'E/big' ? only : as()) });
+    assert.deepEqual([answer.status, answer.json.message], [400, `'behind' is '${name}', and view '${view}' did not show that row there`]);
+  }
+  for (const [parameters, says] of [[{ behind: 'k1' }, /as_of/], [{ behind: '', as_of: `@${offset}` }, /behind/], [{ behind: 'k1', key: 'k1', as_of: `@${offset}` }, /behind/], [{ behind: 'k1', events: '1', as_of: `@${offset}` }, /as_of/]]) {
+    const answer = await ask(server, parameters, as());
+    assert.deepEqual([answer.status, says.test(answer.json.message)], [400, true], answer.text);
   }
 });
