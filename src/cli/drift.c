@@ -139,13 +139,32 @@ static int show_one(const struct drift_options *options, struct drift_side *side
     return code;
 }
 
+/* Changes may share a seq, and a side may have some of them only. So what differs counts when it
+ * was found twice. */
+static void compare_twice(struct drift_side sides[2], const char *view, struct drift_found *found)
+{
+    struct drift_found before = {.verdict = DRIFT_UNKNOWN};
+    drift_compare(sides, view, &before);
+    bool differs = before.verdict == DRIFT_DIFFERENT;
+    if (differs) {
+        usleep(AGAIN_MS * 1000);
+        drift_compare(sides, view, found);
+        drift_found_confirm(found, &before);
+    } else {
+        drift_found_clear(found);
+        *found = before;
+        before = (struct drift_found){.keys = NULL};
+    }
+    drift_found_clear(&before);
+}
+
 static int compare_one(const struct drift_options *options, struct drift_side sides[2],
                        const struct names *names, const char *view)
 {
     struct drift_found found = {.verdict = DRIFT_UNKNOWN};
     uint64_t until_us = clock_monotonic_us() + (uint64_t)options->wait * 1000 * 1000;
     for (;;) {
-        drift_compare(sides, view, &found);
+        compare_twice(sides, view, &found);
         if (found.verdict != DRIFT_UNKNOWN || !found.again || clock_monotonic_us() >= until_us)
             break;
         usleep(AGAIN_MS * 1000);

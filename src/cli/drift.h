@@ -109,6 +109,8 @@ struct drift_found {
     size_t untold; /* keys of which it could not be told */
 };
 void drift_found_clear(struct drift_found *found);
+/* Of what differs, keep what differed before, too; nothing is left: UNKNOWN. */
+void drift_found_confirm(struct drift_found *found, const struct drift_found *before);
 /* One attempt. */
 void drift_compare(struct drift_side sides[2], const char *view, struct drift_found *found);
 

@@ -40,6 +40,47 @@ void drift_found_clear(struct drift_found *found)
     *found = (struct drift_found){.verdict = DRIFT_UNKNOWN};
 }
 
+static struct span key_name(const void *key)
+{
+    return text_span(((const struct drift_key *)key)->key);
+}
+
+static bool index_keys(const struct drift_found *found, struct map *map)
+{
+    map_init(map, key_name);
+    for (size_t i = 0; i < found->count; i++)
+        if (!map_get(map, key_name(&found->keys[i])) && !map_add(map, &found->keys[i]))
+            return false;
+    return true;
+}
+
+static void keep_confirmed(struct drift_found *found, const struct map *before)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < found->count; i++) {
+        if (map_get(before, key_name(&found->keys[i])))
+            found->keys[count++] = found->keys[i];
+        else
+            text_unref(found->keys[i].key);
+    }
+    found->count = count;
+}
+
+void drift_found_confirm(struct drift_found *found, const struct drift_found *before)
+{
+    struct map map;
+    if (found->verdict != DRIFT_DIFFERENT)
+        return;
+    if (index_keys(before, &map))
+        keep_confirmed(found, &map);
+    map_fini(&map);
+    if (found->count || (found->order_differs && before->order_differs))
+        return;
+    found->verdict = DRIFT_UNKNOWN;
+    found->again = true;
+    snprintf(found->why, sizeof found->why, "the rows move; each time others differ");
+}
+
 /* It cannot be told; the reason of before stays. Always false. */
 static bool give_up(struct comparing *it, bool again, const char *why)
 {

@@ -1,8 +1,8 @@
 // Whether a view shows what the server has: the sums of its rows, compared with the server's, and the keys that differ.
 //
 // Both must be of one state. The answer names its seq, and the view its cursor. If they meet, that is exact. Where the
-// changes of an export do not concern the view, its cursor stays behind: then a key counts that two answers, some time
-// apart, found different in the same way, because what changed meanwhile would have come.
+// changes of an export do not concern the view, its cursor stays behind. A key counts that two answers, some time apart,
+// found different; if they were not exact, with the same rows, because what changed meanwhile would have come.
 
 import type { SteleClient } from './client.js';
 import { add, hex, keySum, link, partOf, PARTS, rowSum, type Sum } from './sum.js';
@@ -240,11 +240,15 @@ function told({ differences, orders }: Finding): CheckResult {
   return { equal: false, keys, orderDiffers: orders !== undefined };
 }
 
-/** What the one before found in the same way. */
-function standing(before: Finding | undefined, found: Finding): Finding {
-  const seen = new Set(before?.differences.map(String));
-  const differences = found.differences.filter((difference) => seen.has(String(difference)));
-  return { ...UNTOLD, differences, ...(found.orders !== undefined && found.orders === before?.orders && { orders: found.orders }) };
+/**
+ * What the one before found, too. Changes may share a seq, so one finding is not enough. If one of both is not exact, the
+ * rows must be the same as well.
+ */
+function standing(before: Finding, found: Finding): Finding {
+  const nameOf = before.isExact && found.isExact ? ([key]: Difference): string => key : String;
+  const seen = new Set(before.differences.map(nameOf));
+  const differences = found.differences.filter((difference) => seen.has(nameOf(difference)));
+  return { ...UNTOLD, differences, ...(found.orders !== undefined && found.orders === before.orders && { orders: found.orders }) };
 }
 
 const isTold = ({ differences, orders }: Finding): boolean => differences.length > 0 || orders !== undefined;
@@ -253,7 +257,7 @@ const isTold = ({ differences, orders }: Finding): boolean => differences.length
 export async function check(client: SteleClient, view: View<any>, { patience = 15_000, grace = 1000 }: CheckOptions = {}): Promise<CheckResult> {
   const recorder = new Recorder(view);
   const comparison = new Comparison(client, view, recorder, grace);
-  let before: Finding | undefined;
+  let before = UNTOLD;
   try {
     for (const end = performance.now() + patience; performance.now() < end; ) {
       if (view.isEnded) throw view.state.error!;
@@ -266,7 +270,7 @@ export async function check(client: SteleClient, view: View<any>, { patience = 1
         return UNTOLD; /* the connection may come back */
       });
       if (found.isEqual) return { equal: true, keys: [], orderDiffers: false };
-      const certain = found.isExact ? found : standing(before, found);
+      const certain = standing(before, found);
       if (isTold(certain)) return told(certain);
       before = found;
       await rest(grace);

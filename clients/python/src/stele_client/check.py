@@ -2,9 +2,9 @@
 Whether a view has what the server has: the sums of its rows, compared with the server's.
 
 Both must be of one state. The answer names its seq, and the view its cursor. If they meet, that is
-exact. Where the changes of an export do not concern the view, its cursor stays behind: then a key
-counts that two answers, some time apart, found different in the same way, because what changed
-meanwhile would have come.
+exact. Where the changes of an export do not concern the view, its cursor stays behind. A key counts
+that two answers, some time apart, found different; if they were not exact, with the same rows,
+because what changed meanwhile would have come.
 """
 
 from __future__ import annotations
@@ -110,10 +110,17 @@ async def attempt(http: Http, view: View, grace: float) -> Finding:
 
 
 def standing(before: Finding, found: Finding) -> Finding:
-    """What the one before found in the same way."""
-    seen = set(before.differences)
-    return Finding(differences=[each for each in found.differences if each in seen],
-                   orders=found.orders if found.orders == before.orders else None)
+    """
+    What the one before found, too. Changes may share a seq, so one finding is not enough. If one of
+    both is not exact, the rows must be the same as well.
+    """
+    if before.exact and found.exact:
+        keys = {key for key, _, _ in before.differences}
+        differences = [each for each in found.differences if each[0] in keys]
+    else:
+        seen = set(before.differences)
+        differences = [each for each in found.differences if each in seen]
+    return Finding(differences=differences, orders=found.orders if found.orders == before.orders else None)
 
 
 def told(found: Finding) -> CheckResult:
@@ -137,7 +144,7 @@ async def check(http: Http, view: View, patience: float, grace: float) -> CheckR
                 raise
         if found.equal:
             return CheckResult(True)
-        certain = found if found.exact else standing(before, found)
+        certain = standing(before, found)
         if certain.differences or certain.orders:
             return told(certain)
         before = found
