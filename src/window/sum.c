@@ -10,7 +10,7 @@
 #include "window/answer.h"
 #include "window/reading.h"
 
-enum { MOST_SECONDS = 30, SECOND_US = 1000 * 1000 };
+enum { MOST_SECONDS = 60, SECOND_US = 1000 * 1000 };
 
 struct summing {
     struct read_job read;
