@@ -22,6 +22,10 @@ foreach(part ${stele_parts})
 endforeach()
 set(stele_requirements PkgConfig::UV PkgConfig::SQLITE PkgConfig::JANSSON
     PkgConfig::ZLIB PkgConfig::UUID PkgConfig::SSL PkgConfig::CRYPTO PkgConfig::CURL Threads::Threads m)
+if(STELE_LOG)
+  list(APPEND stele_requirements PkgConfig::NATS)
+  set(stele_pc_log " libnats")
+endif()
 set(stele_object "${CMAKE_BINARY_DIR}/generated/stele.o")
 add_custom_command(
   OUTPUT "${stele_object}"

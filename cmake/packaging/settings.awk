@@ -7,7 +7,7 @@ function mdoc(text) {
 }
 /^settings, / { within = 1; next }
 !within { next }
-/^  (auth|stacks|exports|allowed_origins|auth\.tokens, auth\.keys): / { item = 0; next }
+/^  (auth|log|stacks|exports|allowed_origins|auth\.tokens, auth\.keys): / { item = 0; next }
 /^  [a-z_.]+: / {
   item = 1
   name = $1

@@ -46,7 +46,8 @@ static bool apply_all(const stele_options *options, struct config *config, struc
     if (!config->database)
         return error_set(error, ERROR_CONFIGURATION,
                          "no database is named: set \"database\" (--db FILE)");
-    if (!usage_check(config, error) || !telemetry_check(config, error))
+    if (!config_check_log(config, error) || !usage_check(config, error) ||
+        !telemetry_check(config, error))
         return false;
     if (config_check_exposure(config, error))
         return true;

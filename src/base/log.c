@@ -12,9 +12,9 @@
 
 /* ---- levels ---- */
 
-static const char *const components[] = {"api",    "audit",  "auth",  "config", "engine",
-                                         "hub",    "limits", "net",   "server", "service",
-                                         "source", "stele",  "store", "tls",    "usage"};
+static const char *const components[] = {
+    "api",    "audit",   "auth",   "config", "engine", "follow",    "hub", "limits", "net",
+    "server", "service", "source", "stele",  "store",  "telemetry", "tls", "usage"};
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 enum {
     COMPONENT_COUNT = sizeof components / sizeof *components,

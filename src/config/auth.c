@@ -2,7 +2,6 @@
  * "auth" and "allowed_origins" of the configuration. The lists of tokens and keys are kept as they
  * were given: what is in them, and in the files that they name, is read by credentials_read.
  */
-#include "base/invariant.h"
 #include "config/config_internal.h"
 
 /* ---- "auth" ---- */
@@ -33,41 +32,26 @@ static bool keep(char **slot, const char *path, enum tree_type type, const struc
     return *slot || error_set(error, ERROR_MEMORY, "out of memory");
 }
 
-static bool unknown(const char *name, struct error *error)
-{
-    const char *known[40] = {"tokens", "keys", "scopes"};
-    size_t count = 3;
-    for (size_t i = 0; i < config_setting_count; i++)
-        if (config_settings[i].member) {
-            INVARIANT(count + 1 < sizeof known / sizeof *known);
-            known[count++] = config_settings[i].member;
-        }
-    return config_unknown_member(error, "auth", name, known);
-}
-
 static bool set_member(struct config *config, const char *name, const struct tree *value,
                        struct error *error)
 {
+    static const char *const lists[] = {"tokens", "keys", "scopes", NULL};
+    bool found;
     if (strcmp(name, "tokens") == 0)
         return keep(&config->auth.tokens, "auth.tokens", TREE_ARRAY, value, error);
     if (strcmp(name, "keys") == 0)
         return keep(&config->auth.keys, "auth.keys", TREE_ARRAY, value, error);
     if (strcmp(name, "scopes") == 0)
         return keep(&config->auth.scopes, "auth.scopes", TREE_OBJECT, value, error);
-    for (size_t i = 0; i < config_setting_count; i++)
-        if (config_settings[i].member && strcmp(config_settings[i].member, name) == 0)
-            return setting_set_tree(config, &config_settings[i], value, error);
-    return unknown(name, error);
+    return group_set_member(config, "auth", name, value, &found, error) &&
+           (found || group_unknown_member("auth", name, lists, error));
 }
 
 bool config_set_auth(struct config *config, const struct tree *auth, struct error *error)
 {
     forget_lists(&config->auth);
-    for (size_t i = 0; i < config_setting_count; i++)
-        if (config_settings[i].member &&
-            (!setting_set_default(config, &config_settings[i], error) ||
-             !setting_read_variable(config, &config_settings[i], error)))
-            return false;
+    if (!group_reset(config, "auth", error))
+        return false;
     if (tree_type(auth) != TREE_OBJECT)
         return config_wrong(error, "auth", "must be an object with mode and what the mode needs");
     void *position = NULL;

@@ -93,8 +93,9 @@ static void take_origins(const struct taking *taking)
 static void take_exports(const struct taking *taking)
 {
     struct config *config = taking->config, *from = taking->from;
-    bool live = same_exports(config, from);
-    if ((live && same_limits(config, from)) ||
+    bool same = same_exports(config, from);
+    bool live = same && !config->log.stream; /* nodes of a log merge alike, from its beginning */
+    if ((same && same_limits(config, from)) ||
         !wants(taking, "exports", live ? CONFIG_LIVE : CONFIG_RESTART, NULL))
         return;
     for (size_t i = 0; i < config->export_count; i++)

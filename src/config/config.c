@@ -324,6 +324,7 @@ static const struct {
     const char *name;
     config_setter set;
 } structures[] = {{"auth", config_set_auth},
+                  {"log", config_set_log},
                   {"allowed_origins", config_set_origins},
                   {"exports", config_set_exports},
                   {"stacks", config_set_stacks}};

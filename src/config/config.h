@@ -83,6 +83,9 @@ struct config {
         char *tokens, *keys; /* JSON lists as given, the files in them unread; NULL: none */
         char *scopes;        /* a JSON object as given; NULL: none */
     } auth;
+    struct config_log {
+#include "config/settings_log.h"
+    } log; /* the log that a node follows; without nats and stream it follows none */
     char **origins;      /* "allowed_origins" */
     size_t origin_count; /* 0: all */
     char **stacks;       /* "stacks": paths of arete stack files */
@@ -113,6 +116,8 @@ bool config_rates_untouched(const struct config *config);
 /* ERROR_CONFIGURATION if there is no authentication and other machines can reach an address of
  * the server: the operator must allow that explicitly. */
 bool config_check_exposure(const struct config *config, struct error *error);
+/* ERROR_CONFIGURATION if the members of "log" do not go together. */
+bool config_check_log(const struct config *config, struct error *error);
 /* Append a line per setting: name, type, default, help (for --help and the docs). */
 bool config_describe(struct buffer *out);
 /* Append the JSON Schema of the file. */

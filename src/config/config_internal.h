@@ -16,7 +16,8 @@ enum setting_type {
 /* A row of settings.h. All texts of the program about a setting come from here. */
 struct setting {
     const char *name;
-    const char *member; /* its name in "auth"; NULL: it is no member of "auth" */
+    const char *group;  /* the object that it is a member of: "auth" or "log"; NULL: of none */
+    const char *member; /* its name there */
     enum setting_type type;
     enum config_change change;
     const char *restart;      /* why a change may need a restart, if it can be live */
@@ -35,7 +36,7 @@ struct setting {
     bool older;  /* an older name, shown in the schema alone */
 };
 
-/* Those of "auth" come last. */
+/* Those of "auth" and "log" come last. */
 extern const struct setting config_settings[];
 extern const size_t config_setting_count;
 
@@ -44,10 +45,15 @@ static inline bool setting_is_textual(const struct setting *setting)
     return setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
 }
 
-/* Neither of "auth" nor an older name. */
+/* Neither a member of an object nor an older name. */
 static inline bool setting_stands_alone(const struct setting *setting)
 {
-    return !setting->member && !setting->older;
+    return !setting->group && !setting->older;
+}
+
+static inline bool setting_is_of(const struct setting *setting, const char *group)
+{
+    return setting->group && strcmp(setting->group, group) == 0;
 }
 
 /* Both NULL, or the same text. */
@@ -90,6 +96,16 @@ void setting_print_words(struct buffer *out, const char *const *words);
 /* A list of texts: add a copy of one; free them all. */
 bool config_add_text(char ***texts, size_t *count, struct span text, struct error *error);
 void config_free_texts(char ***texts, size_t *count);
+
+/* group.c: members of an object that are settings. All have their default again, or what the
+ * environment says / set one; *found: there is such a member. */
+bool group_reset(struct config *config, const char *group, struct error *error);
+bool group_set_member(struct config *config, const char *group, const char *name,
+                      const struct tree *value, bool *found, struct error *error);
+/* Refuse a name that is none of the group's settings, nor of `others` (up to a NULL). */
+bool group_unknown_member(const char *group, const char *name, const char *const *others,
+                          struct error *error);
+bool config_set_log(struct config *config, const struct tree *log, struct error *error);
 
 bool config_set_auth(struct config *config, const struct tree *auth, struct error *error);
 bool config_set_origins(struct config *config, const struct tree *origins, struct error *error);

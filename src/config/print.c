@@ -47,13 +47,18 @@ static void describe(struct buffer *out, const struct setting *setting)
             buffer_printf(out, "      environment: %s\n", setting[i].environment);
 }
 
+static void describe_group(struct buffer *out, const char *group)
+{
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (setting_is_of(&config_settings[i], group))
+            describe(out, &config_settings[i]);
+}
+
 static void describe_auth(struct buffer *out)
 {
     buffer_add_string(out, "  auth: an object, default {\"mode\": \"none\"}; its members, which "
                            "--set takes by these names:\n");
-    for (size_t i = 0; i < config_setting_count; i++)
-        if (config_settings[i].member)
-            describe(out, &config_settings[i]);
+    describe_group(out, "auth");
     buffer_add_string(out,
                       "  auth.tokens, auth.keys, auth.scopes: lists and an object, in a file only\n"
                       "  allowed_origins: a list of origins from which browsers may connect, "
@@ -66,6 +71,8 @@ bool config_describe(struct buffer *out)
         if (setting_stands_alone(&config_settings[i]))
             describe(out, &config_settings[i]);
     describe_auth(out);
+    buffer_add_string(out, "  log: an object, default {}: no log; its members:\n");
+    describe_group(out, "log");
     buffer_add_string(out,
                       "  stacks: a list of paths of arete stack files, default []; \"stack\" adds "
                       "one\n");
@@ -180,15 +187,31 @@ static void print_origins(struct buffer *out, const struct config *config)
     buffer_add_string(out, "],\n");
 }
 
+static void print_group(struct buffer *out, const char *group, const char **between,
+                        const struct config *config, enum print_for whom)
+{
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (setting_is_of(&config_settings[i], group) &&
+            print_setting(out, *between, config, &config_settings[i], whom))
+            *between = ",\n    ";
+}
+
+static void print_log(struct buffer *out, const struct config *config, enum print_for whom)
+{
+    const char *between = "\n    ";
+    if (!config->log.nats && !config->log.stream)
+        return;
+    buffer_add_string(out, "  \"log\": {");
+    print_group(out, "log", &between, config, whom);
+    buffer_add_string(out, "\n  },\n");
+}
+
 static void print_auth(struct buffer *out, const struct config *config, enum print_for whom)
 {
     const struct config_auth *auth = &config->auth;
     const char *between = "\n    ";
     buffer_add_string(out, "  \"auth\": {");
-    for (size_t i = 0; i < config_setting_count; i++)
-        if (config_settings[i].member &&
-            print_setting(out, between, config, &config_settings[i], whom))
-            between = ",\n    ";
+    print_group(out, "auth", &between, config, whom);
     if (auth->tokens) {
         buffer_add_string(out, between);
         print_tokens(out, auth->tokens);
@@ -250,6 +273,7 @@ static bool print_all(const struct config *config, struct buffer *out, enum prin
             print_setting(out, "  ", config, &config_settings[i], whom))
             buffer_add_string(out, ",\n");
     print_auth(out, config, whom);
+    print_log(out, config, whom);
     print_stacks(out, config);
     buffer_add_string(out, "  \"exports\": {");
     for (size_t i = 0; i < config->export_count; i++) {

@@ -123,6 +123,27 @@ static const char schema_origins[] =
     "      \"default\": []\n"
     "    },\n";
 
+static void add_group(struct buffer *out, const char *group)
+{
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (setting_is_of(&config_settings[i], group))
+            add_schema(out, &config_settings[i], 8);
+}
+
+static void add_log(struct buffer *out)
+{
+    buffer_add_string(out, "    \"log\": {\n"
+                           "      \"description\": \"the log that the server follows as a node; "
+                           "left out: none\",\n"
+                           "      \"type\": \"object\",\n"
+                           "      \"default\": {},\n"
+                           "      \"additionalProperties\": false,\n"
+                           "      \"properties\": {\n");
+    add_group(out, "log");
+    out->length -= !out->failed * 2; /* the last comma */
+    buffer_add_string(out, "\n      }\n    },\n");
+}
+
 static void add_auth(struct buffer *out)
 {
     buffer_add_string(out, "    \"auth\": {\n"
@@ -131,9 +152,7 @@ static void add_auth(struct buffer *out)
                            "      \"default\": {},\n"
                            "      \"additionalProperties\": false,\n"
                            "      \"properties\": {\n");
-    for (size_t i = 0; i < config_setting_count; i++)
-        if (config_settings[i].member)
-            add_schema(out, &config_settings[i], 8);
+    add_group(out, "auth");
     buffer_add_string(out, schema_lists);
     buffer_add_string(out, "      }\n    },\n");
     buffer_add_string(out, schema_origins);
@@ -311,6 +330,7 @@ bool config_schema(struct buffer *out)
         if (setting_stands_alone(&config_settings[i]))
             add_schema(out, &config_settings[i], 4);
     add_auth(out);
+    add_log(out);
     buffer_add_string(out, schema_stacks);
     buffer_add_string(out, schema_exports);
     buffer_add_string(out, "  },\n");

@@ -73,6 +73,40 @@ static bool check_base_path(const char *path, struct error *error)
                              path);
 }
 
+/* "nats://HOST:PORT" or more of them, with commas between them. */
+static bool check_brokers(const char *text, struct error *error)
+{
+    static const char scheme[] = "nats://";
+    for (const char *at = text; *at; at += strspn(at, ", ")) {
+        size_t length = strcspn(at, ", "), head = sizeof scheme - 1;
+        if (length <= head || strncmp(at, scheme, head) != 0 || memchr(at, '@', length))
+            return error_set(error, ERROR_CONFIGURATION,
+                             "'%.*s' is no broker; write nats://HOST:PORT, several with commas "
+                             "between them, and credentials in credentials_file",
+                             length < 100 ? (int)length : 100, at);
+        at += length;
+    }
+    return text[strspn(text, ", ")] || error_set(error, ERROR_CONFIGURATION, "no broker is named");
+}
+
+/* As JetStream has it. */
+static bool check_stream(const char *name, struct error *error)
+{
+    return !name[strcspn(name, " .*>/\\\t\r\n")] ||
+           error_set(error, ERROR_CONFIGURATION,
+                     "'%.100s' is not the name of a stream, which has no blank and none of . * > "
+                     "/ and \\",
+                     name);
+}
+
+static bool check_subject(const char *subject, struct error *error)
+{
+    return !subject[strcspn(subject, " *>\t\r\n")] ||
+           error_set(error, ERROR_CONFIGURATION,
+                     "'%.100s' is not a subject to publish to, which has no blank, * or >",
+                     subject);
+}
+
 /* The name of a claim, or a path to it. */
 static bool check_claim(const char *name, struct error *error)
 {
@@ -182,8 +216,14 @@ const struct setting config_settings[] = {
 #include "config/settings.h"
 #undef AT
 #define AT(field)                                                                                  \
-    .name = "auth." #field, .member = #field, .offset = offsetof(struct config, auth.field)
+    .name = "auth." #field, .group = "auth", .member = #field,                                     \
+    .offset = offsetof(struct config, auth.field)
 #include "config/settings_auth.h"
+#undef AT
+#define AT(field)                                                                                  \
+    .name = "log." #field, .group = "log", .member = #field,                                       \
+    .offset = offsetof(struct config, log.field)
+#include "config/settings_log.h"
 };
 const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
 

@@ -137,6 +137,9 @@ bool meta_get(struct connection *connection, const char *name, struct buffer *va
               struct error *error);
 bool meta_put(struct connection *connection, const char *name, struct span value,
               struct error *error);
+/* *same: there is no such value, or it is this. */
+bool meta_says(struct connection *connection, const char *name, const char *text, bool *same,
+               struct error *error);
 /* Whether the tables, columns, indexes and triggers are those of the migrations. Else
  * ERROR_DATABASE_UNUSABLE, which names one that differs: no commit can succeed any more. A bare
  * ERROR_DATABASE and the like: the schema could not be read. */

@@ -11,7 +11,8 @@
  *  1. One program writes a file, whatever name it has for it: the lock file and the inode are
  *     locked for as long as the database is open for writing. Readers never block the writer.
  *  2. A write-ahead log is only put over the database that it follows.
- *  3. An epoch is one history: a copy that is opened for writing gets another epoch first.
+ *  3. An epoch is one history: a copy that is opened for writing gets another epoch first, unless
+ *     what is written to it comes from a log.
  *  4. No name leads to half a copy: a backup has its name only when it is whole and on disk.
  */
 #ifndef DATABASE_DATABASE_H
@@ -32,9 +33,19 @@ enum database_synchronous {
  * pages, OFF leaves them until something else is written there. */
 enum database_erase { DATABASE_ERASE_FAST, DATABASE_ERASE_FULL, DATABASE_ERASE_OFF };
 
+/* The log that a database follows. Its history is that of the log, so its epoch is made from what
+ * decides it, and copies keep it. */
+struct database_log {
+    const char *stream;   /* its name */
+    int64_t created;      /* when the stream was made; 0: not known, what the file says is right */
+    const char *settings; /* a digest of the settings that decide what its messages do */
+    const char *epoch;    /* of all that; 36 characters. NULL: `created` is not known */
+};
+
 enum { DATABASE_READER_MEBIBYTES = 16 };
 struct database_options {
     const char *path;
+    const struct database_log *log;        /* NULL: none. Read by database_open alone */
     enum database_synchronous synchronous; /* FULL: a commit is on disk when it returns */
     enum database_erase erase;
     uint32_t cache_mebibytes;  /* page cache of the writer; 0: 64 */
@@ -51,7 +62,8 @@ struct database_options {
  * Open or create the database: lock it, check that it is stele's, migrate it. NULL with a clear
  * error that names the file and the remedy: ERROR_DATABASE_NEWER (written by a newer program),
  * ERROR_DATABASE_IN_USE (another server has it), ERROR_DATABASE (not a database, not stele's,
- * damaged, its folder missing or unwritable), ERROR_DISK_FULL.
+ * damaged, its folder missing or unwritable), ERROR_DISK_FULL, ERROR_CONFIGURATION (it has another
+ * history than options->log).
  */
 struct database *database_open(const struct database_options *options, struct error *error);
 /* Connections and checkpointers must be closed before. The last close applies the WAL and
@@ -62,6 +74,7 @@ enum { DATABASE_WAL_PAGE_BYTES = 4096 + 24 /* in the file */ };
 struct database_state {
     const char *path;
     const char *epoch;    /* the uuid of its life, 36 characters */
+    int64_t log_created;  /* of the log that it follows, see struct database_log; 0: none */
     uint32_t wal_pages;   /* in the WAL that its next commit follows, */
     uint64_t wal_commits; /* ... and commits so far that wrote there */
 };

@@ -57,7 +57,8 @@ struct database {
     char mark_epoch[EPOCH_LENGTH + 1];
     int64_t mark_change;
     bool mark_failed;
-    bool is_noted; /* that this process has it open, in the database */
+    int64_t log_created; /* of the log that it follows; 0: none */
+    bool is_noted;       /* that this process has it open, in the database */
     char epoch[EPOCH_LENGTH + 1];
     struct former_epoch *former; /* newest first */
     size_t former_count;
@@ -69,6 +70,14 @@ struct database {
 /* connection.c: open a database for reading without its write-ahead log. As with sqlite3_open_v2,
  * *sqlite is to be closed also after a failure. */
 int open_alone(const char *file, sqlite3 **sqlite);
+
+/* log_history.c: a new file begins the history of a log / one that there is must have it, else
+ * ERROR_CONFIGURATION / one that is opened without a log leaves it: then *cause says so. */
+bool log_history_begin(struct database *database, const struct database_log *log,
+                       struct error *error);
+bool log_history_check(struct database *database, const struct database_log *log,
+                       struct error *error);
+bool log_history_left(struct database *database, const char **cause, struct error *error);
 
 /* epoch.c: read them, after making the first one, or a new one for a copy. */
 bool epoch_read(struct database *database, struct error *error);

@@ -42,27 +42,15 @@ static bool read_file(const struct database *database, char text[FILE_SIZE])
 
 /* ---- the notes in it ---- */
 
-/* *same: there is no such note, or it says this. */
-static bool says(struct database *database, const char *name, const char *text, bool *same,
-                 struct error *error)
-{
-    struct buffer value;
-    bool found = false;
-    buffer_init(&value, 1 << 16);
-    bool done = meta_get(&database->main, name, &value, &found, error);
-    *same = !found || span_equal(buffer_span(&value), span_of(text));
-    buffer_fini(&value);
-    return done;
-}
-
 static bool identity_check(struct database *database, int64_t last_change, const char **cause,
                            struct error *error)
 {
     char file[FILE_SIZE], boot[CLOCK_BOOT_ID_SIZE];
     bool same_file = true, same_boot = true;
     *cause = NULL;
-    if ((read_file(database, file) && !says(database, "file", file, &same_file, error)) ||
-        (clock_boot_id(boot) && !says(database, "running", boot, &same_boot, error))) {
+    if ((read_file(database, file) &&
+         !meta_says(&database->main, "file", file, &same_file, error)) ||
+        (clock_boot_id(boot) && !meta_says(&database->main, "running", boot, &same_boot, error))) {
         return false;
     }
     bool has_mark = database->mark_epoch[0] != 0;
@@ -85,7 +73,7 @@ static bool identity_note(struct database *database, struct error *error)
     struct connection *main = &database->main;
     return (!read_file(database, file) || meta_put(main, "file", span_of(file), error)) &&
            (clock_boot_id(boot) ? meta_put(main, "running", span_of(boot), error)
-                                : says(database, "running", "", &same, error));
+                                : meta_says(&database->main, "running", "", &same, error));
 }
 
 /* ---- epochs ---- */
@@ -149,7 +137,7 @@ static bool find_cause(struct database *database, int64_t last_change, const cha
     if (copied) {
         *cause = "it is marked as a copy";
     }
-    return true;
+    return log_history_left(database, cause, error);
 }
 
 static bool settle(struct database *database, int64_t last_change, struct error *error)
@@ -160,6 +148,12 @@ static bool settle(struct database *database, int64_t last_change, struct error 
     if (!connection_integer(main, "SELECT count(*) FROM meta WHERE name = 'epoch'", &epochs,
                             error)) {
         return false;
+    }
+    const struct database_log *log = database->options.log;
+    if (log) {
+        return (epochs == 0 ? log_history_begin(database, log, error)
+                            : log_history_check(database, log, error)) &&
+               identity_note(database, error);
     }
     if (epochs == 0) {
         return new_epoch(main, error) && identity_note(database, error);

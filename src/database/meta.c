@@ -36,3 +36,15 @@ bool meta_put(struct connection *connection, const char *name, struct span value
     query_text(&query, value);
     return query_run(&query, error);
 }
+
+bool meta_says(struct connection *connection, const char *name, const char *text, bool *same,
+               struct error *error)
+{
+    struct buffer value;
+    bool found = false;
+    buffer_init(&value, 1 << 16);
+    bool done = meta_get(connection, name, &value, &found, error);
+    *same = !found || span_equal(buffer_span(&value), span_of(text));
+    buffer_fini(&value);
+    return done;
+}

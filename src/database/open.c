@@ -221,6 +221,7 @@ struct database *database_open(const struct database_options *options, struct er
     } else if (open_all(database, options->backup_before_migration, error)) {
         database->options.path = database->path;
         database->options.backup_before_migration = NULL;
+        database->options.log = NULL;
         return database;
     }
     database_close(database);
@@ -260,6 +261,7 @@ struct database_state database_state(const struct database *database)
     return (struct database_state){
         .path = database->path,
         .epoch = database->epoch,
+        .log_created = database->log_created,
         .wal_pages = atomic_load_explicit(&database->wal_pages, memory_order_relaxed),
         .wal_commits = atomic_load_explicit(&database->wal_commits, memory_order_relaxed)};
 }

@@ -271,6 +271,7 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
     map_fini(&engine->configured);
     engine->options.views = NULL;
     engine->options.exports = NULL;
+    engine->options.store.log = NULL;
     engine->options.store.path =
         engine->facts.database ? database_state(engine->facts.database).path : NULL;
     if (done)

@@ -1,6 +1,7 @@
 #include "http/health.h"
 
 #include "engine/engine.h"
+#include "follow/follow.h"
 #include "http/facts.h"
 #include "http/inspector.h"
 
@@ -28,23 +29,55 @@ static void reply_health(struct http *http, struct net_connection *connection)
                    : "OK");
 }
 
+/*
+ * A node that is behind its log shows what others do not any more, so it is not ready. One that had
+ * all of it is ready without its broker, too: else nobody would be when the brokers are gone.
+ */
+static bool print_lag(const struct http *http, char *text, size_t size)
+{
+    if (!http->frontend->follow)
+        return false;
+    struct follow_state state = follow_state(http->frontend->follow);
+    bool behind = state.lag_messages > 0 && state.lag_seconds > http->frontend->max_lag;
+    if (state.condition == FOLLOW_GAP || state.condition == FOLLOW_REPLACED)
+        snprintf(text, size, "NOT READY: %s", follow_condition_name(state.condition));
+    else if (!state.caught_up && state.condition == FOLLOW_APART)
+        snprintf(text, size, "NOT READY: the log cannot be reached");
+    else if (!state.caught_up || behind)
+        snprintf(text, size, "NOT READY: %lld messages behind the log",
+                 (long long)state.lag_messages);
+    else
+        return false;
+    return true;
+}
+
+static bool is_apart(const struct http *http)
+{
+    return http->frontend->follow && follow_state(http->frontend->follow).condition == FOLLOW_APART;
+}
+
 /* Readers are served also while the disk takes nothing: a server that is taken out of service for
  * it would be lost to them too. */
 static void reply_ready(struct http *http, struct net_connection *connection)
 {
     struct engine_state engine = engine_state(http->frontend->engine);
     char text[96] = "READY";
-    bool ready = http->frontend->running;
-    if (!ready)
+    bool lags = print_lag(http, text, sizeof text);
+    bool running = http->frontend->running;
+    if (!running)
         snprintf(text, sizeof text, "NOT READY");
+    else if (lags)
+        ; /* said */
     else if (engine.disk != ERROR_NONE)
         snprintf(text, sizeof text, "READY, but no mutations are taken: %s",
                  error_kind(engine.disk)->wire);
     else if (engine.checkpoints_fail)
         snprintf(text, sizeof text, "READY, but checkpoints fail");
+    else if (is_apart(http))
+        snprintf(text, sizeof text, "READY, but the log cannot be reached");
     else if (access_shown(http->frontend->access)->keys_are_stale)
         snprintf(text, sizeof text, "READY, but the keys of auth.jwks_url are stale");
-    reply_text(connection, ready ? 200 : 503, text);
+    reply_text(connection, running && !lags ? 200 : 503, text);
 }
 
 /* For who routes producers. */
@@ -52,8 +85,11 @@ static void reply_ready_to_write(struct http *http, struct net_connection *conne
 {
     struct engine_state engine = engine_state(http->frontend->engine);
     char text[96] = "NOT READY";
-    bool ready = http->frontend->running && engine.disk == ERROR_NONE;
-    if (ready && engine.checkpoints_fail)
+    bool follows = http->frontend->follow != NULL;
+    bool ready = http->frontend->running && engine.disk == ERROR_NONE && !follows;
+    if (follows)
+        snprintf(text, sizeof text, "NOT READY: mutations come from the log alone");
+    else if (ready && engine.checkpoints_fail)
         snprintf(text, sizeof text, "READY, but checkpoints fail");
     else if (ready)
         snprintf(text, sizeof text, "READY");

@@ -6,6 +6,7 @@
 #include "access/revocations.h"
 #include "auth/certificate.h"
 #include "delivery/hub.h"
+#include "follow/follow.h"
 #include "http/http_internal.h"
 #include "http/metrics.h"
 #include "ingest/ingest.h"
@@ -225,6 +226,19 @@ static size_t windows_fill(struct http *http, bool members)
     return members ? count : windows;
 }
 
+/* Without a log: one that is well. */
+static struct follow_state log_of(const struct http *http)
+{
+    static const struct follow_state none = {.condition = FOLLOW_READING};
+    return http->frontend->follow ? follow_state(http->frontend->follow) : none;
+}
+
+VALUE(log_ok, log_of(http).condition == FOLLOW_READING)
+VALUE(log_position, log_of(http).position < 0 ? 0 : log_of(http).position)
+VALUE(log_lag_messages, log_of(http).lag_messages)
+VALUE(log_lag_seconds, log_of(http).lag_seconds)
+VALUE(log_reconnects, log_of(http).reconnects)
+VALUE(log_refused, log_of(http).refused)
 VALUE(connections, http->frontend->sessions.count)
 VALUE(exchanges, http->requests)
 VALUE(keys_stale, access_shown(http->frontend->access)->keys_are_stale)
@@ -340,6 +354,21 @@ const struct metric metrics_table[] = {
      .value = queue_bytes},
     {GAUGE("stele_intake_pressure", "Fill of the queue before the decoder, 0 to 1."),
      .value = intake_pressure},
+    /* the log that it follows */
+    {GAUGE("stele_log_ok", "0 while a node does not read its log; 1 also without one."),
+     .value = log_ok},
+    {GAUGE("stele_log_position", "Sequence of the last message of the log that is done with."),
+     .value = log_position},
+    {GAUGE("stele_log_lag_messages", "Messages of the log behind that, as far as is known."),
+     .value = log_lag_messages},
+    {GAUGE("stele_log_lag_seconds",
+           "Age of what the node shows: 0 while it has all of the log, and hears of it."),
+     .value = log_lag_seconds},
+    {COUNTER("stele_log_reconnects_total", "Times that the node began again to read its log."),
+     .value = log_reconnects},
+    {COUNTER("stele_log_messages_refused_total",
+             "Messages of the log that every node refuses, since the start."),
+     .value = log_refused},
     /* commits */
     {COUNTER("stele_commits_total", "Transactions on disk."), ENGINE(commits)},
     {COUNTER("stele_commit_failures_total", "Transactions that failed."), ENGINE(commit_failures)},

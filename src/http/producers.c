@@ -315,7 +315,8 @@ static void start(struct http *http, struct net_connection *connection, struct p
     struct error error;
     struct http_request *request = NULL;
     struct question *question = NULL;
-    if (http_admit(http, principal, forget ? HTTP_INGEST : HTTP_READ, &error))
+    if (http_admit(http, principal, forget ? HTTP_INGEST : HTTP_READ, &error) &&
+        (!forget || ingest_takes(http->frontend->ingest, &error)))
         question = question_new(principal, connection, path, all, &error);
     if (question && forget && span_equal(question->name, span_of(ENGINE_LOG_PRODUCER))) {
         question_free(question);

@@ -125,6 +125,12 @@ static void deliver_submission(struct engine_event *event)
 
 /* ---- the decoder thread ---- */
 
+bool ingest_takes(const struct ingest *ingest, struct error *error)
+{
+    const char *refusal = ingest->options.refusal;
+    return !refusal || error_set(error, ERROR_NOT_IMPLEMENTED, "%s", refusal);
+}
+
 /* The engine's queue is full: callers see it by this queue filling up, so waiting here is right,
  * and dropping would be wrong. */
 static bool submit_when_there_is_room(struct ingest *ingest, struct ingest_request *request)
@@ -239,6 +245,7 @@ static void handle(struct ingest *ingest, struct ingest_request *request)
     struct batch_order *order = request->stream ? &request->stream->decoder : NULL;
     /* Once it is submitted, the request may be answered, and gone, at any moment. */
     if (request->error.code == ERROR_NONE && decode(ingest, request) &&
+        ingest_takes(ingest, &request->error) &&
         batch_order_admit(order, request->submission, &request->error) &&
         submit_when_there_is_room(ingest, request))
         return;

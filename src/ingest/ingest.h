@@ -27,6 +27,9 @@ struct ingest_options {
     uint32_t max_depth;       /* of a patch */
     size_t max_key_bytes;
     size_t queue_bytes, queue_count; /* requests that wait to be decoded */
+    /* Why nothing is taken in, as all comes from a log; NULL: it is taken in. Outlives the ingest.
+     */
+    const char *refusal;
     /* SHA-256, for requests with a key. Any thread. */
     bool (*digest)(struct span bytes, unsigned char out[32]);
 };
@@ -104,6 +107,9 @@ bool ingest_submit(struct ingest *ingest, const struct ingest_sender *sender,
  */
 bool ingest_submit_counted(struct ingest *ingest, enum ingest_format format, char *body,
                            size_t length, ingest_done done, void *context, struct error *error);
+/* Whether requests are taken in at all; else ERROR_NOT_IMPLEMENTED with the refusal, which is the
+ * answer to every request that could be read. Any thread. */
+bool ingest_takes(const struct ingest *ingest, struct error *error);
 /* The share of the queue that a request of that length takes. */
 size_t ingest_request_bytes(size_t length);
 /* Whether a text may be an Idempotency-Key: 1 to INGEST_MAX_KEY printable ASCII characters. */

@@ -12,6 +12,7 @@
 #include "access/revocations.h"
 #include "database/database.h"
 #include "delivery/hub.h"
+#include "follow/follow.h"
 #include "ingest/ingest.h"
 #include "outbound/outbound.h"
 #include "server/tls.h"
@@ -73,6 +74,7 @@ static void begin_drain(struct server *server)
     listener_close(&server->health);
     sessions_pause_all(&server->frontend.sessions, &session_ingest);
     http_stop(&server->http);
+    follow_halt(server->log.follow);
     ingest_drain(server->frontend.ingest);
 }
 

@@ -2,6 +2,7 @@
 #include "access/revocations.h"
 #include "database/database.h"
 #include "delivery/hub.h"
+#include "follow/follow.h"
 #include "ingest/ingest.h"
 #include "outbound/outbound.h"
 #include "server/tls.h"
@@ -59,6 +60,7 @@ static struct engine_options engine_options(struct server *server, const struct 
     struct config_caches caches = config_caches(config);
     return (struct engine_options){
         .store = {.path = config->database,
+                  .log = server->log.follow ? &server->log.history : NULL,
                   .synchronous = config->synchronous,
                   .erase = config->erase,
                   .cache_mebibytes = (uint32_t)(caches.pages >> 20),
@@ -74,7 +76,8 @@ static struct engine_options engine_options(struct server *server, const struct 
         .give_up = server->give_up,
         .max_array_length = (uint32_t)config->max_array_length,
         .max_entity_bytes = (size_t)config->max_entity_bytes,
-        .max_merge_bytes = (size_t)config->max_merge_bytes,
+        /* What it counts depends on what is in memory: nodes would differ. */
+        .max_merge_bytes = server->log.follow ? 0 : (size_t)config->max_merge_bytes,
         .queue_bytes = (size_t)config->queue_bytes,
         .queue_count = QUEUE_COUNT,
         .commit_mutations = (size_t)config->commit_mutations,
@@ -162,16 +165,23 @@ static bool open_engine(struct server *server, const struct config *config, stru
     return engine_each_export(server->frontend.engine, tell_export, server->frontend.hub, error);
 }
 
-static bool open_ingest(struct server *server, const struct config *config, struct error *error)
+struct ingest_options server_ingest_options(const struct server *server,
+                                            const struct config *config)
 {
-    struct ingest_options options = {
+    return (struct ingest_options){
         .max_request_bytes = (size_t)config->max_request_bytes,
         .max_depth = (uint32_t)config->max_depth,
         .max_key_bytes = (size_t)config->max_key_bytes,
         .queue_bytes = (size_t)config->queue_bytes / DECODE_SHARE,
         .queue_count = DECODE_COUNT,
+        .refusal = server->log.refusal,
         .digest = auth_digest,
     };
+}
+
+static bool open_ingest(struct server *server, const struct config *config, struct error *error)
+{
+    struct ingest_options options = server_ingest_options(server, config);
     server->frontend.ingest = ingest_open(server->frontend.engine, &options, error);
     return server->frontend.ingest != NULL;
 }
@@ -354,8 +364,8 @@ void server_show_configuration(struct server *server, const struct config *confi
 static bool open_parts(struct server *server, const struct config *config, struct error *error)
 {
     if (!open_loop(server, error) || !open_telemetry(server, config, error) ||
-        !open_hub(server, config, error) || !open_engine(server, config, error) ||
-        !open_ingest(server, config, error))
+        !open_hub(server, config, error) || !server_open_log(server, config, error) ||
+        !open_engine(server, config, error) || !open_ingest(server, config, error))
         return false;
     if (!http_open(&server->http, &server->frontend))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
@@ -369,7 +379,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
         return false;
     start_telemetry(server);
     return open_access(server, config, error) && open_usage(server, config, error) &&
-           open_sockets(server, config, error);
+           server_start_log(server, config, error) && open_sockets(server, config, error);
 }
 
 /* Check whether the stop can go on; called whenever something ended. */
@@ -446,6 +456,7 @@ void server_close(struct server *server)
     server->outbound = NULL;
     if (server->frontend.telemetry)
         telemetry_stop(server->frontend.telemetry);
+    follow_stop(server->log.follow);
     ingest_close(server->frontend.ingest);
     server->frontend.ingest = NULL; /* who is answered below may ask for it */
     if (server->frontend.usage)
@@ -456,6 +467,8 @@ void server_close(struct server *server)
         engine_close(server->frontend.engine); /* answers what is still due */
     if (server->frontend.hub)
         hub_free(server->frontend.hub);
+    follow_free(server->log.follow);
+    memory_free(server->log.refusal);
     usage_free(server->frontend.usage);
     telemetry_free(server->frontend.telemetry);
     http_close(&server->http);

@@ -17,9 +17,18 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+struct follow;
 struct transport;
 struct certificate;
 struct outbound;
+
+/* The log that the server follows as a node, and what names its history. */
+struct server_log {
+    struct follow *follow; /* NULL: it follows none. Owned */
+    struct database_log history;
+    char settings[33], epoch[DATABASE_UUID_SIZE];
+    char *refusal; /* of what would write; owned */
+};
 
 enum server_state {
     SERVER_READY,    /* open, and not yet run */
@@ -44,6 +53,7 @@ struct server {
 
     struct frontend frontend; /* with the engine, the hub, the ingest, access and usage, owned */
     struct http http;
+    struct server_log log;
     struct outbound *outbound; /* outgoing requests; NULL: no setting needs any */
 
     struct listener main, health;
@@ -57,6 +67,14 @@ struct server {
     struct queue posts;         /* any thread */
     atomic_bool stop_requested; /* any thread, signal handlers */
 };
+
+/* log.c: connect to the log, if there is one, and find its history / begin to follow it, once the
+ * engine is open. */
+bool server_open_log(struct server *server, const struct config *config, struct error *error);
+bool server_start_log(struct server *server, const struct config *config, struct error *error);
+/* What decides how a message or a request is decoded. */
+struct ingest_options server_ingest_options(const struct server *server,
+                                            const struct config *config);
 
 /* run.c: the work of the loop. */
 void server_start_tick(struct server *server);

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 struct engine;
+struct follow;
 struct http;
 struct hub;
 struct telemetry;
@@ -34,6 +35,8 @@ struct frontend {
     struct engine *engine;
     struct hub *hub;
     struct ingest *ingest;
+    struct follow *follow; /* the log that it follows; NULL: none */
+    double max_lag;        /* behind that, in seconds: beyond it the server is not ready */
     struct access *access;
     struct usage *usage;         /* NULL: usage is not metered */
     struct telemetry *telemetry; /* NULL: nothing is sent to OpenTelemetry. Owned */

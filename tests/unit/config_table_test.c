@@ -408,3 +408,52 @@ TEST(running_out_of_memory_is_an_error)
         assert_true(hit || good);
     }
 }
+
+/* ---- "log" ---- */
+
+TEST(the_log_is_an_object_that_prints_itself)
+{
+    struct config config, again;
+    struct error error;
+    struct buffer text;
+    const char *file = "{\"log\": {\"nats\": [\"nats://a:1\", \"nats://b:2\"], \"stream\": \"s\","
+                       " \"subject\": \"s.in\", \"max_lag_seconds\": 5}}";
+    assert_true(config_init(&config, &error) && config_init(&again, &error));
+    assert_true(config_check_log(&config, &error)); /* none is fine */
+    assert_true(config_read_file(&config, test_file("config.json", file), &error));
+    assert_string_equal(config.log.nats, "nats://a:1, nats://b:2");
+    assert_int_equal(config.log.max_lag_seconds, 5);
+    assert_true(config_check_log(&config, &error));
+    buffer_init(&text, 1 << 16);
+    assert_true(config_print(&config, &text) && buffer_string(&text));
+    assert_true(config_read_file(&again, test_file("config.json", text.data), &error));
+    for (size_t i = 0; i < config_setting_count; i++)
+        assert_true(setting_same(&config, &again, &config_settings[i]));
+    assert_true(config_set(&again, "log", "{\"stream\": \"s\"}", &error)); /* replaces all of it */
+    assert_null(again.log.nats);
+    assert_int_equal(again.log.max_lag_seconds, 30);
+    assert_false(config_check_log(&again, &error));
+    buffer_fini(&text);
+    config_fini(&config);
+    config_fini(&again);
+}
+
+TEST(members_of_the_log_are_checked)
+{
+    static const char *const bad[][2] = {
+        {"log.nats", "a:4222"},        {"log.nats", "nats://"},      {"log.nats", "nats://u:p@a:1"},
+        {"log.nats", "tls://a:1"},     {"log.nats", ", "},           {"log.stream", "a.b"},
+        {"log.stream", "a b"},         {"log.stream", "a*"},         {"log.subject", "a.>"},
+        {"log.subject", "a b"},        {"log.max_lag_seconds", "0"}, {"log", "[]"},
+        {"log", "{\"streem\":\"s\"}"}, {"log", "{\"nats\":7}"},
+    };
+    struct config config;
+    struct error error;
+    assert_true(config_init(&config, &error));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (config_set(&config, bad[i][0], bad[i][1], &error))
+            fail_msg("%s=%s", bad[i][0], bad[i][1]);
+        assert_non_null(strstr(error.message, "log"));
+    }
+    config_fini(&config);
+}

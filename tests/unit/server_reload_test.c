@@ -372,7 +372,7 @@ TEST(all_of_auth_is_taken)
     struct config seen = {.auth = rules_in_force};
     for (size_t i = 0; i < config_setting_count; i++) {
         const struct setting *setting = &config_settings[i];
-        if (!setting->member)
+        if (!setting_is_of(setting, "auth"))
             continue;
         assert_true(setting->change);
         expect_same(&live.config, &wanted, setting);

@@ -1,0 +1,15 @@
+/* The members of "log", which says what log a node follows, in the form of settings.h; their names
+ * are "log.nats" and so on. */
+TEXT(nats, NULL, RESTART,
+     "the brokers of the log, such as nats://a:4222, nats://b:4222; with it and stream the server "
+     "is a node, and its mutations come from the log alone",
+     .check = check_brokers, .list = true)
+TEXT(stream, NULL, RESTART, "the name of the JetStream stream that is the log",
+     .check = check_stream)
+TEXT(subject, NULL, RESTART,
+     "the subject of the stream to which programs publish mutations; the refusal of a request that "
+     "would write names it",
+     .check = check_subject)
+TEXT(credentials_file, NULL, RESTART, "a file with the credentials for the brokers (.creds)")
+NUMBER(max_lag_seconds, 30, 1, DAY, RESTART,
+       "while the node is behind the log by more than this, /ready says so with 503")

@@ -1,0 +1,75 @@
+/*
+ * follow: log mode (docs/cluster.md). A node reads one stream of NATS JetStream from behind its own
+ * position, on a thread of its own, and hands each message to the engine, in order:
+ *
+ *   stream --message--> [thread: decode, place] --submission--> engine --> deliver, on the loop
+ *
+ * Promises: nothing is applied but the message directly behind the last one that was (the engine
+ * holds that, see engine/position.c); a message that is refused is refused by every node, counted,
+ * and logged; a hole in the stream ends the following, and is never passed over. Memory is bounded:
+ * by what the stream sends ahead, and by the engine's queue. Without a broker the thread tries
+ * again, for ever.
+ *
+ * This folder alone knows libnats. A program that was built without it (STELE_LOG) refuses in
+ * follow_open.
+ */
+#ifndef FOLLOW_FOLLOW_H
+#define FOLLOW_FOLLOW_H
+
+#include "ingest/ingest.h"
+
+struct follow;
+
+struct follow_options {
+    const char *nats;             /* addresses, with commas between them */
+    const char *stream;           /* its name */
+    const char *credentials_file; /* NULL: none */
+};
+
+/* What it takes to read. */
+struct follow_start {
+    struct engine *engine;
+    struct ingest_options ingest; /* what decides how a message is decoded */
+    int64_t created;              /* the stream that is meant: see follow_ask */
+};
+
+enum follow_condition {
+    FOLLOW_APART,    /* the broker or the stream cannot be reached */
+    FOLLOW_READING,  /* messages come, or would */
+    FOLLOW_GAP,      /* the stream has not what comes behind this node's position */
+    FOLLOW_REPLACED, /* another stream has the name */
+    FOLLOW_CONDITIONS
+};
+
+struct follow_state {
+    enum follow_condition condition;
+    bool caught_up;       /* it had all of the stream, at some time since the start */
+    int64_t position;     /* the last message that is done with; -1: none */
+    int64_t lag_messages; /* in the stream behind that, as far as is known */
+    double lag_seconds;   /* how old what it shows may be: 0 while it has all */
+    uint64_t reconnects, refused;
+    char problem[256]; /* in FOLLOW_GAP and FOLLOW_REPLACED: what is wrong, and the remedy */
+};
+
+/* Everything is copied. NULL with ERROR_CONFIGURATION, if the program was built without log mode.
+ */
+struct follow *follow_open(const struct follow_options *options, struct error *error);
+/* Ask when the stream was made, in nanoseconds since 1970, for a few seconds at most, or until
+ * *give_up. false: ERROR_NETWORK, it cannot be asked; ERROR_CONFIGURATION, there is no such stream.
+ * Before follow_start. */
+bool follow_ask(struct follow *follow, const atomic_bool *give_up, int64_t *created,
+                struct error *error);
+/* Start the thread, behind the engine's position. */
+bool follow_start(struct follow *follow, const struct follow_start *start, struct error *error);
+/* Ask the thread to end; returns at once. Any thread. */
+void follow_halt(struct follow *follow);
+/* The end of the thread; before engine_close, which delivers what is under way. NULL is fine. */
+void follow_stop(struct follow *follow);
+/* After engine_close. NULL is fine. */
+void follow_free(struct follow *follow);
+/* Any thread. */
+struct follow_state follow_state(struct follow *follow);
+/* The name of the condition, as /ready and the log have it: "log-gap". */
+const char *follow_condition_name(enum follow_condition condition);
+
+#endif

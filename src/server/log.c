@@ -1,0 +1,182 @@
+/*
+ * The server as a node of a log (docs/cluster.md): what the history of its file is made from, and
+ * the thread that follows the log.
+ *
+ * All nodes whose messages do the same have the same epoch, and no others. So it is made from the
+ * stream, the time at which that was made, and every setting that decides what a message does.
+ */
+#include "auth/auth.h"
+#include "base/invariant.h"
+#include "delivery/hub.h"
+#include "follow/follow.h"
+#include "server/server_internal.h"
+
+#include <stdlib.h>
+
+enum { DIGEST = 32, SETTINGS_BYTES = 64 * 1024 * 1024 };
+
+/* ---- the settings that decide ---- */
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void print_export(struct buffer *out, const char *name, const struct view_set *views,
+                         const struct config *config)
+{
+    const struct view_scope *scope = view_set_scope_of(views, span_of(name));
+    doc_escape(out, span_of(name));
+    for (size_t i = 0; i < config->export_count; i++) {
+        const struct config_export *export = &config->exports[i];
+        if (strcmp(export->name, name) == 0)
+            buffer_printf(out, " %lld %lld %d", (long long)export->max_entities,
+                          (long long)export->max_array_length, export->null_removes);
+    }
+    buffer_printf(out, " %s\n", scope ? view_scope_text(scope) : "");
+}
+
+/* By name: their order in a file decides nothing. */
+static bool print_exports(struct buffer *out, const struct view_set *views,
+                          const struct config *config)
+{
+    size_t count = 0;
+    while (view_set_export_at(views, count))
+        count++;
+    const char **names = memory_new((count + 1) * sizeof *names);
+    if (!names)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        names[i] = view_set_export_at(views, i);
+    qsort(names, count, sizeof *names, compare_names);
+    for (size_t i = 0; i < count; i++)
+        print_export(out, names[i], views, config);
+    memory_free(names);
+    return true;
+}
+
+static bool print_settings(struct buffer *out, const struct view_set *views,
+                           const struct config *config)
+{
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = {
+        {"open", view_set_is_open(views)},
+        {"max_array_length", config->max_array_length},
+        {"max_entity_bytes", config->max_entity_bytes},
+        {"max_request_bytes", config->max_request_bytes},
+        {"max_depth", config->max_depth},
+        {"max_key_bytes", config->max_key_bytes},
+        {"max_exports", config->max_exports},
+        {"unknown_exports", config->unknown_exports},
+        {"max_producers", config->max_producers},
+    };
+    buffer_add_string(out, "1\n"); /* of this list */
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        buffer_printf(out, "%s %lld\n", numbers[i].name, (long long)numbers[i].value);
+    return print_exports(out, views, config) && !out->failed;
+}
+
+/* ---- the history ---- */
+
+static bool digest_hex(const struct buffer *text, char hex[33])
+{
+    unsigned char digest[DIGEST];
+    if (text->failed || !auth_digest(buffer_span(text), digest))
+        return false;
+    for (size_t i = 0; i < 16; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    return true;
+}
+
+static bool find_settings(struct server_log *log, const struct view_set *views,
+                          const struct config *config)
+{
+    struct buffer text;
+    buffer_init(&text, SETTINGS_BYTES);
+    bool done = print_settings(&text, views, config) && digest_hex(&text, log->settings);
+    buffer_fini(&text);
+    return done;
+}
+
+static bool find_epoch(struct server_log *log)
+{
+    struct buffer text;
+    char hex[33];
+    buffer_init(&text, 4096);
+    buffer_printf(&text, "%s\n%lld\n%s\n", log->history.stream, (long long)log->history.created,
+                  log->settings);
+    bool done = digest_hex(&text, hex);
+    buffer_fini(&text);
+    if (done)
+        snprintf(log->epoch, sizeof log->epoch, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12,
+                 hex + 16, hex + 20);
+    return done;
+}
+
+static bool find_refusal(struct server_log *log, const struct config *config)
+{
+    struct buffer text;
+    buffer_init(&text, 8192);
+    buffer_printf(&text, "this server follows a log and takes no mutations itself: publish to %s%s",
+                  config->log.subject ? "the subject " : "the stream ",
+                  config->log.subject ? config->log.subject : config->log.stream);
+    log->refusal = buffer_string(&text) ? buffer_take(&text, NULL) : NULL;
+    buffer_fini(&text);
+    return log->refusal;
+}
+
+/* Without its broker the history in the file is taken at its word, and checked when there is one.
+ */
+static bool ask(struct server *server, struct error *error)
+{
+    struct server_log *log = &server->log;
+    struct error problem;
+    if (follow_ask(log->follow, server->give_up, &log->history.created, &problem)) {
+        log->history.epoch = log->epoch;
+        return find_epoch(log) || error_set(error, ERROR_MEMORY, "out of memory");
+    }
+    if (problem.code != ERROR_NETWORK) {
+        *error = problem;
+        return false;
+    }
+    log_warning("follow", "log-apart", log_text("error", problem.message),
+                log_text("effect", "reads go on, and it is tried again"));
+    return true;
+}
+
+/* ---- its life ---- */
+
+bool server_open_log(struct server *server, const struct config *config, struct error *error)
+{
+    struct server_log *log = &server->log;
+    struct follow_options options = {.nats = config->log.nats,
+                                     .stream = config->log.stream,
+                                     .credentials_file = config->log.credentials_file};
+    if (!config->log.stream)
+        return true;
+    log->follow = follow_open(&options, error);
+    if (!log->follow)
+        return false;
+    log->history = (struct database_log){.stream = config->log.stream, .settings = log->settings};
+    if (!find_settings(log, hub_state(server->frontend.hub).views, config) ||
+        !find_refusal(log, config))
+        return error_set(error, ERROR_MEMORY, "out of memory while opening the log");
+    return ask(server, error);
+}
+
+bool server_start_log(struct server *server, const struct config *config, struct error *error)
+{
+    struct engine *engine = server->frontend.engine;
+    struct follow_start start = {.engine = engine,
+                                 .ingest = server_ingest_options(server, config),
+                                 .created =
+                                     database_state(engine_facts(engine)->database).log_created};
+    if (!server->log.follow)
+        return true;
+    server->log.history = (struct database_log){.created = 0}; /* its texts are the caller's */
+    server->frontend.follow = server->log.follow;
+    server->frontend.max_lag = (double)config->log.max_lag_seconds;
+    return follow_start(server->log.follow, &start, error);
+}

@@ -1,0 +1,95 @@
+// A real nats-server with JetStream in a folder and on a port of its own, and a publisher.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { RetentionPolicy, StorageType, connect } from 'nats';
+import { claimPort } from './ports.js';
+import { eventually, scratch, within } from './server.js';
+
+/* It is in /usr/sbin, which is not in everybody's path. */
+const PROGRAM = ['nats-server', '/usr/sbin/nats-server'].find((program) => spawnSync(program, ['--version']).status === 0);
+export const hasBroker = PROGRAM !== undefined;
+
+const alive = new Set();
+process.on('exit', () => {
+  for (const child of alive) child.kill('SIGKILL');
+});
+
+const text = (body) => (typeof body === 'string' ? body : JSON.stringify(body));
+
+export class Broker {
+  /** One that ends with the test `t`. */
+  static async forTest(t) {
+    const broker = new Broker();
+    broker.folder = scratch(t);
+    broker.port = claimPort();
+    await broker.start();
+    t.after(() => broker.end());
+    return broker;
+  }
+
+  get url() {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  async start() {
+    this.child = spawn(PROGRAM, ['-js', '-sd', join(this.folder, 'js'), '-a', '127.0.0.1', '-p', String(this.port)], { stdio: ['ignore', 'ignore', 'pipe'] });
+    alive.add(this.child);
+    this.log = '';
+    this.child.stderr.setEncoding('utf8').on('data', (part) => (this.log = (this.log + part).slice(-20_000)));
+    this.ended = once(this.child, 'exit');
+    this.ended.then(() => alive.delete(this.child));
+    await eventually(() => /Server is ready/.test(this.log), () => `the broker is ready: ${this.log}`);
+    this.connection ??= await connect({ servers: this.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+    this.manager = await this.connection.jetstreamManager({ checkAPI: false });
+    this.stream = this.connection.jetstream();
+  }
+
+  async stop(signal = 'SIGKILL') {
+    this.child.kill(signal);
+    await within(this.ended, 'the end of the broker');
+  }
+
+  async end() {
+    if (this.connection) await this.connection.close().catch(() => {});
+    if (this.child.exitCode === null && this.child.signalCode === null) await this.stop();
+  }
+
+  /** Make the stream `name`, with the subject of the same name. */
+  make(name = 'stele', more = {}) {
+    return this.manager.streams.add({ name, subjects: [name], storage: StorageType.File, retention: RetentionPolicy.Limits, ...more });
+  }
+
+  /** Publish bodies in order; the sequence of the last. Again when the broker was away meanwhile, so some may come twice. */
+  async publish(bodies, { name = 'stele', patient = false } = {}) {
+    let last;
+    for (let at = 0; at < bodies.length; at += 200) {
+      const some = bodies.slice(at, at + 200);
+      for (;;) {
+        try {
+          const acks = await Promise.all(some.map((body) => this.stream.publish(name, text(body), { timeout: 3000 })));
+          last = acks.at(-1).seq;
+          break;
+        } catch (error) {
+          if (!patient) throw error;
+          await new Promise((done) => setTimeout(done, 100));
+        }
+      }
+    }
+    return last;
+  }
+}
+
+/** The setting "log" of a node of that stream. */
+export const logOf = (broker, name = 'stele', more = {}) => ({ nats: [broker.url], stream: name, ...more });
+
+/** A figure of the node. */
+export async function figure(server, name) {
+  const found = new RegExp(`^${name} (\\S+)$`, 'm').exec((await server.get('/metrics')).text);
+  return found ? Number(found[1]) : undefined;
+}
+
+/** Wait until all up to that sequence is done with. */
+export const reaches = (server, sequence) =>
+  eventually(async () => (await figure(server, 'stele_log_position')) >= sequence, () => `message ${sequence} is done with; the log of the node: ${server.stderr.slice(-2000)}`);

@@ -1,0 +1,347 @@
+// Log mode: nodes that follow a stream of a real nats-server. Skipped where none is installed.
+//
+// STELE_SEEDS seeds of the random runs (default 3), STELE_SEED the first.
+
+import assert from 'node:assert/strict';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { Broker, figure, hasBroker, logOf, reaches } from './lib/broker.js';
+import { Ingest, tryPost } from './lib/feed.js';
+import { Random } from './lib/random.js';
+import { seedsOf } from './lib/seeds.js';
+import { Server, check, eventually, run, scratch, sql, sqlView } from './lib/server.js';
+
+const skip = hasBroker ? false : 'nats-server is not installed (tools/setup test brings it)';
+const m = (key, patch = {}, more = {}) => ({ export: 'E', key, patch, ...more });
+
+/** A node of the broker's stream. */
+const node = (t, broker, { config = {}, ...options } = {}) => Server.forTest(t, { config: { log: logOf(broker), ...config }, ...options });
+
+/** All that the file says of what the log did. */
+async function content(db) {
+  const names = (await sql(db, 'SELECT name FROM sql_view ORDER BY name')).map((row) => row.name);
+  const views = {};
+  for (const name of names) views[name] = await sql(db, `SELECT * FROM "${name}"`);
+  const producers = await sql(db, 'SELECT * FROM producer ORDER BY name');
+  return JSON.stringify({ views, producers }, null, 1);
+}
+
+const epochOf = async (server) => (await server.status()).epoch;
+
+test('a node applies the stream: seq is the place in it, the position is on disk', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  await broker.publish([m('a', { n: 1 }), `${JSON.stringify(m('a', { n: 2 }))}\n${JSON.stringify(m('b', { n: 3 }, { slot: 900, index: 7 }))}\n`]);
+  const server = await node(t, broker);
+  await reaches(server, 2);
+  const rows = await sqlView(server.db, 'E/list');
+  assert.equal(rows.get('a').seq, '2:000000000000');
+  assert.equal(rows.get('b').seq, '2:000000000001'); /* its own slot counts for nothing */
+  assert.equal((await server.get('/ready')).text, 'READY');
+  const epoch = await epochOf(server);
+  await server.terminate();
+  await broker.publish([{ producer: 'p', batch: 1, mutations: [m('c')] }, { producer: 'p', batch: 1, mutations: [m('c', { twice: true })] }]);
+  await server.restart();
+  await reaches(server, 4);
+  assert.deepEqual(JSON.parse((await sqlView(server.db, 'E/list')).get('c').data), { _seq: '3:000000000000' });
+  assert.equal(await epochOf(server), epoch);
+  assert.equal(await figure(server, 'stele_mutations_total{result="duplicate"}'), 1);
+  const listed = await (await fetch(`${server.http}/v1/producers/@log`)).json();
+  assert.equal(listed.batch, 4);
+  await server.terminate();
+  await check(server.db);
+});
+
+test('a refused message is refused by every node, counted and logged, and its sequence is used up', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  const bad = [
+    'no JSON',
+    '',
+    `${JSON.stringify(m('x'))}\n{"export":"E"}\n`,
+    { producer: '@log', batch: 9, mutations: [m('x')] },
+    { producer: 'p', batch: 5, previous: 4, mutations: [m('x')] },
+    m('x', {}, { slot: 1, index: 1, if: 'newer' }),
+    m('x', { pad: 'x'.repeat(3000) }),
+    m('x', { pad: 'x'.repeat(1500), more: 'y'.repeat(600) }),
+  ];
+  const all = bad.flatMap((body, i) => [m(`k${i}`, { n: i }), body]);
+  const config = { max_request_bytes: 2500, max_entity_bytes: 2000 };
+  const nodes = [await node(t, broker, { config: { ...config, commit_mutations: 1 } }), await node(t, broker, { config })];
+  const last = await broker.publish(all);
+  for (const server of nodes) {
+    await reaches(server, last);
+    /* An empty body has no mutations: it is no error, as of POST. */
+    assert.equal(await figure(server, 'stele_log_messages_refused_total'), bad.length - 1);
+    assert.deepEqual([...(await sqlView(server.db, 'E/state')).keys()], bad.map((_, i) => `k${i}`));
+    assert.match(server.stderr, /warning follow log-message-refused sequence=2 code=invalid-message/);
+    assert.match(server.stderr, /log-message-refused sequence=10 code=out-of-order/);
+    assert.match(server.stderr, /log-message-refused sequence=14 code=too-large/);
+    assert.match(server.stderr, /log-message-refused sequence=16 code=too-large/);
+  }
+  await nodes[0].kill9();
+  await nodes[0].restart();
+  assert.equal(await figure(nodes[0], 'stele_log_position'), last);
+  for (const server of nodes) await server.terminate();
+  assert.equal(await content(nodes[0].db), await content(nodes[1].db));
+});
+
+/* ---- every node ends alike ---- */
+
+/** A message of the random run: what is valid, what is not, what comes twice. */
+function message(random, state) {
+  const key = () => `k${random.below(40)}`;
+  const mutation = () => {
+    const kind = random.below(10);
+    const name = random.pick(['A', 'B', 'Gone']);
+    if (kind === 0) return { export: name, key: key(), op: 'delete' };
+    if (kind === 1) return { export: name, key: key(), op: 'upsert', patch: { n: random.below(100), owner: random.pick(['u', 'v', null]) } };
+    if (kind < 4) return { export: name, key: key(), patch: { list: [random.below(1000)] }, append: ['list'] };
+    if (kind === 4) return { export: name, key: key(), patch: { big: 'x'.repeat(random.below(40_000)) } };
+    return { export: name, key: key(), patch: { n: random.below(100), [`m${random.below(5)}`]: random.below(9) } };
+  };
+  const mutations = Array.from({ length: random.below(6) }, mutation);
+  const kind = random.below(20);
+  if (kind === 0) return '{"export":'; /* no JSON */
+  if (kind === 1) return [...mutations, { export: 'A', key: '' }].map((it) => JSON.stringify(it)).join('\n');
+  if (kind < 8) {
+    const p = random.below(3);
+    const again = random.chance(0.2) && state[p] > 0;
+    if (!again) state[p]++;
+    const previous = random.chance(0.5) ? { previous: state[p] - (random.chance(0.1) ? 2 : 1) } : {};
+    if (previous.previous < 1) delete previous.previous;
+    return { producer: `p${p}`, batch: state[p], ...previous, mutations };
+  }
+  return mutations.map((it) => JSON.stringify(it)).join('\n');
+}
+
+const exports = {
+  A: { max_entities: 25, max_array_length: 5, views: { top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 10 }] } } },
+  B: { scope: 'owner', null_removes: true },
+};
+
+async function alike(t, seed) {
+  const random = new Random(seed);
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  const sizes = [1, 7, 1000];
+  const nodes = [];
+  for (const commit_mutations of sizes) nodes.push(await node(t, broker, { config: { exports, commit_mutations, entity_cache_bytes: random.pick([0, 1 << 20]) } }));
+  const state = [0, 0, 0];
+  let last = 0;
+  for (let round = 0; round < 12; round++) {
+    const published = broker.publish(Array.from({ length: 100 }, () => message(random, state)));
+    const server = random.pick(nodes);
+    await new Promise((done) => setTimeout(done, random.below(40)));
+    await server.kill9();
+    last = await published;
+    await server.restart();
+  }
+  for (const server of nodes) await reaches(server, last);
+  const epochs = new Set();
+  const found = [];
+  for (const server of nodes) {
+    epochs.add(await epochOf(server));
+    await server.terminate();
+    await check(server.db);
+    found.push(await content(server.db));
+  }
+  assert.equal(epochs.size, 1);
+  assert.ok((await sql(nodes[0].db, 'SELECT count(*) AS n FROM entity'))[0].n > 30);
+  for (const other of found.slice(1)) assert.equal(other, found[0]);
+}
+
+test('nodes with other commit sizes end alike, killed at random', { skip }, async (t) => {
+  const { seeds, first } = seedsOf(3);
+  for (let seed = first; seed < first + seeds; seed++) await t.test(`seed ${seed}`, (inner) => alike(inner, seed));
+});
+
+/* ---- whose log it is ---- */
+
+test('a file goes with one log and its settings, and a copy with a log keeps its epoch', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  await broker.publish([m('a'), m('b')]);
+  const server = await node(t, broker);
+  await reaches(server, 2);
+  const epoch = await epochOf(server);
+  const copy = join(scratch(t), 'copy.db');
+  assert.equal((await run(['backup', '--db', server.db, copy])).code, 0);
+  await server.terminate();
+
+  const other = await node(t, broker, { db: copy });
+  assert.equal(await epochOf(other), epoch);
+  await broker.publish([m('c')]);
+  await reaches(other, 3);
+
+  const refused = async (config, what) => {
+    const { code, stderr } = await Server.refused({ db: server.db, config });
+    assert.notEqual(code, 0);
+    assert.match(stderr, what);
+    assert.match(stderr, /Move the file away/);
+  };
+  const log = logOf(broker);
+  for (const config of [{ exports: { E: {} } }, { max_array_length: 7 }, { unknown_exports: 'refuse' }, { max_request_bytes: 4096 }, { max_producers: 5 }])
+    await refused({ log, ...config }, /was made with other settings/);
+  await broker.make('another');
+  await refused({ log: logOf(broker, 'another') }, /follows another stream/);
+  await server.restart({ config: { log, commit_mutations: 3, max_merge_bytes: 1 << 20, log_level: 'debug' } }); /* these decide nothing */
+  assert.equal(await epochOf(server), epoch);
+  await server.terminate();
+
+  await broker.manager.streams.delete('stele');
+  await broker.make();
+  await refused({ log }, /made anew/);
+  await eventually(async () => (await other.get('/ready')).text === 'NOT READY: log-replaced', 'the running node sees it');
+  assert.equal((await other.get('/ready')).status, 503);
+  assert.match(other.stderr, /error follow log-replaced/);
+  assert.equal(await figure(other, 'stele_log_ok'), 0);
+
+  /* Without the log it goes on by itself, under another epoch, and is no node any more. */
+  await server.restart({ config: {} });
+  assert.notEqual(await epochOf(server), epoch);
+  assert.match(server.stderr, /epoch-parted .*it followed a log before/);
+  await server.terminate();
+  await refused({ log }, /was not made by following a log/);
+});
+
+test('a log that begins behind the position is a gap, and so is a hole', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  await broker.publish([m('a'), m('b')]);
+  const server = await node(t, broker);
+  await reaches(server, 2);
+  await server.terminate();
+  const whole = join(scratch(t), 'whole.db');
+  copyFileSync(server.db, whole);
+  await broker.publish([m('c'), m('d'), m('e'), m('f')]);
+
+  await broker.manager.streams.deleteMessage('stele', 4); /* a hole */
+  await server.restart();
+  await eventually(async () => (await server.get('/ready')).text === 'NOT READY: log-gap', 'it says so');
+  assert.match(server.stderr, /error follow log-gap problem="the stream goes on with message 5, and the next one here is 4: restore a newer backup"/);
+  assert.deepEqual([...(await sqlView(server.db, 'E/state')).keys()], ['a', 'b', 'c']);
+  assert.equal((await fetch(`${server.http}/v1/views/E/list`)).status, 200); /* reads go on */
+
+  await broker.manager.streams.purge('stele', { seq: 6 });
+  const other = await node(t, broker, { db: whole });
+  await eventually(async () => (await other.get('/ready')).text === 'NOT READY: log-gap', 'it says so');
+  assert.match(other.stderr, /log-gap problem="the stream begins with message 6, and the next one here is 3: restore a newer backup"/);
+  assert.deepEqual([...(await sqlView(other.db, 'E/state')).keys()], ['a', 'b']);
+
+  const late = await node(t, broker); /* from the beginning, which is not there */
+  await eventually(async () => (await late.get('/ready')).text === 'NOT READY: log-gap', 'it says so');
+});
+
+/* ---- brokers that go ---- */
+
+test('a broker that is killed under load: nothing lost, nothing twice', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  const server = await node(t, broker);
+  const total = 3000;
+  const bodies = Array.from({ length: total }, (_, i) => ({ producer: 'p', batch: i + 1, mutations: [{ export: 'E', key: `k${i % 50}`, patch: { n: [i] }, append: ['n'] }] }));
+  const published = (async () => {
+    for (let at = 0; at < total; at += 50) await broker.publish(bodies.slice(at, at + 50), { patient: true });
+  })();
+  for (let i = 0; i < 4; i++) {
+    await eventually(async () => (await figure(server, 'stele_log_ok')) === 1 && (await figure(server, 'stele_log_position')) > i * 500, 'it reads');
+    await broker.stop();
+    const { length } = server.stderr;
+    await eventually(() => server.stderr.includes('follow log-apart', length), () => `it sees that the broker is gone: ${server.stderr}`, 400);
+    assert.equal((await fetch(`${server.http}/v1/views/E/list`)).status, 200);
+    assert.equal((await server.get('/ready')).status, 200); /* readers are served without a broker */
+    await broker.start();
+  }
+  await published;
+  const { last_seq: last } = (await broker.manager.streams.info('stele')).state;
+  await reaches(server, last);
+  await eventually(async () => (await figure(server, 'stele_log_lag_messages')) === 0, 'no lag');
+  assert.equal(await figure(server, 'stele_log_ok'), 1);
+  assert.ok((await figure(server, 'stele_log_reconnects_total')) >= 4);
+  const lists = [...(await sqlView(server.db, 'E/list')).values()].map((row) => JSON.parse(row.data).n);
+  /* A batch that was published twice is a repetition; one whose number came late is, too: so what is there is in order, once. */
+  for (const list of lists) assert.deepEqual(list, [...new Set(list)].sort((a, b) => a - b));
+  const twin = await node(t, broker);
+  await reaches(twin, last);
+  await server.terminate();
+  await twin.terminate();
+  assert.equal(await content(twin.db), await content(server.db));
+});
+
+test('without a broker a node of a log starts with what it has; a new one does not', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  await broker.publish([m('a')]);
+  const server = await node(t, broker);
+  await reaches(server, 1);
+  const epoch = await epochOf(server);
+  await server.terminate();
+  await broker.stop();
+  const fresh = await Server.refused({ db: join(scratch(t), 'fresh.db'), config: { log: logOf(broker) } });
+  assert.match(fresh.stderr, /is new, and its log cannot be reached/);
+  await server.restart();
+  assert.equal(await epochOf(server), epoch);
+  assert.deepEqual([...(await sqlView(server.db, 'E/list')).keys()], ['a']);
+  assert.deepEqual(await server.get('/ready').then(({ status, text }) => [status, text]), [503, 'NOT READY: the log cannot be reached']);
+  await broker.start();
+  await broker.publish([m('b')], { patient: true });
+  await reaches(server, 2);
+  await eventually(async () => (await server.get('/ready')).text === 'READY', 'it is ready');
+});
+
+/* ---- what a node refuses ---- */
+
+test('a node takes no mutations itself, and forgets no producers', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  await broker.publish([{ producer: 'p', batch: 1, mutations: [m('a')] }]);
+  const server = await node(t, broker, { config: { log: logOf(broker, 'stele', { subject: 'stele' }) } });
+  await reaches(server, 1);
+  const { status, text } = await tryPost(server, [m('z')]);
+  assert.equal(status, 501);
+  assert.match(text, /follows a log and takes no mutations itself: publish to the subject stele/);
+  const ingest = await Ingest.open(server);
+  await assert.rejects(ingest.send({ mutations: [m('z')] }), /not-implemented.*follows a log/);
+  ingest.socket.close();
+  const forgotten = await fetch(`${server.http}/v1/producers/p`, { method: 'DELETE' });
+  assert.equal(forgotten.status, 501);
+  assert.equal((await server.get('/ready/write')).status, 503);
+  const { stderr, code } = await run(['ingest', '--url', server.http, '-'], { input: `${JSON.stringify(m('z'))}\n` });
+  assert.notEqual(code, 0);
+  assert.match(stderr, /follows a log/);
+  assert.deepEqual([...(await sqlView(server.db, 'E/list')).keys()], ['a']);
+});
+
+test('settings of the log are checked', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  const db = join(scratch(t), 'x.db');
+  const refusals = [
+    [{ nats: [broker.url] }, /nats and stream go together; stream is missing/],
+    [{ stream: 's' }, /nats is missing/],
+    [{ subject: 's' }, /nats and stream are missing/],
+    [{ nats: 'http://x:1', stream: 's' }, /is no broker/],
+    [{ nats: broker.url, stream: 'a.b' }, /not the name of a stream/],
+    [{ nats: broker.url, stream: 's', what: 1 }, /setting \\?"log\\?" has no \\?"what/],
+    [{ nats: broker.url, stream: 'nosuch' }, /there is no stream 'nosuch'/],
+    [{ nats: broker.url, stream: 's', credentials_file: '/nosuch.creds' }, /log/],
+  ];
+  for (const [log, what] of refusals) {
+    const { code, stderr } = await Server.refused({ db, config: { log } });
+    assert.notEqual(code, 0, JSON.stringify(log));
+    assert.match(stderr, what);
+  }
+});
+
+test('max_entities of a node is not live', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  const config = { log: logOf(broker), exports: { E: { max_entities: 5 } } };
+  const server = await Server.forTest(t, { config });
+  const told = await server.reload({ ...config, exports: { E: { max_entities: 2 } } });
+  assert.match(told, /exports effect="needs a restart"/);
+  const last = await broker.publish(Array.from({ length: 9 }, (_, i) => m(`k${i}`)));
+  await reaches(server, last);
+  assert.equal((await sqlView(server.db, 'E/list')).size, 5);
+});
