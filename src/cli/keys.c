@@ -1,23 +1,38 @@
 #include "cli/keys.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 /* A sequence comes at once; what is left of one after so long is the key escape by itself. */
 enum { SEQUENCE_US = 50 * 1000 };
 
-void keys_open(struct keys *keys)
+enum { CONTROL_Z = 'Z' & 0x1f };
+
+static void set_raw(const struct keys *keys)
 {
-    struct termios raw;
-    *keys = (struct keys){.on = isatty(STDIN_FILENO)};
-    keys->on = keys->on && tcgetattr(STDIN_FILENO, &keys->before) == 0;
-    if (!keys->on)
-        return;
-    raw = keys->before;
+    struct termios raw = keys->before;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
     raw.c_cc[VMIN] = 0;
     raw.c_cc[VTIME] = 0;
+    raw.c_cc[VSUSP] = _POSIX_VDISABLE;
     tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+}
+
+void keys_open(struct keys *keys)
+{
+    *keys = (struct keys){.on = isatty(STDIN_FILENO)};
+    keys->on = keys->on && tcgetattr(STDIN_FILENO, &keys->before) == 0;
+    if (keys->on)
+        set_raw(keys);
+}
+
+void keys_suspend(struct keys *keys)
+{
+    keys_close(keys);
+    kill(0, SIGTSTP); /* as the terminal would: all of the pipeline */
+    if (keys->on)
+        set_raw(keys);
 }
 
 void keys_close(const struct keys *keys)
@@ -31,6 +46,8 @@ void keys_close(const struct keys *keys)
 static enum key plain_key(char c)
 {
     switch (c) {
+    case CONTROL_Z:
+        return KEY_SUSPEND;
     case 'q':
     case 'Q':
         return KEY_LEAVE;

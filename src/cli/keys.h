@@ -8,8 +8,9 @@
 
 enum key {
     KEY_NONE,
-    KEY_OTHER, /* has no meaning here */
-    KEY_LEAVE, /* q */
+    KEY_OTHER,   /* has no meaning here */
+    KEY_LEAVE,   /* q */
+    KEY_SUSPEND, /* Ctrl-Z, which the terminal does not act on */
     KEY_UP,
     KEY_DOWN,
     KEY_LEFT,
@@ -35,6 +36,8 @@ struct keys {
 /* keys_close is due. Without a terminal there are no keys. */
 void keys_open(struct keys *keys);
 void keys_close(const struct keys *keys);
+/* Stop, as Ctrl-Z does, with the terminal as it was; until the program is continued. */
+void keys_suspend(struct keys *keys);
 /* The next key that was typed; KEY_NONE: there is none so far. Does not wait. */
 enum key keys_read(struct keys *keys);
 

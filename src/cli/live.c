@@ -77,6 +77,11 @@ static bool take_keys(struct live *live)
     while ((key = keys_read(&live->keys)) != KEY_NONE) {
         if (key == KEY_LEAVE || key == KEY_GONE)
             return true;
+        if (key == KEY_SUSPEND) {
+            screen_pause(&live->screen);
+            keys_suspend(&live->keys);
+            screen_resume(&live->screen);
+        }
         if (table_scroll_move(&live->screen.scroll, &live->screen.table, key))
             live->screen.changed = true;
     }

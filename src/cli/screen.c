@@ -116,6 +116,19 @@ bool screen_draw(struct screen *screen)
     return screen_draw_by(screen, print_rows, screen);
 }
 
+void screen_pause(struct screen *screen)
+{
+    (void)screen;
+    fputs(SHOW_CURSOR, stdout);
+    fflush(stdout);
+}
+
+void screen_resume(struct screen *screen)
+{
+    screen->width = screen->height = 0; /* as if it had another size */
+    fputs(HIDE_CURSOR, stdout);
+}
+
 void screen_end(struct screen *screen)
 {
     screen_draw(screen);

@@ -26,6 +26,10 @@ bool screen_draw(struct screen *screen);
  * and none wider than `width`. */
 typedef bool (*screen_print)(void *argument, size_t width, size_t height, struct buffer *out);
 bool screen_draw_by(struct screen *screen, screen_print print, void *argument);
+/* Something else was on the terminal meanwhile, or will be: the cursor can be seen; and it is
+ * hidden again, and the picture drawn anew. */
+void screen_pause(struct screen *screen);
+void screen_resume(struct screen *screen);
 /* The picture stays, the cursor is below it and can be seen. */
 void screen_end(struct screen *screen);
 /* The same for one that is not of a table: it is not drawn again. */

@@ -121,19 +121,31 @@ static bool print_picture(void *argument, size_t width, size_t height, struct bu
 
 /* ---- the terminal ---- */
 
-/* Wait for so long; true: the user wants to leave. */
-static bool wait_for_key(struct keys *keys, uint64_t until_us)
+/* Wait for so long, unless a key comes that is for the caller. */
+static enum key wait_for_key(struct keys *keys, uint64_t until_us)
 {
     struct pollfd input = {.fd = keys->on ? STDIN_FILENO : -1, .events = POLLIN};
     uint64_t now = clock_monotonic_us();
     enum key key = KEY_NONE;
     if (interrupted)
-        return true;
+        return KEY_LEAVE;
     poll(&input, 1, until_us > now ? (int)((until_us - now) / 1000) + 1 : 0);
     do {
         key = keys_read(keys);
-    } while (key != KEY_NONE && key != KEY_LEAVE && key != KEY_GONE);
-    return interrupted || key != KEY_NONE;
+    } while (key != KEY_NONE && key != KEY_LEAVE && key != KEY_GONE && key != KEY_SUSPEND);
+    return interrupted ? KEY_LEAVE : key;
+}
+
+/* True: the user wants to leave. */
+static bool takes_key(struct screen *screen, struct keys *keys, uint64_t until_us)
+{
+    enum key key = wait_for_key(keys, until_us);
+    if (key != KEY_SUSPEND)
+        return key != KEY_NONE;
+    screen_pause(screen);
+    keys_suspend(keys);
+    screen_resume(screen);
+    return false;
 }
 
 /* ---- the command ---- */
@@ -145,7 +157,7 @@ static bool run_once(struct top *top, struct error *error)
     if (!sample(top, error))
         return false;
     uint64_t until = clock_monotonic_us() + (uint64_t)top->options->interval * 1000000;
-    while (clock_monotonic_us() < until && !wait_for_key(&none, until))
+    while (clock_monotonic_us() < until && wait_for_key(&none, until) == KEY_NONE)
         continue;
     if (interrupted)
         return true;
@@ -163,7 +175,7 @@ static bool run_json(struct top *top, struct error *error)
             return false;
         if (top->has_before && !print(top))
             return error_set(error, ERROR_INTERNAL, "cannot write: %s", strerror(errno));
-        while (clock_monotonic_us() < until && !wait_for_key(&none, until))
+        while (clock_monotonic_us() < until && wait_for_key(&none, until) == KEY_NONE)
             continue;
     }
     return true;
@@ -183,7 +195,7 @@ static bool run_live(struct top *top, struct error *error)
         while (done && !leaves && clock_monotonic_us() < until) {
             done = screen_draw_by(&screen, print_picture, top) ||
                    error_set(error, ERROR_INTERNAL, "cannot draw: %s", strerror(errno));
-            leaves = wait_for_key(&keys, until);
+            leaves = done && takes_key(&screen, &keys, until);
         }
         struct error lost;
         if (done && !leaves)

@@ -181,6 +181,27 @@ test('rows, keys and a view that are hostile stay text', async (t) => {
   await quit(terminal);
 });
 
+test('Ctrl-Z gives the terminal back, and the table comes again with the program', async (t) => {
+  const server = await Server.forTest(t, { config: SORTED });
+  await post(server, range(3, (i) => m(key(i), { n: i })));
+  for (const command of [['subscribe', 'E/by', '--url', server.ws, '--table'], ['top', '--url', server.healthUrl]]) {
+    const script = 'set -m; "$@"; echo "it stopped"; read line; fg >/dev/null; echo "it ended with $?"; stty -a | tr " " "\n" | grep -x -e "-*icanon;*" -e "-*echo;*"';
+    const terminal = new Terminal(t, '/bin/sh', ['-c', script, 'sh', BINARY, ...command], { env: { PS1: '' } });
+    const there = (text) => text.includes(key(2)) || /^clients \d/m.test(text);
+    await terminal.until((text) => there(text), 'the picture');
+    terminal.type('\x1a');
+    await terminal.until((text) => text.includes('it stopped'), 'the shell again');
+    assert.ok(terminal.screen.cursor, 'the cursor is shown');
+    terminal.type('\n');
+    await terminal.until((text) => there(text) && !text.includes('it stopped'), 'the picture again, on a clear screen');
+    assert.ok(!terminal.screen.cursor);
+    terminal.type('q');
+    const text = await terminal.until((all) => /it ended with 0[^]*echo/.test(all), 'the end');
+    assert.match(text, /^icanon$/m);
+    assert.match(text, /^echo$/m);
+  }
+});
+
 test('small and odd terminals', async (t) => {
   const server = await Server.forTest(t, { config: SORTED });
   await post(server, range(5, (i) => m(key(i), { n: i, name: 'x'.repeat(50) })));

@@ -16,6 +16,7 @@ static const struct {
     {"Qx", KEY_LEAVE, 1},
     {"x", KEY_OTHER, 1},
     {"\x03", KEY_OTHER, 1},
+    {"\x1a", KEY_SUSPEND, 1},
     {"\033[A", KEY_UP, 3},
     {"\033[B\033[A", KEY_DOWN, 3},
     {"\033OC", KEY_RIGHT, 3},
