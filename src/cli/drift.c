@@ -29,62 +29,67 @@ static bool add_name(struct names *names, struct span name, const char *end, str
     return true;
 }
 
-static bool is_named(const struct names *names, struct span name)
+static struct span name_of(const void *name)
 {
-    for (size_t i = 0; i < names->count; i++)
-        if (span_equal(span_of(names->list[i]), name))
-            return true;
-    return false;
+    return span_of(name);
 }
 
 /* Whether the export of "Quake/append" has a list among these. */
-static bool has_list(const struct doc *doc, uint32_t views, struct span id)
+static bool has_list(const struct map *listed, struct span id)
 {
-    struct buffer list, other;
-    bool found = false;
-    uint32_t end = doc->nodes[views].end;
-    buffer_init(&list, UINT32_MAX);
-    buffer_init(&other, UINT32_MAX);
+    struct buffer list;
     const char *slash = memchr(id.data, '/', id.length);
+    buffer_init(&list, UINT32_MAX);
     buffer_add(&list, id.data, slash ? (size_t)(slash - id.data) : id.length);
     buffer_add_string(&list, "/list");
-    for (uint32_t each = views + 1; !found && each < end; each = doc->nodes[each].end) {
-        uint32_t name = doc_member(doc, each, "id");
-        buffer_clear(&other);
-        found = name != DOC_NONE && doc_decode_string(doc, name, &other) &&
-                span_equal(buffer_span(&other), buffer_span(&list));
-    }
+    bool found = map_get(listed, buffer_span(&list)) != NULL;
     buffer_fini(&list);
-    buffer_fini(&other);
     return found;
 }
 
-static bool add_listed(struct names *names, const struct doc *doc, uint32_t views, uint32_t view,
-                       struct error *error)
+/* The append views, or all others; without those whose export has a list among `listed`. */
+static bool add_listed(struct names *names, const struct doc *doc, uint32_t views, bool append,
+                       const struct map *listed, struct error *error)
 {
     struct buffer id;
-    uint32_t name = doc_member(doc, view, "id");
+    bool done = true;
     buffer_init(&id, UINT32_MAX);
-    bool done = (name != DOC_NONE && doc_decode_string(doc, name, &id)) ||
-                error_set(error, ERROR_NETWORK, "the server lists views without names");
-    bool wanted = done && !(doc_member_is(doc, view, "mode", "\"append\"") &&
-                            has_list(doc, views, buffer_span(&id)));
-    done = done && (!wanted || add_name(names, buffer_span(&id), "", error));
+    uint32_t end = doc->nodes[views].end;
+    for (uint32_t each = views + 1; done && each < end; each = doc->nodes[each].end) {
+        uint32_t name = doc_member(doc, each, "id");
+        if (doc_member_is(doc, each, "mode", "\"append\"") != append)
+            continue;
+        buffer_clear(&id);
+        done = (name != DOC_NONE && doc_decode_string(doc, name, &id)) ||
+               error_set(error, ERROR_NETWORK, "the server lists views without names");
+        if (done && !has_list(listed, buffer_span(&id)))
+            done = add_name(names, buffer_span(&id), "", error);
+    }
     buffer_fini(&id);
     return done;
+}
+
+static bool index_names(const struct names *names, struct map *listed, struct error *error)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (!map_get(listed, name_of(names->list[i])) && !map_add(listed, names->list[i]))
+            return error_set(error, ERROR_MEMORY, "out of memory");
+    return true;
 }
 
 static bool take_list(void *argument, const struct doc *doc, uint32_t root, struct error *error)
 {
     struct names *names = argument;
+    struct map listed;
     uint32_t views = doc_member(doc, root, "views");
     if (views == DOC_NONE || doc->nodes[views].type != DOC_ARRAY)
         return error_set(error, ERROR_NETWORK, "the server answered without views");
-    uint32_t end = doc->nodes[views].end;
-    for (uint32_t each = views + 1; each < end; each = doc->nodes[each].end)
-        if (!add_listed(names, doc, views, each, error))
-            return false;
-    return true;
+    map_init(&listed, name_of);
+    bool done = add_listed(names, doc, views, false, &listed, error) &&
+                index_names(names, &listed, error) &&
+                add_listed(names, doc, views, true, &listed, error);
+    map_fini(&listed);
+    return done;
 }
 
 static bool find_names(struct names *names, const struct option_texts *given,
@@ -95,7 +100,7 @@ static bool find_names(struct names *names, const struct option_texts *given,
     for (size_t i = 0; i < given->count; i++) {
         struct span name = span_of(given->items[i]);
         const char *end = strchr(given->items[i], '/') ? "" : "/list";
-        if (!is_named(names, name) && !add_name(names, name, end, error))
+        if (!add_name(names, name, end, error))
             return false;
     }
     if (!names->are_all)

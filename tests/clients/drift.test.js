@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { http, post, postAll, tryPost } from './lib/feed.js';
 import { Random } from './lib/random.js';
+import { seedsOf } from './lib/seeds.js';
 import { check, eventually, ROOT, run, scratch, Server, sql } from './lib/server.js';
 import { hex, minus, partOf, plus, rowSum, sumsOf } from './lib/sums.js';
 import { bearer } from './lib/token.js';
@@ -345,6 +346,51 @@ test('a server and its copy are equal, and what is planted in the file is told: 
   assert.deepEqual(people.stdout.split('\n').map((line) => line.trimEnd()).sort(), ['', '  "\\u001b[2J"  only in the second', '  k5    only in the first', '  k6    the rows differ', 'E/list  different  507 and 507 rows']);
 });
 
+test('random queries of random tokens are summed as they are read, and random faults in a copy are told', async (t) => {
+  const { seeds, first } = seedsOf(2);
+  for (let seed = first; seed < first + seeds; seed++) {
+    const random = new Random(seed);
+    const chance = (n) => random.below(n) === 0;
+    const one = (list) => random.pick(list);
+    const value = () => one([random.below(9), random.below(9) / 2, `${random.below(20)}`, 'x', null, true, [random.below(3)], { a: random.below(3) }, -0, 1e21]);
+    const views = { sorted: { pipeline: [{ sort: { by: 'v', order: one(['asc', 'desc']) } }, { take: 60 }] }, passed: { pipeline: [{ filter: { field: 'n', gte: random.below(40) } }] }, less: { fields: ['v', 'owner'] } };
+    const server = await Server.forTest(t, { config: scoped({ a: { row_scopes: ['a'] }, ab: { row_scopes: ['a', 'b'] }, none: {} }, { E: { scope: 'owner', views }, F: { views } }) });
+    const data = () => ({ n: random.below(80), v: value(), w: value(), owner: one(['a', 'b', '', 'c', 5]) });
+    for (let i = 0; i < 4; i++) {
+      const feed = range(60, () => (chance(6) ? { op: 'delete' } : { patch: data(), op: one(['patch', 'upsert']) })).map((each) => ({ ...each, export: one(['E', 'F']), key: `k${random.below(90)}` }));
+      await write(server, feed);
+      for (let j = 0; j < 12; j++) {
+        const view = one(['E', 'F']) + one(['/list', '/sorted', '/passed', '/less']);
+        const name = one(['a', 'ab', 'none']);
+        const parameters = {
+          ...(chance(3) && { where: JSON.stringify({ [one(['all', 'any'])]: [{ field: 'v', [one(['eq', 'gt', 'lt'])]: random.below(9) }, { exists: 'owner' }] }) }),
+          ...(chance(3) && /list|less|passed/.test(view) && { sort: JSON.stringify(one([['v'], [{ by: 'v', order: 'desc' }]])) }),
+          ...(chance(3) && { take: 1 + random.below(30) }), ...(chance(4) && { skip: random.below(20) }),
+        };
+        const what = `STELE_SEED=${seed} ${view} ${name} ${JSON.stringify(parameters)}`;
+        const wanted = sumsOf(await rowsOf(server, view, parameters, as(name)));
+        const { rows: count, sum, order, parts, keys } = await sums(server, view, { ...parameters, parts: '1', keys: 'all' }, as(name));
+        assert.deepEqual({ count, sum, order, parts, keys }, { count: wanted.rows, sum: wanted.sum, order: wanted.order, parts: wanted.parts, keys: wanted.keys }, what);
+      }
+    }
+    const file = await copyOf(t, server);
+    const kept = (await sql(file, 'SELECT key FROM entity WHERE export = (SELECT id FROM export WHERE name = \'F\')')).map(({ key }) => key);
+    const faults = new Map(), statements = [];
+    for (const key of kept.filter(() => chance(8))) {
+      const is = one(['changed', 'first', 'second']);
+      const where = `WHERE key = '${key}' AND export = (SELECT id FROM export WHERE name = 'F')`;
+      if (is === 'changed') statements.push(`UPDATE entity SET data = json_set(data, '$.planted', 1) ${where}`);
+      if (is === 'first') statements.push(`DELETE FROM entity ${where}`);
+      if (is === 'second') statements.push(`INSERT INTO entity (export, key, slot, idx, change, data) SELECT export, key || '+', slot, idx, change, data FROM entity ${where}`);
+      faults.set(is === 'second' ? `${key}+` : key, is);
+    }
+    await plant(file, 'BEGIN', ...statements, 'COMMIT');
+    const { code, views: found } = await compare('--url', server.http, '--db', file, 'F', '--wait', '0', '--token-file', tokenFile(t, 'a'));
+    assert.equal(code, faults.size ? 1 : 0, `STELE_SEED=${seed}`);
+    if (faults.size) assert.deepEqual(keysOf(found['F/list']), Object.fromEntries(faults), `STELE_SEED=${seed}`);
+  }
+});
+
 test('two servers: equal, different, and at two seqs', async (t) => {
   const first = await Server.forTest(t, { config: CONFIG });
   await post(first, range(200, (i) => m(`k${i}`, { n: i }, { slot: 10, index: i })));
@@ -433,6 +479,7 @@ test('one side alone prints its sums, and what cannot be told is 2', async (t) =
   const { sum } = await sums(server, 'E/list');
   assert.match(stdout, new RegExp(`^E/list +${sum} {2}30 rows$`, 'm'));
   assert.doesNotMatch(stdout, /E\/(append|state|one)/);
+  assert.match(stdout, /^E\/top .* 20 rows$/m);
   const json = (await run(['check', '--url', server.http, '--json', 'E'])).stdout;
   assert.equal(JSON.parse(json).sum, sum);
   const file = await copyOf(t, server);

@@ -45,6 +45,7 @@ interface Answer {
 /** What is shown, of one moment. */
 type Shown = Pick<ViewState<any>, 'rows' | 'keys'>;
 
+const ANSWER_MS = 90_000; /* the server takes a minute at most */
 const CALM_MS = 120; /* longer than a view waits before it shows what came */
 const STEP = 500; /* rows that are summed before others have their turn */
 const KEPT_STATES = 1000;
@@ -152,7 +153,8 @@ async function ask(client: SteleClient, view: View<any>, more: Record<string, st
   target.search = String(parametersOf({ ...view.query, ...more, subscribed: 1 }));
   target.searchParams.set('view', view.query.view);
   const bearer = await token?.();
-  const response = await fetcher(target, { ...(bearer !== undefined && { headers: { authorization: `Bearer ${bearer}` } }) });
+  const headers = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
+  const response = await fetcher(target, { headers, signal: AbortSignal.timeout(ANSWER_MS) });
   const body: any = await response.json().catch(() => ({}));
   if (response.status === 200) return body;
   throw new SteleError(body.code ?? `http-${response.status}`, body.message, body.retryable ?? response.status >= 500, body.retry_after);
