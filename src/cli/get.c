@@ -1,4 +1,4 @@
-/* `stele get`: the rows of a view, once, by a server. */
+/* `stele get`: the rows of a view, once, by a server or by a file. */
 #include "cli/get.h"
 #include "cli/query.h"
 
@@ -26,6 +26,24 @@ static bool check_forms(const struct get_options *options, struct error *error)
     return columns_check(options->columns, &options->times, error);
 }
 
+bool get_lacks_row(const struct get_options *options, struct error *error)
+{
+    bool asks = options->where || options->filters.count;
+    return error_set(error, ERROR_NOT_FOUND, "there is no row '%.200s' in view '%.100s'%s%s",
+                     options->key, options->operands.items[0],
+                     options->as_of ? " at that position" : "",
+                     asks ? " of which the query holds" : "");
+}
+
+static bool check_source(const struct get_options *options, struct error *error)
+{
+    if (options->database && options->url)
+        return error_set(error, ERROR_INVALID_PARAMETER, "either --db FILE or --url URL");
+    return options->database || (!options->config_file && !options->stacks.count) ||
+           error_set(error, ERROR_INVALID_PARAMETER,
+                     "--config and --stack are for --db; a server has its own");
+}
+
 static bool check(const struct get_options *options, struct error *error)
 {
     const struct query_options query = {options->filters, options->where, options->sorts};
@@ -34,8 +52,8 @@ static bool check(const struct get_options *options, struct error *error)
     if (options->key && (options->take >= 0 || options->skip >= 0))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "--take and --skip are for several rows, --key is one");
-    return query_check(&query, error) && check_filters(&options->filters, error) &&
-           check_forms(options, error);
+    return check_source(options, error) && query_check(&query, error) &&
+           check_filters(&options->filters, error) && check_forms(options, error);
 }
 
 static int get(const struct get_options *options)
@@ -47,18 +65,19 @@ static int get(const struct get_options *options)
         return EXIT_MISUSED;
     }
     get_print_init(&print, options);
-    bool done = get_pages(options, &print, &error);
+    bool done = (options->database ? get_of_file : get_of_server)(options, &print, &error);
     get_print_fini(&print);
     return done ? EXIT_FINE : command_failed(&error);
 }
 
 static int run_get(int argc, char **argv)
 {
-    struct get_options options = {.url = "http://127.0.0.1:8877", .take = -1, .skip = -1};
+    struct get_options options = {.take = -1, .skip = -1};
     int code;
     if (command_start(&get_command, argc, argv, &options, &code))
         code = get(&options);
     memory_free(options.operands.items);
+    memory_free(options.stacks.items);
     memory_free(options.filters.items);
     memory_free(options.sorts.items);
     memory_free(options.times.items);
@@ -69,6 +88,11 @@ static int run_get(int argc, char **argv)
 static const struct command_option get_options[] = {
     {"url", OPTION_TEXT, AT(url), .value = "URL", .help = "the server (http://127.0.0.1:8877)"},
     ACCESS_OPTIONS(struct get_options),
+    {"db", OPTION_TEXT, AT(database), .value = "FILE", .help = "a database instead of a server"},
+    {"config", OPTION_TEXT, AT(config_file), .value = "FILE",
+     .help = "with --db: the configuration of its server, which defines the view"},
+    {"stack", OPTION_TEXTS, AT(stacks), .value = "FILE",
+     .help = "with --db: an arete stack file of its server; may be repeated"},
     {"key", OPTION_TEXT, AT(key), .value = "KEY",
      .help = "only the row of this entity; one that is not there is a failure"},
     {"take", OPTION_NUMBER, AT(take), .least = 1, .most = INT64_MAX / 4, .value = "N",
@@ -108,7 +132,8 @@ const struct command get_command = {
     .summary = "print the rows of a view, once",
     .notes = "All rows are of one state of the view, however many pages they take and whatever is\n"
              "fed meanwhile; where that is not possible, the command says so and fails. The views\n"
-             "of a server are listed by stele views --url URL.\n",
+             "of a server are listed by stele views --url URL. With --db the command works beside\n"
+             "a running server.\n",
     .options = get_options,
     .run = run_get,
 };

@@ -1,6 +1,6 @@
 /*
- * The parts of `stele get`: get.c has its command line, get_pages.c asks for the rows, page by
- * page, get_print.c prints them.
+ * The parts of `stele get`: get.c has its command line, get_pages.c asks a server for the rows,
+ * page by page, get_file.c reads them from a database, get_print.c prints them.
  */
 #ifndef CLI_GET_H
 #define CLI_GET_H
@@ -13,8 +13,9 @@ enum get_form { GET_JSON, GET_CSV, GET_TABLE };
 struct get_options {
     struct option_texts operands; /* the view */
     struct access_options access;
-    const char *url, *key, *where, *as_of, *columns;
-    struct option_texts filters, sorts, times;
+    const char *url, *database, *config_file;
+    const char *key, *where, *as_of, *columns;
+    struct option_texts stacks, filters, sorts, times;
     int64_t take, skip; /* negative: not given */
     int64_t page;       /* rows; 0: not given */
     bool json, csv, table;
@@ -47,8 +48,11 @@ bool get_print_end(struct get_print *print, struct error *error);
 
 /* ---- asking ---- */
 
-/* Print what is asked for, of a server. False with the error, also when rows were printed that are
- * not all, or not of one state. */
-bool get_pages(const struct get_options *options, struct get_print *print, struct error *error);
+/* Print what is asked for, of a server or of a database. False with the error, also when rows were
+ * printed that are not all, or not of one state. */
+bool get_of_server(const struct get_options *options, struct get_print *print, struct error *error);
+bool get_of_file(const struct get_options *options, struct get_print *print, struct error *error);
+/* The row of the key is not there. Always false. */
+bool get_lacks_row(const struct get_options *options, struct error *error);
 
 #endif

@@ -110,22 +110,12 @@ static bool is_of_state(const struct get *get, const struct doc *doc, uint32_t r
     return (offset == DOC_NONE || doc_integer(doc, offset, &at)) && at == get->offset;
 }
 
-static bool is_missing(const struct get *get, struct error *error)
-{
-    const struct get_options *options = get->options;
-    bool asks = options->where || options->filters.count;
-    return error_set(error, ERROR_NOT_FOUND, "there is no row '%.200s' in view '%.100s'%s%s",
-                     options->key, options->operands.items[0],
-                     options->as_of ? " at that position" : "",
-                     asks ? " of which the query holds" : "");
-}
-
 static bool take_rows(struct get *get, const struct doc *doc, uint32_t root, uint32_t rows,
                       struct error *error)
 {
     int64_t count = doc->nodes[rows].count;
     if (get->options->key && !count)
-        return is_missing(get, error);
+        return get_lacks_row(get->options, error);
     if (!get_print_rows(get->print, doc, rows, error))
         return false;
     get->pages++;
@@ -231,12 +221,14 @@ static void grow(struct get *get)
         get->page = get->page < PAGE_MOST / 2 ? 2 * get->page : PAGE_MOST;
 }
 
-bool get_pages(const struct get_options *options, struct get_print *print, struct error *error)
+bool get_of_server(const struct get_options *options, struct get_print *print, struct error *error)
 {
     struct get get = {.options = options, .print = print, .page = options->page, .more = true};
+    const char *url = options->url ? options->url : "http://127.0.0.1:8877";
     if (!get.page && options->take >= 0)
         get.page = PAGE;
-    bool done = ask_open(&get.ask, &options->access, options->url, error);
+    bool done = ask_open(&get.ask, &options->access, url, error);
+    get.ask.has_file = true;
     while (done && get.more && !ferror(stdout)) {
         done = read_page(&get, error);
         grow(&get);

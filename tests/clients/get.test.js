@@ -191,7 +191,7 @@ test('a row or a view that is not there, an empty view, and other failures', asy
   const gone = await get(server, ['E/list']);
   assert.equal(gone.code, 1);
   assert.match(gone.stderr, /no server did it at http:\/\/127/);
-  assert.doesNotMatch(gone.stderr, /--db/, 'which get has not');
+  assert.match(gone.stderr, /use --db/);
   const strange = await run(['get', 'E/list', '--url', 'gopher://x']);
   assert.deepEqual([strange.code, /gopher/.test(strange.stderr)], [1, true], strange.stderr);
 });
@@ -311,6 +311,68 @@ test('another database, or a stranger, in place of the server is noticed', async
       assert.match(answer.stderr, /^stele: ./, text);
     }
   }
+});
+
+/* ---- of a file ---- */
+
+test('a file tells what its server tells, beside it and without it', async (t) => {
+  const views = { ...BEST.exports.E.views, second: { source: 'E/best', pipeline: [{ filter: { field: 'n', lt: 200 } }, { sort: 'name' }, { skip: 3 }, { take: 40 }] }, some: { fields: ['n'], keys: [key(3), key(5)] }, timed: { pipeline: [{ filter: { field: 'n', lt: { now: true } } }] }, one: { pipeline: [{ sort: 'n' }], output: { keyed_by: 'n' } } };
+  const server = await Server.forTest(t, { config: { exports: { E: { views } } } });
+  await post(server, range(260, (i) => m(key(i), { n: (i * 37) % 260, name: `x=${i % 7}`, list: [i] })));
+  const { json: { offset, seq } } = await http(`${server.http}/v1/views/E/list?take=1`);
+  await post(server, [m(key(0), { n: 1000 }), { export: 'E', key: key(259), op: 'delete' }, m(key(9), { list: [1] }, { append: ['list'] }), m('"odd"\n', { n: 5 })]);
+  const file = (args, options) => run(['get', ...args, '--db', server.db, '--config', `${server.db}.config.json`], options);
+  const questions = [
+    ['E/list'], ['E/list', '--page', '7'], ['E/best', '--page', '11'], ['E/top'], ['E/top', '--page', '1'], ['E/second', '--page', '9'], ['E/second', '--skip', '5', '--page', '3'], ['E/some'], ['E/append', '--key', key(9)],
+    ['E/list', '--take', '50', '--skip', '30', '--page', '8'], ['E/list', '--where', '{"field":"n","gte":100}', '--page', '20'], ['E/list', '--filter', 'name=x=3', '--csv', '--columns', 'n,list'], ['E/list', '--sort', 'name', '--sort', '-n', '--page', '13'],
+    ['E/best', '--where', '{"field":"n","gte":100}', '--page', '20'], ['E/second', '--filter', 'name=x=1', '--page', '1'], ['E/list', '--key', key(4)], ['E/state', '--key', '"odd"\n'], ['E/top', '--key', key(7)], ['E/top', '--key', key(8)], ['E/best', '--key', key(8)], ['E/some', '--key', key(4)], ['E/some', '--key', key(5)],
+    ['E/list', '--key', key(4), '--where', '{"field":"n","eq":7}'], ['E/list', '--key', 'none'], ['E/list', '--as-of', `@${offset}`], ['E/best', '--as-of', seq, '--page', '30'], ['E/list', '--as-of', `@${offset}`, '--key', key(259)], ['E/list', '--as-of', '@99999'], ['E/list', '--take', '3', '--table'],
+    ['E/best', '--sort', 'n'],
+  ];
+  const told = new Map();
+  for (const args of questions) {
+    const [one, two] = [await get(server, args), await file(args)];
+    assert.deepEqual([two.code, two.stdout], [one.code, one.stdout], `${args.join(' ')}: ${one.stderr}${two.stderr}`);
+    told.set(args, two.stdout);
+  }
+  for (const [args, says] of [[['E/timed'], /now\(\)/], [['E/one', '--key', '1'], /keyed/], [['E/list', '--where', '{"field":"n","lt":{"now":true}}'], /now\(\)/], [['E/state'], /--key/], [['E/nothing'], /no view/], [['E/list', '--where', '{"field":1}'], /field|where/]]) {
+    const { code, stdout, stderr } = await file(args);
+    assert.deepEqual([code, stdout, says.test(stderr)], [1, '', true], `${args}: ${stderr}`);
+  }
+  for (const args of [['E/list', '--db', 'x', '--url', 'http://127.0.0.1:1'], ['E/list', '--config', 'x']]) assert.equal((await run(['get', ...args])).code, 2, args.join(' '));
+  await server.kill9();
+  for (const args of questions) assert.equal((await file(args)).stdout, told.get(args), args.join(' '));
+  const none = await run(['get', 'Nothing/list', '--db', server.db]);
+  assert.deepEqual([none.code, /no export 'Nothing'/.test(none.stderr)], [1, true], none.stderr);
+  assert.equal((await run(['get', 'E/list', '--db', `${server.db}.none`])).code, 1);
+  assert.match((await run(['get', 'E/best', '--db', server.db])).stderr, /no view 'E\/best'.*--config/);
+  assert.equal(keysOf((await run(['get', 'E/list', '--db', server.db])).stdout).length, 260);
+});
+
+test('a file that is fed meanwhile is read as of one position', async (t) => {
+  const server = await Server.forTest(t, { config: BEST });
+  await post(server, range(400, (i) => m(key(i), { n: i })));
+  let fed = 0, over = false;
+  const feeding = (async () => {
+    for (let i = 0; !over; i = (i + 1) % 200, fed++) await post(server, [m(key(i), { n: 1000 + fed }), { export: 'E', key: key(399 - i), op: 'delete' }, m(key(399 - i), { n: fed % 400 })]);
+  })();
+  try {
+    for (let round = 0; round < 6; round++) {
+      const args = [['E/list', 'E/best'][round % 2], '--page', '3', '--db', server.db, '--config', `${server.db}.config.json`];
+      const { code, stdout, stderr } = await run(['get', ...args]);
+      assert.deepEqual([code, stderr], [0, '']);
+      const rows = rowsOf(stdout);
+      /* In every state each key is there once, or the one that is being made anew is not. */
+      assert.ok(rows.length === 400 || rows.length === 399, `${rows.length}`);
+      assert.equal(new Set(rows.map((row) => row.key)).size, rows.length);
+      const order = rows.map(({ data }) => (round % 2 ? data.n : data._seq));
+      if (round % 2) assert.deepEqual(order, order.slice().sort((a, b) => b - a));
+    }
+  } finally {
+    over = true;
+    await feeding;
+  }
+  assert.ok(fed > 0);
 });
 
 /* ---- who sees what ---- */
