@@ -204,7 +204,7 @@ bool past_rows_begin_behind(struct past_rows *rows, struct seq seq, struct span 
 {
     const struct view_stage *stage = first_stage(rows->view);
     INVARIANT(!past_rows_are_cut(rows->view) && !rows->count);
-    if (!data.data || !past_rows_hold(rows->view, data) || !is_shown(rows, rows->behind, data))
+    if (!data.data || !is_shown(rows, rows->behind, data))
         return is_not_shown(rows, error);
     return print_sort_key(rows, stage, true, rows->behind, seq, data, &rows->behind_place) ||
            lacks_memory(error);

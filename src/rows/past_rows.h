@@ -37,7 +37,8 @@ void past_rows_fini(struct past_rows *rows);
 /* Take a row of the export; `once`: unless it is there already. ERROR_TOO_LARGE, ERROR_MEMORY. */
 bool past_rows_add(struct past_rows *rows, struct span key, struct seq seq, struct span data,
                    bool once, struct error *error);
-/* Of a view that is not cut: where the row of the key `behind` stood, of which this is what was.
+/* Of a view that is not cut: where the row of the key `behind` stood, of which this is what was, as
+ * view_past_run_row finds it (absent: it was not there).
  * Before any other is added. False when the view does not show it, with the error. */
 bool past_rows_begin_behind(struct past_rows *rows, struct seq seq, struct span data,
                             struct error *error);

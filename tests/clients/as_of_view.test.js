@@ -255,7 +255,7 @@ test('of a view that had no rows there is no last one', async (t) => {
 
 test('behind goes on through a list that changes all the time, each row once, and shows no place of a hidden row', async (t) => {
   const key = newKey();
-  const server = await Server.forTest(t, { config: { auth: { mode: 'signed', keys: [key.x] }, exports: { E: { scope: 'owner', views: { big: { pipeline: [{ filter: { field: 'n', gte: 100 } }, { sort: 'n' }] } } } } } });
+  const server = await Server.forTest(t, { config: { auth: { mode: 'signed', keys: [key.x] }, exports: { E: { scope: 'owner', views: { some: { keys: ['k7', 'k8'] }, big: { pipeline: [{ filter: { field: 'n', gte: 100 } }, { sort: 'n' }] } } } } } });
   const as = (claims) => ({ headers: bearer(tokenOf(key, { scope: 'read write', row_scopes: ['ann'], ...claims })) });
   const feed = (mutations) => tryPost(server, mutations, as().headers);
   await feed(range(300, (i) => m(`k${i}`, { n: i, owner: i % 5 ? 'ann' : 'bob' })));
@@ -272,8 +272,8 @@ test('behind goes on through a list that changes all the time, each row once, an
   }
   const { json: { offset } } = await ask(server, { take: 1 }, as());
   const only = as({ views: ['E/big'] });
-  for (const [view, name] of [['E/list', 'k5'], ['E/big', 'k5'], ['E/big', 'k7'], ['E/big', 'k295'], ['E/list', 'none']]) {
-    const answer = await ask(server, { as_of: `@${offset}`, behind: name }, { view, ...(view === 'E/big' ? only : as()) });
+  for (const [view, name, where] of [['E/list', 'k5'], ['E/big', 'k5'], ['E/big', 'k7'], ['E/big', 'k295'], ['E/list', 'none'], ['E/some', 'k9'], ['E/list', 'k7', '{"field":"n","gt":7}']]) {
+    const answer = await ask(server, { as_of: `@${offset}`, behind: name, ...(where && { where }) }, { view, ...(view === 'E/big' ? only : as()) });
     assert.deepEqual([answer.status, answer.json.message], [400, `'behind' is '${name}', and view '${view}' did not show that row there`]);
   }
   for (const [parameters, says] of [[{ behind: 'k1' }, /as_of/], [{ behind: '', as_of: `@${offset}` }, /behind/], [{ behind: 'k1', key: 'k1', as_of: `@${offset}` }, /behind/], [{ behind: 'k1', events: '1', as_of: `@${offset}` }, /as_of/]]) {
