@@ -11,7 +11,7 @@
 enum {
     PARTS = 256,
     PART_BYTES = 3,            /* "3f," */
-    ROWS_AT_ONCE = 50 * 1000,  /* whose keys one answer has, about */
+    ROWS_AT_ONCE = 20 * 1000,  /* whose keys one answer has, about */
     ORDERED_ROWS = 100 * 1000, /* likewise, in an order that is compared */
     ROWS_AS_OF = 500           /* rows of a view that are asked for as of a seq */
 };

@@ -106,15 +106,22 @@ static int compare_sorted(const void *a, const void *b)
                         span_make(right->bytes, right->sort_key_length));
 }
 
-/* No row behind these is wanted; once in a while, so that it costs little. */
-static void drop_unwanted(struct view_sum *sum)
+/* No row behind those is wanted; once in a while, so that it costs little. */
+static bool drop_unwanted(struct view_sum *sum)
 {
     enum { FEW = 1024 };
-    size_t wanted = (size_t)sum->skip + (size_t)sum->take;
-    if (sum->take == VIEW_ALL || sum->sorted_count < 2 * wanted + FEW)
-        return;
+    int64_t wanted = sum->skip + sum->take, count = (int64_t)sum->sorted_count;
+    if (sum->take == VIEW_ALL || wanted > sum->most_sorted)
+        return count <= sum->most_sorted ||
+               error_set(sum->error, ERROR_TOO_LARGE,
+                         "there are more than %lld rows to sort; ask for fewer (take, where, "
+                         "filter), or raise max_window_rows",
+                         (long long)sum->most_sorted);
+    if (count < 2 * wanted + FEW)
+        return true;
     qsort(sum->sorted, sum->sorted_count, sizeof *sum->sorted, compare_sorted);
-    forget_sorted(sum, wanted);
+    forget_sorted(sum, (size_t)wanted);
+    return true;
 }
 
 static bool keep_sorted(struct view_sum *sum, const struct store_entity *entity, struct span key,
@@ -132,12 +139,7 @@ static bool keep_sorted(struct view_sum *sum, const struct store_entity *entity,
     memcpy(kept->bytes, sum->sort_key.data, sum->sort_key.length);
     memcpy(kept->bytes + kept->sort_key_length, key.data, key.length);
     sum->sorted[sum->sorted_count++] = kept;
-    drop_unwanted(sum);
-    return sum->take != VIEW_ALL || (int64_t)sum->sorted_count <= sum->most_sorted ||
-           error_set(sum->error, ERROR_TOO_LARGE,
-                     "there are more than %lld rows to sort; ask for fewer (take, where, filter), "
-                     "or raise max_window_rows",
-                     (long long)sum->most_sorted);
+    return drop_unwanted(sum);
 }
 
 static bool end_sorted(struct view_sum *sum)

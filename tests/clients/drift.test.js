@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { request as requestTls } from 'node:https';
 import { join } from 'node:path';
 import test from 'node:test';
 import { http, post, postAll, tryPost } from './lib/feed.js';
@@ -125,6 +126,7 @@ test('what is no question is refused', async (t) => {
   assert.match(twice.text, /'keys' is given twice/);
   assert.equal((await http(`${server.http}/v1/checksum`)).json.code, 'invalid-parameter');
   assert.equal((await sums(server, 'E/list', { sort: '["n"]', take: '5' })).rows, 5);
+  await refused('E/list', { sort: '["n"]', take: '5', skip: '46' }, 413, 'too-large', /more than 50 rows to sort/);
 });
 
 /* ---- who is answered ---- */
@@ -274,7 +276,7 @@ test('clients that go, and a server that is killed, leave nothing behind', async
   await postAll(server, range(30_000, (i) => m(`k${i}`, { n: i })), 10_000);
   const { sum } = await sums(server, 'E/list');
   const leaving = range(8, () => {
-    const gone = request(`${server.http}/v1/checksum?view=E/list&keys=all`, { agent: false }, (answer) => answer.resume());
+    const gone = (server.http.startsWith('https:') ? requestTls : request)(`${server.http}/v1/checksum?view=E/list&keys=all`, { agent: false }, (answer) => answer.resume());
     gone.on('error', () => {});
     gone.end();
     return gone;

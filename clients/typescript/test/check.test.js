@@ -101,6 +101,19 @@ test('a view that is fed meanwhile is equal, and a difference in it is found, al
   await feeding;
 });
 
+test('a view of which every row differs is told in several answers', async (t) => {
+  const COUNT = 25_000;
+  const server = await Server.forTest(t);
+  await postAll(server, range(COUNT, (i) => row(i)), 5000);
+  const client = clientOf(t, server);
+  const view = client.view({ view: 'E/list' });
+  await until(view, ({ status, rows }) => status === 'live' && rows.length === COUNT);
+  /* No client of ours does that. */
+  for (const shown of view.state.rows) shown.text = 'other';
+  const { equal, keys } = await check(client, view, PATIENCE);
+  assert.deepEqual([equal, new Set(keys.map(({ key }) => key)).size, keys.every(({ is }) => is === 'changed')], [false, COUNT, true]);
+});
+
 test('a token sees its rows alone, and a refusal rejects', async (t) => {
   const tokens = [['a', { row_scopes: ['a'] }], ['few', { views: ['F/list'] }]].map(([name, more]) => ({ token: `token-${name}-0123456789abcdef`, subject: name, scope: 'read', ...more }));
   const writer = 'writer-0123456789abcdef';

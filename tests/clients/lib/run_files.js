@@ -5,7 +5,7 @@ import { run } from 'node:test';
 import * as reporters from 'node:test/reporters';
 
 /* What takes longest begins first: else it is what all others have ended before. */
-const LONGEST = ['languages', 'convergence', 'two_subscriptions', 'windows', 'cursor', 'usage', 'tls', 'fairness', 'backup', 'file', 'feed',
+const LONGEST = ['languages', 'convergence', 'two_subscriptions', 'windows', 'cursor', 'usage', 'tls', 'fairness', 'backup', 'file', 'feed', 'drift',
   'window_rules', 'wal', 'browser', 'auth_keys', 'evict', 'disk', 'nginx', 'shared_store', 'slow', 'rows', 'crash'];
 const place = (file) => {
   const at = LONGEST.indexOf(basename(file, '.test.js'));

@@ -17,12 +17,14 @@ from typing import Any, Dict, List, Optional, Tuple
 from .errors import SteleError
 from .http import Http, error_of_answer, query_of
 from .order import seq_place
-from .sums import Sums, part_of, row_sum
+from .sums import PARTS, Sums, part_of, row_sum
 from .types import CheckResult, DifferentKey, Json, Row
 from .view import View
 
 LOOK = 0.02
 """So often it is looked where the view is, in seconds."""
+ROWS_AT_ONCE = 20_000
+"""Whose keys one answer has."""
 
 Difference = Tuple[str, Optional[str], Optional[str]]
 """A key, and the sums of both sides, where they have it."""
@@ -86,15 +88,24 @@ async def find_keys(http: Http, view: View, grace: float) -> Finding:
     own = (await sums_of(rows)).parts
     theirs = {part: (count, value) for part, count, value in answer["parts"]}
     parts = sorted(part for part in {**own, **theirs} if own.get(part) != theirs.get(part))
-    if not parts:
-        return Finding()
+    # So many at a time that an answer is no longer than the server allows.
+    at_once = max(1, ROWS_AT_ONCE * PARTS // max(1, answer["rows"], len(rows)))
+    found = Finding(exact=bool(parts))
+    for first in range(0, len(parts), at_once):
+        some = await compare_keys(http, view, parts[first:first + at_once], grace)
+        found.exact = found.exact and some.exact
+        found.differences += some.differences
+    return found
+
+
+async def compare_keys(http: Http, view: View, parts: List[str], grace: float) -> Finding:
     answer = await ask(http, view, {"keys": ",".join(parts)})
     rows, exact = await state_of(view, answer, grace)
-    listed: Dict[str, str] = dict(answer["keys"])
+    theirs: Dict[str, str] = dict(answer["keys"])
 
     def differing() -> List[Difference]:
         mine = {row.key: row_sum(row.key, row.data) for row in rows if part_of(row.key) in parts}
-        return [(key, mine.get(key), listed.get(key)) for key in {**mine, **listed} if mine.get(key) != listed.get(key)]
+        return [(key, mine.get(key), theirs.get(key)) for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
 
     return Finding(exact=exact, differences=await asyncio.get_running_loop().run_in_executor(None, differing))
 
