@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 void live_open(struct live *live, const char *view, const char *columns,
-               const struct option_texts *times)
+               const struct option_texts *times, void (*wake)(void *argument), void *argument)
 {
     *live = (struct live){.since_us = clock_monotonic_us()};
     keys_open(&live->keys);
@@ -12,10 +12,13 @@ void live_open(struct live *live, const char *view, const char *columns,
     live->screen.look.columns = columns;
     live->screen.look.times = *times;
     live->screen.look.state = live->title;
+    if (live->keys.on)
+        key_watch_open(&live->watch, wake, argument);
 }
 
 void live_close(struct live *live)
 {
+    key_watch_close(&live->watch);
     screen_end(&live->screen);
     keys_close(&live->keys);
 }

@@ -3,6 +3,7 @@
 #ifndef CLI_LIVE_H
 #define CLI_LIVE_H
 
+#include "cli/key_watch.h"
 #include "cli/screen.h"
 
 enum live_state { LIVE_CONNECTING, LIVE_CONNECTED, LIVE_RECONNECTING };
@@ -10,6 +11,7 @@ enum live_state { LIVE_CONNECTING, LIVE_CONNECTED, LIVE_RECONNECTING };
 struct live {
     struct screen screen;
     struct keys keys;
+    struct key_watch watch;
     enum live_state state;
     uint64_t since_us; /* it is in this state */
     char words[256];   /* why, or what the server said; "" for none */
@@ -18,9 +20,10 @@ struct live {
 
 enum live_end { LIVE_GOES_ON, LIVE_LEAVES, LIVE_FAILED /* errno: it cannot be written */ };
 
-/* The texts are borrowed. live_close is due. */
+/* The texts are borrowed. `wake`: to be called, on another thread, when it is time for live_tick;
+ * not after live_close, which is due. */
 void live_open(struct live *live, const char *view, const char *columns,
-               const struct option_texts *times);
+               const struct option_texts *times, void (*wake)(void *argument), void *argument);
 void live_close(struct live *live);
 /* The connection is in this state now, as it may have been before; words NULL: there are none. */
 void live_set_state(struct live *live, enum live_state state, const char *words);

@@ -293,6 +293,11 @@ static int64_t patience_ms(const struct subscribe_options *options, int64_t othe
     return !options->follow ? 0 : (options->patience < 0 ? otherwise : options->patience) * 1000;
 }
 
+static void wake(void *client)
+{
+    client_wake(client);
+}
+
 static int subscribe(const struct subscribe_options *options, struct live *live)
 {
     struct subscription subscription = {.options = options, .live = live};
@@ -312,10 +317,12 @@ static int subscribe(const struct subscribe_options *options, struct live *live)
     sigaction(SIGTERM, &action, NULL);
     buffer_init(&subscription.plain, MESSAGE_LIMIT);
     subscription.client = client_new(&client_options, &error);
-    if (live)
-        live_open(live, options->operands.items[0], options->columns, &options->times);
+    bool shown = live && subscription.client;
+    if (shown)
+        live_open(live, options->operands.items[0], options->columns, &options->times, wake,
+                  subscription.client);
     bool done = subscription.client && client_run(subscription.client, &error);
-    if (live)
+    if (shown)
         live_close(live);
     if (!done)
         subscription.code = command_failed(&error);
