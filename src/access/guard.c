@@ -7,6 +7,45 @@
 #include "access/access_internal.h"
 #include "access/client_address.h"
 
+#include <strings.h>
+
+/* ---- names of hosts ---- */
+
+/* A Host, or the part of an origin behind its "://", without its port and without a final dot.
+ * Borrowed. */
+static struct span host_name(struct span host)
+{
+    const char *bracket = host.length ? memrchr(host.data, ']', host.length) : NULL;
+    const char *colon = host.length ? memrchr(host.data, ':', host.length) : NULL;
+    if (colon && (!bracket || colon > bracket))
+        host.length = (size_t)(colon - host.data);
+    if (host.length > 1 && host.data[host.length - 1] == '.')
+        host.length--;
+    return host;
+}
+
+/* Whether it is this machine's own, 127.0.0.0/8 or ::1. */
+static bool address_is_loopback(const struct address *address)
+{
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff}, one[16] = {[15] = 1};
+    return memcmp(address->bytes, one, sizeof one) == 0 ||
+           (memcmp(address->bytes, mapped, sizeof mapped) == 0 && address->bytes[12] == 127);
+}
+
+/* Whether a name or numeric address is this machine's own: localhost, a name that ends with
+ * ".localhost", or a loopback address. */
+static bool host_is_loopback(struct span name)
+{
+    struct span local = span_of("localhost");
+    struct address address;
+    if (name.length > local.length && name.data[name.length - local.length - 1] == '.')
+        name = span_make(name.data + name.length - local.length, local.length);
+    return (name.length == local.length && strncasecmp(name.data, local.data, local.length) == 0) ||
+           (address_parse(&address, name) && address_is_loopback(&address));
+}
+
+/* ---- the checks ---- */
+
 /* Whom a listener serves is told by its address: this machine alone, or others. */
 static bool is_local(const char *listening)
 {

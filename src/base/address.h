@@ -22,12 +22,6 @@ struct span address_site(const struct address *address);
 
 /* ---- names of hosts ---- */
 
-/* A Host, or the part of an origin behind its "://", without its port and without a final dot.
- * Borrowed. */
-struct span host_name(struct span host);
-/* Whether a name or numeric address is this machine's own: localhost, a name that ends with
- * ".localhost", or a loopback address. */
-bool host_is_loopback(struct span name);
 /* Whether a name is in a list, compared in any case. Commas or spaces separate the list. NULL:
  * an empty list. */
 bool host_names_have(const char *names, struct span name);

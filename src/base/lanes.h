@@ -10,24 +10,23 @@
 /* Owners share a lane if their names, which are hashes, collide; then they take turns as one. */
 enum { LANES = 256 };
 
+/* All zero: empty. */
 struct lane {
-    struct queue_item *first, **last;
-    struct lane *next; /* in the ring */
+    struct queue_item *first, *last; /* `last` counts only beside a first one */
+    struct lane *next;               /* in the ring */
 };
 
-/* The lanes with items, in the order of their turns. */
+/* The lanes with items, in the order of their turns. All zero: empty. While it is not, it must not
+ * move. */
 struct lane_ring {
     struct lane lanes[LANES];
-    struct lane *first, **last;
+    struct lane *first, *last;
 };
 
-void lane_init(struct lane *lane);
 void lane_add(struct lane *lane, struct queue_item *item);
 /* The first item; the lane has some. */
 struct queue_item *lane_take(struct lane *lane);
 
-/* The ring must not move from now on. */
-void lane_ring_init(struct lane_ring *ring);
 void lane_ring_add(struct lane_ring *ring, uint64_t owner, struct queue_item *item);
 /* The item whose turn it is; there are some (ring->first). If its lane has more, the lane waits
  * until all others had their turn. */

@@ -1,8 +1,6 @@
 #include "base/process.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,19 +72,6 @@ static double count_descriptors(void)
         count++;
     closedir(folder);
     return count;
-}
-
-bool process_check_random(struct error *error)
-{
-    int device = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-    if (device < 0)
-        return error_set(
-            error, ERROR_CONFIGURATION,
-            "cannot open /dev/urandom (%s), which libwebsockets needs: make it there in "
-            "the container or chroot",
-            error_reason(errno));
-    close(device);
-    return true;
 }
 
 void process_read(struct process_figures *figures)

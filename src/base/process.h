@@ -12,9 +12,6 @@ struct process_figures {
     double start_seconds; /* unix time */
 };
 
-/* Whether the random device exists that libwebsockets needs. */
-bool process_check_random(struct error *error);
-
 /* Read the files of /proc: not on the loop. Unreadable figures are 0. */
 void process_read(struct process_figures *figures);
 

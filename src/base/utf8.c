@@ -1,7 +1,6 @@
 #include "base/utf8.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
 static bool continues(char c)
 {
@@ -22,23 +21,21 @@ static size_t announced(unsigned char first)
 
 size_t utf8_character(const char *data, size_t length)
 {
-    if (length == 0)
-        return 0;
-    unsigned char first = (unsigned char)data[0];
-    size_t size = announced(first);
+    const unsigned char *at = (const unsigned char *)data;
+    size_t size = length ? announced(at[0]) : 0;
     if (size <= 1)
         return size;
     if (size > length)
         return 0;
-    uint32_t value = first & (0x7Fu >> size);
-    for (size_t i = 1; i < size; i++) {
+    /* The second byte's range excludes overlong forms, surrogates and what is beyond U+10FFFF. */
+    unsigned lowest = at[0] == 0xE0 ? 0xA0 : at[0] == 0xF0 ? 0x90 : 0x80;
+    unsigned highest = at[0] == 0xED ? 0x9F : at[0] == 0xF4 ? 0x8F : 0xBF;
+    if (at[1] < lowest || at[1] > highest)
+        return 0;
+    for (size_t i = 2; i < size; i++)
         if (!continues(data[i]))
             return 0;
-        value = value << 6 | ((unsigned char)data[i] & 0x3F);
-    }
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    bool surrogate = value >= 0xD800 && value < 0xE000;
-    return value < smallest[size] || value > 0x10FFFF || surrogate ? 0 : size;
+    return size;
 }
 
 size_t utf8_whole(const char *data, size_t length)

@@ -1,7 +1,4 @@
-/*
- * UTF-8, as far as base itself needs it: messages and log lines quote input from the network and
- * must stay valid. Not in base.h; for base alone.
- */
+/* UTF-8: whether what comes from the network is, and cutting it so that it stays so. */
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
 

@@ -39,7 +39,6 @@ void large_init(struct large_wait *large)
 {
     *large = (struct large_wait){.until_us = 0};
     map_init(&large->senders, put_off_key);
-    lane_ring_init(&large->ring);
 }
 
 void large_fini(struct large_wait *large)
@@ -143,7 +142,6 @@ static struct put_off *make(struct large_wait *large, const struct submission *s
     if (!put_off)
         return NULL;
     put_off->sender = submission->sender;
-    lane_init(&put_off->lane);
     if (!map_add(&large->senders, put_off)) {
         memory_free(put_off);
         return NULL;

@@ -7,9 +7,6 @@ enum { BRIEF_RUN = 4 };
 bool read_queue_init(struct read_queue *queue, size_t max_count)
 {
     *queue = (struct read_queue){.max_count = max_count};
-    lane_ring_init(&queue->brief);
-    lane_ring_init(&queue->lengthy);
-    lane_init(&queue->common);
     if (pthread_mutex_init(&queue->lock, NULL) != 0)
         return false;
     if (pthread_cond_init(&queue->came, NULL) != 0)

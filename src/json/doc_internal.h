@@ -61,8 +61,6 @@ void doc_put_value(struct doc_writer *writer, const struct doc *doc, uint32_t no
 /* The child that comes after `skip` others. The container must have it. */
 uint32_t doc_child_after(const struct doc *doc, uint32_t container, uint32_t skip);
 
-/* The length of the well-formed UTF-8 sequence at `at` whose first byte is 0x80 or more; else 0. */
-unsigned doc_utf8_length(const unsigned char *at, const unsigned char *end);
 /* Write the canonical form of a byte below 0x20, or of a quote or backslash, into `escape`;
  * returns its length. */
 size_t doc_escape_byte(unsigned char c, char escape[6]);

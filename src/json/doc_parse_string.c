@@ -1,6 +1,7 @@
 /*
  * Strings in: checked, and brought to their canonical escapes.
  */
+#include "base/utf8.h"
 #include "json/doc_parser.h"
 #include "json/doc_word.h"
 
@@ -121,7 +122,7 @@ static bool parse_special(struct doc_parser *parser, const unsigned char *openin
     if (c < 0x80)
         return doc_refuse(parser, ERROR_TOO_LARGE, parser->at, "the text is larger than %zu bytes",
                           parser->doc->text.limit);
-    unsigned length = doc_utf8_length(parser->at, parser->end);
+    size_t length = utf8_character((const char *)parser->at, (size_t)(parser->end - parser->at));
     if (!length)
         return doc_refuse(parser, ERROR_INVALID_MESSAGE, parser->at,
                           "byte 0x%02x does not start a UTF-8 character; send UTF-8", c);

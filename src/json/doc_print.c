@@ -4,6 +4,8 @@
  */
 #include "json/doc_internal.h"
 
+#include "base/utf8.h"
+
 bool doc_writer_open(struct doc_writer *writer, struct buffer *out, size_t bound)
 {
     size_t room = out->limit > out->length ? out->limit - out->length : 0;
@@ -163,32 +165,13 @@ bool doc_decode_string(const struct doc *doc, uint32_t node, struct buffer *out)
     return !out->failed;
 }
 
-unsigned doc_utf8_length(const unsigned char *at, const unsigned char *end)
-{
-    size_t left = (size_t)(end - at);
-    unsigned lead = at[0];
-    unsigned length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (lead < 0xc2 || lead > 0xf4 || left < length)
-        return 0;
-    /* The second byte's range excludes overlong forms, surrogates and what is beyond U+10FFFF. */
-    unsigned lowest = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    unsigned highest = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (at[1] < lowest || at[1] > highest)
-        return 0;
-    for (unsigned i = 2; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
 bool doc_valid_utf8(struct span raw)
 {
-    const unsigned char *at = (const unsigned char *)raw.data, *end = at + raw.length;
-    while (at < end) {
-        unsigned length = *at < 0x80 ? 1 : doc_utf8_length(at, end);
+    size_t length;
+    for (size_t at = 0; at < raw.length; at += length) {
+        length = utf8_character(raw.data + at, raw.length - at);
         if (!length)
             return false;
-        at += length;
     }
     return true;
 }

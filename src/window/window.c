@@ -23,8 +23,6 @@ struct windows *windows_new(void)
     link_init(&windows->requests);
     link_init(&windows->moved);
     link_init(&windows->unsettled);
-    lane_ring_init(&windows->past);
-    lane_ring_init(&windows->sums);
     return windows;
 }
 

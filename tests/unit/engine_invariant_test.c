@@ -355,9 +355,7 @@ static void break_lanes(int fault)
 {
     static struct lane_ring ring;
     struct queue_item one = {.bytes = 1}, two = one, three = one;
-    struct lane lane, other;
-    lane_init(&lane);
-    lane_ring_init(&ring);
+    struct lane lane = {.first = NULL}, other;
     switch (fault) {
     case LAST_NOT_LAST:
         lane_add(&lane, &one);
@@ -526,9 +524,9 @@ static const struct broken_case cases[] = {
     {break_commit, TELLS_UNSTORED,
      "writer->open.new_exports_stored == writer->open.new_export_count"},
 
-    {break_lanes, LAST_NOT_LAST, "!*lane->last"},
+    {break_lanes, LAST_NOT_LAST, "!lane->first || !lane->last->next"},
     {break_lanes, TAKES_FROM_EMPTY, "item"},
-    {break_lanes, LANE_NOT_LAST, "lane->first && !*ring->last"},
+    {break_lanes, LANE_NOT_LAST, "lane->first && (!ring->first || !ring->last->next)"},
     {break_lanes, TAKES_FROM_EMPTY_RING, "lane"},
     {break_reads, BRIEF_UNCOUNTED, "queue->brief_count > 0"},
     {break_reads, BRIEF_BEYOND,

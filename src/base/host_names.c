@@ -1,41 +1,13 @@
-/* Names of hosts, as requests and the configuration have them. */
+/* Lists of names of hosts, as the configuration has them. */
 #include "base/address.h"
 
 #include <strings.h>
 
 enum { LONGEST_NAME = 253 };
 
-/* Whether it is this machine's own, 127.0.0.0/8 or ::1. */
-static bool address_is_loopback(const struct address *address)
-{
-    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff}, one[16] = {[15] = 1};
-    return memcmp(address->bytes, one, sizeof one) == 0 ||
-           (memcmp(address->bytes, mapped, sizeof mapped) == 0 && address->bytes[12] == 127);
-}
-
-struct span host_name(struct span host)
-{
-    const char *bracket = host.length ? memrchr(host.data, ']', host.length) : NULL;
-    const char *colon = host.length ? memrchr(host.data, ':', host.length) : NULL;
-    if (colon && (!bracket || colon > bracket))
-        host.length = (size_t)(colon - host.data);
-    if (host.length > 1 && host.data[host.length - 1] == '.')
-        host.length--;
-    return host;
-}
-
 static bool equals(struct span a, struct span b)
 {
     return a.length == b.length && strncasecmp(a.data, b.data, a.length) == 0;
-}
-
-bool host_is_loopback(struct span name)
-{
-    struct span local = span_of("localhost");
-    struct address address;
-    if (name.length > local.length && name.data[name.length - local.length - 1] == '.')
-        name = span_make(name.data + name.length - local.length, local.length);
-    return equals(name, local) || (address_parse(&address, name) && address_is_loopback(&address));
 }
 
 /* The next name of a list; absent: there is none any more. */
