@@ -212,7 +212,7 @@ static int check_config(const stele_options *library)
         struct buffer text;
         buffer_init(&text, TEXT_LIMIT);
         config_warn_of_views(views);
-        code = print_buffer(&text, config_print(&config, &text));
+        code = print_buffer(&text, config_print(&config, CONFIG_FOR_OPERATOR, &text));
     } else {
         command_failed(&error);
     }

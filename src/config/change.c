@@ -4,6 +4,35 @@
  */
 #include "config/config_internal.h"
 
+/* ---- the value of a setting ---- */
+
+static size_t size_of(const struct setting *setting)
+{
+    static const size_t sizes[] = {sizeof(char *),   sizeof(char *), sizeof(int64_t),
+                                   sizeof(unsigned), sizeof(bool),   sizeof(struct config_rate)};
+    _Static_assert(SETTING_TEXT == 0 && SETTING_NUMBER == 2 && SETTING_RATE == 5, "sizes");
+    return sizes[setting->type];
+}
+
+static void swap(struct config *a, struct config *b, const struct setting *setting)
+{
+    char held[sizeof(struct config_rate)];
+    char *of_a = (char *)a + setting->offset, *of_b = (char *)b + setting->offset;
+    memcpy(held, of_a, size_of(setting));
+    memcpy(of_a, of_b, size_of(setting));
+    memcpy(of_b, held, size_of(setting));
+}
+
+static bool is_same(const struct config *a, const struct config *b, const struct setting *setting)
+{
+    if (setting_is_textual(setting))
+        return same_text(setting_text(a, setting), setting_text(b, setting));
+    return memcmp((const char *)a + setting->offset, (const char *)b + setting->offset,
+                  size_of(setting)) == 0;
+}
+
+/* ---- what has a structure of its own ---- */
+
 /* But for what can change live. */
 static bool same_export(const struct config_export *a, const struct config_export *b)
 {
@@ -56,14 +85,14 @@ static bool wants(const struct taking *taking, const char *name, enum config_cha
 static void take_setting(const struct taking *taking, const struct setting *setting)
 {
     enum config_change change = setting->change;
-    if (setting->older || setting_same(taking->config, taking->from, setting))
+    if (setting->older || is_same(taking->config, taking->from, setting))
         return;
     if (change == CONFIG_LIVE_WHILE_SET)
         change = setting_text(taking->config, setting) && setting_text(taking->from, setting)
                      ? CONFIG_LIVE
                      : CONFIG_RESTART;
     if (wants(taking, setting->name, change, setting->restart))
-        setting_swap(taking->config, taking->from, setting);
+        swap(taking->config, taking->from, setting);
 }
 
 static void take_text(const struct taking *taking, const char *name, char **text, char **from)

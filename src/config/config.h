@@ -122,10 +122,10 @@ bool config_check_log(const struct config *config, struct error *error);
 bool config_describe(struct buffer *out);
 /* Append the JSON Schema of the file. */
 bool config_schema(struct buffer *out);
-/* Append the values in force, as a configuration file that would give the same values. */
-bool config_print(const struct config *config, struct buffer *out);
-/* The same for others than the operator: of a URL not what stands behind its '?'. */
-bool config_print_shown(const struct config *config, struct buffer *out);
+/* Append the values in force, as a configuration file that would give the same values; but for
+ * others than the operator, of a URL not what stands behind its '?'. */
+enum config_print_for { CONFIG_FOR_OPERATOR, CONFIG_FOR_OTHERS };
+bool config_print(const struct config *config, enum config_print_for whom, struct buffer *out);
 /* Called for each setting that differs, in the order of the table. `change` says what a running
  * server can do about it, and is never CONFIG_LIVE_WHILE_SET. `restart` says why it would need a
  * restart. Returns whether the setting is to be applied. */

@@ -86,9 +86,6 @@ bool setting_set_tree(struct config *config, const struct setting *setting,
  * itself, or NULL. */
 int64_t setting_number(const struct config *config, const struct setting *setting);
 const char *setting_text(const struct config *config, const struct setting *setting);
-/* Whether two configurations have the same value; exchange the values. */
-bool setting_same(const struct config *a, const struct config *b, const struct setting *setting);
-void setting_swap(struct config *a, struct config *b, const struct setting *setting);
 
 /* Append the words as "a, b or c". */
 void setting_print_words(struct buffer *out, const char *const *words);
@@ -107,9 +104,16 @@ bool group_unknown_member(const char *group, const char *name, const char *const
                           struct error *error);
 bool config_set_log(struct config *config, const struct tree *log, struct error *error);
 
+/* Settings with a structure of their own: set from the file's value, which replaces the former one;
+ * then freed. */
 bool config_set_auth(struct config *config, const struct tree *auth, struct error *error);
 bool config_set_origins(struct config *config, const struct tree *origins, struct error *error);
 void config_free_auth(struct config *config);
+bool config_set_exports(struct config *config, const struct tree *exports, struct error *error);
+void config_free_exports(struct config *config);
+
+/* Read a JSON file of at most `limit` bytes. NULL with ERROR_CONFIGURATION or ERROR_MEMORY. */
+struct tree *config_read_tree(int folder, const char *path, size_t limit, struct error *error);
 
 /* As config_wrong, for a member that the object does not have; `known` ends with NULL. */
 bool config_unknown_member(struct error *error, const char *path, const char *name,

@@ -88,8 +88,6 @@ bool config_describe(struct buffer *out)
 
 /* ---- the values ---- */
 
-enum print_for { PRINT_FOR_OPERATOR, PRINT_FOR_OTHERS };
-
 static bool ends_with(const char *name, const char *ending)
 {
     size_t length = strlen(name), end = strlen(ending);
@@ -117,11 +115,11 @@ static void print_url(struct buffer *out, const char *name, const char *url)
 }
 
 static bool print_setting(struct buffer *out, const char *before, const struct config *config,
-                          const struct setting *setting, enum print_for whom)
+                          const struct setting *setting, enum config_print_for whom)
 {
     size_t length = out->length;
     const char *name = setting->member ? setting->member : setting->name;
-    const char *url = whom == PRINT_FOR_OTHERS ? url_of(config, setting) : NULL;
+    const char *url = whom == CONFIG_FOR_OTHERS ? url_of(config, setting) : NULL;
     bool set = url != NULL;
     buffer_add_string(out, before);
     if (set)
@@ -188,7 +186,7 @@ static void print_origins(struct buffer *out, const struct config *config)
 }
 
 static void print_group(struct buffer *out, const char *group, const char **between,
-                        const struct config *config, enum print_for whom)
+                        const struct config *config, enum config_print_for whom)
 {
     for (size_t i = 0; i < config_setting_count; i++)
         if (setting_is_of(&config_settings[i], group) &&
@@ -196,7 +194,7 @@ static void print_group(struct buffer *out, const char *group, const char **betw
             *between = ",\n    ";
 }
 
-static void print_log(struct buffer *out, const struct config *config, enum print_for whom)
+static void print_log(struct buffer *out, const struct config *config, enum config_print_for whom)
 {
     const char *between = "\n    ";
     if (!config->log.nats && !config->log.stream)
@@ -206,7 +204,7 @@ static void print_log(struct buffer *out, const struct config *config, enum prin
     buffer_add_string(out, "\n  },\n");
 }
 
-static void print_auth(struct buffer *out, const struct config *config, enum print_for whom)
+static void print_auth(struct buffer *out, const struct config *config, enum config_print_for whom)
 {
     const struct config_auth *auth = &config->auth;
     const char *between = "\n    ";
@@ -265,7 +263,7 @@ static void print_export(struct buffer *out, const struct config_export *export)
     buffer_add_string(out, "}}");
 }
 
-static bool print_all(const struct config *config, struct buffer *out, enum print_for whom)
+bool config_print(const struct config *config, enum config_print_for whom, struct buffer *out)
 {
     buffer_add_string(out, "{\n");
     for (size_t i = 0; i < config_setting_count; i++)
@@ -281,14 +279,4 @@ static bool print_all(const struct config *config, struct buffer *out, enum prin
         print_export(out, &config->exports[i]);
     }
     return buffer_add_string(out, config->export_count > 0 ? "\n  }\n}\n" : "}\n}\n");
-}
-
-bool config_print(const struct config *config, struct buffer *out)
-{
-    return print_all(config, out, PRINT_FOR_OPERATOR);
-}
-
-bool config_print_shown(const struct config *config, struct buffer *out)
-{
-    return print_all(config, out, PRINT_FOR_OTHERS);
 }

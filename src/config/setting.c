@@ -48,31 +48,6 @@ const char *setting_text(const struct config *config, const struct setting *sett
     return *(char *const *)((const char *)config + setting->offset);
 }
 
-static size_t size_of(const struct setting *setting)
-{
-    static const size_t sizes[] = {sizeof(char *),   sizeof(char *), sizeof(int64_t),
-                                   sizeof(unsigned), sizeof(bool),   sizeof(struct config_rate)};
-    _Static_assert(SETTING_TEXT == 0 && SETTING_NUMBER == 2 && SETTING_RATE == 5, "sizes");
-    return sizes[setting->type];
-}
-
-void setting_swap(struct config *a, struct config *b, const struct setting *setting)
-{
-    char held[sizeof(struct config_rate)];
-    char *of_a = (char *)a + setting->offset, *of_b = (char *)b + setting->offset;
-    memcpy(held, of_a, size_of(setting));
-    memcpy(of_a, of_b, size_of(setting));
-    memcpy(of_b, held, size_of(setting));
-}
-
-bool setting_same(const struct config *a, const struct config *b, const struct setting *setting)
-{
-    if (setting_is_textual(setting))
-        return same_text(setting_text(a, setting), setting_text(b, setting));
-    return memcmp((const char *)a + setting->offset, (const char *)b + setting->offset,
-                  size_of(setting)) == 0;
-}
-
 static bool put_text(struct config *config, const struct setting *setting, struct span text,
                      struct error *error)
 {

@@ -356,7 +356,7 @@ void server_show_configuration(struct server *server, const struct config *confi
     struct buffer text;
     size_t length;
     buffer_init(&text, TEXT_LIMIT);
-    bool printed = config_print_shown(config, &text) && buffer_string(&text);
+    bool printed = config_print(config, CONFIG_FOR_OTHERS, &text) && buffer_string(&text);
     http_show_configuration(&server->http, printed ? buffer_take(&text, &length) : NULL);
     buffer_fini(&text);
 }

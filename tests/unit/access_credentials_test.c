@@ -173,7 +173,7 @@ TEST(nothing_secret_is_printed)
                 "\"}],\"issuer\":\"the issuer\",\"status\":\"all\"}");
     assert_true(
         config_set(&config, "allowed_origins", "[\"https://*.example.com\",\"null\"]", &error));
-    assert_true(config_print(&config, &text));
+    assert_true(config_print(&config, CONFIG_FOR_OPERATOR, &text));
     const char *printed = buffer_string(&text);
     assert_null(strstr(printed, TOKEN));
     assert_null(strstr(printed, OTHER));

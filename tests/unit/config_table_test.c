@@ -117,9 +117,9 @@ TEST(what_is_printed_can_be_read)
         "\"filter\":{\"field\":\"m\",\"gt\":0.1}},{\"take\":3}]}}},\"R\":{}}",
         &error));
     assert_true(config_set(&config, "stack", "a \"b\".json", &error));
-    assert_true(config_print(&config, &first));
+    assert_true(config_print(&config, CONFIG_FOR_OPERATOR, &first));
     assert_true(config_read_file(&copy, test_file("config.json", buffer_string(&first)), &error));
-    assert_true(config_print(&copy, &second));
+    assert_true(config_print(&copy, CONFIG_FOR_OPERATOR, &second));
     assert_string_equal(buffer_string(&first), buffer_string(&second));
     config_fini(&config);
     config_fini(&copy);
@@ -241,7 +241,7 @@ static void expect_rate(const struct config *config, int64_t most, int64_t burst
     struct buffer text;
     assert_true(rate->most == most && rate->burst == burst && rate->seconds == seconds);
     buffer_init(&text, 1 << 20);
-    assert_true(config_print(config, &text));
+    assert_true(config_print(config, CONFIG_FOR_OPERATOR, &text));
     const char *line = strstr(buffer_string(&text), "\n  \"rate_snapshots_per_connection\": \"");
     assert_non_null(line);
     assert_memory_equal(strchr(line, ':') + 3, printed, strlen(printed));
