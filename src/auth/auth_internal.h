@@ -87,11 +87,29 @@ bool member_only(const struct members *members, const char *const *known);
 bool member_scope(const struct members *members, const char *name, const struct auth_scopes *map,
                   bool *is_there, unsigned *scopes, struct span *unknown);
 
+/* ---- claims.c ---- */
+
+struct claims {
+    struct auth_identity *identity; /* complete, except for members that the claims lack */
+    struct auth_texts audiences;
+    bool has_audience, has_scope, has_expiry;
+    int64_t not_before, issued_at; /* 0: not given */
+};
+
+/* Read the claims of a token; ERROR_TOKEN_FORMAT when one is of another type. In either case the
+ * caller releases the identity and frees the audiences. */
+bool claims_read(struct claims *claims, const struct auth_rules *rules, const struct tree *object,
+                 struct error *error);
+/* Steps 3 to 8 of auth_verify. */
+bool claims_check(const struct claims *claims, const struct auth_rules *rules,
+                  const struct auth_request *request, struct error *error);
+
 /* ---- key.c ---- */
 
 /* The key of that name and algorithm; NULL: none. */
 const struct auth_key *keys_find(const struct auth_keys *keys, struct span id,
                                  enum auth_algorithm algorithm);
+
 /* Whether its size and numbers are acceptable. */
 bool public_is_fit(const struct auth_public *public);
 
