@@ -15,8 +15,10 @@ static size_t find_sorts(const struct subscription *subscription, struct wire_so
     const struct view_query *query =
         subscription->member ? topic->hub->window_ops->order(subscription) : NULL;
     size_t count = view_query_traits(query).sorts;
-    for (size_t i = 0; i < count; i++)
-        sorts[i].path = view_query_sort_path(query, i, &sorts[i].count, &sorts[i].descending);
+    for (size_t i = 0; i < count; i++) {
+        struct view_query_sort sort = view_query_sort(query, i);
+        sorts[i] = (struct wire_sort){sort.names, sort.count, sort.descending};
+    }
     if (count || !stage || !stage->sort_path_count)
         return count;
     sorts[0] = (struct wire_sort){stage->sort_path, stage->sort_path_count, stage->descending};

@@ -89,7 +89,7 @@ void hub_add_export(struct hub *hub, const struct store_export *row)
     struct hub_export *export = hub_find_export(hub, row->name);
     if (export && !export->waiting)
         return;
-    if (!view_set_has_export(hub->views, row->name)) {
+    if (!view_set_export(hub->views, row->name)) {
         if (!view_set_is_open(hub->views))
             return;
         if (!view_set_add_export(hub->views, row->name, &error)) {

@@ -98,12 +98,10 @@ static bool define_views(struct writer *writer, const struct view_set *views, st
 /* The exports whose rows are scoped, and by what. */
 static bool print_scopes(struct buffer *out, const struct view_set *views)
 {
-    const char *name;
-    for (size_t i = 0; views && (name = view_set_export_at(views, i)); i++) {
-        const struct view_scope *scope = view_set_scope_of(views, span_of(name));
-        if (scope)
-            buffer_printf(out, "%s=%s\n", name, view_scope_text(scope));
-    }
+    const struct view_export *export;
+    for (size_t i = 0; views && (export = view_set_export_at(views, i)); i++)
+        if (export->scope)
+            buffer_printf(out, "%s=%s\n", export->name, view_scope_text(export->scope));
     return !out->failed;
 }
 
@@ -165,8 +163,10 @@ static void attach_scopes(struct writer *writer, const struct view_set *views)
 {
     size_t position = 0;
     struct export_state *export;
-    while (views && (export = map_next(&writer->exports, &position)))
-        export->scope = view_set_scope_of(views, export->name);
+    while (views && (export = map_next(&writer->exports, &position))) {
+        const struct view_export *shown = view_set_export(views, export->name);
+        export->scope = shown ? shown->scope : NULL;
+    }
 }
 
 static void attach_options(struct writer *writer, const struct engine_options *options)

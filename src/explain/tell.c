@@ -83,16 +83,16 @@ static void tell_row(struct explaining *explaining, bool shown)
 static void tell_filter(struct explaining *explaining, const struct explain_stage *it)
 {
     struct span entity = buffer_span(&explaining->data);
-    if (!view_stage_filters(it->stage))
+    if (!it->stage->predicate)
         return;
     begin(explaining, "filter");
-    bool told = view_stage_filter_is_told(it->stage, entity, &explaining->sight);
+    bool told = view_predicate_is_told(it->stage->predicate, entity, &explaining->sight);
     if (!told)
         tell_hidden(explaining);
     tell_verdict(explaining, it->reached, it->holds);
     if (told) {
         buffer_add_string(explaining->out, ",\"predicate\":");
-        view_stage_trace(it->stage, entity, it->now, explaining->out);
+        view_predicate_trace(it->stage->predicate, entity, it->now, explaining->out);
     }
     end(explaining);
 }
@@ -104,7 +104,8 @@ static void tell_sort(struct explaining *explaining, const struct explain_stage 
     if (!stage->sort_path_count)
         return;
     begin(explaining, "sort");
-    if (view_stage_sort_value(stage, buffer_span(&explaining->data), &explaining->sight, &value)) {
+    if (view_value_is_told(stage->sort, buffer_span(&explaining->data), &explaining->sight,
+                           &value)) {
         buffer_add_string(explaining->out, ",\"by\":");
         tell_path(explaining->out, stage->sort_path, stage->sort_path_count);
         view_tell_value(explaining->out, "value", value);
@@ -129,7 +130,7 @@ static void tell_sort_value(struct explaining *explaining, const struct view_sta
 {
     const struct view_sight sight = explain_sight(explaining, shown);
     struct span value;
-    if (stage && stage->sort_path_count && view_stage_sort_value(stage, data, &sight, &value))
+    if (stage && stage->sort_path_count && view_value_is_told(stage->sort, data, &sight, &value))
         view_tell_value(explaining->out, "value", value);
 }
 
@@ -140,7 +141,8 @@ static void tell_query_values(struct explaining *explaining, struct span data)
     buffer_add_string(explaining->out, sorts ? ",\"values\":[" : "");
     for (size_t i = 0; i < sorts; i++) {
         struct span value;
-        bool told = view_query_sort_value(query, i, data, &explaining->asked->sight, &value) &&
+        bool told = view_value_is_told(view_query_sort(query, i).path, data,
+                                       &explaining->asked->sight, &value) &&
                     value.data && value.length <= VIEW_TOLD_VALUE;
         buffer_add_string(explaining->out, i ? "," : "");
         buffer_add_span(explaining->out, told ? value : span_of("null"));
@@ -274,17 +276,17 @@ static void tell_keyed(struct explaining *explaining)
 static void tell_where(struct explaining *explaining)
 {
     const struct explain *asked = explaining->asked;
-    if (!view_query_traits(asked->query).filters)
+    const struct view_predicate *filters = view_query_traits(asked->query).filters;
+    if (!filters)
         return;
     begin(explaining, "where");
-    bool told =
-        view_query_is_told(asked->query, buffer_span(&explaining->data), &explaining->sight);
+    bool told = view_predicate_is_told(filters, buffer_span(&explaining->data), &explaining->sight);
     if (!told)
         tell_hidden(explaining);
     tell_verdict(explaining, explaining->in_view, explaining->where);
     if (told) {
         buffer_add_string(explaining->out, ",\"predicate\":");
-        view_query_trace(asked->query, buffer_span(&explaining->data), asked->now, explaining->out);
+        view_predicate_trace(filters, buffer_span(&explaining->data), asked->now, explaining->out);
     }
     end(explaining);
 }
@@ -298,15 +300,13 @@ static void tell_order(struct explaining *explaining)
     begin(explaining, "order");
     buffer_add_string(explaining->out, ",\"keys\":[");
     for (size_t i = 0; i < sorts; i++) {
-        size_t count;
-        bool descending;
-        const struct span *path = view_query_sort_path(query, i, &count, &descending);
+        const struct view_query_sort sort = view_query_sort(query, i);
         buffer_add_string(explaining->out, i ? ",{\"by\":" : "{\"by\":");
-        tell_path(explaining->out, path, count);
-        buffer_printf(explaining->out, ",\"order\":\"%s\"", descending ? "desc" : "asc");
+        tell_path(explaining->out, sort.names, sort.count);
+        buffer_printf(explaining->out, ",\"order\":\"%s\"", sort.descending ? "desc" : "asc");
         struct span value;
-        if (view_query_sort_value(query, i, buffer_span(&explaining->data), &explaining->sight,
-                                  &value))
+        if (view_value_is_told(sort.path, buffer_span(&explaining->data), &explaining->sight,
+                               &value))
             view_tell_value(explaining->out, "value", value);
         else
             tell_hidden(explaining);

@@ -134,7 +134,7 @@ static struct engine_export_options *export_options(const struct view_set *views
     if (!exports)
         error_set(error, ERROR_MEMORY, "out of memory while reading the exports");
     for (size_t i = 0; exports && i < *count; i++)
-        exports[i] = options_of(config, view_set_export_at(views, i));
+        exports[i] = options_of(config, view_set_export_at(views, i)->name);
     return exports;
 }
 
@@ -324,11 +324,11 @@ static bool open_sockets(struct server *server, const struct config *config, str
 
 static void warn_of_scopes(const struct config *config, const struct view_set *views)
 {
-    const char *name;
-    for (size_t i = 0; (name = view_set_export_at(views, i)); i++)
-        if (config->auth.mode == CONFIG_AUTH_NONE && view_set_scope_of(views, span_of(name)))
+    const struct view_export *export;
+    for (size_t i = 0; (export = view_set_export_at(views, i)); i++)
+        if (config->auth.mode == CONFIG_AUTH_NONE && export->scope)
             log_warning(
-                "server", "scope-without-tokens", log_text("export", name),
+                "server", "scope-without-tokens", log_text("export", export->name),
                 log_text("effect", "without authentication only its public rows are shown"));
 }
 

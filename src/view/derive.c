@@ -27,6 +27,103 @@ static void reading_fini(struct reading *reading)
     view_path_fini(&reading->key_field);
 }
 
+/* ---- the steps of a pipeline ---- */
+
+enum word { WORD_FILTER, WORD_SORT, WORD_SKIP, WORD_TAKE, WORD_MAX_BY, WORD_MIN_BY };
+static const char *const words[] = {"filter", "sort",  "skip", "take", "max_by",
+                                    "min_by", "first", "last", NULL};
+
+/* "a.b", ["a", "b"] or {"by": path, "order": "asc" or "desc"}. */
+static bool read_sort(struct view_step *step, const struct tree *value, struct error *error)
+{
+    static const char *const members[] = {"by", "order", NULL};
+    static const char *const orders[] = {"asc", "desc", NULL};
+    void *position = NULL;
+    const char *name;
+    const struct tree *content;
+    if (tree_type(value) != TREE_OBJECT)
+        return view_path_read(&step->path, value, true, error);
+    while (tree_next(value, &position, &name, &content)) {
+        int order;
+        switch (view_word(members, span_of(name))) {
+        case 0:
+            break;
+        case 1:
+            order = view_word(orders, tree_string(content));
+            if (order < 0)
+                return error_set(error, ERROR_CONFIGURATION, "\"order\" must be asc or desc");
+            step->descending = order == 1;
+            break;
+        default:
+            return view_unknown(error, "a sort", name, members);
+        }
+    }
+    return view_path_read(&step->path, tree_member(value, "by"), true, error);
+}
+
+static bool fill_step(struct view_step *step, enum word word, const struct tree *value,
+                      struct error *error)
+{
+    switch (word) {
+    case WORD_FILTER:
+        step->kind = STEP_FILTER;
+        step->predicate = predicate_read(value, error);
+        return step->predicate != NULL;
+    case WORD_SORT:
+        step->kind = STEP_SORT;
+        return read_sort(step, value, error);
+    case WORD_SKIP:
+    case WORD_TAKE:
+        step->kind = word == WORD_SKIP ? STEP_SKIP : STEP_TAKE;
+        return pipeline_count(value, &step->count, error);
+    case WORD_MAX_BY:
+    case WORD_MIN_BY:
+        step->kind = STEP_SORT;
+        step->descending = word == WORD_MAX_BY;
+        return view_path_read(&step->path, value, true, error);
+    }
+    return false;
+}
+
+static bool read_step(struct pipeline *pipeline, const struct tree *tree, struct error *error)
+{
+    static const char *const bare[] = {"first", "last", NULL};
+    struct view_step step = {0}, one = {.kind = STEP_TAKE, .count = 1};
+    const char *name;
+    const struct tree *value;
+    if (tree_type(tree) == TREE_STRING && view_word(bare, tree_string(tree)) >= 0) {
+        step.kind = STEP_LAST;
+        bool first = span_equal(tree_string(tree), span_of("first"));
+        return pipeline_add(pipeline, first ? &one : &step, error);
+    }
+    if (!view_only_member(tree, &name, &value))
+        return error_set(error, ERROR_CONFIGURATION,
+                         "a step is \"first\", \"last\" or an object with one of filter, sort, "
+                         "skip, take, max_by or min_by");
+    int word = view_word(words, span_of(name));
+    if (word < 0 || word > WORD_MIN_BY)
+        return view_unknown(error, "a step", name, words);
+    if (!fill_step(&step, (enum word)word, value, error)) {
+        step_fini(&step);
+        return error_prefix(error, "\"%s\"", name);
+    }
+    if (!pipeline_add(pipeline, &step, error))
+        return false;
+    return word < WORD_MAX_BY || pipeline_add(pipeline, &one, error);
+}
+
+static bool read_steps(struct pipeline *pipeline, const struct tree *list, struct error *error)
+{
+    if (tree_type(list) != TREE_ARRAY)
+        return error_set(error, ERROR_CONFIGURATION, "\"pipeline\" must be a list of steps");
+    for (size_t i = 0; i < tree_count(list); i++)
+        if (!read_step(pipeline, tree_element(list, i), error))
+            return error_prefix(error, "pipeline[%zu]", i);
+    return true;
+}
+
+/* ---- the members of a view ---- */
+
 /* A list of texts, borrowed from the tree. An empty one is refused, because it could be taken for
  * "none" as well as for "all". */
 static bool read_texts(const struct tree *list, struct span **texts, size_t *count,
@@ -123,7 +220,7 @@ static bool read_pipeline(struct reading *reading, struct span export_name,
     reading->pipeline = pipeline_new(name, is_view);
     if (!reading->pipeline)
         return error_set(error, ERROR_MEMORY, "no memory for a view");
-    return !steps || pipeline_read(reading->pipeline, steps, error);
+    return !steps || read_steps(reading->pipeline, steps, error);
 }
 
 /* The mode of a derived view follows from its output. A single one shows its first row. */

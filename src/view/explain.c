@@ -19,8 +19,15 @@ static bool is_told(const struct view_path *path, struct span entity,
            shows_value(sight->views[1], path, entity);
 }
 
-static bool predicate_is_told(const struct view_predicate *predicate, struct span entity,
-                              const struct view_sight *sight)
+bool view_value_is_told(const struct view_path *path, struct span entity,
+                        const struct view_sight *sight, struct span *value)
+{
+    *value = view_path_value(path, entity);
+    return is_told(path, entity, sight);
+}
+
+bool view_predicate_is_told(const struct view_predicate *predicate, struct span entity,
+                            const struct view_sight *sight)
 {
     bool leaf = predicate->kind == PREDICATE_COMPARE || predicate->kind == PREDICATE_EXISTS;
     if (leaf &&
@@ -28,62 +35,10 @@ static bool predicate_is_told(const struct view_predicate *predicate, struct spa
          (predicate->operand == OPERAND_FIELD && !is_told(&predicate->field, entity, sight))))
         return false;
     for (size_t i = 0; i < predicate->child_count; i++)
-        if (!predicate_is_told(predicate->children[i], entity, sight))
+        if (!view_predicate_is_told(predicate->children[i], entity, sight))
             return false;
     return true;
 }
-
-/* ---- stages ---- */
-
-bool view_stage_filters(const struct view_stage *stage)
-{
-    return stage->predicate != NULL;
-}
-
-bool view_stage_filter_is_told(const struct view_stage *stage, struct span entity,
-                               const struct view_sight *sight)
-{
-    return predicate_is_told(stage->predicate, entity, sight);
-}
-
-bool view_stage_trace(const struct view_stage *stage, struct span entity, int64_t now,
-                      struct buffer *out)
-{
-    return predicate_trace(stage->predicate, entity, now, out);
-}
-
-bool view_stage_sort_value(const struct view_stage *stage, struct span entity,
-                           const struct view_sight *sight, struct span *value)
-{
-    const struct view_path *path = &((const struct stage *)stage)->sort;
-    *value = view_path_value(path, entity);
-    return is_told(path, entity, sight);
-}
-
-/* ---- queries ---- */
-
-bool view_query_trace(const struct view_query *query, struct span entity, int64_t now,
-                      struct buffer *out)
-{
-    return predicate_trace(query_predicate(query), entity, now, out);
-}
-
-bool view_query_is_told(const struct view_query *query, struct span entity,
-                        const struct view_sight *sight)
-{
-    const struct view_predicate *predicate = query_predicate(query);
-    return !predicate || predicate_is_told(predicate, entity, sight);
-}
-
-bool view_query_sort_value(const struct view_query *query, size_t index, struct span entity,
-                           const struct view_sight *sight, struct span *value)
-{
-    const struct view_path *path = query_sort(query, index);
-    *value = view_path_value(path, entity);
-    return is_told(path, entity, sight);
-}
-
-/* ---- views ---- */
 
 bool view_scope_is_told(const struct view_scope *scope, struct span entity,
                         const struct view_sight *sight)
@@ -98,6 +53,8 @@ bool view_key_value_is_told(const struct view *view, struct span entity,
         .names = view->key_field, .count = view->key_field_count, .dotted = view->key_dotted};
     return is_told(&path, entity, sight);
 }
+
+/* ---- what a view hides ---- */
 
 /* Whether the view shows something of a top member: a path of its "fields" begins with the name. */
 static bool shows_some(const struct view *view, struct span name)

@@ -170,7 +170,7 @@ static bool evaluate_parts(const struct view_predicate *predicate, struct span e
     for (size_t i = 0; i < predicate->child_count && (trace || !decided); i++) {
         if (trace && i > 0)
             buffer_add_char(trace, ',');
-        decided |= predicate_trace(predicate->children[i], entity, now, trace) == any;
+        decided |= view_predicate_trace(predicate->children[i], entity, now, trace) == any;
     }
     return decided == any;
 }
@@ -182,7 +182,7 @@ static bool evaluate(const struct view_predicate *predicate, struct span entity,
     case PREDICATE_COMPARE:
         return compare(predicate, entity, now, trace);
     case PREDICATE_NOT:
-        return !predicate_trace(predicate->children[0], entity, now, trace);
+        return !view_predicate_trace(predicate->children[0], entity, now, trace);
     case PREDICATE_ALL:
     case PREDICATE_ANY:
         return evaluate_parts(predicate, entity, now, trace);
@@ -197,11 +197,11 @@ static bool evaluate(const struct view_predicate *predicate, struct span entity,
 
 bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now)
 {
-    return predicate_trace(predicate, entity, now, NULL);
+    return view_predicate_trace(predicate, entity, now, NULL);
 }
 
-bool predicate_trace(const struct view_predicate *predicate, struct span entity, int64_t now,
-                     struct buffer *trace)
+bool view_predicate_trace(const struct view_predicate *predicate, struct span entity, int64_t now,
+                          struct buffer *trace)
 {
     static const char *const heads[] = {
         [PREDICATE_ALL] = "\"all\":[", [PREDICATE_ANY] = "\"any\":[", [PREDICATE_NOT] = "\"not\":"};

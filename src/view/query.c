@@ -5,7 +5,7 @@
  */
 #include "view/view_internal.h"
 
-struct query_sort {
+struct query_key {
     struct view_path path;
     bool descending;
 };
@@ -13,7 +13,7 @@ struct query_sort {
 struct view_query {
     size_t references;
     struct view_predicate *predicate; /* NULL: every row */
-    struct query_sort sorts[VIEW_QUERY_SORTS];
+    struct query_key sorts[VIEW_QUERY_SORTS];
     size_t sort_count;
     char *text;
     size_t text_length;
@@ -139,7 +139,7 @@ static bool read_where(struct query_reading *reading, uint32_t value)
 
 /* ---- sort ---- */
 
-static bool read_order(const struct query_reading *reading, struct query_sort *key, uint32_t value)
+static bool read_order(const struct query_reading *reading, struct query_key *key, uint32_t value)
 {
     static const char *const orders[] = {"\"asc\"", "\"desc\"", NULL};
     int order = view_word(orders, doc_text(reading->doc, value));
@@ -149,7 +149,7 @@ static bool read_order(const struct query_reading *reading, struct query_sort *k
 }
 
 /* {"by": path, "order": "asc" or "desc"} */
-static bool read_key_object(const struct query_reading *reading, struct query_sort *key,
+static bool read_key_object(const struct query_reading *reading, struct query_key *key,
                             uint32_t object, uint32_t *path)
 {
     const struct doc_node *nodes = reading->doc->nodes;
@@ -169,7 +169,7 @@ static bool read_key_object(const struct query_reading *reading, struct query_so
 
 static bool read_key(const struct query_reading *reading, uint32_t value)
 {
-    struct query_sort *key = &reading->query->sorts[reading->query->sort_count];
+    struct query_key *key = &reading->query->sorts[reading->query->sort_count];
     bool object = reading->doc->nodes[value].type == DOC_OBJECT;
     uint32_t path = object ? DOC_NONE : value;
     if (object && !read_key_object(reading, key, value, &path))
@@ -282,7 +282,7 @@ struct view_query_traits view_query_traits(const struct view_query *query)
     if (!query)
         return (struct view_query_traits){.sorts = 0};
     return (struct view_query_traits){.text = span_make(query->text, query->text_length),
-                                      .filters = query->predicate != NULL,
+                                      .filters = query->predicate,
                                       .is_timed = query->predicate && query->predicate->timed,
                                       .sorts = query->sort_count};
 }
@@ -298,31 +298,15 @@ int64_t view_query_rechecks(const struct view_query *query, struct span entity, 
                                              : INT64_MAX;
 }
 
-const struct span *view_query_sort_path(const struct view_query *query, size_t index, size_t *count,
-                                        bool *descending)
+struct view_query_sort view_query_sort(const struct view_query *query, size_t index)
 {
-    const struct query_sort *key = &query->sorts[index];
-    *count = key->path.count;
-    *descending = key->descending;
-    return key->path.raw;
-}
-
-const struct view_predicate *query_predicate(const struct view_query *query)
-{
-    return query ? query->predicate : NULL;
-}
-
-const struct view_path *query_sort(const struct view_query *query, size_t index)
-{
-    return &query->sorts[index].path;
-}
-
-const struct view_path *query_only_sort(const struct view_query *query, bool *descending)
-{
-    if (query->sort_count != 1 || query->sorts[0].path.within)
-        return NULL;
-    *descending = query->sorts[0].descending;
-    return &query->sorts[0].path;
+    const struct query_key *key = &query->sorts[index];
+    return (struct view_query_sort){
+        .path = &key->path,
+        .names = key->path.raw,
+        .count = key->path.count,
+        .descending = key->descending,
+    };
 }
 
 bool view_query_sort_key(const struct view_query *query, struct span key, struct span entity,

@@ -97,6 +97,7 @@ static void fill_stage(struct stage *stage, const struct draft *draft)
         .timed = draft->predicate && draft->predicate->timed,
         .sort_path = stage->sort.raw,
         .sort_path_count = stage->sort.count,
+        .sort = &stage->sort,
         .descending = draft->sort ? draft->descending : true,
         .definition = stage->definition,
         .whole = stage->whole,
@@ -148,12 +149,23 @@ static bool make_by_label(struct view_set *set, const struct draft *draft,
     return stage != NULL;
 }
 
+/* The path and direction of a query with one key; NULL: it has more, or none, or one that shows
+ * less of an entity than the path alone says. */
+static const struct view_path *only_sort(const struct view_query *query, bool *descending)
+{
+    if (view_query_traits(query).sorts != 1)
+        return NULL;
+    struct view_query_sort sort = view_query_sort(query, 0);
+    *descending = sort.descending;
+    return sort.path->within ? NULL : sort.path;
+}
+
 const struct view_stage *view_set_order(const struct view_set *set, const struct view *view,
                                         const struct view_query *query)
 {
     const struct view_stage *own = view->stage;
     struct draft draft = {.export_name = view->export_name, .cut = {.take = VIEW_ALL}};
-    draft.sort = query_only_sort(query, &draft.descending);
+    draft.sort = only_sort(query, &draft.descending);
     if (!draft.sort || (own && own->has_cut))
         return NULL;
     if (own) {
@@ -264,10 +276,10 @@ static bool unknown_source(const struct view_set *set, const struct view_entry *
 {
     const struct pipeline *pipeline = entry->pipeline;
     struct nearest nearest = {.given = pipeline->source};
-    const char *name;
+    const struct view_export *export;
     const struct view *view;
-    for (size_t i = 0; !pipeline->source_is_view && (name = view_set_export_at(set, i)); i++)
-        nearest_offer(&nearest, name);
+    for (size_t i = 0; !pipeline->source_is_view && (export = view_set_export_at(set, i)); i++)
+        nearest_offer(&nearest, export->name);
     for (size_t i = 0; pipeline->source_is_view && (view = view_set_at(set, i)); i++)
         if (view != entry->view)
             nearest_offer(&nearest, view->id);
@@ -330,7 +342,7 @@ static bool finish(struct view_set *set, struct view_entry *entry, struct error 
     memory_free(entry->view->export_name);
     entry->view->export_name = copy;
     entry->view->stage = &stage->shown;
-    entry->view->scope = view_set_scope_of(set, span_of(entry->view->export_name));
+    entry->view->scope = view_set_export(set, span_of(entry->view->export_name))->scope;
     pipeline->state = PIPELINE_RESOLVED;
     return !entry->view->scope || stage->shown.by_label ||
            make_by_label(set, &pipeline->draft, entry->view->scope, &stage->shown.by_label) ||

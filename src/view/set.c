@@ -175,14 +175,15 @@ const struct view *view_set_find(const struct view_set *set, struct span id)
     return entry ? entry->view : NULL;
 }
 
-bool view_set_has_export(const struct view_set *set, struct span name)
+const struct view_export *view_set_export(const struct view_set *set, struct span name)
 {
-    return map_get(&set->by_name, name) != NULL;
+    const struct set_export *export = map_get(&set->by_name, name);
+    return export ? &export->shown : NULL;
 }
 
-const char *view_set_export_at(const struct view_set *set, size_t index)
+const struct view_export *view_set_export_at(const struct view_set *set, size_t index)
 {
-    return index < set->export_count ? set->exports[index]->name : NULL;
+    return index < set->export_count ? &set->exports[index]->shown : NULL;
 }
 
 const struct view *view_set_at(const struct view_set *set, size_t index)
@@ -241,7 +242,7 @@ bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *p
         pipeline_free(pipeline);
     } else {
         *entry = (struct view_entry){.view = view, .pipeline = pipeline};
-        view->scope = view_set_scope_of(set, span_of(view->export_name));
+        view->scope = view_set_export(set, span_of(view->export_name))->scope;
         if (add_entry(set, entry))
             return true;
         entry_free(entry);
@@ -269,7 +270,7 @@ static bool add_export(struct view_set *set, struct span name)
     struct set_export *export = memory_alloc(sizeof *export + name.length + 1);
     if (!export)
         return false;
-    *export = (struct set_export){.length = name.length};
+    *export = (struct set_export){.shown = {.name = export->name}, .length = name.length};
     memcpy(export->name, name.data, name.length);
     export->name[name.length] = '\0';
     if (!map_add(&set->by_name, export)) {
@@ -284,7 +285,7 @@ bool view_set_add_export(struct view_set *set, struct span name, struct error *e
 {
     if (!view_export_name_check(name, error))
         return false;
-    if (view_set_has_export(set, name))
+    if (view_set_export(set, name))
         return true;
     size_t before = set->count, exports_before = set->export_count;
     bool done = add_export(set, name);
@@ -333,16 +334,10 @@ bool view_set_scope(struct view_set *set, struct span export_name, const struct 
     struct view_scope *scope = scope_new(export->name, path, error);
     if (!scope)
         return false;
-    export->scope = scope;
+    export->shown.scope = scope;
     scope->next = set->scopes;
     set->scopes = scope;
     for (struct view_entry *entry = export->views; entry; entry = entry->next)
         entry->view->scope = scope;
     return true;
-}
-
-const struct view_scope *view_set_scope_of(const struct view_set *set, struct span export_name)
-{
-    const struct set_export *export = map_get(&set->by_name, export_name);
-    return export ? export->scope : NULL;
 }

@@ -12,6 +12,8 @@ enum view_mode { VIEW_STATE, VIEW_LIST, VIEW_APPEND };
 
 struct view_stage;
 struct view_scope;
+struct view_predicate;
+struct view_path;
 
 /* The output of a derived view, for its subscribers. */
 enum view_output { VIEW_COLLECTION, VIEW_SINGLE, VIEW_KEYED };
@@ -95,11 +97,12 @@ struct view_stage {
     struct span *sort_path;
     size_t sort_path_count;
     bool descending;
+    const struct view_path *sort; /* the same path, as view_value_is_told takes it */
     /* Canonical text of everything that decides its rows, with its sources, but without its own
      * cut. Stages with one text share their rows; a text that is in the database was built. */
     const char *definition;
     const char *whole;                /* the same with its cut */
-    struct view_predicate *predicate; /* NULL: every row; private to view */
+    struct view_predicate *predicate; /* NULL: every row */
 };
 
 /* Whether the predicate holds for an entity (canonical text) at a time (unix seconds). */
@@ -145,9 +148,9 @@ struct view_query *view_query_ref(struct view_query *query);
 void view_query_unref(struct view_query *query);
 struct view_query_traits {
     struct span text; /* canonical: the same for queries that mean the same; NULL's is absent */
-    bool filters;     /* it leaves rows out, */
-    bool is_timed;    /* ... and time alone can change which */
-    size_t sorts;     /* keys of its order; 0: the view's order */
+    const struct view_predicate *filters; /* it leaves rows out; NULL: it does not */
+    bool is_timed;                        /* time alone can change which */
+    size_t sorts;                         /* keys of its order; 0: the view's order */
 };
 /* NULL is fine. */
 struct view_query_traits view_query_traits(const struct view_query *query);
@@ -157,9 +160,14 @@ struct view_query_traits view_query_traits(const struct view_query *query);
 bool view_query_holds(const struct view_query *query, struct span entity, int64_t now);
 int64_t view_query_rechecks(const struct view_query *query, struct span entity, int64_t now);
 
-/* Raw names of the path of a key of its order, and its direction. */
-const struct span *view_query_sort_path(const struct view_query *query, size_t index, size_t *count,
-                                        bool *descending);
+/* A key of its order. Borrowed. */
+struct view_query_sort {
+    const struct view_path *path;
+    const struct span *names; /* the path as it was given */
+    size_t count;
+    bool descending;
+};
+struct view_query_sort view_query_sort(const struct view_query *query, size_t index);
 /* Append the sort key of an entity in its order, which has keys: as view_stage_sort_key. */
 bool view_query_sort_key(const struct view_query *query, struct span key, struct span entity,
                          struct buffer *sort_key);
@@ -183,25 +191,18 @@ struct view_sight {
 
 /* Append `,"name":value`, or `,"name_bytes":n` if it is long; nothing if it is absent. */
 void view_tell_value(struct buffer *out, const char *name, struct span value);
-/* Whether all members of an entity that a stage's filter asks about may be told. / The same as
- * view_stage_holds, by the same evaluation; appends the predicate as the configuration spells it,
- * each part with what it saw and its verdict. The stage has a filter. */
-bool view_stage_filters(const struct view_stage *stage);
-bool view_stage_filter_is_told(const struct view_stage *stage, struct span entity,
-                               const struct view_sight *sight);
-bool view_stage_trace(const struct view_stage *stage, struct span entity, int64_t now,
-                      struct buffer *out);
-/* The value by which a stage orders an entity; false: it may not be told. The stage is sorted. */
-bool view_stage_sort_value(const struct view_stage *stage, struct span entity,
-                           const struct view_sight *sight, struct span *value);
-/* The same of queries. They ask about what their view shows alone, but of a row that is not in the
- * view that may be more than somebody sees. */
-bool view_query_is_told(const struct view_query *query, struct span entity,
-                        const struct view_sight *sight);
-bool view_query_trace(const struct view_query *query, struct span entity, int64_t now,
-                      struct buffer *out);
-bool view_query_sort_value(const struct view_query *query, size_t index, struct span entity,
-                           const struct view_sight *sight, struct span *value);
+/* Whether all members of an entity that a predicate asks about may be told. That of a query asks
+ * about what its view shows alone, but of a row that is not in the view that may be more than
+ * somebody sees. */
+bool view_predicate_is_told(const struct view_predicate *predicate, struct span entity,
+                            const struct view_sight *sight);
+/* Whether a predicate holds, as of view_stage_holds and by the same evaluation. `trace` (NULL:
+ * none) gets it as the configuration spells it, each part with what it saw and its verdict. */
+bool view_predicate_trace(const struct view_predicate *predicate, struct span entity, int64_t now,
+                          struct buffer *trace);
+/* The value at a path of an order; false: it may not be told. */
+bool view_value_is_told(const struct view_path *path, struct span entity,
+                        const struct view_sight *sight, struct span *value);
 /* Whether the value of the scope field may be told. */
 bool view_scope_is_told(const struct view_scope *scope, struct span entity,
                         const struct view_sight *sight);
@@ -270,8 +271,6 @@ bool view_set_resolve(struct view_set *set, struct error *error);
  * ERROR_CONFIGURATION if it is no path. Once for an export. */
 bool view_set_scope(struct view_set *set, struct span export_name, const struct tree *path,
                     struct error *error);
-/* NULL: all its rows are public. */
-const struct view_scope *view_set_scope_of(const struct view_set *set, struct span export_name);
 /* All stages, each once, sources before the stages over them; NULL at the end. */
 const struct view_stage *view_set_stage_at(const struct view_set *set, size_t index);
 /* The view by id, or NULL. In an open set, asking for a view "<Export>/list|state|append" of an
@@ -281,9 +280,14 @@ const struct view *view_set_find(const struct view_set *set, struct span id);
  * some view is defined so: it serves as an index. NULL: there is none, or no memory to look. */
 const struct view_stage *view_set_order(const struct view_set *set, const struct view *view,
                                         const struct view_query *query);
-bool view_set_has_export(const struct view_set *set, struct span export_name);
-/* The names of all exports, in the order of their addition: index from 0; NULL at the end. */
-const char *view_set_export_at(const struct view_set *set, size_t index);
+/* An export by its name; NULL: there is none. And all of them, in the order of their addition:
+ * index from 0; NULL at the end. */
+struct view_export {
+    const char *name;
+    const struct view_scope *scope; /* NULL: all its rows are public */
+};
+const struct view_export *view_set_export(const struct view_set *set, struct span name);
+const struct view_export *view_set_export_at(const struct view_set *set, size_t index);
 /* All views in order of definition: index from 0; NULL at the end. */
 const struct view *view_set_at(const struct view_set *set, size_t index);
 

@@ -132,13 +132,6 @@ bool predicate_normalize(struct view_predicate **predicate);
  * which it may not hold, or hold, any more. */
 bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now);
 int64_t predicate_rechecks(const struct view_predicate *predicate, struct span entity, int64_t now);
-/* The same as predicate_holds, by the same steps. `trace` (NULL: none) gets the predicate's text,
- * with what each part saw and decided. */
-bool predicate_trace(const struct view_predicate *predicate, struct span entity, int64_t now,
-                     struct buffer *trace);
-/* The predicate of a query; NULL: it has none. And the path of a key of its order. */
-const struct view_predicate *query_predicate(const struct view_query *query);
-const struct view_path *query_sort(const struct view_query *query, size_t index);
 
 /* Reading one from a document, as the configuration and clients spell it. */
 struct predicate_reading {
@@ -206,8 +199,6 @@ struct pipeline *pipeline_new(struct span source, bool source_is_view);
 void pipeline_free(struct pipeline *pipeline);
 /* Add a step. The pipeline owns it from now on, in any case. */
 bool pipeline_add(struct pipeline *pipeline, struct view_step *step, struct error *error);
-/* The steps of the configuration's "pipeline". */
-bool pipeline_read(struct pipeline *pipeline, const struct tree *list, struct error *error);
 /* A count of rows: 0 to 2^53 - 1. */
 bool pipeline_count(const struct tree *tree, int64_t *count, struct error *error);
 
@@ -222,10 +213,6 @@ struct stage {
 
 /* NULL is allowed. */
 void stage_free(struct stage *stage);
-
-/* The path and direction of a query with one key; NULL: it has more, or none, or one that shows
- * less of an entity than the path alone says. */
-const struct view_path *query_only_sort(const struct view_query *query, bool *descending);
 
 /* ---- row scopes ---- */
 
@@ -247,7 +234,7 @@ struct view_entry {
 };
 
 struct set_export {
-    struct view_scope *scope; /* NULL: its rows are public */
+    struct view_export shown;
     struct view_entry *views; /* those of its own name, until they are resolved */
     size_t length;
     char name[];

@@ -192,7 +192,7 @@ TEST(stack_files_and_exports_make_one_set)
     struct view_set *views = config_views(&config, &error);
     assert_non_null(views);
     assert_false(view_set_is_open(views));
-    assert_true(view_set_has_export(views, span_of("Miner")));
+    assert_non_null(view_set_export(views, span_of("Miner")));
     const struct view *view = view_set_find(views, span_of("Q/v"));
     assert_string_equal(view->export_name, "Round");
     assert_int_equal(view->coalesce_ms, 5);

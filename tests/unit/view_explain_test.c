@@ -67,8 +67,9 @@ TEST(a_trace_has_the_verdict_of_the_evaluation)
         const struct view_stage *stage = support_stage(set, "Q/v");
         struct buffer out;
         buffer_init(&out, 1 << 16);
-        assert_true(view_stage_filters(stage));
-        assert_int_equal(view_stage_trace(stage, span_of(entity), 7, &out), cases[i].holds);
+        assert_non_null(stage->predicate);
+        assert_int_equal(view_predicate_trace(stage->predicate, span_of(entity), 7, &out),
+                         cases[i].holds);
         assert_int_equal(view_stage_holds(stage, span_of(entity), 7), cases[i].holds);
         assert_string_equal(buffer_string(&out), cases[i].trace);
         buffer_fini(&out);
@@ -105,7 +106,7 @@ TEST(a_predicate_is_told_to_whoever_sees_all_that_it_asks_about)
                                             {.views = {slim, view_set_find(set, span_of("Q/v"))}}};
         const bool told[] = {cases[i].slim, cases[i].deep, cases[i].both, true, true};
         for (size_t j = 0; j < sizeof told / sizeof *told; j++)
-            if (view_stage_filter_is_told(stage, span_of(entity), &sights[j]) != told[j])
+            if (view_predicate_is_told(stage->predicate, span_of(entity), &sights[j]) != told[j])
                 fail_msg("%s, sight %zu", cases[i].predicate, j);
         view_set_free(set);
     }
@@ -121,7 +122,7 @@ TEST(a_value_beside_the_shown_one_is_not_told)
     const struct view_stage *stage = support_stage(set, "Q/v");
     const struct view_sight sight = {.views = {view_set_find(set, span_of("Q/slim"))}};
     assert_true(view_stage_holds(stage, span_of(two), 0));
-    assert_false(view_stage_filter_is_told(stage, span_of(two), &sight));
+    assert_false(view_predicate_is_told(stage->predicate, span_of(two), &sight));
     view_set_free(set);
 }
 

@@ -40,8 +40,8 @@ TEST(a_real_shape_is_read)
         "{\"state_name\":\"Miner\",\"views\":[]},{\"state_name\":\"Treasury\"}]}",
         &error));
     assert_true(view_set_resolve(set, &error));
-    assert_true(view_set_has_export(set, span_of("Miner")));
-    assert_true(view_set_has_export(set, span_of("Treasury")));
+    assert_non_null(view_set_export(set, span_of("Miner")));
+    assert_non_null(view_set_export(set, span_of("Treasury")));
     const struct view_stage *stage = support_stage(set, "Round/latest");
     assert_string_equal(stage->export_name, "Round");
     assert_int_equal(stage->sort_path_count, 2);

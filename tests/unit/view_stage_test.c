@@ -221,8 +221,8 @@ TEST(a_view_may_show_another_export)
     const struct view *view = view_set_find(set, span_of("Q/v"));
     assert_string_equal(view->export_name, "R");
     assert_string_equal(view->stage->export_name, "R");
-    assert_string_equal(view_set_export_at(set, 0), "R");
-    assert_string_equal(view_set_export_at(set, 1), "Q");
+    assert_string_equal(view_set_export_at(set, 0)->name, "R");
+    assert_string_equal(view_set_export_at(set, 1)->name, "Q");
     assert_null(view_set_export_at(set, 2));
     view_set_free(set);
 }
