@@ -188,9 +188,10 @@ static void begin(struct api_call *call)
     api_finish(call);
     memory_free(call);
     link_in(subscription);
-    subscription->subscriber =
-        subscriber_new(hub, &(struct subscriber_options){.wake = wake, .argument = subscription});
-    if (!subscription->subscriber || !subscriber_see_all(subscription->subscriber)) {
+    const struct subscriber_options options = {
+        .wake = wake, .argument = subscription, .sees_all = true};
+    subscription->subscriber = subscriber_new(hub, &options);
+    if (!subscription->subscriber) {
         leave_hub(subscription);
         log_error("api", "subscription-out-of-memory", log_text("effect", "no subscription"));
         return;

@@ -38,7 +38,7 @@ void exports_fini(struct hub *hub)
     memory_free(hub->exports.by_id);
 }
 
-struct hub_export *hub_find_export(struct hub *hub, struct span name)
+static struct hub_export *find(const struct hub *hub, struct span name)
 {
     return map_get(&hub->exports.by_name, name);
 }
@@ -86,7 +86,7 @@ static bool note_id(struct hub *hub, struct hub_export *export)
 void hub_add_export(struct hub *hub, const struct store_export *row)
 {
     struct error error;
-    struct hub_export *export = hub_find_export(hub, row->name);
+    struct hub_export *export = find(hub, row->name);
     if (export && !export->waiting)
         return;
     if (!view_set_export(hub->views, row->name)) {
@@ -197,7 +197,7 @@ bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct
 {
     struct hub *hub = subscriber->hub;
     struct span name = span_of(view->export_name);
-    const struct hub_export *export = hub_find_export(hub, name);
+    const struct hub_export *export = find(hub, name);
     if (export && !export->waiting)
         return true;
     size_t own = count_others(subscriber, name);
@@ -220,7 +220,7 @@ bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct
 struct hub_export *hub_await(struct hub *hub, const struct view *view)
 {
     struct span name = span_of(view->export_name);
-    struct hub_export *export = hub_find_export(hub, name);
+    struct hub_export *export = find(hub, name);
     if (export)
         return export;
     export = new_export(hub, name);

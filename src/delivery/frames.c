@@ -61,24 +61,3 @@ bool frames_add(struct frame_log *frame_log, int64_t change, struct span frames)
     struct frame_counts counts = {(uint32_t)run.messages, (uint32_t)run.payload};
     return frame_log_add(frame_log, change, frames, counts);
 }
-
-static bool was_sent(const struct knowledge *knowledge, const struct change *change)
-{
-    if (knowledge->full || change->previous_change == 0)
-        return true; /* also when there was nothing to know before: a creation */
-    if (change->previous_change > knowledge->since ||
-        (change->previous_change > knowledge->resumed_from &&
-         change->previous_change <= knowledge->resumed_to))
-        return true;
-    if (!knowledge->bounded)
-        return false;
-    struct seq seq = {change->previous_slot, change->previous_index};
-    return list_position_compare(seq, change_key(change), &knowledge->bound) <= 0;
-}
-
-enum key_state knowledge_of(const struct knowledge *knowledge, const struct change *change)
-{
-    return was_sent(knowledge, change) ? KEY_SENT_WHOLE
-           : knowledge->resumed        ? KEY_MAY_BE_HELD
-                                       : KEY_NEVER_SENT;
-}

@@ -196,22 +196,12 @@ int64_t hub_slowest_lag(const struct hub *hub)
     return slowest;
 }
 
-uint64_t hub_view_changes(const struct hub *hub, struct span view_id)
+static size_t count_subscriptions(const struct hub *hub, const struct view *view,
+                                  const struct hub_export *export)
 {
-    const struct view *view = view_set_find(hub->views, view_id);
-    const struct hub_export *export =
-        view ? map_get(&hub->exports.by_name, span_of(view->export_name)) : NULL;
-    return export ? export->changes : 0;
-}
-
-size_t hub_view_subscriptions(const struct hub *hub, struct span view_id)
-{
-    const struct view *view = view_set_find(hub->views, view_id);
-    const struct hub_export *export =
-        view ? map_get(&hub->exports.by_name, span_of(view->export_name)) : NULL;
     size_t count = 0;
-    if (!export || !view->scope) {
-        const struct topic *topic = map_get(&hub->topics.by_name, view_id);
+    if (!view->scope) {
+        const struct topic *topic = map_get(&hub->topics.by_name, span_of(view->id));
         return topic ? topic->subscriptions : 0;
     }
     for (const struct link *link = export->topics.next; link != &export->topics;
@@ -220,6 +210,16 @@ size_t hub_view_subscriptions(const struct hub *hub, struct span view_id)
         count += topic->view == view ? topic->subscriptions : 0;
     }
     return count;
+}
+
+struct hub_view_counts hub_view_counts(const struct hub *hub, struct span view_id)
+{
+    const struct view *view = view_set_find(hub->views, view_id);
+    const struct hub_export *export =
+        view ? map_get(&hub->exports.by_name, span_of(view->export_name)) : NULL;
+    if (!export)
+        return (struct hub_view_counts){.subscriptions = 0};
+    return (struct hub_view_counts){count_subscriptions(hub, view, export), export->changes};
 }
 
 struct hub_state hub_state(const struct hub *hub)

@@ -64,6 +64,7 @@ struct subscriber_options {
     void *argument;
     struct usage_client *usage;  /* it is metered as this client; NULL: it is not */
     struct allowance *allowance; /* NULL: only max_subscriptions limits it */
+    bool sees_all;               /* it is the operator's own, and sees the rows of all scopes */
 };
 /* NULL when out of memory. */
 struct subscriber *subscriber_new(struct hub *hub, const struct subscriber_options *options);
@@ -84,9 +85,6 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
 void subscriber_tell(struct subscriber *subscriber, struct span json);
 /* End all its subscriptions without a message: only answers are sent from now on. */
 void subscriber_silence(struct subscriber *subscriber);
-/* The subscriber is the operator's own, and sees the rows of all scopes: before its first
- * message. False when out of memory: then it sees the rows of an unknown client. */
-bool subscriber_see_all(struct subscriber *subscriber);
 /*
  * It gets bodies (struct wire_encoding) instead of ready messages, and has one subscription, by
  * subscriber_subscribe. The sender puts heads before the bodies, and may have several of these for
@@ -207,9 +205,11 @@ struct hub_state {
 struct hub_state hub_state(const struct hub *hub);
 /* Changes between the head and the slowest live subscription. */
 int64_t hub_slowest_lag(const struct hub *hub);
-/* Live subscriptions of a view. */
-size_t hub_view_subscriptions(const struct hub *hub, struct span view_id);
-/* Changes of the export that a view is over, since the start. */
-uint64_t hub_view_changes(const struct hub *hub, struct span view_id);
+/* Live subscriptions of a view; changes of the export that it is over, since the start. */
+struct hub_view_counts {
+    size_t subscriptions;
+    uint64_t changes;
+};
+struct hub_view_counts hub_view_counts(const struct hub *hub, struct span view_id);
 
 #endif

@@ -76,7 +76,7 @@ struct outbox {
     size_t rest_sent;
 };
 
-/* meter.c: how these bytes count. */
+/* pull.c: how these bytes count. */
 struct metering {
     struct usage_client *usage; /* NULL: none, and all else is zero */
     size_t pulled_length;       /* of the last pull, */
@@ -134,11 +134,6 @@ struct subscriber {
 void subscriber_problem(struct subscriber *subscriber, const struct wire_problem *problem);
 /* Append ready bytes to subscriber->outbox.control, then call this. */
 void subscriber_answered(struct subscriber *subscriber);
-/* Hand a text over to be sent in pieces of whole frames; takes the reference. Nothing may be
- * pending. Returns the first piece. */
-struct span subscriber_send(struct subscriber *subscriber, struct text *text);
-/* The client has something to pull. */
-void subscriber_wake(struct subscriber *subscriber);
 /* Its turn to pull has come. */
 void subscriber_ready(struct subscription *subscription);
 /* The same, before all others that are ready. */
@@ -152,15 +147,7 @@ void subscriber_ready_first(struct subscription *subscription);
 bool subscriber_take_slot(struct subscription *subscription);
 void subscriber_give_slot(struct subscription *subscription);
 
-/* meter.c: a pull counts as an update of this subscription's view, or, if this is called later
- * in the same pull, as (part of) a snapshot. */
-void meter_pull(struct subscription *subscription);
-void meter_snapshot(struct subscription *subscription, uint64_t rows, bool ends);
-/* ... as answers, which are counted apart. */
-void meter_answers(struct subscriber *subscriber);
-/* A text is about to be sent in pieces / a piece of it was pulled. */
-void meter_rest(struct subscriber *subscriber);
-void meter_piece(struct subscriber *subscriber);
+/* Nothing that was pulled counts any more. */
 void meter_forget(struct subscriber *subscriber);
 
 /* ---- the hub ---- */
@@ -217,7 +204,6 @@ struct hub {
 /* exports.c */
 void exports_init(struct hub *hub);
 void exports_fini(struct hub *hub);
-struct hub_export *hub_find_export(struct hub *hub, struct span name);
 
 /* The view of that id, also one that an export will have when it is first fed: one reference, or
  * NULL with ERROR_VIEW_NOT_FOUND or out of memory. */

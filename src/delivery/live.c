@@ -42,6 +42,28 @@ static bool is_asked_for(const struct subscription *subscription, const struct c
            view_query_holds(subscription->tape.query, change_patch(change), 0);
 }
 
+static bool was_sent(const struct knowledge *knowledge, const struct change *change)
+{
+    if (knowledge->full || change->previous_change == 0)
+        return true; /* also when there was nothing to know before: a creation */
+    if (change->previous_change > knowledge->since ||
+        (change->previous_change > knowledge->resumed_from &&
+         change->previous_change <= knowledge->resumed_to))
+        return true;
+    if (!knowledge->bounded)
+        return false;
+    struct seq seq = {change->previous_slot, change->previous_index};
+    return list_position_compare(seq, change_key(change), &knowledge->bound) <= 0;
+}
+
+/* What the subscription knows of the entity as it was just before the change. */
+static enum key_state knowledge_of(const struct knowledge *knowledge, const struct change *change)
+{
+    return was_sent(knowledge, change) ? KEY_SENT_WHOLE
+           : knowledge->resumed        ? KEY_MAY_BE_HELD
+                                       : KEY_NEVER_SENT;
+}
+
 static bool put_frame(struct subscription *subscription, const struct change *change)
 {
     struct topic *topic = subscription->topic;

@@ -4,8 +4,9 @@
  */
 #include "delivery/hub_internal.h"
 
-/* Nobody is left to wake: whoever still calls has kept what it should have given up. */
-void subscriber_wake(struct subscriber *subscriber)
+/* The client has something to pull. At its end nobody is left to wake: whoever still calls has kept
+ * what it should have given up. */
+static void wake(struct subscriber *subscriber)
 {
     INVARIANT(!subscriber->ended);
     subscriber->calls.wake(subscriber->calls.argument);
@@ -18,7 +19,7 @@ void subscriber_answered(struct subscriber *subscriber)
     if (subscriber->outbox.control.failed)
         log_error("hub", "answer-lost",
                   log_text("cause", "out of memory or an unread pile of answers"));
-    subscriber_wake(subscriber);
+    wake(subscriber);
 }
 
 void subscriber_tell(struct subscriber *subscriber, struct span json)
@@ -59,7 +60,7 @@ void subscriber_ready(struct subscription *subscription)
     if (!link_alone(&subscription->in_ready))
         return;
     link_append(&subscriber->ready, &subscription->in_ready);
-    subscriber_wake(subscriber);
+    wake(subscriber);
 }
 
 void subscriber_ready_first(struct subscription *subscription)

@@ -7,6 +7,73 @@
 #include "delivery/hub_internal.h"
 #include "delivery/key_owner.h"
 
+/* ---- how bytes count ---- */
+
+/* All bytes of a pull are of one view. So what they are is noted with the pull, and they are
+ * counted when the connection takes them. */
+static void note(struct sending *sending, struct sending now)
+{
+    usage_meter_ref(now.meter);
+    usage_meter_unref(sending->meter);
+    *sending = now;
+}
+
+/* What the pull at hand is: an update of that meter's view, or a snapshot's part; no meter:
+ * answers, which are counted apart. */
+static void meter_pull(struct subscriber *subscriber, struct sending pulled)
+{
+    if (subscriber->metering.usage)
+        note(&subscriber->metering.pulled, pulled);
+}
+
+/* A text is about to be sent in pieces. */
+static void meter_rest(struct subscriber *subscriber)
+{
+    if (!subscriber->metering.usage)
+        return;
+    note(&subscriber->metering.rest_counts, subscriber->metering.pulled);
+    subscriber->metering.rest_rows = 0;
+}
+
+/* Rows are told along with the bytes, so that a client that leaves in the middle has had its share.
+ */
+static void meter_piece(struct subscriber *subscriber)
+{
+    struct sending piece = subscriber->metering.rest_counts;
+    if (!subscriber->metering.usage)
+        return;
+    size_t length = subscriber->outbox.rest->length, sent = subscriber->outbox.rest_sent;
+    uint64_t rows = length ? piece.rows * sent / length : piece.rows;
+    INVARIANT(rows >= subscriber->metering.rest_rows);
+    piece.rows = rows - subscriber->metering.rest_rows;
+    piece.ends = piece.ends && sent == length;
+    subscriber->metering.rest_rows = rows;
+    note(&subscriber->metering.pulled, piece);
+}
+
+void meter_forget(struct subscriber *subscriber)
+{
+    note(&subscriber->metering.pulled, (struct sending){.meter = NULL});
+    note(&subscriber->metering.rest_counts, (struct sending){.meter = NULL});
+}
+
+/* A limit may have cut it short. */
+void subscriber_sent(struct subscriber *subscriber, size_t length, const struct wire_run *run)
+{
+    const struct sending *sent = &subscriber->metering.pulled;
+    size_t pulled = subscriber->metering.pulled_length;
+    INVARIANT(length <= pulled);
+    if (!subscriber->metering.usage || !pulled)
+        return;
+    if (sent->meter) {
+        usage_sent(sent->meter, sent->kind, sent->rows * length / pulled, run->messages,
+                   run->payload, sent->ends && length == pulled);
+    } else if (length == pulled &&
+               subscriber->outbox.control_sent == subscriber->outbox.control.length) {
+        usage_answers_settled(subscriber->metering.usage, true);
+    }
+}
+
 /* ---- what waits to be sent ---- */
 
 /* As many whole frames from the start of `bytes` as fit a pull, one at least. */
@@ -41,7 +108,7 @@ static struct span take_answers(struct subscriber *subscriber)
                                  control->length - subscriber->outbox.control_sent);
     left.length = piece_length(left);
     subscriber->outbox.control_sent += left.length;
-    meter_answers(subscriber);
+    meter_pull(subscriber, (struct sending){.meter = NULL});
     return left;
 }
 
@@ -66,7 +133,9 @@ static struct span take_rest(struct subscriber *subscriber)
     return left;
 }
 
-struct span subscriber_send(struct subscriber *subscriber, struct text *text)
+/* Hand a text over to be sent in pieces of whole frames; takes the reference. Nothing may be
+ * pending. Returns the first piece. */
+static struct span send_text(struct subscriber *subscriber, struct text *text)
 {
     INVARIANT(!subscriber->outbox.rest ||
               subscriber->outbox.rest_sent == subscriber->outbox.rest->length);
@@ -184,10 +253,11 @@ struct span subscription_pull(struct subscription *subscription)
     if (step.resumed)
         subscription_announce(subscription, 1);
     if (step.is_snapshot)
-        meter_snapshot(subscription, step.rows, step.ends);
+        meter_pull(subscriber,
+                   (struct sending){subscription->meter, USAGE_SNAPSHOT, step.rows, step.ends});
     follow(subscription, &step);
     if (step.text)
-        return subscriber_send(subscriber, step.text);
+        return send_text(subscriber, step.text);
     subscriber->pulled = step.counts;
     return step.bytes;
 }
@@ -200,7 +270,7 @@ static struct span pull_subscription(struct subscriber *subscriber)
     struct subscription *subscription =
         LINK_OWNER(struct subscription, in_ready, subscriber->ready.next);
     link_remove(&subscription->in_ready);
-    meter_pull(subscription);
+    meter_pull(subscriber, (struct sending){.meter = subscription->meter});
     subscriber->owners.pulled = subscription_owns_key(subscription);
     subscriber->owners.opens = key_owner_opens(subscription);
     struct span bytes = subscription_pull(subscription);
@@ -235,7 +305,7 @@ struct span subscriber_pull(struct subscriber *subscriber)
     subscriber->metering.pulled_length = bytes.length;
     if (bytes.length) {
         counter_add(&subscriber->hub->metrics.bytes_out, bytes.length);
-        subscriber_wake(subscriber);
+        subscriber->calls.wake(subscriber->calls.argument);
     }
     return bytes;
 }

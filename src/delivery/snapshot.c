@@ -218,7 +218,8 @@ static void deliver(struct engine_event *event)
         fail_waiting(&build->waiting, error);
         fail_waiting(&build->late, error);
     } else {
-        struct hub_export *export = hub_find_export(snapshots->hub, span_of(view->export_name));
+        struct hub_export *export =
+            map_get(&snapshots->hub->exports.by_name, span_of(view->export_name));
         serve_waiting(&build->waiting, first, 0);
         serve_waiting(&build->late, first, export ? export->last_change : 0);
         while (!link_alone(&build->late)) {

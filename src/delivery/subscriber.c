@@ -18,7 +18,8 @@ struct subscriber *subscriber_new(struct hub *hub, const struct subscriber_optio
     link_init(&subscriber->previous.list);
     link_init(&subscriber->owners.list);
     buffer_init(&subscriber->outbox.control, HUB_CONTROL * 4);
-    subscriber->scope = row_scope_get(&hub->row_scopes, NULL);
+    subscriber->scope = options->sees_all ? row_scope_get_all(&hub->row_scopes)
+                                          : row_scope_get(&hub->row_scopes, NULL);
     if (!subscriber->scope) {
         memory_free(subscriber);
         return NULL;
@@ -129,16 +130,6 @@ static void move_all(struct subscriber *subscriber)
         if (scope && scope != subscriber->scope)
             subscription_move(subscription);
     }
-}
-
-bool subscriber_see_all(struct subscriber *subscriber)
-{
-    struct row_scope *all = row_scope_get_all(&subscriber->hub->row_scopes);
-    if (!all)
-        return false;
-    row_scope_unref(subscriber->scope);
-    subscriber->scope = all;
-    return true;
 }
 
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity)

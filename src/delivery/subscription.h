@@ -54,7 +54,6 @@ struct knowledge {
 
 /* Of the entity as it was just before a change. */
 enum key_state { KEY_NEVER_SENT, KEY_MAY_BE_HELD, KEY_SENT_WHOLE };
-enum key_state knowledge_of(const struct knowledge *knowledge, const struct change *change);
 
 /* ---- subscriptions ---- */
 
@@ -264,15 +263,11 @@ static inline bool tape_is_of(const struct view *view)
 {
     return view->mode == VIEW_APPEND && !view->stage;
 }
-/* "<epoch>:<position>": its parts, borrowed. False: it is no cursor. */
-struct tape_cursor {
-    struct span epoch;
-    int64_t position;
-};
-bool tape_cursor_read(const char *text, struct tape_cursor *cursor);
-/* Whether it is of this database, and of what these clients see of the view. */
-bool tape_cursor_fits(const struct hub *hub, const struct view *view, const struct row_scope *scope,
-                      const struct tape_cursor *cursor);
+/* What a cursor, "<epoch>:<position>", is worth here: whether it is of this database, and of what
+ * these clients see of the view. *position is what it says in any case, 0 for none. */
+enum tape_cursor { TAPE_NO_CURSOR, TAPE_CURSOR_FOREIGN, TAPE_CURSOR_FITS };
+enum tape_cursor tape_cursor_read(const char *text, const struct hub *hub, const struct view *view,
+                                  const struct row_scope *scope, int64_t *position);
 /* A query of patches, which has one reference. NULL with the error. */
 struct view_query *tape_query_new(const struct hub *hub, const struct view *view, const char *text,
                                   struct error *error);

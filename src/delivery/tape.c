@@ -27,45 +27,46 @@ static bool check(const struct wire_subscribe *message, struct error *error)
                                wrong, message->view);
 }
 
-bool tape_cursor_read(const char *text, struct tape_cursor *cursor)
+/* "<epoch>:<position>": the position, and the epoch, borrowed. False: it is no cursor. */
+static bool read_cursor(const char *text, struct span *epoch, int64_t *position)
 {
     const char *colon = strrchr(text, ':');
-    cursor->position = 0;
+    *position = 0;
     bool good = colon && colon > text && colon[1];
     for (const char *at = good ? colon + 1 : ""; *at; at++) {
         good = good && *at >= '0' && *at <= '9';
-        cursor->position = cursor->position > INT64_MAX / 10 - 1
-                               ? INT64_MAX - 10
-                               : cursor->position * 10 + (*at - '0');
+        *position = *position > INT64_MAX / 10 - 1 ? INT64_MAX - 10 : *position * 10 + (*at - '0');
     }
-    cursor->epoch = good ? span_make(text, (size_t)(colon - text)) : span_make(NULL, 0);
+    *epoch = good ? span_make(text, (size_t)(colon - text)) : span_make(NULL, 0);
     return good;
 }
 
-bool tape_cursor_fits(const struct hub *hub, const struct view *view, const struct row_scope *scope,
-                      const struct tape_cursor *cursor)
+enum tape_cursor tape_cursor_read(const char *text, const struct hub *hub, const struct view *view,
+                                  const struct row_scope *scope, int64_t *position)
 {
     struct cursor_origin origin;
+    struct span given;
     char epoch[VIEW_EPOCH];
-    if (cursor->epoch.length >= sizeof epoch)
-        return false;
-    memcpy(epoch, cursor->epoch.data, cursor->epoch.length);
-    epoch[cursor->epoch.length] = '\0';
-    return view_epoch_fits(hub, view, scope, epoch, &origin) &&
-           (origin.parted < 0 || cursor->position <= origin.parted);
+    if (!read_cursor(text, &given, position))
+        return TAPE_NO_CURSOR;
+    if (given.length >= sizeof epoch)
+        return TAPE_CURSOR_FOREIGN;
+    memcpy(epoch, given.data, given.length);
+    epoch[given.length] = '\0';
+    bool fits = view_epoch_fits(hub, view, scope, epoch, &origin) &&
+                (origin.parted < 0 || *position <= origin.parted);
+    return fits ? TAPE_CURSOR_FITS : TAPE_CURSOR_FOREIGN;
 }
 
 static void take_cursor(struct subscription *subscription, const char *text)
 {
     const struct topic *topic = subscription->topic;
     struct tape_part *tape = &subscription->tape;
-    struct tape_cursor cursor;
+    enum tape_cursor is =
+        tape_cursor_read(text, topic->hub, topic->view, topic->scope, &tape->after);
     tape->has_after = true;
-    if (!tape_cursor_read(text, &cursor))
-        tape->wrong = WIRE_REFUSED_CURSOR;
-    else if (!tape_cursor_fits(topic->hub, topic->view, topic->scope, &cursor))
-        tape->wrong = WIRE_REFUSED_EPOCH;
-    tape->after = cursor.position;
+    if (is != TAPE_CURSOR_FITS)
+        tape->wrong = is == TAPE_NO_CURSOR ? WIRE_REFUSED_CURSOR : WIRE_REFUSED_EPOCH;
 }
 
 struct view_query *tape_query_new(const struct hub *hub, const struct view *view, const char *text,

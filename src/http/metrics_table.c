@@ -173,7 +173,7 @@ static double rows_of(const struct facts *facts, const struct fact_rows *it)
 
 static double subscriptions_of(const struct facts *facts, const struct fact_rows *it)
 {
-    return (double)hub_view_subscriptions(facts->http->frontend->hub, span_of(it->view->id));
+    return (double)hub_view_counts(facts->http->frontend->hub, span_of(it->view->id)).subscriptions;
 }
 
 static void print_rows(struct http *http, struct metric_sink *sink)

@@ -155,6 +155,7 @@ static void print_log(struct buffer *out, const struct facts *facts)
 static void print_view(struct buffer *out, struct hub *hub, const struct fact_rows *it)
 {
     static const char *const modes[] = {"state", "list", "append"};
+    const struct hub_view_counts counts = hub_view_counts(hub, span_of(it->view->id));
     buffer_add_string(out, "{\"id\":");
     doc_escape(out, span_of(it->view->id));
     buffer_printf(out, ",\"mode\":\"%s\",\"export\":", modes[it->view->mode]);
@@ -164,9 +165,8 @@ static void print_view(struct buffer *out, struct hub *hub, const struct fact_ro
         buffer_printf(out, "%lld", (long long)it->rows);
     else
         buffer_add_string(out, "null");
-    buffer_printf(out, ",\"subscriptions\":%zu,\"changes\":%llu}",
-                  hub_view_subscriptions(hub, span_of(it->view->id)),
-                  (unsigned long long)hub_view_changes(hub, span_of(it->view->id)));
+    buffer_printf(out, ",\"subscriptions\":%zu,\"changes\":%llu}", counts.subscriptions,
+                  (unsigned long long)counts.changes);
 }
 
 static void print_all(struct buffer *out, struct http *http)

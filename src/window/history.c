@@ -293,23 +293,26 @@ static bool refuse_cursor(const char *name, const char *text, const char *why, s
 static bool read_range(struct history *history, const struct hub_read *read, struct error *error)
 {
     const struct catch_up_request *request = &history->request;
-    struct tape_cursor cursor;
+    enum tape_cursor is;
     history->has_after = read->wanted->after != NULL;
     history->after = -1;
     history->until = INT64_MAX;
     if (history->has_after) {
-        if (!tape_cursor_read(read->wanted->after, &cursor))
+        is = tape_cursor_read(read->wanted->after, history->hub, request->view, request->scope,
+                              &history->after);
+        if (is == TAPE_NO_CURSOR)
             return refuse_cursor("after", read->wanted->after, "is no cursor of events", error);
-        history->after = cursor.position;
-        history->resumed = tape_cursor_fits(history->hub, request->view, request->scope, &cursor);
+        history->resumed = is == TAPE_CURSOR_FITS;
     }
     if (!read->until)
         return true;
-    if (!tape_cursor_read(read->until, &cursor))
-        return refuse_cursor("until", read->until, "is no cursor of events", error);
-    history->until = cursor.position;
-    return tape_cursor_fits(history->hub, request->view, request->scope, &cursor) ||
-           refuse_cursor("until", read->until, "is of another database or another view", error);
+    is =
+        tape_cursor_read(read->until, history->hub, request->view, request->scope, &history->until);
+    return is == TAPE_CURSOR_FITS ||
+           refuse_cursor("until", read->until,
+                         is == TAPE_NO_CURSOR ? "is no cursor of events"
+                                              : "is of another database or another view",
+                         error);
 }
 
 static bool read_query(struct history *history, const struct hub_read *read, struct error *error)

@@ -165,7 +165,7 @@ static void break_outbox(int fault)
         break;
     case REST_LOST:
         subscriber->outbox.rest_sent = 2;
-        subscriber_send(subscriber, text_new("def", 3));
+        pull(subscription, (struct reader_step){.text = text_new("def", 3)});
         break;
     case PIECE_BACK:
         subscriber->metering.usage = (struct usage_client *)subscriber; /* not looked at */

@@ -243,9 +243,9 @@ static void read_once(struct auth_identity *identity, const char *keys)
     client_connect(&client, fixture.hub);
     hub_fixture_until(&fixture, is_complete, NULL);
     expect_rows(keys);
-    assert_int_equal(hub_view_subscriptions(fixture.hub, span_of("Q/list")), 1);
+    assert_int_equal(hub_view_counts(fixture.hub, span_of("Q/list")).subscriptions, 1);
     client_cut(&client);
-    assert_int_equal(hub_view_subscriptions(fixture.hub, span_of("Q/list")), 0);
+    assert_int_equal(hub_view_counts(fixture.hub, span_of("Q/list")).subscriptions, 0);
 }
 
 TEST(equal_tokens_share_what_is_made_for_one)
