@@ -133,8 +133,7 @@ static bool print_rows(struct history_command *command, const struct past_rows *
                        struct error *error)
 {
     for (size_t i = 0; i < rows->count; i++)
-        if (!history_print_keyed(rows->view, past_row_key(rows->list[i]),
-                                 past_row_data(rows->list[i]), error))
+        if (!history_print_keyed(rows->view, rows->list[i]->key, rows->list[i]->data, error))
             return false;
     command->count = (int64_t)rows->count;
     return true;

@@ -6,32 +6,9 @@
 
 enum { SPARE = 64 /* rows that may be kept too many, before they are sorted */ };
 
-struct past_row {
-    struct span sort_key; /* memory of its own */
-    struct seq seq;
-    size_t key_length, data_length;
-    char text[]; /* the key, then the data */
-};
-
-struct span past_row_key(const struct past_row *row)
-{
-    return span_make(row->text, row->key_length);
-}
-
-struct span past_row_data(const struct past_row *row)
-{
-    return span_make(row->text + row->key_length, row->data_length);
-}
-
-void past_rows_init(struct past_rows *rows)
-{
-    *rows = (struct past_rows){.take = VIEW_ALL};
-    buffer_init(&rows->behind_place, UINT32_MAX);
-}
-
 static void row_free(struct past_rows *rows, struct past_row *row)
 {
-    rows->bytes -= row->key_length + row->data_length;
+    rows->bytes -= row->key.length + row->data.length;
     memory_free((void *)row->sort_key.data);
     memory_free(row);
 }
@@ -90,8 +67,7 @@ static bool set_sort_key(const struct past_rows *rows, struct past_row *row,
 {
     struct buffer out;
     buffer_init(&out, UINT32_MAX);
-    bool done =
-        print_sort_key(rows, stage, asked, past_row_key(row), row->seq, past_row_data(row), &out);
+    bool done = print_sort_key(rows, stage, asked, row->key, row->seq, row->data, &out);
     size_t length = out.length;
     char *bytes = done ? buffer_take(&out, &length) : NULL;
     buffer_fini(&out);
@@ -180,7 +156,7 @@ static bool is_shown(const struct past_rows *rows, struct span key, struct span 
 bool past_rows_have(const struct past_rows *rows, struct span key)
 {
     for (size_t i = 0; i < rows->count; i++)
-        if (span_equal(past_row_key(rows->list[i]), key))
+        if (span_equal(rows->list[i]->key, key))
             return true;
     return false;
 }
@@ -215,7 +191,9 @@ static struct past_row *row_new(struct span key, struct seq seq, struct span dat
     struct past_row *row = memory_alloc(sizeof *row + key.length + data.length);
     if (!row)
         return NULL;
-    *row = (struct past_row){.seq = seq, .key_length = key.length, .data_length = data.length};
+    *row = (struct past_row){.key = span_make(row->text, key.length),
+                             .data = span_make(row->text + key.length, data.length),
+                             .seq = seq};
     memcpy(row->text, key.data, key.length);
     memcpy(row->text + key.length, data.data, data.length);
     return row;
@@ -266,8 +244,8 @@ static bool refine(struct past_rows *rows, const struct view_stage *stage, struc
     bool done = true;
     for (size_t i = 0; i < rows->count; i++) {
         struct past_row *row = rows->list[i];
-        struct span key = past_row_key(row), data = past_row_data(row);
-        bool holds = stage ? view_stage_holds(stage, data, 0) : is_shown(rows, key, data);
+        bool holds =
+            stage ? view_stage_holds(stage, row->data, 0) : is_shown(rows, row->key, row->data);
         if (holds && done)
             done = set_sort_key(rows, row, stage ? stage : rows->view->stage, !stage, error);
         if (holds)
@@ -294,7 +272,7 @@ static bool run_stages(struct past_rows *rows, const struct view_stage *stage, s
 static bool drop_before(struct past_rows *rows, struct error *error)
 {
     for (size_t i = 0; i < rows->count; i++)
-        if (span_equal(past_row_key(rows->list[i]), rows->behind)) {
+        if (span_equal(rows->list[i]->key, rows->behind)) {
             drop_first(rows, (int64_t)i + 1);
             return true;
         }

@@ -9,7 +9,12 @@
 #include "store/store.h"
 #include "view/view.h"
 
-struct past_row;
+struct past_row {
+    struct span key, data; /* in `text` */
+    struct seq seq;
+    struct span sort_key; /* memory of its own */
+    char text[];
+};
 
 enum { PAST_ROWS_BYTES = 64 << 20 /* of keys and texts, that one answer keeps */ };
 
@@ -31,8 +36,7 @@ struct past_rows {
     bool more;     /* behind the last row there are others */
 };
 
-/* Begin with this, then set what is asked; past_rows_fini is due. */
-void past_rows_init(struct past_rows *rows);
+/* They begin as zero, with what is asked, and with room in `behind_place`. */
 void past_rows_fini(struct past_rows *rows);
 /* Take a row of the export; `once`: unless it is there already. ERROR_TOO_LARGE, ERROR_MEMORY. */
 bool past_rows_add(struct past_rows *rows, struct span key, struct seq seq, struct span data,
@@ -47,9 +51,6 @@ bool past_rows_have(const struct past_rows *rows, struct span key);
 bool past_rows_has_enough(const struct past_rows *rows);
 /* All were added: make them the rows that the view shows. */
 bool past_rows_end(struct past_rows *rows, struct error *error);
-/* The key and the text of a row. */
-struct span past_row_key(const struct past_row *row);
-struct span past_row_data(const struct past_row *row);
 /* Whether the view is made of a stage that is cut: then rows decide about others. */
 bool past_rows_are_cut(const struct view *view);
 /* Whether a view that is not cut has a row of this text: no other row decides. */

@@ -221,8 +221,3 @@ bool row_history_run(struct row_history *history, struct store_reader *reader, s
     store_read_end(reader);
     return done;
 }
-
-bool row_history_is_complete(const struct row_history *history)
-{
-    return history->expired || history->from >= history->last || is_full(history);
-}

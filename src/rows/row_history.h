@@ -32,7 +32,5 @@ void row_history_init(struct row_history *history);
 void row_history_fini(struct row_history *history);
 /* The next step, in one short transaction, of at most `scan_rows` changes. */
 bool row_history_run(struct row_history *history, struct store_reader *reader, struct error *error);
-/* Whether nothing is left to read. */
-bool row_history_is_complete(const struct row_history *history);
 
 #endif

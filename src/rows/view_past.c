@@ -26,12 +26,12 @@ static struct span changed_key(const void *value)
 
 void view_past_init(struct view_past *past)
 {
-    *past = (struct view_past){.stage = VIEW_PAST_PRESENT};
+    *past = (struct view_past){.stage = VIEW_PAST_PRESENT, .rows = {.take = VIEW_ALL}};
     buffer_init(&past->key, UINT32_MAX);
+    buffer_init(&past->rows.behind_place, UINT32_MAX);
     map_init(&past->changed, changed_key);
     replay_init(&past->replay);
     row_past_init(&past->past);
-    past_rows_init(&past->rows);
 }
 
 void view_past_fini(struct view_past *past)

@@ -80,7 +80,7 @@ static bool put_rows(const struct as_of *it, struct buffer *out)
                put_row(it, out, span_of(it->key), buffer_span(&replay->row));
     for (size_t i = 0; i < rows->count; i++) {
         buffer_add_string(out, i ? ",\n" : "");
-        if (!put_row(it, out, past_row_key(rows->list[i]), past_row_data(rows->list[i])))
+        if (!put_row(it, out, rows->list[i]->key, rows->list[i]->data))
             return false;
     }
     return true;

@@ -90,8 +90,8 @@ static const char *row_of(const struct past_rows *rows, int key, struct span *te
     char name[] = {'k', (char)('0' + key), '\0'};
     *text = span_make(NULL, 0);
     for (size_t i = 0; i < rows->count; i++)
-        if (span_equal(past_row_key(rows->list[i]), span_of(name)))
-            *text = past_row_data(rows->list[i]);
+        if (span_equal(rows->list[i]->key, span_of(name)))
+            *text = rows->list[i]->data;
     return text->data;
 }
 

@@ -19,7 +19,8 @@ static void read_history(struct row_history *history, struct buffer *events, int
     history->most = most;
     history->most_bytes = TEXT;
     history->scan_rows = 1 + random_below(SCAN);
-    while (!row_history_is_complete(history))
+    while (!history->expired && history->from < history->last && history->listed < history->most &&
+           history->events.length < TEXT)
         if (!row_history_run(history, run.reader, &error))
             fail_msg(SEED_FORMAT ": %s", random_seed, error.message);
     assert_false(history->expired);
