@@ -34,6 +34,17 @@ static void print_lag(struct buffer *out, const struct lag *lag)
         buffer_printf(out, ",\"seconds\":%.3f}", lag->seconds);
 }
 
+/* A cursor, or null. */
+static void print_seq(struct buffer *out, bool is_known, struct seq seq)
+{
+    char text[SEQ_SIZE];
+    size_t length = is_known ? seq_print(text, seq) : 0;
+    if (is_known)
+        buffer_printf(out, "\"%.*s\"", (int)length, text);
+    else
+        buffer_add_string(out, "null");
+}
+
 static void print_subscription(struct buffer *out, const struct subscription_facts *facts,
                                const struct lag *lag)
 {
@@ -49,7 +60,7 @@ static void print_subscription(struct buffer *out, const struct subscription_fac
     buffer_printf(out, ",\"state\":\"%s\",\"change\":", facts->state);
     http_print_known(out, facts->change);
     buffer_add_string(out, ",\"seq\":");
-    http_print_seq(out, facts->has_seq, facts->seq);
+    print_seq(out, facts->has_seq, facts->seq);
     buffer_add_char(out, ',');
     print_lag(out, lag);
     buffer_add_char(out, '}');
@@ -86,38 +97,48 @@ static void print_text(struct buffer *out, const char *text)
         buffer_add_string(out, "null");
 }
 
-static void print_client(struct buffer *out, const struct session_facts *facts)
+static struct session *session_of(struct roster_item *item)
 {
-    const struct auth_identity *identity = facts->principal->identity;
-    buffer_printf(out, "{\"id\":%llu,\"address\":", (unsigned long long)facts->number);
-    print_text(out, facts->principal->address);
+    return LINK_OWNER(struct session, in_all, item);
+}
+
+static void print_client(struct buffer *out, const struct session *session, size_t subscriptions)
+{
+    const struct principal *principal = &session->principal;
+    const char *token_id = principal->identity->token_id;
+    bool is_known = session->kind != &session_newcomer; /* it has said who it is */
+    buffer_printf(out, "{\"id\":%llu,\"address\":", (unsigned long long)session->in_all.number);
+    print_text(out, principal->address);
     buffer_add_string(out, ",\"subject\":");
-    print_text(out, facts->is_known ? identity->subject : NULL);
-    if (identity->token_id && *identity->token_id) {
+    print_text(out, is_known ? principal->identity->subject : NULL);
+    if (token_id && *token_id) {
         buffer_add_string(out, ",\"jti\":");
-        print_text(out, identity->token_id);
+        print_text(out, token_id);
     }
     buffer_printf(out,
                   ",\"protocol\":\"%s\",\"since\":%lld,\"state\":\"%s\",\"sent\":%llu,"
                   "\"received\":%llu,\"queued\":%zu,\"subscription_count\":%zu",
-                  facts->protocol, (long long)facts->since_ms, facts->ends ? "ending" : "open",
-                  (unsigned long long)facts->sent_bytes, (unsigned long long)facts->heard_bytes,
-                  facts->queued_bytes, facts->subscriptions);
+                  session->kind->protocol(session), (long long)session->since_ms,
+                  session->state == SESSION_OPEN ? "open" : "ending",
+                  (unsigned long long)session->sent_bytes, (unsigned long long)session->heard_bytes,
+                  net_state(session_connection(session)).queued, subscriptions);
 }
 
 static size_t print(struct http *http, struct roster_item *item, struct buffer *out)
 {
     const struct session *session = session_of(item);
-    const struct session_facts facts = session_facts(session);
+    const struct session_kind *kind = session->kind;
+    size_t subscriptions = kind->subscriptions ? kind->subscriptions(session) : 0;
     struct printing printing = {.out = out};
     (void)http;
-    print_client(out, &facts);
+    print_client(out, session, subscriptions);
     buffer_add_string(out, ",\"subscriptions\":[");
-    session_describe(session, MOST_LAGS, each_subscription, &printing);
+    if (kind->describe)
+        kind->describe(session, MOST_LAGS, each_subscription, &printing);
     buffer_add_string(out, "],");
     print_lag(out, &printing.lag);
     buffer_add_char(out, '}');
-    return facts.subscriptions / SUBSCRIPTIONS_PER_COST;
+    return subscriptions / SUBSCRIPTIONS_PER_COST;
 }
 
 /* ---- the list ---- */
@@ -132,7 +153,7 @@ static void print_head(struct http *http, struct buffer *out)
     struct hub_state state = hub_state(http->frontend->hub);
     buffer_printf(out, "\"time\":%lld,\"change\":%lld,\"seq\":", (long long)clock_wall_ms(),
                   (long long)state.last_change);
-    http_print_seq(out, state.last_change > 0, state.head);
+    print_seq(out, state.last_change > 0, state.head);
     buffer_printf(out, ",\"count\":%zu,", http->frontend->sessions.count);
 }
 

@@ -217,7 +217,7 @@ static bool submit(struct http_request *request, const struct ingest_sender *sen
 {
     struct frontend *frontend = request->http->frontend;
     struct span body = buffer_span(&request->intake.bytes);
-    if (!frontend_may_write(frontend, request->owner))
+    if (!frontend_may_write(frontend, request->owner, false))
         return error_set(error, ERROR_QUEUE_FULL,
                          "requests of %zu bytes of this client wait to be written already, and the "
                          "rest of the queue is for others; try again later",

@@ -12,16 +12,6 @@ void http_print_known(struct buffer *out, int64_t number)
         buffer_add_string(out, "null");
 }
 
-void http_print_seq(struct buffer *out, bool is_known, struct seq seq)
-{
-    char text[SEQ_SIZE];
-    size_t length = is_known ? seq_print(text, seq) : 0;
-    if (is_known)
-        buffer_printf(out, "\"%.*s\"", (int)length, text);
-    else
-        buffer_add_string(out, "null");
-}
-
 static void print_cut(struct buffer *out, struct span text, size_t most)
 {
     if (text.length <= most) {

@@ -6,8 +6,6 @@
 
 /* A number; null if it is negative. */
 void http_print_known(struct buffer *out, int64_t number);
-/* A cursor, or null. */
-void http_print_seq(struct buffer *out, bool is_known, struct seq seq);
 /* What of a view was asked for, as members; long texts are cut, and end with an ellipsis then. */
 void http_print_asked(struct buffer *out, const struct asked_facts *asked);
 

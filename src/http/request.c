@@ -47,8 +47,8 @@ struct http_request *http_request_new(struct http *http, struct net_connection *
     http_print_cors(connection, cors);
     request->cors = *cors ? memory_copy_string(cors, strlen(cors)) : NULL;
     request->owner = shares_owner_of(&request->principal);
-    intake_init(&request->intake, &http->frontend->incoming, limit, on_late);
-    intake_own(&request->intake, request->owner, on_crowded);
+    intake_init(&request->intake, &http->frontend->incoming, limit, request->owner,
+                (struct intake_calls){on_late, on_crowded});
     buffer_init(&request->reply, HTTP_REPLY_LIMIT);
     buffer_init(&request->large, 0);
     net_set_data(connection, request, on_writable);

@@ -181,7 +181,6 @@ static void server_on_tick(uv_timer_t *tick)
     listener_revive(&server->main);
     listener_revive(&server->health);
     sessions_sweep(&server->frontend.sessions, &server->frontend);
-    sessions_cut(&server->frontend.sessions);
     newcomers_tick(&server->frontend.sessions.newcomers, frontend_now(&server->frontend));
     incoming_tick(&server->frontend.incoming, (int64_t)uv_now(&server->loop));
     access_tick(server->frontend.access);

@@ -169,9 +169,8 @@ static void on_message(void *argument, struct net_connection *connection, struct
     (void)argument;
     struct session *session = net_state(connection).data;
     session_receive(session, bytes, binary, last);
-    struct session *successor = session_successor(session);
-    if (successor) {
-        net_set_data(connection, successor, session_writable);
+    if (session->successor) {
+        net_set_data(connection, session->successor, session_writable);
         session_closed(session);
     }
 }

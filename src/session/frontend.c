@@ -3,7 +3,7 @@
 #include "access/shares.h"
 #include "net/net.h"
 
-static const double common_pressure = 0.5;
+static const double common_pressure = 0.5, again_pressure = 0.25;
 
 enum { CONNECTION_SMALLEST_US = 100 * 1000 /* buckets of durations from there up to 7 hours */ };
 
@@ -20,17 +20,19 @@ void frontend_fini(struct frontend *frontend)
     buffer_fini(&frontend->joined);
 }
 
-bool frontend_has_less(const struct frontend *frontend, uint64_t owner)
+/* Whether the owner has fewer waiting bytes than others on the average. */
+static bool has_less(const struct frontend *frontend, uint64_t owner)
 {
     const struct shares *writes = &frontend->writes;
     size_t own = shares_amount(writes, owner);
     return !own || own < writes->total / writes->owners.count;
 }
 
-bool frontend_may_write(const struct frontend *frontend, uint64_t owner)
+bool frontend_may_write(const struct frontend *frontend, uint64_t owner, bool again)
 {
-    return ingest_pressure(frontend->ingest) <= common_pressure ||
-           frontend_has_less(frontend, owner);
+    double pressure = ingest_pressure(frontend->ingest);
+    return (again ? pressure < again_pressure : pressure <= common_pressure) ||
+           has_less(frontend, owner);
 }
 
 struct ingest_sender frontend_sender(const struct principal *principal)

@@ -74,10 +74,9 @@ static inline uint64_t frontend_now(const struct frontend *frontend)
 {
     return uv_now(frontend->loop);
 }
-/* Whether the owner has fewer waiting bytes than others on the average / may have more of them:
- * half of the way in is for owners that have less. */
-bool frontend_has_less(const struct frontend *frontend, uint64_t owner);
-bool frontend_may_write(const struct frontend *frontend, uint64_t owner);
+/* Whether the owner may have more bytes that wait: half of the way in is for owners that have less
+ * than others on the average. `again`: it was refused that, and more has to be free by now. */
+bool frontend_may_write(const struct frontend *frontend, uint64_t owner, bool again);
 /*
  * Record the spans of a sampled request of a producer that was answered. `attributes`: what tells
  * of its protocol, up to FEED_ATTRIBUTES of them, and an end.

@@ -3,18 +3,11 @@
 #include "base/invariant.h"
 #include "base/link.h"
 
-void intake_init(struct intake *intake, struct incoming *all, size_t limit,
-                 void (*late)(struct intake *intake))
+void intake_init(struct intake *intake, struct incoming *all, size_t limit, uint64_t owner,
+                 struct intake_calls calls)
 {
-    *intake = (struct intake){.all = all, .late = late};
+    *intake = (struct intake){.all = all, .calls = calls, .owner = owner};
     buffer_init(&intake->bytes, limit);
-}
-
-void intake_own(struct intake *intake, uint64_t owner,
-                void (*crowded)(struct intake *intake, const struct error *error))
-{
-    intake->owner = owner;
-    intake->crowded = crowded;
 }
 
 void intake_end(struct intake *intake)
@@ -71,7 +64,7 @@ void incoming_tick(struct incoming *all, int64_t now_ms)
         if (intake->due_ms > now_ms)
             heap_add(&all->unfinished, first, intake->due_ms);
         else
-            intake->late(intake);
+            intake->calls.late(intake);
     }
 }
 
@@ -102,7 +95,7 @@ static void break_off(struct intake *intake)
               "is the largest, with %zu bytes; send it again, in smaller parts or faster",
               intake->counted);
     all->broken_off++;
-    intake->crowded(intake, &error);
+    intake->calls.crowded(intake, &error);
     INVARIANT(all->bytes < before);
 }
 
@@ -113,7 +106,7 @@ static bool make_room(struct intake *intake, struct error *error)
     while (all->bytes > room_for(intake) && all->bytes > intake->counted) {
         struct share *share = shares_victim(&all->shares, &intake->share);
         struct intake *victim = share ? LINK_OWNER(struct intake, share, share) : NULL;
-        if (!victim || !victim->crowded)
+        if (!victim || !victim->calls.crowded)
             return error_set(
                 error, ERROR_QUEUE_FULL,
                 "%zu bytes of unfinished requests are held already, and incoming_bytes "

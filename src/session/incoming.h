@@ -23,6 +23,14 @@ struct incoming {
     struct heap unfinished; /* by when more must have come */
 };
 
+struct intake;
+struct intake_calls {
+    /* More bytes have not come in time: it may be ended, or wait again. NULL: none are awaited. */
+    void (*late)(struct intake *intake);
+    /* Others need its memory: it must be ended, for this reason. NULL: it is never ended so. */
+    void (*crowded)(struct intake *intake, const struct error *error);
+};
+
 /* One request or message. */
 struct intake {
     struct incoming *all;
@@ -30,19 +38,14 @@ struct intake {
     size_t counted;      /* of all->bytes */
     int64_t due_ms;      /* loop time by which more must have come; 0: it is not awaited */
     struct heap_entry entry;
-    void (*late)(struct intake *intake); /* it has not come */
-    /* Others need its memory: it must be ended, for this reason. NULL: it is never ended so. */
-    void (*crowded)(struct intake *intake, const struct error *error);
+    struct intake_calls calls;
     uint64_t owner;
     struct share share; /* of all->shares; as much as `counted` */
 };
 
-/* Start empty. `limit`: bytes that it may have. `late` may end the intake, or wait again. */
-void intake_init(struct intake *intake, struct incoming *all, size_t limit,
-                 void (*late)(struct intake *intake));
-/* Set the owner, and the callback for when others need its memory. */
-void intake_own(struct intake *intake, uint64_t owner,
-                void (*crowded)(struct intake *intake, const struct error *error));
+/* Start empty. `limit`: bytes that it may have. `owner`: of its share. */
+void intake_init(struct intake *intake, struct incoming *all, size_t limit, uint64_t owner,
+                 struct intake_calls calls);
 /* Forget the bytes and free the memory; it may be used again. */
 void intake_end(struct intake *intake);
 /* Expect bytes from now on, `ms` for the first. */

@@ -17,8 +17,6 @@ enum {
     ANSWERS_LIMIT = 1024 * 1024 /* what MAX_UNANSWERED answers can have at most */
 };
 
-static const double resume_pressure = 0.25;
-
 struct ingest_session {
     struct session session;
     struct ingest_stream *stream;
@@ -210,7 +208,8 @@ static void on_message(struct session *session, struct span text)
 
 static bool is_full(const struct session *session)
 {
-    return has_enough(ingest_of(session)) || !frontend_may_write(session->frontend, session->owner);
+    return has_enough(ingest_of(session)) ||
+           !frontend_may_write(session->frontend, session->owner, false);
 }
 
 static bool may_resume(struct session *session)
@@ -221,8 +220,7 @@ static bool may_resume(struct session *session)
     if (ingest->held.bytes.data && submit(ingest, buffer_span(&ingest->held.bytes)))
         intake_end(&ingest->held);
     return session->state == SESSION_OPEN && !has_enough(ingest) &&
-           (ingest_pressure(session->frontend->ingest) < resume_pressure ||
-            frontend_has_less(session->frontend, session->owner));
+           frontend_may_write(session->frontend, session->owner, true);
 }
 
 /* ---- the rest of a session ---- */
@@ -295,19 +293,17 @@ struct session *session_ingest_new(struct frontend *frontend, struct net_connect
                                    struct principal *principal)
 {
     struct ingest_session *ingest = memory_new(sizeof *ingest);
-    if (!ingest)
-        return NULL;
-    ingest->session.frontend = frontend; /* ingest_free asks for it */
-    buffer_init(&ingest->answers, ANSWERS_LIMIT);
-    intake_init(&ingest->held, &frontend->incoming, frontend->max_request_bytes, NULL);
-    ingest->number = net_state(connection).number;
-    ingest->stream = ingest_stream_new();
-    if (!ingest->stream) {
-        ingest_free(ingest);
+    struct ingest_stream *stream = ingest ? ingest_stream_new() : NULL;
+    if (!stream) {
+        memory_free(ingest);
         return NULL;
     }
+    ingest->stream = stream;
+    ingest->number = net_state(connection).number;
+    buffer_init(&ingest->answers, ANSWERS_LIMIT);
     session_init(&ingest->session, frontend, connection, &session_ingest, principal);
     session_expect(&ingest->session, frontend->max_request_bytes);
-    intake_own(&ingest->held, ingest->session.owner, on_crowded);
+    intake_init(&ingest->held, &frontend->incoming, frontend->max_request_bytes,
+                ingest->session.owner, (struct intake_calls){.crowded = on_crowded});
     return &ingest->session;
 }

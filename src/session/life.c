@@ -1,6 +1,5 @@
 /* How long a session lasts by its token: until that runs out or is taken away, or a fresh one
  * comes. */
-#include "net/net.h"
 #include "session/frontend.h"
 #include "wire/wire.h"
 
@@ -82,20 +81,6 @@ void sessions_take_due(struct sessions *sessions)
 {
     expire(sessions);
     rouse(sessions);
-}
-
-/* ---- closing ---- */
-
-void sessions_cut(struct sessions *sessions)
-{
-    struct heap_entry *first;
-    while ((first = heap_first(&sessions->closing))) {
-        struct session *session = of_entry(first);
-        if (first->order > (int64_t)frontend_now(session->frontend))
-            break;
-        heap_remove(&sessions->closing, first);
-        net_close(session_connection(session));
-    }
 }
 
 /* ---- another identity ---- */

@@ -24,9 +24,8 @@ struct newcomer {
     enum permission permission;
     char *origin;
     struct buffer answer;
-    int version;               /* of its messages */
-    bool pulled;               /* all of it was given to be sent */
-    struct session *successor; /* that it became */
+    int version; /* of its messages */
+    bool pulled; /* all of it was given to be sent */
 };
 
 static struct newcomer *newcomer_of(const struct session *session)
@@ -112,14 +111,14 @@ static void let_in(struct newcomer *newcomer, struct principal *principal)
 {
     char answer[SESSION_ANSWER];
     session_print_welcome(principal->identity, answer);
-    newcomer->successor = make_successor(newcomer, principal);
+    newcomer->session.successor = make_successor(newcomer, principal);
     principal_fini(principal); /* unless it was moved */
-    if (!newcomer->successor) {
+    if (!newcomer->session.successor) {
         session_give_up(&newcomer->session, "out-of-memory: connect again");
         return;
     }
     stop_waiting(newcomer);
-    newcomer->successor->kind->tell(newcomer->successor, span_of(answer));
+    newcomer->session.successor->kind->tell(newcomer->session.successor, span_of(answer));
 }
 
 static void on_message(struct session *session, struct span text)
@@ -141,11 +140,6 @@ static void on_message(struct session *session, struct span text)
         on_refuse(session, &error, false);
     }
     memory_free(token);
-}
-
-struct session *session_successor(const struct session *session)
-{
-    return session->kind == &session_newcomer ? newcomer_of(session)->successor : NULL;
 }
 
 /* ---- waiting ---- */

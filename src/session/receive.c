@@ -54,8 +54,8 @@ static void on_crowded(struct intake *intake, const struct error *error)
 void session_expect(struct session *session, size_t limit)
 {
     session->owner = shares_owner_of(&session->principal);
-    intake_init(&session->incoming, &session->frontend->incoming, limit, on_late);
-    intake_own(&session->incoming, session->owner, on_crowded);
+    intake_init(&session->incoming, &session->frontend->incoming, limit, session->owner,
+                (struct intake_calls){on_late, on_crowded});
 }
 
 static void take_message(struct session *session, struct span text)

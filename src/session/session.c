@@ -39,23 +39,6 @@ static void watch_closing(struct session *session, int seconds)
              (int64_t)frontend_now(frontend) + (int64_t)seconds * 1000);
 }
 
-bool session_rests(struct session *session, int ms)
-{
-    uint64_t now = frontend_now(session->frontend);
-    if (session->state != SESSION_OPEN)
-        return false;
-    if (!session->rests_until_ms) {
-        session->rests_until_ms = now + (uint64_t)ms;
-        link_append(&session->frontend->sessions.resting, &session->in_resting);
-        session->frontend->due(session->frontend->argument);
-    }
-    if (now < session->rests_until_ms)
-        return true;
-    session->rests_until_ms = 0;
-    link_remove(&session->in_resting);
-    return false;
-}
-
 enum {
     LAST_PULLS = 64,       /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
     WRITES_PER_TURN = 8,   /* pulls that one turn of the loop writes for a session, at most */
@@ -167,6 +150,16 @@ static void sweep_told(struct sessions *sessions, uint64_t now)
     }
 }
 
+/* Cut off those whose time to close is over. */
+static void cut(struct sessions *sessions, uint64_t now)
+{
+    struct heap_entry *first;
+    while ((first = heap_first(&sessions->closing)) && first->order <= (int64_t)now) {
+        heap_remove(&sessions->closing, first);
+        net_close(session_connection(LINK_OWNER(struct session, ends, first)));
+    }
+}
+
 void sessions_sweep(struct sessions *sessions, struct frontend *frontend)
 {
     uint64_t now = frontend_now(frontend), timeout = frontend->client_timeout_ms;
@@ -174,6 +167,7 @@ void sessions_sweep(struct sessions *sessions, struct frontend *frontend)
     uint64_t ping = timeout && part < PING_MS ? part : PING_MS;
     sweep_heard(sessions, now, ping, timeout);
     sweep_told(sessions, now);
+    cut(sessions, now);
 }
 
 void sessions_close_all(struct sessions *sessions, uint16_t status, const char *reason)

@@ -115,6 +115,8 @@ struct session {
     struct net_connection
         *connection; /* NULL once it is gone; use session_connection, which checks that */
     const struct session_kind *kind;
+    struct session *successor; /* that a newcomer's client was let in to, which gets the connection:
+                                  this one is closed next; NULL: there is none */
     struct principal principal; /* whose it is */
     struct allowance allowance;
     struct roster_item in_all; /* with its number, which its principal has, too */
@@ -144,7 +146,8 @@ struct session {
 void sessions_init(struct sessions *sessions);
 /* Resume the sessions that may. */
 void sessions_resume(struct sessions *sessions);
-/* Ping silent clients; close those that were silent too long. */
+/* Ping silent clients; close those that were silent too long; cut off those that have not closed in
+ * their time. */
 void sessions_sweep(struct sessions *sessions, struct frontend *frontend);
 /* Close all with this status and reason. */
 void sessions_close_all(struct sessions *sessions, uint16_t status, const char *reason);
@@ -155,9 +158,6 @@ void sessions_pause_all(struct sessions *sessions, const struct session_kind *ki
 int64_t sessions_due(const struct sessions *sessions);
 /* ... when those whose token has run out are ended, and those whose pause is over go on. */
 void sessions_take_due(struct sessions *sessions);
-/* Whether nothing is to be sent to it now: for `ms` from the first call on, once. Then it is
- * asked to write. */
-bool session_rests(struct session *session, int ms);
 /* End those whose token has this jti. */
 void sessions_revoke(struct sessions *sessions, struct span token_id);
 /* The static tokens have changed. Sessions of a removed token end, and those without a token if
@@ -197,31 +197,9 @@ void session_become(struct session *session, struct auth_identity *identity);
 bool session_has_expired(const struct session *session);
 /* After its identity was set. */
 void session_watch_expiry(struct session *session);
-/* Cut off those whose time is over. */
-void sessions_cut(struct sessions *sessions);
 /* The same as session_close with 1011, counted as an error of the server: for a client that
  * would wait for an answer that never comes. */
 void session_give_up(struct session *session, const char *reason);
-
-/* ---- for who watches the server ---- */
-
-struct session_facts {
-    uint64_t number;
-    const struct principal *principal;
-    const char *protocol; /* as in session_kind */
-    bool is_known;        /* it has said who it is */
-    bool ends;            /* its end was asked for */
-    int64_t since_ms;     /* wall clock */
-    uint64_t sent_bytes, heard_bytes;
-    size_t queued_bytes; /* of those sent that the socket has not taken */
-    size_t subscriptions;
-};
-struct session_facts session_facts(const struct session *session);
-/* Describe up to `most` of its client's subscriptions. */
-void session_describe(const struct session *session, size_t most, subscription_each each,
-                      void *argument);
-/* The session whose item in sessions.all it is. */
-struct session *session_of(struct roster_item *item);
 
 /* ---- for the transport ---- */
 
@@ -255,9 +233,6 @@ struct session *session_stream_new(struct frontend *frontend, struct net_connect
 struct session *session_newcomer_new(struct frontend *frontend, struct net_connection *connection,
                                      struct principal *principal, const char *origin,
                                      enum permission permission);
-/* The session that its client was let in to, which gets the connection: the newcomer is closed
- * next. NULL: there is none, or the session is no newcomer. */
-struct session *session_successor(const struct session *session);
 /* End those whose first message did not come in time. */
 void newcomers_tick(struct newcomers *newcomers, uint64_t now_ms);
 

@@ -124,11 +124,30 @@ static struct span pull_either(struct subscriber_session *it)
     return span_make(NULL, 0);
 }
 
+/* Whether nothing is to be sent to it now: for REST_MS from the first call on, once. Then it is
+ * asked to write. */
+static bool rests(struct session *session)
+{
+    uint64_t now = frontend_now(session->frontend);
+    if (session->state != SESSION_OPEN)
+        return false;
+    if (!session->rests_until_ms) {
+        session->rests_until_ms = now + REST_MS;
+        link_append(&session->frontend->sessions.resting, &session->in_resting);
+        session->frontend->due(session->frontend->argument);
+    }
+    if (now < session->rests_until_ms)
+        return true;
+    session->rests_until_ms = 0;
+    link_remove(&session->in_resting);
+    return false;
+}
+
 /* A client must not wait for an answer that will never come. */
 struct span subscriber_session_pull(struct session *session)
 {
     struct subscriber *subscriber = subscriber_of(session);
-    if (subscriber_state(subscriber).rests && session_rests(session, REST_MS))
+    if (subscriber_state(subscriber).rests && rests(session))
         return span_make(NULL, 0);
     struct span bytes = span_make(NULL, 0);
     bool broken = subscriber_state(subscriber).is_broken;

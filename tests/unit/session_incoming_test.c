@@ -38,7 +38,7 @@ TEST(the_count_is_true)
     unsigned seed = 1;
     int refused = 0;
     for (int i = 0; i < INTAKES; i++)
-        intake_init(&intakes[i], &all, ONE_LIMIT, on_late);
+        intake_init(&intakes[i], &all, ONE_LIMIT, 0, (struct intake_calls){.late = on_late});
     for (int step = 0; step < STEPS; step++) {
         struct intake *intake = &intakes[rand_r(&seed) % INTAKES];
         struct intake *other = &intakes[rand_r(&seed) % INTAKES];
@@ -78,8 +78,8 @@ TEST(one_always_fits)
 {
     struct incoming all = {.limit = 1024, .patience_ms = 1000};
     struct intake first, second;
-    intake_init(&first, &all, ONE_LIMIT, on_late);
-    intake_init(&second, &all, ONE_LIMIT, on_late);
+    intake_init(&first, &all, ONE_LIMIT, 0, (struct intake_calls){.late = on_late});
+    intake_init(&second, &all, ONE_LIMIT, 0, (struct intake_calls){.late = on_late});
     assert_true(add(&first, ONE_LIMIT, 0, ERROR_NONE));
     assert_false(add(&first, 1, 0, ERROR_TOO_LARGE));
     assert_false(add(&second, 1, 0, ERROR_QUEUE_FULL));
@@ -98,7 +98,7 @@ static int late_after(size_t bytes, int seconds)
     struct intake intake;
     int at = 0;
     late_count = 0;
-    intake_init(&intake, &all, (size_t)1 << 30, on_late);
+    intake_init(&intake, &all, (size_t)1 << 30, 0, (struct intake_calls){.late = on_late});
     intake_wait(&intake, 0, all.patience_ms);
     for (int second = 1; second <= seconds && !at; second++) {
         assert_true(add(&intake, bytes, second * 1000 - 1, ERROR_NONE));
@@ -122,7 +122,7 @@ TEST(nothing_is_saved_up)
     struct incoming all = {.limit = SIZE_MAX, .patience_ms = 60 * 1000};
     struct intake intake;
     late_count = 0;
-    intake_init(&intake, &all, (size_t)1 << 20, on_late);
+    intake_init(&intake, &all, (size_t)1 << 20, 0, (struct intake_calls){.late = on_late});
     intake_wait(&intake, 0, all.patience_ms);
     for (int i = 0; i < 100; i++)
         assert_true(add(&intake, ONE_LIMIT, 1000, ERROR_NONE));
