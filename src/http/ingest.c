@@ -86,6 +86,18 @@ static struct span key_of(const struct net_connection *connection)
     return net_header(connection, "idempotency-key");
 }
 
+static bool is_key(struct span key, struct error *error)
+{
+    enum { MOST = 255 };
+    bool good = key.length > 0 && key.length <= MOST;
+    for (size_t i = 0; good && i < key.length; i++)
+        good = key.data[i] > ' ' && key.data[i] < 0x7f;
+    return good || error_set(error, ERROR_INVALID_PARAMETER,
+                             "Idempotency-Key must be 1 to %d printable ASCII characters without "
+                             "spaces, a UUID for instance",
+                             MOST);
+}
+
 static void begin(struct http *http, struct net_connection *connection)
 {
     struct span key = key_of(connection);
@@ -93,7 +105,7 @@ static void begin(struct http *http, struct net_connection *connection)
     struct error error;
     if (!access_enter(http->frontend->access, connection, PERMISSION_FEED, &principal, &error)) {
         http_respond_error(connection, &error, NULL);
-    } else if (key.data && !ingest_key_check(key, &error)) {
+    } else if (key.data && !is_key(key, &error)) {
         access_note_refused(http->frontend->access, &principal, "http", &error);
         principal_fini(&principal);
         http_respond_error(connection, &error, NULL);

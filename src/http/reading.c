@@ -78,19 +78,10 @@ static size_t find(struct span argument)
     return i;
 }
 
-bool http_reading_has(struct span argument)
+const char *http_reading_name(struct span argument)
 {
-    return find(argument) < PARAMETERS;
-}
-
-/* A stream waits in any case. */
-bool http_reading_refuse(struct span argument, struct error *error)
-{
-    const char *name = parameters[find(argument)].name;
-    return error_set(error, ERROR_INVALID_PARAMETER,
-                     "'%.*s' is not for a live stream, which tells what changes as it changes, of "
-                     "an append view its events; leave it out",
-                     (int)strlen(name) - 1, name);
+    size_t i = find(argument);
+    return i < PARAMETERS ? parameters[i].name : NULL;
 }
 
 bool http_reading_read(struct http_reading *reading, struct span query, bool by_row,

@@ -13,10 +13,8 @@ struct http_reading {
     char behind[8 * 1024]; /* with as_of: only rows behind the one of this key; "": all */
 };
 
-/* Whether an argument, "name=value", is one of these. */
-bool http_reading_has(struct span argument);
-/* It is, of a live stream, which has none of them: always false. */
-bool http_reading_refuse(struct span argument, struct error *error);
+/* The "name=" of an argument, "name=value", that is one of these; NULL: it is not. */
+const char *http_reading_name(struct span argument);
 /* Take all of a query; `by_row`: it is for events in any case. ERROR_INVALID_PARAMETER names the
  * fault. */
 bool http_reading_read(struct http_reading *reading, struct span query, bool by_row,

@@ -43,7 +43,7 @@ struct http_request *http_request_new(struct http *http, struct net_connection *
     principal_move(&request->principal, principal);
     request->http = http;
     request->connection = connection;
-    request->head = http_is_head(connection);
+    request->head = net_state(connection).request->method == HTTP_HEAD;
     http_print_cors(connection, cors);
     request->cors = *cors ? memory_copy_string(cors, strlen(cors)) : NULL;
     request->owner = shares_owner_of(&request->principal);

@@ -89,7 +89,8 @@ bool http_print_head(struct buffer *out, const struct net_connection *connection
     return buffer_add_string(out, "\r\n");
 }
 
-bool http_is_head(const struct net_connection *connection)
+/* Only the head is asked for. */
+static bool is_head(const struct net_connection *connection)
 {
     const struct http_head *head = net_state(connection).request;
     return head && head->method == HTTP_HEAD;
@@ -99,7 +100,7 @@ bool http_print(struct buffer *out, const struct net_connection *connection,
                 const struct http_content *content, const char *cors)
 {
     return http_print_head(out, connection, content, cors) &&
-           (http_is_head(connection) || buffer_add_span(out, content->body));
+           (is_head(connection) || buffer_add_span(out, content->body));
 }
 
 /* An error as HTTP. The texts are in the buffers, which the caller owns. */
@@ -179,7 +180,7 @@ void http_respond_stream(struct net_connection *connection, const char *type, st
                   "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store\r\n"
                   "X-Accel-Buffering: no\r\n%sConnection: close\r\n%s\r\n",
                   type, policies, cors);
-    bool is_body = !http_is_head(connection);
+    bool is_body = !is_head(connection);
     net_stop_keeping(connection);
     if (is_body)
         buffer_add_span(&bytes, line);

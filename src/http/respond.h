@@ -13,8 +13,6 @@ enum {
  * because pages use a WebSocket. The lines for the header of an answer, each with its CRLF; "" for
  * none. */
 void http_print_cors(struct net_connection *connection, char lines[HTTP_CORS_LINES]);
-/* Only the head is asked for. */
-bool http_is_head(const struct net_connection *connection);
 /* The head of an answer, up to its empty line; `cors`: lines from http_print_cors. False when out
  * of memory, as are the next two. */
 bool http_print_head(struct buffer *out, const struct net_connection *connection,

@@ -167,14 +167,24 @@ static bool is_cursor(struct span argument)
     return span_starts_with(argument, "after=") || span_starts_with(argument, "epoch=");
 }
 
+/* A stream waits in any case. `name` with its sign. */
+static bool refuse_reading(const char *name, struct error *error)
+{
+    return error_set(error, ERROR_INVALID_PARAMETER,
+                     "'%.*s' is not for a live stream, which tells what changes as it changes, of "
+                     "an append view its events; leave it out",
+                     (int)strlen(name) - 1, name);
+}
+
 static bool read_argument(struct http_query *query, struct span argument, bool has_cursor,
                           bool apart, bool by_row, struct error *error)
 {
     struct span token;
     if (!http_query_fits(argument, error))
         return false;
-    if (http_reading_has(argument))
-        return apart || http_reading_refuse(argument, error);
+    const char *reading = http_reading_name(argument);
+    if (reading)
+        return apart || refuse_reading(reading, error);
     return access_is_token(argument, &token) || (has_cursor && is_cursor(argument)) ||
            (by_row && http_views_names(argument).data) || http_query_add(query, argument, error);
 }

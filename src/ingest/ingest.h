@@ -35,7 +35,6 @@ struct ingest_options {
 };
 
 enum {
-    INGEST_MAX_KEY = 255,          /* bytes of an Idempotency-Key */
     INGEST_LONGEST_KEY = 64 * 1024 /* of an entity, whatever max_key_bytes says; for deletes */
 };
 
@@ -112,8 +111,6 @@ bool ingest_submit_counted(struct ingest *ingest, enum ingest_format format, cha
 bool ingest_takes(const struct ingest *ingest, struct error *error);
 /* The share of the queue that a request of that length takes. */
 size_t ingest_request_bytes(size_t length);
-/* Whether a text may be an Idempotency-Key: 1 to INGEST_MAX_KEY printable ASCII characters. */
-bool ingest_key_check(struct span key, struct error *error);
 /*
  * A message was refused before it got here (it was binary, say): it takes its turn in the stream,
  * is answered with `refusal`, and holds the numbered batches behind it, because nobody knows which

@@ -82,16 +82,3 @@ bool ingest_reply_print(struct buffer *out, enum ingest_format format,
     }
     return buffer_add_char(out, '}');
 }
-
-/* ---- keys ---- */
-
-bool ingest_key_check(struct span key, struct error *error)
-{
-    bool good = key.length > 0 && key.length <= INGEST_MAX_KEY;
-    for (size_t i = 0; good && i < key.length; i++)
-        good = key.data[i] > ' ' && key.data[i] < 0x7f;
-    return good || error_set(error, ERROR_INVALID_PARAMETER,
-                             "Idempotency-Key must be 1 to %d printable ASCII characters without "
-                             "spaces, a UUID for instance",
-                             INGEST_MAX_KEY);
-}
