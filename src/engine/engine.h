@@ -159,10 +159,8 @@ struct span submission_keep(struct submission *submission, struct span bytes);
 /* One more mutation / batch, zeroed; NULL when out of memory. Borrowed until the next call. */
 struct mutation *submission_add(struct submission *submission);
 struct submission_batch *submission_add_batch(struct submission *submission);
-/* `count` absent spans that live as long as the submission; NULL when out of memory. */
-struct span *submission_spans(struct submission *submission, size_t count);
-/* `count` zeroed append entries that live as long as the submission. */
-struct merge_append *submission_appends(struct submission *submission, size_t count);
+/* Zeroed memory that lives as long as the submission; NULL when out of memory. */
+void *submission_zeroed(struct submission *submission, size_t size);
 /* Heap bytes, as the queue counts them. */
 size_t submission_memory(const struct submission *submission);
 

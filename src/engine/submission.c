@@ -42,7 +42,7 @@ void submission_reset(struct submission *submission)
 }
 
 /* Aligned memory from the newest chunk, or from a new one in front of it. */
-static void *submission_allocate(struct submission *submission, size_t size)
+static void *allocate(struct submission *submission, size_t size)
 {
     size_t aligned = (size + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
     struct submission_chunk *chunk = submission->chunks;
@@ -59,9 +59,17 @@ static void *submission_allocate(struct submission *submission, size_t size)
     return memory;
 }
 
+void *submission_zeroed(struct submission *submission, size_t size)
+{
+    void *memory = allocate(submission, size);
+    if (memory)
+        memset(memory, 0, size);
+    return memory;
+}
+
 struct span submission_keep(struct submission *submission, struct span bytes)
 {
-    char *copy = submission_allocate(submission, bytes.length ? bytes.length : 1);
+    char *copy = allocate(submission, bytes.length ? bytes.length : 1);
     if (!copy)
         return span_make(NULL, 0);
     if (bytes.length)
@@ -87,22 +95,6 @@ struct submission_batch *submission_add_batch(struct submission *submission)
     struct submission_batch *batch = &submission->batches[submission->batch_count++];
     *batch = (struct submission_batch){.first = submission->mutation_count};
     return batch;
-}
-
-struct span *submission_spans(struct submission *submission, size_t count)
-{
-    struct span *spans = submission_allocate(submission, count * sizeof *spans);
-    for (size_t i = 0; spans && i < count; i++)
-        spans[i] = span_make(NULL, 0);
-    return spans;
-}
-
-struct merge_append *submission_appends(struct submission *submission, size_t count)
-{
-    struct merge_append *appends = submission_allocate(submission, count * sizeof *appends);
-    if (appends)
-        memset(appends, 0, count * sizeof *appends);
-    return appends;
 }
 
 size_t submission_memory(const struct submission *submission)

@@ -174,7 +174,7 @@ static bool decode_append(struct decoder *decoder, uint32_t node, struct mutatio
     if (count > MAX_PATHS)
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
                          "append names %u paths; at most %d are allowed", count, MAX_PATHS);
-    mutation->appends = submission_appends(decoder->submission, count);
+    mutation->appends = submission_zeroed(decoder->submission, count * sizeof *mutation->appends);
     if (!mutation->appends)
         return decode_out_of_memory(decoder);
     for (uint32_t child = node + 1; child < doc->nodes[node].end; child = doc->nodes[child].end) {
@@ -220,7 +220,7 @@ static bool decode_unset(struct decoder *decoder, uint32_t node, struct mutation
     if (count > MAX_PATHS)
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
                          "unset names %u paths; at most %d are allowed", count, MAX_PATHS);
-    struct span *paths = submission_spans(decoder->submission, count);
+    struct span *paths = submission_zeroed(decoder->submission, count * sizeof *paths);
     if (!paths)
         return decode_out_of_memory(decoder);
     mutation->unset = paths;

@@ -141,7 +141,7 @@ static void add_mutation(struct submission *submission, char *line, struct seq *
                                                          : ROW_PATCH;
     if (patch && !doc_parse(&submission->doc, span_of(patch), 200, &mutation->patch, &error))
         fail_msg("%s", error.message);
-    mutation->appends = submission_appends(submission, 8);
+    mutation->appends = submission_zeroed(submission, 8 * sizeof *mutation->appends);
     while ((path = strtok_r(NULL, " ", &save)))
         mutation->appends[mutation->append_count++].path = keep(submission, path);
     mutation->has_seq = seq->slot >= 0;
