@@ -1,4 +1,8 @@
-/* The table derived_row as the writer keeps it. */
+/*
+ * The table derived_row as the writer keeps it, and how many rows each stage has, kept with the
+ * stage, so that nobody has to count them. A transaction's differences are gathered here and
+ * written once, when it is committed.
+ */
 #include "store/stage.h"
 #include "store/store_internal.h"
 
@@ -13,6 +17,84 @@ static const char *const scan_sql[] = {
     SCAN "AND place < ?2 ORDER BY place DESC" PAGE,
     SCAN "ORDER BY place DESC" PAGE,
 };
+
+static const char count_add_sql[] = "UPDATE stage SET rows = rows + ? WHERE id = ?";
+static const char count_read_sql[] =
+    "SELECT rows FROM stage WHERE definition = ? AND built_change IS NOT NULL";
+
+/* ---- how many rows a stage has ---- */
+
+static struct stage_count *find_count(struct store_writer *writer, int64_t stage)
+{
+    for (size_t i = 0; i < writer->stage_count; i++) {
+        if (writer->stages[i].stage == stage) {
+            return &writer->stages[i];
+        }
+    }
+    return NULL;
+}
+
+static bool count_rows(struct store_writer *writer, int64_t stage, int64_t rows,
+                       struct error *error)
+{
+    struct stage_count *count = find_count(writer, stage);
+    if (count) {
+        count->rows += rows;
+        return true;
+    }
+    if (writer->stage_count == writer->stage_capacity) {
+        size_t capacity = writer->stage_capacity ? 2 * writer->stage_capacity : 8;
+        struct stage_count *stages = memory_resize(writer->stages, capacity * sizeof *stages);
+        if (!stages) {
+            error_set(error, ERROR_MEMORY, "no memory to count the rows of a view");
+            return writer_break(writer, error);
+        }
+        writer->stages = stages;
+        writer->stage_capacity = capacity;
+    }
+    writer->stages[writer->stage_count++] = (struct stage_count){stage, rows};
+    return true;
+}
+
+bool stage_counts_write(struct store_writer *writer, struct error *error)
+{
+    for (size_t i = 0; i < writer->stage_count; i++) {
+        struct query query;
+        if (writer->stages[i].rows == 0) {
+            continue;
+        }
+        if (!query_start(&query, &writer->connection, STATEMENT_STAGE_COUNT, count_add_sql,
+                         error)) {
+            return false;
+        }
+        query_integer(&query, writer->stages[i].rows);
+        query_integer(&query, writer->stages[i].stage);
+        if (!query_run(&query, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool store_read_stage_rows(struct store_reader *reader, struct span definition, int64_t *rows,
+                           bool *found, struct error *error)
+{
+    struct query query;
+    *found = false;
+    if (!query_start(&query, &reader->connection, STATEMENT_STAGE_ROWS, count_read_sql, error)) {
+        return false;
+    }
+    query_text(&query, definition);
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_ROW) {
+        *rows = query_column(&query, 0);
+        *found = true;
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
+/* ---- the rows ---- */
 
 /* A statement about the row at a sort key. */
 static bool start(struct query *query, struct connection *connection, enum statement which,
@@ -35,7 +117,7 @@ bool store_row_put(struct store_writer *writer, int64_t stage, struct span sort_
         return false;
     }
     query_integer(&query, entity);
-    return query_run(&query, error) && stage_count_add(writer, stage, 1, error);
+    return query_run(&query, error) && count_rows(writer, stage, 1, error);
 }
 
 bool store_row_remove(struct store_writer *writer, int64_t stage, struct span sort_key,
@@ -49,7 +131,7 @@ bool store_row_remove(struct store_writer *writer, int64_t stage, struct span so
         return false;
     }
     if (connection_changes(&writer->connection) == 1) {
-        return stage_count_add(writer, stage, -1, error);
+        return count_rows(writer, stage, -1, error);
     }
     error_set(error, ERROR_INTERNAL, "%s: stage %lld has no row where one must go",
               writer->connection.path, (long long)stage);

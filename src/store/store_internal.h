@@ -279,8 +279,7 @@ static inline bool export_is_ordered(const struct export_counters *counters)
 /* append.c: bring held changes into the table; due before it is read in their transaction. */
 bool changes_flush(struct store_writer *writer, struct error *error);
 
-/* stage_count.c */
-bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);
+/* derived_row.c: the differences of the open transaction. */
 bool stage_counts_write(struct store_writer *writer, struct error *error);
 
 /* watched_key.c: read its part of struct log_record. */
