@@ -219,8 +219,7 @@ bool derive_take_turns(struct derive *derive, struct derived *derived,
 /* build.c: build a stage, or its missing part, in transactions of its own. */
 bool derive_build(struct derive *derive, struct derived *derived, struct error *error);
 
-struct sql_view_cut sql_view_cut_of(const struct view_stage *stage);
-/* check_sql.c: compare the SQL views with the configuration; in a transaction of the reader. */
+/* define_view.c: compare the SQL views with the configuration; in a transaction of the reader. */
 bool check_sql_views(struct store_reader *reader, const struct view_set *views,
                      void (*found)(void *argument, const char *line), void *argument,
                      struct error *error);
