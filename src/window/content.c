@@ -69,12 +69,6 @@ struct view_cut window_view_cut(const struct window *window)
     return stage ? stage->cut : (struct view_cut){.take = VIEW_ALL};
 }
 
-const struct view_stage *window_by_label(const struct window *window)
-{
-    const struct window_spec *spec = &window->spec;
-    return spec->stage == spec->view->stage ? view_by_label(spec->view) : spec->stage->by_label;
-}
-
 bool window_may_have_more(const struct window *window)
 {
     const struct window_spec *spec = &window->spec;

@@ -124,8 +124,7 @@ static bool begin_filling(struct filling *filling, const struct view_state *stat
 {
     struct window *window = filling->window;
     struct view_cut cut = window_view_cut(window);
-    if (!scoped_find_rows((struct scoped){window->spec.scope, NULL}, window_by_label(window),
-                          filling->reader, &filling->by_label, filling->error))
+    if (!window_find_labelled(window, filling->reader, &filling->by_label, filling->error))
         return false;
     if (window->matches->fill.begun)
         return true;

@@ -145,7 +145,8 @@ static bool scan(struct window_reading *reading)
             part.take = spec->take;
         reading->skipped = spec->skip;
     }
-    if (!window_is_cut(window) && !window_find_labelled(reading, &by_label))
+    if (!window_is_cut(window) &&
+        !window_find_labelled(window, reading->reader, &by_label, &reading->result->error))
         return false;
     if (by_label && !filters)
         reading->budget = 0; /* rows of other labels are not looked at, so they cost none */

@@ -161,9 +161,10 @@ bool window_read(struct window_reading *reading);
 bool window_diff(struct window_reading *reading);
 void window_reading_fini(struct window_reading *reading);
 
-/* scan.c; all false with result->error. */
-/* The stage that has the view's rows by label: its number in the database; 0: none. */
-bool window_find_labelled(struct window_reading *reading, int64_t *by_label);
+/* scan.c */
+/* The stage that has the window's rows by label: its number in the database; 0: none. */
+bool window_find_labelled(const struct window *window, struct store_reader *reader,
+                          int64_t *by_label, struct error *error);
 /* Give the rows of a part of the view's stage or list; with `by_label` all rows of that stage that
  * the window's labels show. A callback that returns false ends it, with an error or without. */
 bool window_scan(struct window_reading *reading, int64_t by_label, const struct view_cut *part,

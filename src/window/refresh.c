@@ -353,9 +353,11 @@ struct present {
     int64_t wall_ms;
 };
 
+/* The wall clock only while a window's query uses it; else 0. */
 static struct present present_of(const struct hub *hub)
 {
-    return (struct present){clock_monotonic_us(), windows_now_ms(hub)};
+    bool timed = hub->windows->timed && hub->engine;
+    return (struct present){clock_monotonic_us(), timed ? engine_times(hub->engine).now : 0};
 }
 
 /* A window that coalesces shows a change at the end of its interval. */

@@ -16,11 +16,13 @@ static bool each_of_list(void *argument, const struct store_entity *row)
     return listing->each(listing->argument, span_make(NULL, 0), row);
 }
 
-bool window_find_labelled(struct window_reading *reading, int64_t *by_label)
+bool window_find_labelled(const struct window *window, struct store_reader *reader,
+                          int64_t *by_label, struct error *error)
 {
-    const struct window *window = reading->window;
-    return scoped_find_rows((struct scoped){window->spec.scope, NULL}, window_by_label(window),
-                            reading->reader, by_label, &reading->result->error);
+    const struct window_spec *spec = &window->spec;
+    const struct view_stage *stage =
+        spec->stage == spec->view->stage ? view_by_label(spec->view) : spec->stage->by_label;
+    return scoped_find_rows((struct scoped){spec->scope, NULL}, stage, reader, by_label, error);
 }
 
 bool window_scan(struct window_reading *reading, int64_t by_label, const struct view_cut *part,
@@ -77,6 +79,7 @@ bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end
                         .argument = argument,
                         .too_many = too_many};
     int64_t by_label;
-    return window_find_labelled(reading, &by_label) &&
+    return window_find_labelled(reading->window, reading->reader, &by_label,
+                                &reading->result->error) &&
            window_scan(reading, by_label, &all, true, each_visible, &seen);
 }

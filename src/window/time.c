@@ -130,11 +130,6 @@ bool window_is_ahead(const struct window *window, int64_t now)
 
 /* ---- on the loop ---- */
 
-int64_t windows_now_ms(const struct hub *hub)
-{
-    return hub->windows->timed && hub->engine ? engine_times(hub->engine).now : 0;
-}
-
 int64_t window_turns_in(const struct window *window, int64_t now_ms)
 {
     int64_t at = window->content.known ? window->time.turn : INT64_MAX;

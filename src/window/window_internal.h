@@ -239,9 +239,7 @@ bool window_take_rechecks(struct window *window, int64_t now,
 void window_expect_first_turn(struct window *window);
 /* Whether the window is of a time so far ahead of `now` that it must be filled again. */
 bool window_is_ahead(const struct window *window, int64_t now);
-/* The time on the loop, milliseconds; 0 while no window uses it. And in how many of these it may
- * change a window that no reader has; INT64_MAX: never. */
-int64_t windows_now_ms(const struct hub *hub);
+/* In how many milliseconds time may change a window that no reader has; INT64_MAX: never. */
 int64_t window_turns_in(const struct window *window, int64_t now_ms);
 
 /* ---- content ---- */
@@ -278,8 +276,6 @@ static inline bool window_is_sorted(const struct window *window)
 {
     return window_has_order(window) && window->spec.stage == window->spec.view->stage;
 }
-/* The stage that has its rows by label; NULL: none. */
-const struct view_stage *window_by_label(const struct window *window);
 /* Whether its view is cut. */
 static inline bool window_is_cut(const struct window *window)
 {
