@@ -112,11 +112,7 @@ static void leave(struct server *server)
 /* The last of what goes to other servers is sent, as far as they take it. No client is left. */
 static bool has_sent(struct server *server)
 {
-    bool all = true;
-    if (server->frontend.usage) {
-        usage_finish(server->frontend.usage);
-        all = usage_settled(server->frontend.usage);
-    }
+    bool all = !server->frontend.usage || usage_finish(server->frontend.usage);
     if (server->frontend.telemetry) {
         telemetry_finish(server->frontend.telemetry);
         all = telemetry_settled(server->frontend.telemetry) && all;

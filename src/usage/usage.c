@@ -36,14 +36,6 @@ void usage_turn(struct usage *usage)
     usage_delivery_turn(usage, now);
 }
 
-void usage_finish(struct usage *usage)
-{
-    if (usage->finishing)
-        return;
-    usage->finishing = true;
-    usage_turn(usage);
-}
-
 static bool is_delivered(const struct usage_delivery *delivery)
 {
     bool empty = !delivery->waiting && !delivery->reading && link_alone(&delivery->packets);
@@ -51,9 +43,13 @@ static bool is_delivered(const struct usage_delivery *delivery)
     return empty || pointless;
 }
 
-bool usage_settled(const struct usage *usage)
+bool usage_finish(struct usage *usage)
 {
     const struct usage_spool *spool = &usage->spool;
+    if (!usage->finishing) {
+        usage->finishing = true;
+        usage_turn(usage);
+    }
     bool spooled = !spool->open && !spool->first && !spool->writing;
     return spooled && is_delivered(&usage->delivery);
 }

@@ -43,11 +43,9 @@ struct usage_options {
 struct usage *usage_new(const struct usage_options *options);
 /* Do what is due. To be called once a second and when `wake` says so. */
 void usage_turn(struct usage *usage);
-/* All clients are gone: spool the remaining events, and deliver what is possible without
- * waiting. */
-void usage_finish(struct usage *usage);
-/* After usage_finish: whether waiting longer would achieve nothing. */
-bool usage_settled(const struct usage *usage);
+/* All clients are gone: spool the remaining events, and deliver what is possible without waiting.
+ * Whether waiting longer would achieve nothing; else ask again. */
+bool usage_finish(struct usage *usage);
 /* Hand the remaining events to the writer: the last act before engine_close. */
 void usage_flush(struct usage *usage);
 /* After engine_close and outbound_close. NULL is fine. */

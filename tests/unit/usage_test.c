@@ -202,10 +202,9 @@ TEST(a_stop_delivers_what_it_can)
     settle();
     for (int i = 0; i < 70; i++)
         usage_client_free(come(), 0);
-    assert_false(usage_settled(it.usage));
-    usage_finish(it.usage);
+    assert_false(usage_finish(it.usage));
     settle(); /* without a second passing */
-    assert_true(usage_settled(it.usage));
+    assert_true(usage_finish(it.usage));
     assert_int_equal(taken(), 140);
     usage_client_free(come(), 0); /* one that was left behind until now */
     usage_flush(it.usage);
@@ -226,7 +225,7 @@ TEST(a_stop_does_not_wait_for_a_dead_endpoint)
     usage_client_free(come(), 0);
     usage_finish(it.usage);
     settle();
-    assert_true(usage_settled(it.usage));
+    assert_true(usage_finish(it.usage));
     assert_int_equal(in_spool(), 4);
 }
 
