@@ -186,65 +186,76 @@ TEST(the_thumbprint_of_rfc_7638)
 
 /* ---- tokens ---- */
 
-TEST(each_kind_of_key_takes_its_own_tokens)
+/* A token, who signed it, and what comes of it. */
+struct tried {
+    const char *header;
+    enum { BY_ED25519, BY_RSA, BY_P256 } by;
+    enum how how; /* not of Ed25519 */
+    enum error_code code;
+};
+
+static void expect_codes(const struct auth_keys *keys, const struct tried *tried, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        EVP_PKEY *pair = tried[i].by == BY_RSA ? rsa_pair : p256_pair;
+        char *token = tried[i].by == BY_ED25519 ? token_make(seed_a, tried[i].header, GOOD_CLAIMS)
+                                                : token_by(pair, tried[i].header, tried[i].how);
+        expect_code(tried[i].header, code_by(keys, token), tried[i].code);
+    }
+}
+#define EXPECT_CODES(keys, tried) expect_codes(keys, tried, sizeof(tried) / sizeof *(tried))
+
+static struct auth_keys *keys_of_each_kind(void)
 {
     struct auth_keys *keys = keys_a();
     add_pair(keys, rsa_pair, "r");
     add_pair(keys, p256_pair, "p");
-    expect_code("RS256",
-                code_by(keys, token_by(rsa_pair, "{\"alg\":\"RS256\",\"kid\":\"r\"}", PLAIN)),
-                ERROR_NONE);
-    expect_code("ES256",
-                code_by(keys, token_by(p256_pair, "{\"alg\":\"ES256\",\"kid\":\"p\"}", PLAIN)),
-                ERROR_NONE);
-    expect_code("EdDSA", code_by(keys, token_make(seed_a, HEADER_A, GOOD_CLAIMS)), ERROR_NONE);
-    /* Without a kid the algorithm says which keys may have signed. */
-    expect_code("RS256", code_by(keys, token_by(rsa_pair, "{\"alg\":\"RS256\"}", PLAIN)),
-                ERROR_NONE);
-    expect_code("ES256", code_by(keys, token_by(p256_pair, "{\"alg\":\"ES256\"}", PLAIN)),
-                ERROR_NONE);
+    return keys;
+}
+
+TEST(each_kind_of_key_takes_its_own_tokens)
+{
+    static const struct tried table[] = {
+        {"{\"alg\":\"RS256\",\"kid\":\"r\"}", BY_RSA, PLAIN, ERROR_NONE},
+        {"{\"alg\":\"ES256\",\"kid\":\"p\"}", BY_P256, PLAIN, ERROR_NONE},
+        {HEADER_A, BY_ED25519, PLAIN, ERROR_NONE},
+        /* Without a kid the algorithm says which keys may have signed. */
+        {"{\"alg\":\"RS256\"}", BY_RSA, PLAIN, ERROR_NONE},
+        {"{\"alg\":\"ES256\"}", BY_P256, PLAIN, ERROR_NONE},
+    };
+    struct auth_keys *keys = keys_of_each_kind();
+    EXPECT_CODES(keys, table);
     auth_keys_release(keys);
 }
 
 /* A good signature under a header that names another algorithm. */
 TEST(the_algorithm_is_the_keys)
 {
-    static const struct {
-        const char *header;
-        bool rsa;
-        enum how how;
-        enum error_code code;
-    } table[] = {
-        {"{\"alg\":\"ES256\",\"kid\":\"r\"}", true, PLAIN, ERROR_TOKEN_FORMAT},
-        {"{\"alg\":\"EdDSA\",\"kid\":\"r\"}", true, PLAIN, ERROR_TOKEN_FORMAT},
-        {"{\"alg\":\"RS256\",\"kid\":\"p\"}", true, PLAIN, ERROR_TOKEN_SIGNATURE},
-        {"{\"alg\":\"RS256\",\"kid\":\"p\"}", false, PLAIN, ERROR_TOKEN_FORMAT},
-        {"{\"alg\":\"EdDSA\",\"kid\":\"p\"}", false, PLAIN, ERROR_TOKEN_SIGNATURE},
-        {"{\"alg\":\"EdDSA\"}", false, PLAIN, ERROR_TOKEN_SIGNATURE},
-        {"{\"alg\":\"ES256\",\"kid\":\"" ID_A "\"}", false, PLAIN, ERROR_TOKEN_SIGNATURE},
-        {"{\"alg\":\"RS256\",\"kid\":\"" ID_A "\"}", true, PLAIN, ERROR_TOKEN_SIGNATURE},
-        {"{\"alg\":\"RS256\",\"kid\":\"x\"}", true, PLAIN, ERROR_TOKEN_KEY},
+    static const struct tried table[] = {
+        {"{\"alg\":\"ES256\",\"kid\":\"r\"}", BY_RSA, PLAIN, ERROR_TOKEN_FORMAT},
+        {"{\"alg\":\"EdDSA\",\"kid\":\"r\"}", BY_RSA, PLAIN, ERROR_TOKEN_FORMAT},
+        {"{\"alg\":\"RS256\",\"kid\":\"p\"}", BY_RSA, PLAIN, ERROR_TOKEN_SIGNATURE},
+        {"{\"alg\":\"RS256\",\"kid\":\"p\"}", BY_P256, PLAIN, ERROR_TOKEN_FORMAT},
+        {"{\"alg\":\"EdDSA\",\"kid\":\"p\"}", BY_P256, PLAIN, ERROR_TOKEN_SIGNATURE},
+        {"{\"alg\":\"EdDSA\"}", BY_P256, PLAIN, ERROR_TOKEN_SIGNATURE},
+        {"{\"alg\":\"ES256\",\"kid\":\"" ID_A "\"}", BY_P256, PLAIN, ERROR_TOKEN_SIGNATURE},
+        {"{\"alg\":\"RS256\",\"kid\":\"" ID_A "\"}", BY_RSA, PLAIN, ERROR_TOKEN_SIGNATURE},
+        {"{\"alg\":\"RS256\",\"kid\":\"x\"}", BY_RSA, PLAIN, ERROR_TOKEN_KEY},
         /* Never taken, whoever signed. */
-        {"{\"alg\":\"PS256\",\"kid\":\"r\"}", true, AS_PSS, ERROR_TOKEN_FORMAT},
-        {"{\"alg\":\"RS256\",\"kid\":\"r\"}", true, AS_PSS, ERROR_TOKEN_SIGNATURE},
-        {"{\"alg\":\"RS512\",\"kid\":\"r\"}", true, BY_SHA512, ERROR_TOKEN_FORMAT},
-        {"{\"alg\":\"RS256\",\"kid\":\"r\"}", true, BY_SHA512, ERROR_TOKEN_SIGNATURE},
-        {"{\"alg\":\"ES256\",\"kid\":\"p\"}", false, BY_SHA512, ERROR_TOKEN_SIGNATURE},
-        {"{\"alg\":\"ES256K\",\"kid\":\"p\"}", false, PLAIN, ERROR_TOKEN_FORMAT},
-        {"{\"alg\":\"ES384\",\"kid\":\"p\"}", false, PLAIN, ERROR_TOKEN_FORMAT},
-        {"{\"alg\":\"HS256\",\"kid\":\"r\"}", true, PLAIN, ERROR_TOKEN_FORMAT},
-        {"{\"alg\":\"none\",\"kid\":\"r\"}", true, PLAIN, ERROR_TOKEN_FORMAT},
+        {"{\"alg\":\"PS256\",\"kid\":\"r\"}", BY_RSA, AS_PSS, ERROR_TOKEN_FORMAT},
+        {"{\"alg\":\"RS256\",\"kid\":\"r\"}", BY_RSA, AS_PSS, ERROR_TOKEN_SIGNATURE},
+        {"{\"alg\":\"RS512\",\"kid\":\"r\"}", BY_RSA, BY_SHA512, ERROR_TOKEN_FORMAT},
+        {"{\"alg\":\"RS256\",\"kid\":\"r\"}", BY_RSA, BY_SHA512, ERROR_TOKEN_SIGNATURE},
+        {"{\"alg\":\"ES256\",\"kid\":\"p\"}", BY_P256, BY_SHA512, ERROR_TOKEN_SIGNATURE},
+        {"{\"alg\":\"ES256K\",\"kid\":\"p\"}", BY_P256, PLAIN, ERROR_TOKEN_FORMAT},
+        {"{\"alg\":\"ES384\",\"kid\":\"p\"}", BY_P256, PLAIN, ERROR_TOKEN_FORMAT},
+        {"{\"alg\":\"HS256\",\"kid\":\"r\"}", BY_RSA, PLAIN, ERROR_TOKEN_FORMAT},
+        {"{\"alg\":\"none\",\"kid\":\"r\"}", BY_RSA, PLAIN, ERROR_TOKEN_FORMAT},
         /* A token has 64 bytes, not the sequence that other protocols have. */
-        {"{\"alg\":\"ES256\",\"kid\":\"p\"}", false, AS_DER, ERROR_TOKEN_FORMAT},
+        {"{\"alg\":\"ES256\",\"kid\":\"p\"}", BY_P256, AS_DER, ERROR_TOKEN_FORMAT},
     };
-    struct auth_keys *keys = keys_a();
-    add_pair(keys, rsa_pair, "r");
-    add_pair(keys, p256_pair, "p");
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        expect_code(table[i].header,
-                    code_by(keys, token_by(table[i].rsa ? rsa_pair : p256_pair, table[i].header,
-                                           table[i].how)),
-                    table[i].code);
+    struct auth_keys *keys = keys_of_each_kind();
+    EXPECT_CODES(keys, table);
     auth_keys_release(keys);
 }
 
@@ -295,6 +306,11 @@ TEST(hmac_by_the_pem_of_a_key)
 /* Of each algorithm as many keys are tried as there may be. */
 TEST(many_keys_of_one_algorithm_need_a_kid)
 {
+    static const struct tried table[] = {
+        {"{\"alg\":\"ES256\"}", BY_P256, PLAIN, ERROR_TOKEN_MISSING_CLAIM},
+        {"{\"alg\":\"RS256\"}", BY_RSA, PLAIN, ERROR_NONE},
+        {"{\"alg\":\"EdDSA\"}", BY_ED25519, PLAIN, ERROR_TOKEN_KEY},
+    };
     struct auth_keys *keys = auth_keys_new();
     add_pair(keys, rsa_pair, "r");
     for (int i = 0; i < AUTH_TRIED_KEYS + 1; i++) {
@@ -302,12 +318,7 @@ TEST(many_keys_of_one_algorithm_need_a_kid)
         add_pair(keys, other, NULL);
         EVP_PKEY_free(other);
     }
-    expect_code("ES256", code_by(keys, token_by(p256_pair, "{\"alg\":\"ES256\"}", PLAIN)),
-                ERROR_TOKEN_MISSING_CLAIM);
-    expect_code("RS256", code_by(keys, token_by(rsa_pair, "{\"alg\":\"RS256\"}", PLAIN)),
-                ERROR_NONE);
-    expect_code("EdDSA", code_by(keys, token_make(seed_a, "{\"alg\":\"EdDSA\"}", GOOD_CLAIMS)),
-                ERROR_TOKEN_KEY);
+    EXPECT_CODES(keys, table);
     auth_keys_release(keys);
 }
 
@@ -315,16 +326,15 @@ TEST(many_keys_of_one_algorithm_need_a_kid)
 
 TEST(one_name_for_keys_of_two_kinds)
 {
+    static const struct tried table[] = {
+        {"{\"alg\":\"RS256\",\"kid\":\"same\"}", BY_RSA, PLAIN, ERROR_NONE},
+        {"{\"alg\":\"ES256\",\"kid\":\"same\"}", BY_P256, PLAIN, ERROR_NONE},
+    };
     struct error error;
     struct auth_keys *keys = auth_keys_new();
     add_pair(keys, rsa_pair, "same");
     add_pair(keys, p256_pair, "same");
-    expect_code("RS256",
-                code_by(keys, token_by(rsa_pair, "{\"alg\":\"RS256\",\"kid\":\"same\"}", PLAIN)),
-                ERROR_NONE);
-    expect_code("ES256",
-                code_by(keys, token_by(p256_pair, "{\"alg\":\"ES256\",\"kid\":\"same\"}", PLAIN)),
-                ERROR_NONE);
+    EXPECT_CODES(keys, table);
     EVP_PKEY *other = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
     char *pem = pem_of(other);
     assert_false(auth_keys_add(keys, span_of(pem), span_of("same"), 0, &error));

@@ -118,27 +118,23 @@ TEST(every_claim_can_have_another_name)
 
 TEST(what_is_missing_is_told_by_its_name_here)
 {
-    static const struct auth_claim_names names = {.subject = "uid",
-                                                  .scope = "role",
-                                                  .audience = "client_id",
-                                                  .token_id = "jti",
-                                                  .views = "views",
-                                                  .row_scopes = "row_scopes",
-                                                  .limits = "limits",
-                                                  .origin = "azp",
-                                                  .metering_key = "m",
-                                                  .plan = "p",
-                                                  .deployment_id = "d"};
-    static const struct auth_rules rules = {
-        .claims = &names, .audience = "app", .require_origin = true};
-    static const char *const claims[] = {"{" BASE "}", "{" BASE ",\"uid\":\"a\"}",
-                                         "{" BASE ",\"uid\":\"a\",\"role\":\"read\"}"};
-    static const char *const missing[] = {"`uid`", "`role`", "`client_id`"};
-    for (size_t i = 0; i < 3; i++) {
+    static const struct {
+        const char *claims, *missing;
+    } cases[] = {
+        {"{" BASE "}", "`uid`"},
+        {"{" BASE ",\"uid\":\"a\"}", "`role`"},
+        {"{" BASE ",\"uid\":\"a\",\"role\":\"read\"}", "`client_id`"},
+    };
+    struct auth_claim_names names = auth_standard_claims;
+    names.subject = "uid";
+    names.scope = "role";
+    names.audience = "client_id";
+    const struct auth_rules rules = {.claims = &names, .audience = "app", .require_origin = true};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error error;
-        assert_null(read_claims(&rules, claims[i], &error));
-        expect_code(claims[i], error.code, ERROR_TOKEN_MISSING_CLAIM);
-        assert_non_null(strstr(error.message, missing[i]));
+        assert_null(read_claims(&rules, cases[i].claims, &error));
+        expect_code(cases[i].claims, error.code, ERROR_TOKEN_MISSING_CLAIM);
+        assert_non_null(strstr(error.message, cases[i].missing));
     }
 }
 

@@ -144,5 +144,5 @@ static const struct broken_case cases[] = {
 
 TEST(all_fire)
 {
-    assert_all_broken(cases, sizeof cases / sizeof *cases);
+    assert_all_broken(cases, sizeof cases / sizeof *cases, NULL, NULL);
 }

@@ -377,9 +377,10 @@ static void tear_commit(int64_t before)
     expect_remains(before, after);
 }
 
-TEST(a_commit_whose_write_broke_off_is_not_there)
+/* Commits, some of which are broken. */
+static void follow_commits(uint64_t seed, void (*break_commit)(int64_t committed))
 {
-    random_start(7);
+    random_start(seed);
     unknown_count = 0;
     open_with(DATABASE_SYNCHRONOUS_FULL);
     struct database_checkpointer *checkpointer = NULL;
@@ -391,10 +392,11 @@ TEST(a_commit_whose_write_broke_off_is_not_there)
         begin();
         write_some(i);
         if (random_below(2)) {
-            tear_commit(committed);
+            break_commit(committed);
             continue;
         }
         commit();
+        unknown_count = 0;
         committed = last_change();
         expect_after(cut_the_power, committed);
         expect_after(kill_the_process, committed);
@@ -406,6 +408,11 @@ TEST(a_commit_whose_write_broke_off_is_not_there)
     database_checkpointer_close(checkpointer);
     close_store();
     empty_disk();
+}
+
+TEST(a_commit_whose_write_broke_off_is_not_there)
+{
+    follow_commits(7, tear_commit);
 }
 
 /* The room of the log is given back between commits, or cannot be: the file system does not cut. */
@@ -440,9 +447,10 @@ TEST(a_log_that_is_given_back_loses_no_commit)
 
 /* The sync of a commit fails: that of what is written over its mark goes well, or fails too, or
  * nothing can be written over it. */
-static void refuse_commit(int64_t before, int way)
+static void refuse_commit(int64_t before)
 {
     int64_t after = last_change();
+    int way = (int)random_below(3);
     failing_syncs = way == 1 ? 2 : 1;
     write_over_fails = way == 2;
     assert_false(store_commit(fixture.writer, &fixture.error));
@@ -461,34 +469,7 @@ static void refuse_commit(int64_t before, int way)
 
 TEST(a_commit_that_was_refused_is_not_there)
 {
-    random_start(6);
-    unknown_count = 0;
-    open_with(DATABASE_SYNCHRONOUS_FULL);
-    struct database_checkpointer *checkpointer = NULL;
-    uint32_t left = 0;
-    OK(checkpointer = database_checkpointer_open(fixture.database, 100, &fixture.error));
-    int commits = getenv("STELE_SEEDS") ? COMMITS_OF_A_LONG_RUN : COMMITS;
-    for (int i = 0; i < commits * 2; i++) {
-        int64_t committed = last_change();
-        begin();
-        write_some(i);
-        if (random_below(2)) {
-            refuse_commit(committed, (int)random_below(3));
-            continue;
-        }
-        commit();
-        unknown_count = 0;
-        committed = last_change();
-        expect_after(cut_the_power, committed);
-        expect_after(kill_the_process, committed);
-        if (random_below(3) == 0) {
-            OK(database_checkpoint(checkpointer, false, &left, &fixture.error));
-        }
-    }
-    check_whole();
-    database_checkpointer_close(checkpointer);
-    close_store();
-    empty_disk();
+    follow_commits(6, refuse_commit);
 }
 
 TEST(a_power_cut_loses_no_commit)

@@ -15,13 +15,9 @@ static void set_up(void)
     static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"S", 1}}};
     struct view_set *set = view_set_new(false);
     struct tree *scope = tree_parse(span_of("\"w\""), &error);
-    fixture_init(&fixture.base);
-    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
-                                           .channel_bytes = 1 << 20,
-                                           .snapshot_cache_bytes = 1 << 20,
-                                           .max_subscriptions = 1000,
-                                           .max_windows = WINDOWS,
-                                           .tombstone_ms = 600 * 1000};
+    hub_fixture_init(&fixture);
+    fixture.options.snapshot_cache_bytes = 1 << 20;
+    fixture.options.max_windows = WINDOWS;
     fixture.base.options.readers = 1; /* so that questions are answered in their order */
     assert_true(view_set_add_export(set, span_of("Q"), &error));
     assert_true(view_set_add_export(set, span_of("S"), &error));
@@ -33,8 +29,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    hub_fixture_stop(&fixture);
-    fixture_fini(&fixture.base);
+    hub_fixture_fini(&fixture);
 }
 
 TEST_EACH(set_up, tear_down)
@@ -51,16 +46,10 @@ static void tell(struct client *client, const char *type, const char *members)
         assert_true(client_subscribe(client, fixture.hub, message));
 }
 
-static bool is_complete(void *argument)
-{
-    client_pull(argument, -1);
-    return ((struct client *)argument)->complete;
-}
-
 static void show(struct client *client, const char *members)
 {
     tell(client, "subscribe", members);
-    hub_fixture_until(&fixture, is_complete, client);
+    hub_fixture_until(&fixture, client_is_complete, client);
 }
 
 /* Until nothing more is on its way: a refresh may lead to a second one, and that to a statement. */
@@ -269,7 +258,7 @@ static void tell_scoped(struct client *client, const char *members)
         subscriber_message(client->subscriber, span_of(message));
     else
         assert_true(client_subscribe(client, fixture.hub, message));
-    hub_fixture_until(&fixture, is_complete, client);
+    hub_fixture_until(&fixture, client_is_complete, client);
 }
 
 /* Nobody goes on with what the old token showed, and who goes on is served. */

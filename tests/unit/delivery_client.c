@@ -475,6 +475,12 @@ bool client_pull(struct client *client, long frames)
     return any;
 }
 
+bool client_is_complete(void *client)
+{
+    client_pull(client, -1);
+    return ((struct client *)client)->complete;
+}
+
 struct auth_identity *client_token(const char *row_scopes)
 {
     struct auth_identity *identity = auth_identity_anonymous();
@@ -486,4 +492,14 @@ struct auth_identity *client_token(const char *row_scopes)
             memory_copy_string(scope, strlen(scope));
     free(copy);
     return identity;
+}
+
+void client_expect(json_t *rows, const struct view *view, const struct store_entity *entity)
+{
+    struct buffer shown;
+    buffer_init(&shown, 1 << 20);
+    view_project(view, entity->data, &shown);
+    json_object_setn_new(rows, entity->key.data, entity->key.length,
+                         json_loadb(shown.data, shown.length, 0, NULL));
+    buffer_fini(&shown);
 }

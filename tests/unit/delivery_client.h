@@ -69,7 +69,12 @@ void client_take(struct client *client, struct span bytes);
 /* Pull and apply; at most `frames` frames of what was pulled are applied, the others are lost, as
  * in a cut connection (negative: all). Returns whether anything came. */
 bool client_pull(struct client *client, long frames);
+/* Pull and apply all: whether a complete batch was among it. For hub_fixture_until. */
+bool client_is_complete(void *client);
 void client_cut(struct client *client);
+
+/* Add an entity to the rows that a client should have, as the view shows it. */
+void client_expect(json_t *rows, const struct view *view, const struct store_entity *entity);
 
 /* A token with these row scopes, with spaces between (NULL: none); the caller releases it. */
 struct auth_identity *client_token(const char *row_scopes);

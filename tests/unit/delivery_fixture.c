@@ -9,6 +9,37 @@ static bool tell_export(void *hub, const struct store_export *export)
     return true;
 }
 
+void hub_fixture_init(struct hub_fixture *fixture)
+{
+    fixture_init(&fixture->base);
+    fixture->base.options.retention =
+        (struct store_retention){.tombstone_age_ms = 600 * 1000, .tombstone_rows = 100 * 1000};
+    fixture->options = (struct hub_options){.ring_bytes = 1 << 20,
+                                            .channel_bytes = 1 << 20,
+                                            .max_subscriptions = 1000,
+                                            .tombstone_ms = 600 * 1000};
+}
+
+void hub_fixture_fini(struct hub_fixture *fixture)
+{
+    if (fixture->hub)
+        hub_fixture_stop(fixture);
+    fixture_fini(&fixture->base);
+}
+
+void hub_fixture_start_with(struct hub_fixture *fixture, const char *names)
+{
+    struct error error;
+    size_t count = strlen(names);
+    struct view_set *set = view_set_new(false);
+    assert_in_range(count, 1, sizeof fixture->exports / sizeof *fixture->exports);
+    for (size_t i = 0; i < count; i++) {
+        fixture->exports[i] = (struct engine_export_options){.name = {names + i, 1}};
+        assert_true(view_set_add_export(set, fixture->exports[i].name, &error));
+    }
+    hub_fixture_start(fixture, set, fixture->exports, count);
+}
+
 void hub_fixture_start(struct hub_fixture *fixture, struct view_set *views,
                        const struct engine_export_options *exports, size_t export_count)
 {

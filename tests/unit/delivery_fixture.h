@@ -9,7 +9,15 @@ struct hub_fixture {
     struct fixture base; /* set its options before the start */
     struct hub_options options;
     struct hub *hub;
+    struct engine_export_options exports[2]; /* of hub_fixture_start_with */
 };
+
+/* With options of both as most tests want them, for more to be set before the start. */
+void hub_fixture_init(struct hub_fixture *fixture);
+/* Stop it if it was started, and remove its file. */
+void hub_fixture_fini(struct hub_fixture *fixture);
+/* Open both with exports of these names, a letter each, and no views but theirs. */
+void hub_fixture_start_with(struct hub_fixture *fixture, const char *names);
 
 /* Open both, with the exports of the views, which the hub takes over. After a stop it may be
  * started again on the same file. */

@@ -8,30 +8,18 @@ static struct hub_fixture fixture;
 
 static void start(void)
 {
-    struct error error;
-    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"R", 1}}};
-    struct view_set *set = view_set_new(false);
-    assert_true(view_set_add_export(set, span_of("Q"), &error));
-    assert_true(view_set_add_export(set, span_of("R"), &error));
-    hub_fixture_start(&fixture, set, exports, 2);
+    hub_fixture_start_with(&fixture, "QR");
 }
 
 static void set_up(void)
 {
-    fixture_init(&fixture.base);
-    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
-                                           .channel_bytes = 1 << 20,
-                                           .max_subscriptions = 1000,
-                                           .tombstone_ms = 600 * 1000};
-    fixture.base.options.retention =
-        (struct store_retention){.tombstone_age_ms = 600 * 1000, .tombstone_rows = 100 * 1000};
+    hub_fixture_init(&fixture);
     start();
 }
 
 static void tear_down(void)
 {
-    hub_fixture_stop(&fixture);
-    fixture_fini(&fixture.base);
+    hub_fixture_fini(&fixture);
 }
 
 TEST_EACH(set_up, tear_down)
@@ -271,12 +259,6 @@ TEST(one_that_hangs_up_may_leave_a_reader_with_its_condition)
 
 enum { DELETED = 12 * 1000 };
 
-static bool is_complete(void *argument)
-{
-    client_pull(argument, -1);
-    return ((struct client *)argument)->complete;
-}
-
 /* However many were deleted, who comes back without a cursor and with its rows loses them. */
 TEST(all_deletes_are_told_with_a_fresh_snapshot)
 {
@@ -285,12 +267,12 @@ TEST(all_deletes_are_told_with_a_fresh_snapshot)
     hub_fixture_feed_many(&fixture, DELETED, "patch {\"n\":1}");
     hub_fixture_feed(&fixture, "Q stays patch {}\n");
     client_connect(&client, fixture.hub);
-    hub_fixture_until(&fixture, is_complete, &client);
+    hub_fixture_until(&fixture, client_is_complete, &client);
     assert_int_equal(json_object_size(client.rows), DELETED + 1);
     client_cut(&client);
     hub_fixture_feed_many(&fixture, DELETED, "delete");
     client_connect(&client, fixture.hub);
-    hub_fixture_until(&fixture, is_complete, &client);
+    hub_fixture_until(&fixture, client_is_complete, &client);
     assert_int_equal(client.deletes, DELETED);
     assert_int_equal(json_object_size(client.rows), 1);
     assert_string_equal(client.problem, "");
@@ -303,7 +285,7 @@ static uint64_t jobs_of_a_resume(struct client *client)
 {
     uint64_t before = jobs_so_far();
     client_connect(client, fixture.hub);
-    hub_fixture_until(&fixture, is_complete, client);
+    hub_fixture_until(&fixture, client_is_complete, client);
     assert_string_equal(client->problem, "");
     client_cut(client);
     return jobs_so_far() - before;

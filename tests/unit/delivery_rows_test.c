@@ -18,16 +18,11 @@ static void set_up(void)
     struct tree *path = tree_parse(span_of("\"w\""), &error);
     assert_true(view_set_scope(set, span_of("Q"), path, &error));
     tree_free(path);
-    fixture_init(&fixture.base);
-    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
-                                           .channel_bytes = 1 << 20,
-                                           .max_subscriptions = 10,
-                                           .snapshot_cache_bytes = 1 << 20,
-                                           .snapshot_rows = 1,
-                                           .sighted_changes = SIGHTED,
-                                           .tombstone_ms = 600 * 1000};
-    fixture.base.options.retention = (struct store_retention){
-        .rows = short_log ? 1 : 0, .tombstone_age_ms = 600 * 1000, .tombstone_rows = 1000};
+    hub_fixture_init(&fixture);
+    fixture.options.snapshot_cache_bytes = 1 << 20;
+    fixture.options.snapshot_rows = 1;
+    fixture.options.sighted_changes = SIGHTED;
+    fixture.base.options.retention.rows = short_log ? 1 : 0;
     hub_fixture_start(&fixture, set, exports, 1);
     ann = client_token("ann");
     bob = client_token("bob");
@@ -40,8 +35,7 @@ static void tear_down(void)
     client_fini(&client);
     auth_identity_release(ann);
     auth_identity_release(bob);
-    hub_fixture_stop(&fixture);
-    fixture_fini(&fixture.base);
+    hub_fixture_fini(&fixture);
 }
 
 TEST_EACH(set_up, tear_down)
@@ -52,13 +46,6 @@ static bool is_complete(void *argument)
     client_pull(&client, -1);
     assert_string_equal(client.problem, "");
     return client.complete;
-}
-
-static bool is_told(void *argument)
-{
-    struct client *other = argument;
-    client_pull(other, -1);
-    return other->complete;
 }
 
 static bool has_lost_a(void *argument)
@@ -132,7 +119,7 @@ TEST(who_came_back_and_moves_at_once_loses_what_it_kept)
     expect_rows("a b c ");
     client_init(&other);
     client_connect(&other, fixture.hub);
-    hub_fixture_until(&fixture, is_told, &other);
+    hub_fixture_until(&fixture, client_is_complete, &other);
     client_cut(&client);
     hub_fixture_feed(&fixture, "Q a patch {\"w\":\"carl\"}\n");
     hub_fixture_until(&fixture, has_lost_a, &other);

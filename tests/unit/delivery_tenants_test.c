@@ -36,16 +36,11 @@ static void start(size_t count)
 {
     static const struct engine_export_options exports[] = {{.name = {"Q", 1}}};
     static const char *const views[VIEWS] = {"Q/list", "Q/list", "Q/ranked"};
-    fixture_init(&fixture.base);
+    hub_fixture_init(&fixture);
     fixture.base.options.readers = 1;
-    fixture.base.options.retention =
-        (struct store_retention){.tombstone_age_ms = 600 * 1000, .tombstone_rows = 1000000};
-    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
-                                           .channel_bytes = 64 << 20,
-                                           .tombstone_ms = 600 * 1000,
-                                           .max_subscriptions = 10,
-                                           .max_windows = 10000,
-                                           .snapshot_cache_bytes = 1 << 20};
+    fixture.options.channel_bytes = 64 << 20;
+    fixture.options.max_windows = 10000;
+    fixture.options.snapshot_cache_bytes = 1 << 20;
     hub_fixture_start(&fixture, make_views(), exports, 1);
     tenant_count = count;
     tenants = memory_new(count * sizeof *tenants);
@@ -72,8 +67,7 @@ static void stop(void)
         auth_identity_release(tenants[i].identity);
     }
     memory_free(tenants);
-    hub_fixture_stop(&fixture);
-    fixture_fini(&fixture.base);
+    hub_fixture_fini(&fixture);
 }
 
 static bool all_complete(void *argument)

@@ -90,6 +90,14 @@ void run_close(struct run *run)
     run->views = NULL;
 }
 
+void run_limit(struct run *run, int most)
+{
+    run->model.limit = most;
+    run->limit = (struct engine_export_options){.name = {"Q", 1}, .max_entities = most};
+    run->f.options.exports = &run->limit;
+    run->f.options.export_count = 1;
+}
+
 void run_open(struct run *run)
 {
     if (!run->views)
@@ -250,6 +258,13 @@ void expect_all(struct run *run)
 }
 
 /* ---- mutations ---- */
+
+void expect_applied(struct run *run, const char *text)
+{
+    struct outcome outcome = fixture_apply(&run->f, text);
+    if (outcome.error.code != ERROR_NONE)
+        fail_msg("%s", outcome.error.message);
+}
 
 void apply_some(struct run *run, int most, int fault)
 {

@@ -25,6 +25,8 @@ struct run {
 extern pthread_mutex_t clock_held;
 
 void run_init(struct run *run, const struct pipeline *pipelines, int count);
+/* Before it is opened: the export has at most `most` entities, in the model too. */
+void run_limit(struct run *run, int most);
 void run_open(struct run *run);
 void run_close(struct run *run);
 /* Close it and check its file. */
@@ -33,6 +35,8 @@ void run_fini(struct run *run);
 int64_t ask(const struct run *run, const char *sql);
 /* Every view in SQL is what the model says, and commits told of every row that is another. */
 void expect_all(struct run *run);
+/* Mutations that must be taken. */
+void expect_applied(struct run *run, const char *text);
 /* Several mutations in one transaction; `fault`: with the Nth allocation failing. */
 void apply_some(struct run *run, int most, int fault);
 

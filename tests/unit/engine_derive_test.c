@@ -20,12 +20,8 @@ static void follow(uint64_t seed, bool limited)
     atomic_store(&clock_s, 1000 * 1000);
     random_pipelines(pipelines);
     run_init(&run, pipelines, VIEWS);
-    if (limited) {
-        run.model.limit = 10;
-        run.limit = (struct engine_export_options){.name = {"Q", 1}, .max_entities = 10};
-        run.f.options.exports = &run.limit;
-        run.f.options.export_count = 1;
-    }
+    if (limited)
+        run_limit(&run, 10);
     run_open(&run);
     for (int i = 0, off = 0; i < 40; i++) {
         if (pick(3) == 0)
@@ -67,28 +63,34 @@ TEST(follows_random_mutations)
         follow(seed, seed % 3 == 2);
 }
 
-static void expect_applied(struct run *run, const char *text)
-{
-    struct outcome outcome = fixture_apply(&run->f, text);
-    if (outcome.error.code != ERROR_NONE)
-        fail_msg("%s", outcome.error.message);
-}
-
 static const struct pipeline still_valid[] = {
     {.source = -1, .steps = {{.operation = FILTER_UNTIL}}, .count = 1},
     {.source = 0, .steps = {{.operation = SORT_N}, {.operation = TAKE, .argument = 2}}, .count = 2},
     {.source = 1, .steps = {{.operation = LAST}}, .count = 1},
 };
 
+/* At second 1000, with these mutations. */
+static void open_still_valid(struct run *run, const char *mutations)
+{
+    atomic_store(&clock_s, 1000);
+    run_init(run, still_valid, 3);
+    run_open(run);
+    expect_applied(run, mutations);
+}
+
+/* Until a commit has touched a stage, at the time that the clock has now. */
+static void wait_for_touch(struct run *run)
+{
+    run->touched = false;
+    fixture_wait(&run->f, &run->touched);
+}
+
 TEST(time_alone_changes_a_view)
 {
     struct run run;
-    atomic_store(&clock_s, 1000);
-    run_init(&run, still_valid, 3);
-    run_open(&run);
-    expect_applied(&run,
-                   "Q a upsert {\"until\":1010,\"n\":1}\nQ b upsert {\"until\":1020,\"n\":2}\n"
-                   "Q c upsert {\"until\":1030,\"n\":3}");
+    open_still_valid(&run,
+                     "Q a upsert {\"until\":1010,\"n\":1}\nQ b upsert {\"until\":1020,\"n\":2}\n"
+                     "Q c upsert {\"until\":1030,\"n\":3}");
     assert_int_equal(ask(&run, "SELECT group_concat(key) = 'a,b' FROM \"Q/v1\""), 1);
     run.touched = false;
     atomic_store(&clock_s, 1010);
@@ -104,8 +106,7 @@ TEST(time_alone_changes_a_view)
     run_close(&run);
     atomic_store(&clock_s, 1025);
     run_open(&run);
-    run.touched = false;
-    fixture_wait(&run.f, &run.touched);
+    wait_for_touch(&run);
     assert_int_equal(ask(&run, "SELECT group_concat(key) = 'c' FROM \"Q/v1\""), 1);
     /* Some seconds back are waited for. */
     atomic_store(&clock_s, 1016);
@@ -118,12 +119,9 @@ TEST(time_alone_changes_a_view)
 TEST(time_that_was_ahead_is_taken_back)
 {
     struct run run;
-    atomic_store(&clock_s, 1000);
-    run_init(&run, still_valid, 3);
-    run_open(&run);
-    expect_applied(&run,
-                   "Q a upsert {\"until\":1010,\"n\":1}\nQ b upsert {\"until\":1020,\"n\":2}\n"
-                   "Q c upsert {\"until\":5000,\"n\":3}");
+    open_still_valid(&run,
+                     "Q a upsert {\"until\":1010,\"n\":1}\nQ b upsert {\"until\":1020,\"n\":2}\n"
+                     "Q c upsert {\"until\":5000,\"n\":3}");
     for (int restarts = 0; restarts < 2; restarts++) {
         run.touched = false;
         atomic_store(&clock_s, 3000);
@@ -134,8 +132,7 @@ TEST(time_that_was_ahead_is_taken_back)
         atomic_store(&clock_s, 1015);
         if (restarts)
             run_open(&run);
-        run.touched = false;
-        fixture_wait(&run.f, &run.touched);
+        wait_for_touch(&run);
         assert_int_equal(ask(&run, "SELECT group_concat(key) = 'b,c' FROM \"Q/v1\""), 1);
         assert_int_equal(ask(&run, "SELECT value FROM meta WHERE name = 'derived_now'"), 1015);
         assert_int_equal(ask(&run, "SELECT count(*) FROM derived_turn"), 4);
@@ -195,8 +192,7 @@ TEST(many_turns_of_one_second)
     assert_int_equal(first.error.code, ERROR_NONE);
     assert_int_equal(second.error.code, ERROR_NONE);
     while ((left = ask(&run, "SELECT count(*) FROM \"Q/v0\"")) > kept) {
-        run.touched = false;
-        fixture_wait(&run.f, &run.touched);
+        wait_for_touch(&run);
     }
     assert_int_equal(left, kept);
     /* Two stages ask for now(). */
@@ -221,13 +217,11 @@ TEST(many_turns_are_taken_back_in_steps)
     buffer_fini(&text);
     atomic_store(&clock_s, 1500);
     while (ask(&run, "SELECT count(*) FROM \"Q/v0\"") > 0) {
-        run.touched = false;
-        fixture_wait(&run.f, &run.touched);
+        wait_for_touch(&run);
     }
     atomic_store(&clock_s, 1000);
     while (ask(&run, "SELECT count(*) FROM \"Q/v0\"") < BUILT) {
-        run.touched = false;
-        fixture_wait(&run.f, &run.touched);
+        wait_for_touch(&run);
     }
     assert_int_equal(ask(&run, "SELECT value FROM meta WHERE name = 'derived_now'"), 1000);
     run_fini(&run);
@@ -293,12 +287,9 @@ static int findings_after(struct run *run, const char *sql)
 TEST(the_check_finds_wrong_rows)
 {
     struct run run;
-    atomic_store(&clock_s, 1000);
-    run_init(&run, still_valid, 3);
-    run_open(&run);
-    expect_applied(&run,
-                   "Q a upsert {\"until\":1010,\"n\":1}\nQ b upsert {\"until\":1010,\"n\":2}\n"
-                   "Q c upsert {\"until\":1010,\"n\":3}\nQ d upsert {\"until\":2,\"n\":4}");
+    open_still_valid(&run,
+                     "Q a upsert {\"until\":1010,\"n\":1}\nQ b upsert {\"until\":1010,\"n\":2}\n"
+                     "Q c upsert {\"until\":1010,\"n\":3}\nQ d upsert {\"until\":2,\"n\":4}");
     fixture_close(&run.f);
     static const char *const wrong[][2] = {
         /* one is missing */

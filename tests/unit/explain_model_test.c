@@ -198,12 +198,8 @@ static void follow(uint64_t seed, bool limited)
     atomic_store(&clock_s, 1000 * 1000);
     wide_pipelines(pipelines);
     run_init(&run, pipelines, VIEWS);
-    if (limited) {
-        run.model.limit = 10;
-        run.limit = (struct engine_export_options){.name = {"Q", 1}, .max_entities = 10};
-        run.f.options.exports = &run.limit;
-        run.f.options.export_count = 1;
-    }
+    if (limited)
+        run_limit(&run, 10);
     run_open(&run);
     for (int i = 0; i < 12; i++) {
         if (pick(3) == 0)

@@ -73,11 +73,19 @@ static inline bool is_broken(const struct broken_case *it)
     return false;
 }
 
-static inline void assert_all_broken(const struct broken_case *cases, size_t count)
+/* Each between a set-up and a tear-down in this process, which removes the files of the child;
+ * NULL: there are none. */
+static inline void assert_all_broken(const struct broken_case *cases, size_t count,
+                                     void (*set_up)(void), void (*tear_down)(void))
 {
     size_t failures = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (set_up)
+            set_up();
         failures += !is_broken(&cases[i]);
+        if (tear_down)
+            tear_down();
+    }
     assert_int_equal(failures, 0);
 }
 

@@ -16,6 +16,16 @@ static void never(void *argument)
     (void)argument;
 }
 
+void make_file(void)
+{
+    fixture_init(&fixture.base);
+}
+
+void remove_file(void)
+{
+    fixture_fini(&fixture.base);
+}
+
 void open_hub(void)
 {
     static const struct engine_export_options exports[] = {{.name = {"Q", 1}}};

@@ -20,6 +20,9 @@ extern struct windows *windows;
 extern struct window_request request; /* of the subscription, in no list */
 extern struct error error;
 
+/* The database's file: make a name for it, and remove it. */
+void make_file(void);
+void remove_file(void);
 /* An export with three rows, without subscribers. */
 void open_hub(void);
 /* Free all of it, and the subscriber. */

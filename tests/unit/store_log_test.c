@@ -12,6 +12,18 @@ static void append(const char *key, int64_t slot, int64_t index)
     OK(try_append(fixture.quake, key, ROW_PATCH, seq, 1000 * (last_change() + 1), "{}"));
 }
 
+/* A change of each of the entities a, b, … at these slots. */
+static void append_each(const int64_t *slots, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char key[] = {(char)('a' + i), 0};
+        append(key, slots[i], 1);
+    }
+}
+#define APPEND_EACH(...)                                                                           \
+    append_each((const int64_t[]){__VA_ARGS__},                                                    \
+                sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
 static bool add_change(void *argument, const struct store_change *change,
                        const struct store_entity *entity)
 {
@@ -331,11 +343,7 @@ TEST(a_clock_that_is_moved_looks_again)
 TEST(a_seq_that_is_cut_in_two_is_torn)
 {
     begin();
-    append("a", 1, 1);
-    append("b", 2, 1);
-    append("c", 2, 1);
-    append("d", 2, 1);
-    append("e", 3, 1);
+    APPEND_EACH(1, 2, 2, 2, 3);
     commit();
     trim((struct store_retention){.rows = 4}, 0, 100, false);
     expect_place(2, 1, 2, 4, false);
@@ -353,12 +361,7 @@ TEST(a_seq_that_is_cut_in_two_is_torn)
 TEST(seqs_out_of_order_are_torn)
 {
     begin();
-    append("a", 5, 1);
-    append("b", 9, 1);
-    append("c", 3, 1);
-    append("d", 9, 1);
-    append("e", 5, 1);
-    append("f", 2, 1);
+    APPEND_EACH(5, 9, 3, 9, 5, 2);
     commit();
     trim((struct store_retention){.rows = 4}, 0, 100, false);
     expect_place(5, 1, 5, 5, true);
@@ -402,9 +405,7 @@ TEST(a_late_seq_that_was_trimmed_is_torn_from_birth)
 TEST(the_floor_is_the_greatest_trimmed_seq)
 {
     begin();
-    append("a", 9, 1);
-    append("b", 2, 1);
-    append("c", 10, 1);
+    APPEND_EACH(9, 2, 10);
     commit();
     trim((struct store_retention){.rows = 1}, 0, 100, false);
     expect_floor(2, 9, 1);

@@ -11,12 +11,8 @@ static struct client pages[PAGES];
 
 static void set_up(void)
 {
-    fixture_init(&fixture.base);
-    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
-                                           .channel_bytes = 1 << 20,
-                                           .max_subscriptions = 1000,
-                                           .max_window_rows = 200,
-                                           .tombstone_ms = 600 * 1000};
+    hub_fixture_init(&fixture);
+    fixture.options.max_window_rows = 200;
     fixture.base.options.readers = 1; /* so that its steps are all */
 }
 
@@ -52,8 +48,7 @@ static void leave_all(void)
 static void tear_down(void)
 {
     leave_all();
-    hub_fixture_stop(&fixture);
-    fixture_fini(&fixture.base);
+    hub_fixture_fini(&fixture);
 }
 
 TEST_EACH(set_up, tear_down)

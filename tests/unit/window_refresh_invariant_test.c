@@ -217,14 +217,7 @@ static const struct broken_case cases[] = {
     {break_reading, SERVES_TWICE, "!request->done && !request->text && !request->drafts"},
 };
 
-/* A file of its own for each, which this process removes. */
 TEST(all_fire)
 {
-    size_t failures = 0;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        fixture_init(&fixture.base);
-        failures += !is_broken(&cases[i]);
-        fixture_fini(&fixture.base);
-    }
-    assert_int_equal(failures, 0);
+    assert_all_broken(cases, sizeof cases / sizeof *cases, make_file, remove_file);
 }

@@ -4,18 +4,13 @@
 
 enum { ROWS = 25000, CHANGES = 9000 }; /* a part sees 20,000 rows, or takes 2,000 changes */
 
-static void set_up(void)
-{
-    fixture_init(&fixture.base);
-}
-
 static void tear_down(void)
 {
     close_hub();
-    fixture_fini(&fixture.base);
+    remove_file();
 }
 
-TEST_EACH(set_up, tear_down)
+TEST_EACH(make_file, tear_down)
 
 /* Run the next job and bring it back; what it cost. */
 static int64_t do_job(void)
@@ -33,7 +28,8 @@ static bool lacks_matches(void)
     return window_keeps_matches(window) && window->matching != MATCHES_KEPT;
 }
 
-TEST(what_changes_during_a_search_is_no_refresh_of_its_own)
+/* Of many rows, none of which match: the first part is done. */
+static void begin_search(void)
 {
     open_hub();
     hub->options.refresh_us = 60 * 1000 * 1000; /* so that parts end by their rows alone */
@@ -41,6 +37,11 @@ TEST(what_changes_during_a_search_is_no_refresh_of_its_own)
     subscribe("\"filters\":{\"n\":1}");
     pull_all();
     do_job();
+}
+
+TEST(what_changes_during_a_search_is_no_refresh_of_its_own)
+{
+    begin_search();
     assert_true(lacks_matches());
     hub_fixture_feed_many(&fixture, CHANGES, "patch {\"m\":1}");
     hub_fixture_feed(&fixture, "Q k5000 patch {\"n\":1}\nQ k20000 patch {\"n\":1}\n");
@@ -58,12 +59,7 @@ TEST(what_changes_during_a_search_is_no_refresh_of_its_own)
 /* An entity that changes again and again behind the parts is shown as it is in the end. */
 TEST(what_changes_twice_during_a_search_is_shown_as_it_is)
 {
-    open_hub();
-    hub->options.refresh_us = 60 * 1000 * 1000;
-    hub_fixture_feed_many(&fixture, ROWS, "patch {\"n\":2}");
-    subscribe("\"filters\":{\"n\":1}");
-    pull_all();
-    do_job();
+    begin_search();
     hub_fixture_feed(&fixture, "Q k1 patch {\"n\":1}\nQ k2 patch {\"n\":1}\n");
     hub_fixture_feed_many(&fixture, CHANGES, "patch {\"m\":1}");
     do_job();
@@ -77,12 +73,7 @@ TEST(what_changes_twice_during_a_search_is_shown_as_it_is)
 /* Parts have their turn among those of others: more may change meanwhile than a part takes. */
 TEST(a_search_ends_where_more_changes_between_parts_than_a_part_takes)
 {
-    open_hub();
-    hub->options.refresh_us = 60 * 1000 * 1000;
-    hub_fixture_feed_many(&fixture, ROWS, "patch {\"n\":2}");
-    subscribe("\"filters\":{\"n\":1}");
-    pull_all();
-    do_job();
+    begin_search();
     int parts = 0;
     for (; lacks_matches() && parts < 10; parts++) {
         hub_fixture_feed_many(&fixture, CHANGES / 3, "patch {\"m\":1}");

@@ -25,16 +25,10 @@ static void never(void *argument)
 
 static void set_up(void)
 {
-    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}};
-    struct error error;
-    fixture_init(&fixture.base);
-    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
-                                           .channel_bytes = 1 << 20,
-                                           .max_subscriptions = 1000,
-                                           .max_windows = MOST};
-    struct view_set *set = view_set_new(false);
-    assert_true(view_set_add_export(set, span_of("Q"), &error));
-    hub_fixture_start(&fixture, set, exports, 1);
+    hub_fixture_init(&fixture);
+    fixture.options.max_windows = MOST;
+    fixture.options.tombstone_ms = 0; /* nothing is kept of windows */
+    hub_fixture_start_with(&fixture, "Q");
     hub_fixture_feed_many(&fixture, KEYS, "patch {\"n\":1}");
 }
 
@@ -42,8 +36,7 @@ static void tear_down(void)
 {
     for (int i = 0; i < SUBSCRIBERS; i++)
         subscriber_free(subscribers[i]);
-    hub_fixture_stop(&fixture);
-    fixture_fini(&fixture.base);
+    hub_fixture_fini(&fixture);
 }
 
 TEST_EACH(set_up, tear_down)

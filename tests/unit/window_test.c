@@ -10,30 +10,18 @@ static struct hub_fixture fixture;
 
 static void set_up(void)
 {
-    fixture_init(&fixture.base);
-    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
-                                           .channel_bytes = 1 << 20,
-                                           .max_subscriptions = 1000,
-                                           .tombstone_ms = 600 * 1000};
-    fixture.base.options.retention =
-        (struct store_retention){.tombstone_age_ms = 600 * 1000, .tombstone_rows = 100 * 1000};
+    hub_fixture_init(&fixture);
     fixture.base.options.readers = 1; /* so that questions are answered in their order */
 }
 
 static void start(void)
 {
-    struct error error;
-    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"R", 1}}};
-    struct view_set *set = view_set_new(false);
-    assert_true(view_set_add_export(set, span_of("Q"), &error));
-    assert_true(view_set_add_export(set, span_of("R"), &error));
-    hub_fixture_start(&fixture, set, exports, 2);
+    hub_fixture_start_with(&fixture, "QR");
 }
 
 static void tear_down(void)
 {
-    hub_fixture_stop(&fixture);
-    fixture_fini(&fixture.base);
+    hub_fixture_fini(&fixture);
 }
 
 TEST_EACH(set_up, tear_down)
@@ -44,12 +32,6 @@ static void subscribe(struct client *client, const char *members)
     client->complete = false;
     snprintf(message, sizeof message, "{\"type\":\"subscribe\",%s}", members);
     assert_true(client_subscribe(client, fixture.hub, message));
-}
-
-static bool is_complete(void *argument)
-{
-    client_pull(argument, -1);
-    return ((struct client *)argument)->complete;
 }
 
 /* ---- many that come back at once ---- */
@@ -63,7 +45,7 @@ static bool are_complete(void *argument)
     size_t complete = 0;
     (void)argument;
     for (int i = 0; i < MANY; i++)
-        complete += is_complete(&many[i]);
+        complete += client_is_complete(&many[i]);
     return complete == MANY;
 }
 
@@ -75,7 +57,7 @@ TEST(equal_resumes_are_served_once)
     client_init(&first);
     hub_fixture_feed_many(&fixture, 10, "patch {\"n\":1}");
     subscribe(&first, "\"view\":\"Q/list\",\"take\":5");
-    hub_fixture_until(&fixture, is_complete, &first);
+    hub_fixture_until(&fixture, client_is_complete, &first);
     client_cut(&first);
     hub_fixture_feed_many(&fixture, 3, "patch {\"n\":2}");
     snprintf(members, sizeof members,
@@ -198,18 +180,18 @@ TEST(only_what_can_have_been_in_a_window_is_told_as_gone)
     hub_fixture_feed(&fixture, "Q a patch {\"n\":2}\nQ b patch {\"n\":2}\n");
     client_init(&keeps);
     subscribe(&keeps, "\"view\":\"Q/list\",\"filters\":{\"n\":2}");
-    hub_fixture_until(&fixture, is_complete, &keeps);
+    hub_fixture_until(&fixture, client_is_complete, &keeps);
     assert_int_equal(json_object_size(keeps.rows), 2);
     client_cut(&keeps);
     hub_fixture_feed(&fixture, "Q k1 delete\nQ k2 delete\nQ a delete\nQ b patch {\"n\":3}\n");
     /* A window that nobody had before: nobody can hold rows of it. */
     client_init(&never);
     subscribe(&never, "\"view\":\"Q/list\",\"filters\":{\"n\":1}");
-    hub_fixture_until(&fixture, is_complete, &never);
+    hub_fixture_until(&fixture, client_is_complete, &never);
     assert_int_equal(never.deletes, 0);
     assert_int_equal(json_object_size(never.rows), 98);
     subscribe(&keeps, "\"view\":\"Q/list\",\"filters\":{\"n\":2}");
-    hub_fixture_until(&fixture, is_complete, &keeps);
+    hub_fixture_until(&fixture, client_is_complete, &keeps);
     assert_int_equal(keeps.deletes, 2);
     assert_int_equal(json_object_size(keeps.rows), 0);
     client_cut(&keeps);
@@ -235,7 +217,7 @@ TEST(a_busy_export_costs_the_windows_of_a_quiet_one_nothing)
     client_init(&client);
     hub_fixture_feed(&fixture, "R a patch {\"n\":1}\nR b patch {\"n\":1}\n");
     subscribe(&client, members);
-    hub_fixture_until(&fixture, is_complete, &client);
+    hub_fixture_until(&fixture, client_is_complete, &client);
     hub_fixture_feed_many(&fixture, 9000, "patch {\"n\":1}");
     uint64_t before = jobs_so_far();
     client.upserts = 0;
@@ -248,7 +230,7 @@ TEST(a_busy_export_costs_the_windows_of_a_quiet_one_nothing)
     snprintf(again, sizeof again, "%s,\"after\":\"%s\"", members, client.seq);
     hub_fixture_feed_many(&fixture, 9000, "patch {\"n\":2}");
     subscribe(&client, again);
-    hub_fixture_until(&fixture, is_complete, &client);
+    hub_fixture_until(&fixture, client_is_complete, &client);
     assert_int_equal(client.resumed, 1);
     assert_int_equal(json_object_size(client.rows), 1);
     client_cut(&client);
@@ -256,7 +238,7 @@ TEST(a_busy_export_costs_the_windows_of_a_quiet_one_nothing)
     hub_fixture_feed(&fixture, "R a patch {\"n\":1}\n");
     snprintf(again, sizeof again, "%s,\"after\":\"%s\"", members, client.seq);
     subscribe(&client, again);
-    hub_fixture_until(&fixture, is_complete, &client);
+    hub_fixture_until(&fixture, client_is_complete, &client);
     assert_int_equal(client.refused, 1);
     assert_int_equal(json_object_size(client.rows), 2);
     assert_string_equal(client.problem, "");
@@ -303,7 +285,7 @@ static void refresh_many(struct client *client, int first, int count)
     for (int i = first; i < first + count; i++) {
         snprintf(members, sizeof members, "\"view\":\"Q/list\",\"filters\":{\"n\":%d}", i);
         subscribe(client, members);
-        hub_fixture_until(&fixture, is_complete, client);
+        hub_fixture_until(&fixture, client_is_complete, client);
         client_cut(client);
     }
 }
@@ -322,16 +304,22 @@ TEST(many_windows_of_a_client_are_written_together)
     client_fini(&client);
 }
 
+/* Five rows, and a client that watches three of them for as long as it stays. */
+static void start_with(struct client *client, struct client *stays)
+{
+    start();
+    client_init(client);
+    client_init(stays);
+    hub_fixture_feed_many(&fixture, 5, "patch {\"n\":1}");
+    subscribe(stays, "\"view\":\"Q/list\",\"take\":3");
+    hub_fixture_until(&fixture, client_is_complete, stays);
+}
+
 TEST(windows_go_from_a_quiet_server)
 {
     struct client client = {.view = "Q/list", .with_snapshot = true}, stays = client;
     fixture.options.tombstone_ms = 1500;
-    start();
-    client_init(&client);
-    client_init(&stays);
-    hub_fixture_feed_many(&fixture, 5, "patch {\"n\":1}");
-    subscribe(&stays, "\"view\":\"Q/list\",\"take\":3");
-    hub_fixture_until(&fixture, is_complete, &stays);
+    start_with(&client, &stays);
     refresh_many(&client, 0, 300);
     wait_for("SELECT count(*) > 1 FROM watched_window");
     wait_for("SELECT count(*) = 1 FROM watched_window");
@@ -362,12 +350,7 @@ TEST(windows_in_the_database_are_bounded)
     int64_t least = MOST; /* windows that there were after the most */
     bool reached = false;
     fixture.options.max_windows = 100;
-    start();
-    client_init(&client);
-    client_init(&stays);
-    hub_fixture_feed_many(&fixture, 5, "patch {\"n\":1}");
-    subscribe(&stays, "\"view\":\"Q/list\",\"take\":3");
-    hub_fixture_until(&fixture, is_complete, &stays);
+    start_with(&client, &stays);
     for (int i = 0; i < ROUNDS; i++) {
         refresh_and_wait(&client, i * ROUND, ROUND, (i + 1) * ROUND + 1); /* and stays */
         int64_t count = number("SELECT count(*) FROM watched_window");
