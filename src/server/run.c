@@ -112,12 +112,9 @@ static void leave(struct server *server)
 /* The last of what goes to other servers is sent, as far as they take it. No client is left. */
 static bool has_sent(struct server *server)
 {
-    bool all = !server->frontend.usage || usage_finish(server->frontend.usage);
-    if (server->frontend.telemetry) {
-        telemetry_finish(server->frontend.telemetry);
-        all = telemetry_settled(server->frontend.telemetry) && all;
-    }
-    return all;
+    bool usage = !server->frontend.usage || usage_finish(server->frontend.usage);
+    bool telemetry = !server->frontend.telemetry || telemetry_finish(server->frontend.telemetry);
+    return usage && telemetry;
 }
 
 /* The next step of the stop, if it is time for it. */

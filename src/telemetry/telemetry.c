@@ -160,17 +160,17 @@ void telemetry_turn(struct telemetry *telemetry)
 }
 
 /* What waits for another attempt has it now, and none after it. */
-void telemetry_finish(struct telemetry *telemetry)
+static void begin_to_finish(struct telemetry *telemetry)
 {
-    if (telemetry->finishing)
-        return;
     telemetry->finishing = true;
     telemetry->traces.retry_ms = telemetry->figures.retry_ms = 0;
     telemetry_turn(telemetry);
 }
 
-bool telemetry_settled(const struct telemetry *telemetry)
+bool telemetry_finish(struct telemetry *telemetry)
 {
+    if (!telemetry->finishing)
+        begin_to_finish(telemetry);
     bool spans = telemetry->tracer && tracer_waiting(telemetry->tracer);
     bool figures = telemetry->settings.urls[TELEMETRY_METRICS] && !telemetry->last_figures;
     return !spans && !figures && !telemetry->refreshing &&
