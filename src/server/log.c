@@ -19,21 +19,21 @@ enum { DIGEST = 32, SETTINGS_BYTES = 64 * 1024 * 1024 };
 
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    const struct view_export *const *left = a, *const *right = b;
+    return strcmp((*left)->name, (*right)->name);
 }
 
-static void print_export(struct buffer *out, const char *name, const struct view_set *views,
+static void print_export(struct buffer *out, const struct view_export *shown,
                          const struct config *config)
 {
-    const struct view_scope *scope = view_set_scope_of(views, span_of(name));
-    doc_escape(out, span_of(name));
+    doc_escape(out, span_of(shown->name));
     for (size_t i = 0; i < config->export_count; i++) {
         const struct config_export *export = &config->exports[i];
-        if (strcmp(export->name, name) == 0)
+        if (strcmp(export->name, shown->name) == 0)
             buffer_printf(out, " %lld %lld %d", (long long)export->max_entities,
                           (long long)export->max_array_length, export->null_removes);
     }
-    buffer_printf(out, " %s\n", scope ? view_scope_text(scope) : "");
+    buffer_printf(out, " %s\n", shown->scope ? view_scope_text(shown->scope) : "");
 }
 
 /* By name: their order in a file decides nothing. */
@@ -43,15 +43,15 @@ static bool print_exports(struct buffer *out, const struct view_set *views,
     size_t count = 0;
     while (view_set_export_at(views, count))
         count++;
-    const char **names = memory_new((count + 1) * sizeof *names);
-    if (!names)
+    const struct view_export **exports = memory_new((count + 1) * sizeof *exports);
+    if (!exports)
         return false;
     for (size_t i = 0; i < count; i++)
-        names[i] = view_set_export_at(views, i);
-    qsort(names, count, sizeof *names, compare_names);
+        exports[i] = view_set_export_at(views, i);
+    qsort(exports, count, sizeof *exports, compare_names);
     for (size_t i = 0; i < count; i++)
-        print_export(out, names[i], views, config);
-    memory_free(names);
+        print_export(out, exports[i], config);
+    memory_free(exports);
     return true;
 }
 

@@ -415,7 +415,7 @@ TEST(the_log_is_an_object_that_prints_itself)
 {
     struct config config, again;
     struct error error;
-    struct buffer text;
+    struct buffer text, second;
     const char *file = "{\"log\": {\"nats\": [\"nats://a:1\", \"nats://b:2\"], \"stream\": \"s\","
                        " \"subject\": \"s.in\", \"max_lag_seconds\": 5}}";
     assert_true(config_init(&config, &error) && config_init(&again, &error));
@@ -425,14 +425,16 @@ TEST(the_log_is_an_object_that_prints_itself)
     assert_int_equal(config.log.max_lag_seconds, 5);
     assert_true(config_check_log(&config, &error));
     buffer_init(&text, 1 << 16);
-    assert_true(config_print(&config, &text) && buffer_string(&text));
-    assert_true(config_read_file(&again, test_file("config.json", text.data), &error));
-    for (size_t i = 0; i < config_setting_count; i++)
-        assert_true(setting_same(&config, &again, &config_settings[i]));
+    buffer_init(&second, 1 << 16);
+    assert_true(config_print(&config, CONFIG_FOR_OPERATOR, &text));
+    assert_true(config_read_file(&again, test_file("config.json", buffer_string(&text)), &error));
+    assert_true(config_print(&again, CONFIG_FOR_OPERATOR, &second));
+    assert_string_equal(buffer_string(&text), buffer_string(&second));
     assert_true(config_set(&again, "log", "{\"stream\": \"s\"}", &error)); /* replaces all of it */
     assert_null(again.log.nats);
     assert_int_equal(again.log.max_lag_seconds, 30);
     assert_false(config_check_log(&again, &error));
+    buffer_fini(&second);
     buffer_fini(&text);
     config_fini(&config);
     config_fini(&again);
