@@ -135,8 +135,7 @@ static bool keep_last(struct file *file, const struct past_row *row, struct erro
 {
     buffer_clear(&file->key);
     buffer_clear(&file->data);
-    return (buffer_add_span(&file->key, past_row_key(row)) &&
-            buffer_add_span(&file->data, past_row_data(row))) ||
+    return (buffer_add_span(&file->key, row->key) && buffer_add_span(&file->data, row->data)) ||
            error_set(error, ERROR_MEMORY, "out of memory");
 }
 
@@ -146,7 +145,7 @@ static bool take_rows(struct file *file, const struct past_rows *rows, struct er
     buffer_init(&list, UINT32_MAX);
     buffer_add_char(&list, '[');
     for (size_t i = 0; i < rows->count; i++)
-        add_row(file, &list, past_row_key(rows->list[i]), past_row_data(rows->list[i]));
+        add_row(file, &list, rows->list[i]->key, rows->list[i]->data);
     bool done = print_list(file, &list, error) &&
                 (!rows->count || keep_last(file, rows->list[rows->count - 1], error));
     buffer_fini(&list);
