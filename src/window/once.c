@@ -93,11 +93,12 @@ static bool begin_body(struct window_once *once)
     struct buffer *out = &once->rows.rows.json;
     buffer_add_string(out, "{\"view\":");
     doc_escape(out, span_of(once->window.spec.view->id));
-    buffer_printf(out, ",\"mode\":\"%s\",\"epoch\":\"%s\",\"seq\":\"%s\"",
-                  wire_mode_names[once->window.mode], once->answer.epoch, once->answer.seq);
+    buffer_printf(out, ",\"mode\":\"%s\",\"epoch\":\"%s\"", wire_mode_names[once->window.mode],
+                  once->answer.epoch);
     /* A position stands for a state where a read of the past would find it. */
     if (!is_timed(&once->window) && once->window.spec.view->output != VIEW_KEYED)
         buffer_printf(out, ",\"offset\":%lld", (long long)once->change);
+    buffer_printf(out, ",\"seq\":\"%s\"", once->answer.seq);
     if (once->has_after)
         buffer_add_string(out, once->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
     return buffer_add_string(out, ",\"rows\":[");
