@@ -166,11 +166,12 @@ bool server_open_log(struct server *server, const struct config *config, struct 
     return ask(server, error);
 }
 
-bool server_start_log(struct server *server, const struct config *config, struct error *error)
+bool server_start_log(struct server *server, const struct config *config,
+                      const struct ingest_options *ingest, struct error *error)
 {
     struct engine *engine = server->frontend.engine;
     struct follow_start start = {.engine = engine,
-                                 .ingest = server_ingest_options(server, config),
+                                 .ingest = *ingest,
                                  .created =
                                      database_state(engine_facts(engine)->database).log_created};
     if (!server->log.follow)

@@ -165,7 +165,8 @@ static bool open_engine(struct server *server, const struct config *config, stru
     return engine_each_export(server->frontend.engine, tell_export, server->frontend.hub, error);
 }
 
-struct ingest_options server_ingest_options(const struct server *server,
+/* What decides how a request or a message of a log is decoded. */
+static struct ingest_options ingest_options(const struct server *server,
                                             const struct config *config)
 {
     return (struct ingest_options){
@@ -181,9 +182,15 @@ struct ingest_options server_ingest_options(const struct server *server,
 
 static bool open_ingest(struct server *server, const struct config *config, struct error *error)
 {
-    struct ingest_options options = server_ingest_options(server, config);
+    struct ingest_options options = ingest_options(server, config);
     server->frontend.ingest = ingest_open(server->frontend.engine, &options, error);
     return server->frontend.ingest != NULL;
+}
+
+static bool start_log(struct server *server, const struct config *config, struct error *error)
+{
+    struct ingest_options options = ingest_options(server, config);
+    return server_start_log(server, config, &options, error);
 }
 
 /* A thread of their own serves outgoing requests: only where something needs it. */
@@ -379,7 +386,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
         return false;
     start_telemetry(server);
     return open_access(server, config, error) && open_usage(server, config, error) &&
-           server_start_log(server, config, error) && open_sockets(server, config, error);
+           start_log(server, config, error) && open_sockets(server, config, error);
 }
 
 /* Check whether the stop can go on; called whenever something ended. */

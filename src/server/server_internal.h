@@ -71,10 +71,8 @@ struct server {
 /* log.c: connect to the log, if there is one, and find its history / begin to follow it, once the
  * engine is open. */
 bool server_open_log(struct server *server, const struct config *config, struct error *error);
-bool server_start_log(struct server *server, const struct config *config, struct error *error);
-/* What decides how a message or a request is decoded. */
-struct ingest_options server_ingest_options(const struct server *server,
-                                            const struct config *config);
+bool server_start_log(struct server *server, const struct config *config,
+                      const struct ingest_options *ingest, struct error *error);
 
 /* run.c: the work of the loop. */
 void server_start_tick(struct server *server);

@@ -96,7 +96,7 @@ static void print_failed(struct telemetry_signal *signal, const char *name)
 static void take_spans(struct telemetry *telemetry, uint64_t now)
 {
     struct telemetry_signal *signal = &telemetry->traces;
-    size_t waiting = telemetry->tracer ? tracer_waiting(telemetry->tracer) : 0;
+    size_t waiting = telemetry->tracer ? telemetry->tracer->waiting : 0;
     bool due = waiting >= TELEMETRY_BATCH || telemetry->finishing ||
                now - telemetry->spans_ms >= TELEMETRY_SPANS_MS;
     if (!waiting || !due || telemetry_signal_busy(signal))
@@ -171,7 +171,7 @@ bool telemetry_finish(struct telemetry *telemetry)
 {
     if (!telemetry->finishing)
         begin_to_finish(telemetry);
-    bool spans = telemetry->tracer && tracer_waiting(telemetry->tracer);
+    bool spans = telemetry->tracer && telemetry->tracer->waiting;
     bool figures = telemetry->settings.urls[TELEMETRY_METRICS] && !telemetry->last_figures;
     return !spans && !figures && !telemetry->refreshing &&
            !telemetry_signal_busy(&telemetry->traces) &&

@@ -91,7 +91,18 @@ void trace_span_text(struct trace_span *span, const char *name, struct span text
 
 /* ---- the tracer: on the loop ---- */
 
-struct tracer;
+struct tracer_counts {
+    struct counter recorded, dropped;
+};
+
+/* Others read how many wait, and the counts. */
+struct tracer {
+    struct trace_rule rule;
+    uint64_t random;
+    size_t first, waiting; /* in `spans`: to be taken */
+    struct tracer_counts counts;
+    struct trace_span spans[TRACE_SPANS];
+};
 
 /* Takes all its memory now. NULL when there is none. */
 struct tracer *tracer_new(const struct trace_rule *rule);
@@ -103,14 +114,7 @@ struct trace trace_begin(struct tracer *tracer, const struct trace_parent *paren
 void trace_record(struct tracer *tracer, const struct trace *trace, const struct trace_span *spans,
                   size_t count);
 
-/* Spans that wait to be taken. */
-size_t tracer_waiting(const struct tracer *tracer);
 /* Take the oldest, or NULL. Borrowed until the next trace_record. */
 const struct trace_span *tracer_take(struct tracer *tracer);
-
-struct tracer_counts {
-    struct counter recorded, dropped;
-};
-const struct tracer_counts *tracer_counts(const struct tracer *tracer);
 
 #endif

@@ -5,14 +5,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-struct tracer {
-    struct trace_rule rule;
-    uint64_t random;
-    size_t first, count; /* in `spans` */
-    struct tracer_counts counts;
-    struct trace_span spans[TRACE_SPANS];
-};
-
 struct tracer *tracer_new(const struct trace_rule *rule)
 {
     struct tracer *tracer = memory_new(sizeof *tracer);
@@ -79,7 +71,7 @@ void trace_span_text(struct trace_span *span, const char *name, struct span text
 
 static struct trace_span *append(struct tracer *tracer, const struct trace_span *span)
 {
-    struct trace_span *place = &tracer->spans[(tracer->first + tracer->count++) % TRACE_SPANS];
+    struct trace_span *place = &tracer->spans[(tracer->first + tracer->waiting++) % TRACE_SPANS];
     *place = *span;
     return place;
 }
@@ -88,7 +80,7 @@ void trace_record(struct tracer *tracer, const struct trace *trace, const struct
                   size_t count)
 {
     INVARIANT(trace->sampled && count > 0);
-    if (TRACE_SPANS - tracer->count < count) {
+    if (TRACE_SPANS - tracer->waiting < count) {
         counter_add(&tracer->counts.dropped, count);
         return;
     }
@@ -107,25 +99,15 @@ void trace_record(struct tracer *tracer, const struct trace *trace, const struct
         }
     }
     counter_add(&tracer->counts.recorded, count);
-    INVARIANT(tracer->count <= TRACE_SPANS);
-}
-
-size_t tracer_waiting(const struct tracer *tracer)
-{
-    return tracer->count;
+    INVARIANT(tracer->waiting <= TRACE_SPANS);
 }
 
 const struct trace_span *tracer_take(struct tracer *tracer)
 {
-    if (!tracer->count)
+    if (!tracer->waiting)
         return NULL;
     const struct trace_span *span = &tracer->spans[tracer->first];
     tracer->first = (tracer->first + 1) % TRACE_SPANS;
-    tracer->count--;
+    tracer->waiting--;
     return span;
-}
-
-const struct tracer_counts *tracer_counts(const struct tracer *tracer)
-{
-    return &tracer->counts;
 }

@@ -30,7 +30,7 @@ TEST(children_are_below_the_first)
     struct trace trace = trace_begin(tracer, NULL);
     assert_true(trace.sampled && !trace.has_parent);
     trace_record(tracer, &trace, five, 5);
-    assert_int_equal(tracer_waiting(tracer), 5);
+    assert_int_equal(tracer->waiting, 5);
     struct trace_span root = *tracer_take(tracer);
     assert_string_equal(root.name, "all");
     assert_memory_equal(root.trace_id, trace.trace_id, TRACE_ID_BYTES);
@@ -67,9 +67,9 @@ TEST(a_trace_is_whole_or_absent)
         struct trace trace = trace_begin(tracer, NULL);
         trace_record(tracer, &trace, five, 5);
     }
-    assert_int_equal(tracer_waiting(tracer), 5 * fit);
-    assert_int_equal(counter_get(&tracer_counts(tracer)->recorded), 5 * fit);
-    assert_int_equal(counter_get(&tracer_counts(tracer)->dropped), 5 * (traces - fit));
+    assert_int_equal(tracer->waiting, 5 * fit);
+    assert_int_equal(counter_get(&tracer->counts.recorded), 5 * fit);
+    assert_int_equal(counter_get(&tracer->counts.dropped), 5 * (traces - fit));
     for (size_t i = 0; i < 5 * fit; i++)
         assert_string_equal(tracer_take(tracer)->name, five[i % 5].name);
     assert_null(tracer_take(tracer));
@@ -83,7 +83,7 @@ TEST(it_goes_round)
         assert_string_equal(tracer_take(tracer)->name, "all");
         assert_string_equal(tracer_take(tracer)->name, "a");
     }
-    assert_int_equal(counter_get(&tracer_counts(tracer)->dropped), 0);
+    assert_int_equal(counter_get(&tracer->counts.dropped), 0);
 }
 
 TEST(a_long_text_is_cut_between_characters)
