@@ -32,35 +32,25 @@ static bool keep(char **slot, const char *path, enum tree_type type, const struc
     return *slot || error_set(error, ERROR_MEMORY, "out of memory");
 }
 
-static bool set_member(struct config *config, const char *name, const struct tree *value,
-                       struct error *error)
+static bool set_list(struct config *config, const char *name, const struct tree *value,
+                     struct error *error)
 {
-    static const char *const lists[] = {"tokens", "keys", "scopes", NULL};
-    bool found;
     if (strcmp(name, "tokens") == 0)
         return keep(&config->auth.tokens, "auth.tokens", TREE_ARRAY, value, error);
     if (strcmp(name, "keys") == 0)
         return keep(&config->auth.keys, "auth.keys", TREE_ARRAY, value, error);
-    if (strcmp(name, "scopes") == 0)
-        return keep(&config->auth.scopes, "auth.scopes", TREE_OBJECT, value, error);
-    return group_set_member(config, "auth", name, value, &found, error) &&
-           (found || group_unknown_member("auth", name, lists, error));
+    return keep(&config->auth.scopes, "auth.scopes", TREE_OBJECT, value, error);
 }
 
 bool config_set_auth(struct config *config, const struct tree *auth, struct error *error)
 {
+    static const struct config_group group = {
+        .name = "auth",
+        .must = "must be an object with mode and what the mode needs",
+        .others = {"tokens", "keys", "scopes"},
+        .set_other = set_list};
     forget_lists(&config->auth);
-    if (!group_reset(config, "auth", error))
-        return false;
-    if (tree_type(auth) != TREE_OBJECT)
-        return config_wrong(error, "auth", "must be an object with mode and what the mode needs");
-    void *position = NULL;
-    const char *name;
-    const struct tree *value;
-    while (tree_next(auth, &position, &name, &value))
-        if (!set_member(config, name, value, error))
-            return false;
-    return true;
+    return config_set_group(config, &group, auth, error);
 }
 
 /* ---- "allowed_origins" ---- */

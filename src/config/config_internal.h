@@ -94,14 +94,17 @@ void setting_print_words(struct buffer *out, const char *const *words);
 bool config_add_text(char ***texts, size_t *count, struct span text, struct error *error);
 void config_free_texts(char ***texts, size_t *count);
 
-/* group.c: members of an object that are settings. All have their default again, or what the
- * environment says / set one; *found: there is such a member. */
-bool group_reset(struct config *config, const char *group, struct error *error);
-bool group_set_member(struct config *config, const char *group, const char *name,
-                      const struct tree *value, bool *found, struct error *error);
-/* Refuse a name that is none of the group's settings, nor of `others` (up to a NULL). */
-bool group_unknown_member(const char *group, const char *name, const char *const *others,
-                          struct error *error);
+/* group.c: an object whose members are settings, and perhaps others. */
+struct config_group {
+    const char *name;
+    const char *must;      /* what it must be, if it is something else */
+    const char *others[4]; /* names, up to a NULL, ... */
+    bool (*set_other)(struct config *config, const char *name, const struct tree *value,
+                      struct error *error); /* ... and how they are set */
+};
+/* All have what the object says, or else their default, or what the environment says. */
+bool config_set_group(struct config *config, const struct config_group *group,
+                      const struct tree *object, struct error *error);
 bool config_set_log(struct config *config, const struct tree *log, struct error *error);
 
 /* Settings with a structure of their own: set from the file's value, which replaces the former one;

@@ -5,7 +5,7 @@
 #include "base/invariant.h"
 #include "config/config_internal.h"
 
-bool group_reset(struct config *config, const char *group, struct error *error)
+static bool reset(struct config *config, const char *group, struct error *error)
 {
     for (size_t i = 0; i < config_setting_count; i++)
         if (setting_is_of(&config_settings[i], group) &&
@@ -15,54 +15,57 @@ bool group_reset(struct config *config, const char *group, struct error *error)
     return true;
 }
 
-bool group_set_member(struct config *config, const char *group, const char *name,
-                      const struct tree *value, bool *found, struct error *error)
-{
-    for (size_t i = 0; i < config_setting_count; i++)
-        if (setting_is_of(&config_settings[i], group) &&
-            strcmp(config_settings[i].member, name) == 0) {
-            *found = true;
-            return setting_set_tree(config, &config_settings[i], value, error);
-        }
-    *found = false;
-    return true;
-}
-
-bool group_unknown_member(const char *group, const char *name, const char *const *others,
-                          struct error *error)
+/* A name that is none of the group's settings, nor of its others. */
+static bool refuse_name(const struct config_group *group, const char *name, struct error *error)
 {
     const char *known[40] = {NULL};
     size_t count = 0;
-    for (; others[count]; count++)
-        known[count] = others[count];
+    for (; group->others[count]; count++)
+        known[count] = group->others[count];
     for (size_t i = 0; i < config_setting_count; i++)
-        if (setting_is_of(&config_settings[i], group)) {
+        if (setting_is_of(&config_settings[i], group->name)) {
             INVARIANT(count + 1 < sizeof known / sizeof *known);
             known[count++] = config_settings[i].member;
         }
-    return config_unknown_member(error, group, name, known);
+    return config_unknown_member(error, group->name, name, known);
+}
+
+static bool set_member(struct config *config, const struct config_group *group, const char *name,
+                       const struct tree *value, struct error *error)
+{
+    for (size_t i = 0; group->others[i]; i++)
+        if (strcmp(group->others[i], name) == 0)
+            return group->set_other(config, name, value, error);
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (setting_is_of(&config_settings[i], group->name) &&
+            strcmp(config_settings[i].member, name) == 0)
+            return setting_set_tree(config, &config_settings[i], value, error);
+    return refuse_name(group, name, error);
+}
+
+bool config_set_group(struct config *config, const struct config_group *group,
+                      const struct tree *object, struct error *error)
+{
+    if (!reset(config, group->name, error))
+        return false;
+    if (tree_type(object) != TREE_OBJECT)
+        return config_wrong(error, group->name, group->must);
+    void *position = NULL;
+    const char *name;
+    const struct tree *value;
+    while (tree_next(object, &position, &name, &value))
+        if (!set_member(config, group, name, value, error))
+            return false;
+    return true;
 }
 
 /* ---- "log" ---- */
 
 bool config_set_log(struct config *config, const struct tree *log, struct error *error)
 {
-    static const char *const no_others[] = {NULL};
-    if (!group_reset(config, "log", error))
-        return false;
-    if (tree_type(log) != TREE_OBJECT)
-        return config_wrong(error, "log", "must be an object with nats and stream");
-    void *position = NULL;
-    const char *name;
-    const struct tree *value;
-    bool found = true;
-    while (tree_next(log, &position, &name, &value)) {
-        if (!group_set_member(config, "log", name, value, &found, error))
-            return false;
-        if (!found)
-            return group_unknown_member("log", name, no_others, error);
-    }
-    return true;
+    static const struct config_group group = {.name = "log",
+                                              .must = "must be an object with nats and stream"};
+    return config_set_group(config, &group, log, error);
 }
 
 bool config_check_log(const struct config *config, struct error *error)

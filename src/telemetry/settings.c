@@ -164,11 +164,6 @@ static struct trace_rule rule_of(const struct config *config)
     return trace_rule_of(share, true);
 }
 
-bool telemetry_settings_wanted(const struct telemetry_settings *settings)
-{
-    return settings->urls[TELEMETRY_TRACES] || settings->urls[TELEMETRY_METRICS];
-}
-
 bool telemetry_settings_read(struct telemetry_settings *settings, const struct config *config,
                              struct error *error)
 {

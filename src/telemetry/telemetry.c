@@ -27,7 +27,8 @@ bool telemetry_new(const struct config *config, struct telemetry **telemetry, st
     struct telemetry_settings settings;
     *telemetry = NULL;
     bool good = telemetry_settings_read(&settings, config, error);
-    if (!good || !telemetry_settings_wanted(&settings)) {
+    bool sends = settings.urls[TELEMETRY_TRACES] || settings.urls[TELEMETRY_METRICS];
+    if (!good || !sends) {
         telemetry_settings_fini(&settings);
         return good;
     }

@@ -27,7 +27,6 @@ struct telemetry_settings {
 /* False with an error; what was taken is freed by telemetry_settings_fini in any case. */
 bool telemetry_settings_read(struct telemetry_settings *settings, const struct config *config,
                              struct error *error);
-bool telemetry_settings_wanted(const struct telemetry_settings *settings);
 void telemetry_settings_fini(struct telemetry_settings *settings);
 
 /* ---- spans.c ---- */
