@@ -1,8 +1,11 @@
 // Log mode: nodes that follow a stream of a real nats-server. Skipped where none is installed.
 //
-// STELE_SEEDS seeds of the random runs (default 3), STELE_SEED the first.
+// STELE_SEEDS seeds of the random runs (default 3), STELE_SEED the first; STELE_KILLS (default 1) kills of the broker
+// that leads.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -289,6 +292,73 @@ test('without a broker a node of a log starts with what it has; a new one does n
   await broker.publish([m('b')], { patient: true });
   await reaches(server, 2);
   await eventually(async () => (await server.get('/ready')).text === 'READY', 'it is ready');
+});
+
+test('the leader of three brokers is killed under load: what was acknowledged is there once, on every node', { skip }, async (t) => {
+  const broker = await Broker.clusterForTest(t);
+  await eventually(() => broker.make('stele', { num_replicas: 3 }).then(() => true, () => false), 'the cluster makes the stream');
+  const nodes = [await node(t, broker, { config: { commit_mutations: 3 } }), await node(t, broker)];
+  let loading = true;
+  let acknowledged = 0;
+  const published = (async () => {
+    /* One batch after the other, each until it is acknowledged: its number decides of repetitions. */
+    while (loading) {
+      const batch = acknowledged + 1;
+      await broker.publish([{ producer: 'p', batch, mutations: [{ export: 'E', key: `k${batch % 7}`, patch: { n: [batch] }, append: ['n'] }, { export: 'E', key: 'last', patch: { batch } }] }], { patient: true });
+      acknowledged = batch;
+    }
+  })();
+  for (let i = 0; i < Number(process.env.STELE_KILLS ?? 1); i++) {
+    const before = acknowledged;
+    await eventually(() => acknowledged > before + 50, 'the load goes on');
+    const leader = await broker.leader();
+    await leader.stop();
+    const at = acknowledged;
+    await eventually(() => acknowledged > at + 20, 'another leads');
+    for (const server of nodes) await eventually(async () => JSON.parse((await sqlView(server.db, 'E/list')).get('last').data).batch > at, 'every node goes on');
+    await leader.start();
+  }
+  loading = false;
+  await published;
+  const { last_seq: last } = (await broker.manager.streams.info('stele')).state;
+  for (const server of nodes) await reaches(server, last);
+  const expected = Array.from({ length: 7 }, (_, key) => Array.from({ length: acknowledged }, (_, i) => i + 1).filter((batch) => batch % 7 === key));
+  for (const server of nodes) {
+    const rows = await sqlView(server.db, 'E/list');
+    for (let key = 0; key < 7; key++) assert.deepEqual(JSON.parse(rows.get(`k${key}`).data).n, expected[key].slice(-100));
+    await server.terminate();
+    await check(server.db);
+  }
+  assert.equal(await content(nodes[1].db), await content(nodes[0].db));
+});
+
+test('a node that cannot write is behind, says so, and goes on when it can: nothing is left out', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  const server = await node(t, broker, { config: { log: logOf(broker, 'stele', { max_lag_seconds: 1 }) } });
+  await broker.publish([m('a')]);
+  await reaches(server, 1);
+  await eventually(async () => (await server.get('/ready')).text === 'READY', 'it has all');
+  const shell = spawn('sqlite3', [server.db], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => shell.kill('SIGKILL'));
+  shell.stdin.write(".timeout 20000\nBEGIN IMMEDIATE;\nSELECT 'held';\n");
+  await once(shell.stdout, 'data');
+  const last = await broker.publish(Array.from({ length: 300 }, (_, i) => m(`k${i}`, { i })));
+  await eventually(async () => {
+    const { status, text } = await server.get('/ready');
+    return status === 503 && /^NOT READY: [0-9]+ messages behind the log$/.test(text);
+  }, 'it is behind');
+  assert.ok((await figure(server, 'stele_log_lag_seconds')) > 1);
+  assert.ok((await figure(server, 'stele_log_lag_messages')) >= 300);
+  await server.logged(/follow log-message-waits sequence=2 /);
+  shell.kill('SIGKILL');
+  await once(shell, 'exit');
+  await reaches(server, last);
+  await eventually(async () => (await server.get('/ready')).text === 'READY', 'it has all again');
+  assert.equal(await figure(server, 'stele_log_messages_refused_total'), 0);
+  const twin = await node(t, broker);
+  await reaches(twin, last);
+  assert.equal(await content(twin.db), await content(server.db));
 });
 
 /* ---- what a node refuses ---- */

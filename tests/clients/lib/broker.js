@@ -24,9 +24,25 @@ export class Broker {
     const broker = new Broker();
     broker.folder = scratch(t);
     broker.port = claimPort();
+    broker.urls = [broker.url];
     await broker.start();
+    await broker.connect();
     t.after(() => broker.end());
     return broker;
+  }
+
+  /** Three that are one cluster: the first, which has the connection of all, and them as `members`. */
+  static async clusterForTest(t) {
+    const members = ['a', 'b', 'c'].map((name) => Object.assign(new Broker(), { name, folder: scratch(t), port: claimPort(), route: claimPort() }));
+    const routes = members.map((member) => `nats://127.0.0.1:${member.route}`);
+    for (const member of members) {
+      member.more = ['-n', member.name, '--cluster_name', 'c', '--cluster', routes[members.indexOf(member)], '--routes', routes.join(',')];
+      member.urls = members.map((each) => each.url);
+      t.after(() => member.end());
+    }
+    await Promise.all(members.map((member) => member.start()));
+    await members[0].connect();
+    return Object.assign(members[0], { members });
   }
 
   get url() {
@@ -34,14 +50,17 @@ export class Broker {
   }
 
   async start() {
-    this.child = spawn(PROGRAM, ['-js', '-sd', join(this.folder, 'js'), '-a', '127.0.0.1', '-p', String(this.port)], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.child = spawn(PROGRAM, [...(this.more ?? []), '-js', '-sd', join(this.folder, 'js'), '-a', '127.0.0.1', '-p', String(this.port)], { stdio: ['ignore', 'ignore', 'pipe'] });
     alive.add(this.child);
     this.log = '';
     this.child.stderr.setEncoding('utf8').on('data', (part) => (this.log = (this.log + part).slice(-20_000)));
     this.ended = once(this.child, 'exit');
     this.ended.then(() => alive.delete(this.child));
     await eventually(() => /Server is ready/.test(this.log), () => `the broker is ready: ${this.log}`);
-    this.connection ??= await connect({ servers: this.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+  }
+
+  async connect() {
+    this.connection = await connect({ servers: this.urls, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
     this.manager = await this.connection.jetstreamManager({ checkAPI: false });
     this.stream = this.connection.jetstream();
   }
@@ -53,12 +72,23 @@ export class Broker {
 
   async end() {
     if (this.connection) await this.connection.close().catch(() => {});
-    if (this.child.exitCode === null && this.child.signalCode === null) await this.stop();
+    if (this.child && this.child.exitCode === null && this.child.signalCode === null) await this.stop();
   }
 
   /** Make the stream `name`, with the subject of the same name. */
   make(name = 'stele', more = {}) {
     return this.manager.streams.add({ name, subjects: [name], storage: StorageType.File, retention: RetentionPolicy.Limits, ...more });
+  }
+
+  /** Of a cluster: the one that leads the stream, once there is one. */
+  async leader(name = 'stele') {
+    let leader;
+    await eventually(async () => {
+      const info = await this.manager.streams.info(name).catch(() => null);
+      leader = this.members.find((member) => member.name === info?.cluster?.leader);
+      return leader;
+    }, 'the stream has a leader');
+    return leader;
   }
 
   /** Publish bodies in order; the sequence of the last. Again when the broker was away meanwhile, so some may come twice. */
@@ -82,7 +112,7 @@ export class Broker {
 }
 
 /** The setting "log" of a node of that stream. */
-export const logOf = (broker, name = 'stele', more = {}) => ({ nats: [broker.url], stream: name, ...more });
+export const logOf = (broker, name = 'stele', more = {}) => ({ nats: broker.urls, stream: name, ...more });
 
 /** A figure of the node. */
 export async function figure(server, name) {
