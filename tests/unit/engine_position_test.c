@@ -1,6 +1,7 @@
 /* Messages of a log: their position is on disk with what they did; one that could not be written
  * holds all behind it, and one that is refused for what it holds does not. */
 #include "engine_fixture.h"
+#include "memory_fault.h"
 #include "test.h"
 
 static struct fixture the_fixture, *const f = &the_fixture;
@@ -172,5 +173,37 @@ TEST(one_that_was_not_written_holds_all_behind_it)
         }
     }
     assert_true(failed > 0);
+    assert_int_equal(stored_position(), last);
+}
+
+/* ---- without memory ---- */
+
+/* Each allocation of a message fails once: the message must come again, and does all it holds. */
+TEST(one_that_found_no_memory_is_not_used_up)
+{
+    enum { ALLOCATIONS = 60 };
+    int failed = 0, applied = 0;
+    int64_t last = -1;
+    for (int nth = 1; nth <= ALLOCATIONS; nth++) {
+        char text[96];
+        struct message message = {.taken = false};
+        snprintf(text, sizeof text, "@p%d 1\nQ key%d patch {\"n\":%d}", nth, nth, nth);
+        for (int64_t sequence = last + 1 + (last < 0); !message.taken;) {
+            struct submission *submission = make(&message, last, sequence, text);
+            memory_fail_at(failed == applied ? (uint64_t)nth : 0, 0);
+            submit(submission);
+            fixture_wait(f, &message.outcome.done);
+            memory_fail_at(0, 0);
+            failed += !message.taken;
+            assert_true(message.taken || message.outcome.error.code != ERROR_NONE);
+            assert_true(!message.taken || message.outcome.error.code == ERROR_NONE);
+            if (message.taken)
+                last = sequence;
+        }
+        applied = failed;
+        snprintf(text, sizeof text, "key%d", nth);
+        assert_n(text, nth);
+    }
+    assert_true(failed > 3);
     assert_int_equal(stored_position(), last);
 }
