@@ -58,7 +58,7 @@ struct database {
     int64_t mark_change;
     int64_t log_created; /* of the log that it follows; 0: none */
     bool mark_failed;
-    bool is_noted;       /* that this process has it open, in the database */
+    bool is_noted; /* that this process has it open, in the database */
     char epoch[EPOCH_LENGTH + 1];
     struct former_epoch *former; /* newest first */
     size_t former_count;
