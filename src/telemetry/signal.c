@@ -34,15 +34,20 @@ static void count_dropped(struct telemetry_signal *signal, uint64_t spans)
         counter_add(&signal->telemetry->metrics.spans_dropped, spans);
 }
 
-void telemetry_signal_drop(struct telemetry_signal *signal, bool taken)
+void telemetry_signal_renew(struct telemetry_signal *signal)
 {
     INVARIANT(!signal->under_way);
     size_t limit = signal->body.limit;
-    if (!taken)
-        count_dropped(signal, signal->items);
     buffer_fini(&signal->body);
     buffer_init(&signal->body, limit);
     signal->items = 0;
+}
+
+void telemetry_signal_drop(struct telemetry_signal *signal, bool taken)
+{
+    if (!taken)
+        count_dropped(signal, signal->items);
+    telemetry_signal_renew(signal);
     signal->attempts = 0;
     signal->retry_ms = 0;
 }
@@ -143,18 +148,20 @@ static void failed(struct telemetry_signal *signal, const struct outbound_answer
     signal->failing = true;
     signal->attempts++;
     counter_add(&telemetry->metrics.failures, 1);
-    if (telemetry->finishing || signal->attempts >= TELEMETRY_ATTEMPTS || !may_come_again(answer)) {
+    bool again = may_come_again(answer) && !telemetry->finishing;
+    uint64_t wait = again ? pause_of(signal, answer->retry_after) : 0;
+    if (again && signal->attempts < TELEMETRY_ATTEMPTS) {
+        log_warning("telemetry", "export-failed", log_word("signal", names[signal->kind]),
+                    log_number("status", answer->status), log_text("error", error),
+                    log_number("retry_ms", wait), log_number("attempts", signal->attempts));
+    } else {
         log_warning("telemetry", "export-failed", log_word("signal", names[signal->kind]),
                     log_number("status", answer->status), log_text("error", error),
                     log_word("effect", "dropped"), log_number("attempts", signal->attempts));
         telemetry_signal_drop(signal, false);
-        return;
     }
-    uint64_t wait = pause_of(signal, answer->retry_after);
+    /* The next body waits, too: the endpoint is no better for it. */
     signal->retry_ms = telemetry->context.now_ms(telemetry->context.argument) + wait;
-    log_warning("telemetry", "export-failed", log_word("signal", names[signal->kind]),
-                log_number("status", answer->status), log_text("error", error),
-                log_number("retry_ms", wait), log_number("attempts", signal->attempts));
 }
 
 static void on_answer(void *argument, struct outbound_answer *answer)

@@ -109,7 +109,7 @@ static void take_spans(struct telemetry *telemetry, uint64_t now)
         print_failed(signal, "traces");
 }
 
-/* The figures are fresh. Those that wait for another attempt are older, and give way. */
+/* The figures are fresh. Older ones, which wait for another attempt, give way to them. */
 static void on_refreshed(void *argument)
 {
     struct telemetry *telemetry = argument;
@@ -118,7 +118,7 @@ static void on_refreshed(void *argument)
     telemetry->refreshing = false;
     if (signal->under_way || !telemetry->context.outbound)
         return;
-    telemetry_signal_drop(signal, true);
+    telemetry_signal_renew(signal);
     int64_t now_ns = telemetry_wall_offset_ns() + (int64_t)clock_monotonic_us() * 1000;
     telemetry_figures_init(&figures, &signal->body, telemetry->settings.resource,
                            telemetry->start_ns, (uint64_t)now_ns);

@@ -74,6 +74,8 @@ void telemetry_signal_init(struct telemetry_signal *signal, struct telemetry *te
                            enum telemetry_kind kind);
 /* Send the body, if it is time for that. */
 void telemetry_signal_send(struct telemetry_signal *signal);
+/* Make room for a newer body, which is not sent before the present one would have been. */
+void telemetry_signal_renew(struct telemetry_signal *signal);
 /* Forget the body, which is not under way. `taken`: else its spans count as dropped. */
 void telemetry_signal_drop(struct telemetry_signal *signal, bool taken);
 static inline bool telemetry_signal_busy(const struct telemetry_signal *signal)

@@ -376,6 +376,32 @@ test('503, 429 and a broken connection are tried again, as it is asked for; the 
   assert.equal(await metric(server, 'stele_otlp_spans_dropped_total', { reason: 'not_sent' }), 0);
 });
 
+test('after five attempts a request is dropped, and the next waits as long as it would have', { skip }, async (t) => {
+  const busy = Array(5).fill({ status: 503, headers: { 'retry-after': '2' } });
+  const collector = await Collector.forTest(t, { behave: ({ path }) => (path === '/v1/traces' ? busy.shift() ?? 'ok' : 'ok') });
+  const server = await start(t, collector);
+  await post(server, m('a', 1));
+  await collector.until(() => collector.of('traces').length, 'the first attempt');
+  const from = parent();
+  await tryPost(server, m('a', 2), { traceparent: from.traceparent });
+  await whole(collector, from.traceId);
+  const posts = collector.of('traces');
+  assert.equal(posts.length, 6);
+  assert.equal(new Set(posts.slice(0, 5).map(({ body }) => body)).size, 1);
+  assert.ok(posts[5].at - posts[4].at >= 1900, `after ${posts[5].at - posts[4].at} ms`);
+  assert.equal(await metric(server, 'stele_otlp_spans_dropped_total', { reason: 'not_sent' }), 5);
+});
+
+test('metrics that wait give way to newer ones, which wait as long as the endpoint asked for', { skip }, async (t) => {
+  const answers = [{ status: 429, headers: { 'retry-after': '4' } }];
+  const collector = await Collector.forTest(t, { behave: () => answers.shift() ?? 'ok' });
+  await start(t, collector, { set: { otlp_metrics_ms: 100, otlp_sampler: 'always_off' } });
+  const [first, second] = await collector.until(() => collector.posts.length >= 2 && collector.posts, 'a second attempt');
+  assert.ok(second.at - first.at >= 3900, `after ${second.at - first.at} ms`);
+  const uptime = async (post) => (await collector.metrics(post)).metrics.get('stele_uptime_seconds').gauge.dataPoints[0].asDouble;
+  assert.ok((await uptime(second)) - (await uptime(first)) > 1, 'they are newer ones');
+});
+
 test('400, 401 and 500 are not tried again: what was sent is lost, counted, and the next goes', { skip }, async (t) => {
   const collector = await Collector.forTest(t, { behave: { status: 500, body: 'garbage \u0000 {' } });
   const server = await start(t, collector);
