@@ -56,10 +56,10 @@ struct database {
     /* The last server's note about the database in the lock file, see lock.c; "": nothing. */
     char mark_epoch[EPOCH_LENGTH + 1];
     int64_t mark_change;
-    int64_t log_created; /* of the log that it follows; 0: none */
     bool mark_failed;
     bool is_noted; /* that this process has it open, in the database */
     char epoch[EPOCH_LENGTH + 1];
+    int64_t log_created;         /* of the log that it follows; 0: none */
     struct former_epoch *former; /* newest first */
     size_t former_count;
     struct connection main;       /* open as long as the database: its close folds the WAL in */
