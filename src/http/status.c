@@ -1,16 +1,24 @@
 /* GET /status: how the server is, as JSON for people and scripts. */
 #include "delivery/hub.h"
 #include "engine/engine.h"
+#include "follow/follow.h"
 #include "http/facts.h"
 #include "http/http_internal.h"
 #include "window/window.h"
 
 #include <unistd.h>
 
+/* Without a log a server reads all that there is. */
+static enum follow_condition log_condition(const struct http *http)
+{
+    return http->frontend->follow ? follow_state(http->frontend->follow).condition : FOLLOW_READING;
+}
+
 static bool is_healthy(const struct http *http)
 {
     struct engine_state engine = engine_state(http->frontend->engine);
     return http->frontend->running && engine.disk == ERROR_NONE && !engine.checkpoints_fail &&
+           log_condition(http) == FOLLOW_READING &&
            !access_shown(http->frontend->access)->keys_are_stale;
 }
 
@@ -23,6 +31,8 @@ static const char *state_name(const struct http *http)
         return error_kind(engine.disk)->wire;
     if (engine.checkpoints_fail)
         return "checkpoints-fail";
+    if (log_condition(http) != FOLLOW_READING)
+        return follow_condition_name(log_condition(http));
     return access_shown(http->frontend->access)->keys_are_stale ? "keys-stale" : "running";
 }
 
@@ -152,6 +162,23 @@ static void print_log(struct buffer *out, const struct facts *facts)
                   (long long)facts->log.floor_change);
 }
 
+/* Of a node of a log alone. */
+static void print_node(struct buffer *out, const struct http *http)
+{
+    if (!http->frontend->follow)
+        return;
+    struct follow_state state = follow_state(http->frontend->follow);
+    buffer_printf(out,
+                  ",\"node\":{\"condition\":\"%s\",\"position\":%lld,\"lag_messages\":%lld,"
+                  "\"lag_seconds\":%.3f,\"reconnects\":%llu,\"refused\":%llu,\"problem\":",
+                  follow_condition_name(state.condition),
+                  (long long)(state.position < 0 ? 0 : state.position),
+                  (long long)state.lag_messages, state.lag_seconds,
+                  (unsigned long long)state.reconnects, (unsigned long long)state.refused);
+    doc_escape(out, span_of(state.problem));
+    buffer_add_char(out, '}');
+}
+
 static void print_view(struct buffer *out, struct hub *hub, const struct fact_rows *it)
 {
     static const char *const modes[] = {"state", "list", "append"};
@@ -177,6 +204,7 @@ static void print_all(struct buffer *out, struct http *http)
     print_counts(out, http);
     print_mutations(out, http);
     print_log(out, facts);
+    print_node(out, http);
     print_machine(out, http);
     buffer_add_string(out, ",\"views\":[");
     for (size_t i = 0; i < facts->row_count; i++) {

@@ -41,7 +41,9 @@ test('a node applies the stream: seq is the place in it, the position is on disk
   const rows = await sqlView(server.db, 'E/list');
   assert.equal(rows.get('a').seq, '2:000000000000');
   assert.equal(rows.get('b').seq, '2:000000000001'); /* its own slot counts for nothing */
-  assert.equal((await server.get('/ready')).text, 'READY');
+  await eventually(async () => (await server.get('/ready')).text === 'READY', 'it has all');
+  const { healthy, status, node: told } = await server.status();
+  assert.deepEqual([healthy, status, told.condition, told.position, told.lag_messages, told.problem], [true, 'running', 'log-reading', 2, 0, '']);
   const epoch = await epochOf(server);
   await server.terminate();
   await broker.publish([{ producer: 'p', batch: 1, mutations: [m('c')] }, { producer: 'p', batch: 1, mutations: [m('c', { twice: true })] }]);
@@ -78,10 +80,10 @@ test('a refused message is refused by every node, counted and logged, and its se
     /* An empty body has no mutations: it is no error, as of POST. */
     assert.equal(await figure(server, 'stele_log_messages_refused_total'), bad.length - 1);
     assert.deepEqual([...(await sqlView(server.db, 'E/state')).keys()], bad.map((_, i) => `k${i}`));
-    assert.match(server.stderr, /warning follow log-message-refused sequence=2 code=invalid-message/);
-    assert.match(server.stderr, /log-message-refused sequence=10 code=out-of-order/);
-    assert.match(server.stderr, /log-message-refused sequence=14 code=too-large/);
-    assert.match(server.stderr, /log-message-refused sequence=16 code=too-large/);
+    await server.logged(/warning follow log-message-refused sequence=2 code=invalid-message/);
+    await server.logged(/log-message-refused sequence=10 code=out-of-order/);
+    await server.logged(/log-message-refused sequence=14 code=too-large/);
+    await server.logged(/log-message-refused sequence=16 code=too-large/);
   }
   await nodes[0].kill9();
   await nodes[0].restart();
@@ -198,7 +200,7 @@ test('a file goes with one log and its settings, and a copy with a log keeps its
   await refused({ log }, /made anew/);
   await eventually(async () => (await other.get('/ready')).text === 'NOT READY: log-replaced', 'the running node sees it');
   assert.equal((await other.get('/ready')).status, 503);
-  assert.match(other.stderr, /error follow log-replaced/);
+  await other.logged(/error follow log-replaced/);
   assert.equal(await figure(other, 'stele_log_ok'), 0);
 
   /* Without the log it goes on by itself, under another epoch, and is no node any more. */
@@ -223,14 +225,18 @@ test('a log that begins behind the position is a gap, and so is a hole', { skip 
   await broker.manager.streams.deleteMessage('stele', 4); /* a hole */
   await server.restart();
   await eventually(async () => (await server.get('/ready')).text === 'NOT READY: log-gap', 'it says so');
-  assert.match(server.stderr, /error follow log-gap problem="the stream goes on with message 5, and the next one here is 4: restore a newer backup"/);
+  await server.logged(/error follow log-gap problem="the stream goes on with message 5, and the next one here is 4: restore a newer backup"/);
+  await reaches(server, 3);
   assert.deepEqual([...(await sqlView(server.db, 'E/state')).keys()], ['a', 'b', 'c']);
+  const { healthy, status, node: told } = await server.status();
+  assert.deepEqual([healthy, status, told.position], [false, 'log-gap', 3]);
+  assert.match(told.problem, /goes on with message 5/);
   assert.equal((await fetch(`${server.http}/v1/views/E/list`)).status, 200); /* reads go on */
 
   await broker.manager.streams.purge('stele', { seq: 6 });
   const other = await node(t, broker, { db: whole });
   await eventually(async () => (await other.get('/ready')).text === 'NOT READY: log-gap', 'it says so');
-  assert.match(other.stderr, /log-gap problem="the stream begins with message 6, and the next one here is 3: restore a newer backup"/);
+  await other.logged(/log-gap problem="the stream begins with message 6, and the next one here is 3: restore a newer backup"/);
   assert.deepEqual([...(await sqlView(other.db, 'E/state')).keys()], ['a', 'b']);
 
   const late = await node(t, broker); /* from the beginning, which is not there */
