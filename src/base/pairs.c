@@ -73,7 +73,9 @@ static bool visit_one(const struct visitor *visitor, struct span pair, size_t nu
     size_t length = text.length;
     good = good && decode(value, &text);
     struct span all = buffer_span(&text);
-    if (!good || !is_text(all))
+    if (text.failed)
+        good = error_set(error, ERROR_MEMORY, "out of memory for pair %zu", number);
+    else if (!good || !is_text(all))
         good = error_set(error, ERROR_CONFIGURATION,
                          "pair %zu is not NAME=VALUE, percent-encoded, of UTF-8 without control "
                          "characters",
