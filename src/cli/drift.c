@@ -121,12 +121,6 @@ static void free_names(struct names *names)
 
 /* ---- each view ---- */
 
-/* Of all views, those that show one row are left out. */
-static bool is_passed_over(const struct names *names, const struct drift_side *side)
-{
-    return names->are_all && drift_side_was_wrong(side);
-}
-
 static int show_one(const struct drift_options *options, struct drift_side *side,
                     const struct names *names, const char *view)
 {
@@ -136,7 +130,7 @@ static int show_one(const struct drift_options *options, struct drift_side *side
     drift_sums_init(&sums);
     if (drift_side_ask(side, view, false, NULL, &sums, &error)) {
         drift_print_sums(view, &sums, (int)names->width, options->json);
-    } else if (!is_passed_over(names, side)) {
+    } else if (!names->are_all || !drift_side_wants_key(side)) {
         fprintf(stderr, "stele check: %s: %s\n", view, error.message);
         code = UNKNOWN;
     }
@@ -174,7 +168,7 @@ static int compare_one(const struct drift_options *options, struct drift_side si
             break;
         usleep(AGAIN_MS * 1000);
     }
-    bool shown = found.verdict != DRIFT_UNKNOWN || !is_passed_over(names, &sides[0]);
+    bool shown = !names->are_all || !found.wants_key; /* of all views, those of one row are not */
     if (shown)
         drift_print_found(view, &found, (int)names->width, options->json);
     int code = !shown || found.verdict == DRIFT_EQUAL ? EXIT_FINE

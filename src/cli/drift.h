@@ -65,8 +65,10 @@ bool drift_side_ask(struct drift_side *side, const char *view, bool parts, const
 bool drift_side_row_at(struct drift_side *side, const char *view, struct span key,
                        struct span seq_text, struct sum *sum, bool *found, struct error *error);
 /* Whether the last answer of a server says that the question is wrong, so that it is of no use to
- * ask again. */
+ * ask again; */
 bool drift_side_was_wrong(const struct drift_side *side);
+/* ... and of these, that the view shows one row, for which a key was to be named. */
+bool drift_side_wants_key(const struct drift_side *side);
 
 /* ---- keys ---- */
 
@@ -99,7 +101,8 @@ struct drift_key {
 enum drift_verdict { DRIFT_EQUAL, DRIFT_DIFFERENT, DRIFT_UNKNOWN };
 struct drift_found {
     enum drift_verdict verdict;
-    bool again; /* UNKNOWN: another attempt may know more */
+    bool again;     /* UNKNOWN: another attempt may know more */
+    bool wants_key; /* UNKNOWN: the first side has one row of it, named by its key */
     char why[ERROR_MESSAGE_SIZE];
     int64_t rows[2];
     char seqs[2][SEQ_SIZE];

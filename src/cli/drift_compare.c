@@ -320,7 +320,11 @@ static bool same_rows(const struct comparing *it)
 
 static bool compare(struct comparing *it)
 {
-    if (!ask_both(it, false, NULL))
+    if (!ask_side(it, 0, false, NULL)) {
+        it->found->wants_key = drift_side_wants_key(&it->sides[0]);
+        return false;
+    }
+    if (!ask_side(it, 1, false, NULL))
         return false;
     if (same_rows(it))
         return compare_same_rows(it);

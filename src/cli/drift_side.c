@@ -159,6 +159,19 @@ bool drift_side_was_wrong(const struct drift_side *side)
     return !side->is_file && side->ask.answer.status == BAD_REQUEST;
 }
 
+bool drift_side_wants_key(const struct drift_side *side)
+{
+    static const char missing[] = "'key' is missing:"; /* as rows/wanted.c has it */
+    if (!drift_side_was_wrong(side))
+        return false;
+    struct tree *body = tree_parse(buffer_span(&side->ask.answer.body), NULL);
+    struct span message = tree_string(tree_member(body, "message"));
+    bool wants = message.length >= sizeof missing - 1 &&
+                 memcmp(message.data, missing, sizeof missing - 1) == 0;
+    tree_free(body);
+    return wants;
+}
+
 /* ---- a row as it was ---- */
 
 /* A row, as it is shown; absent: there is none. */

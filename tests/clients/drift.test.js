@@ -473,6 +473,30 @@ test('two servers that are fed the same meanwhile come to be equal', async (t) =
   assert.deepEqual([other, keysOf(found['E/append'])], [1, { k1: 'changed', k2: 'changed' }]);
 });
 
+test('a view of which it cannot be told is named, also when all are compared and either side is ahead', async (t) => {
+  /* A token that sees what now() decides has no as_of. */
+  const future = { exports: { E: { views: { now: { pipeline: [{ filter: { field: 'until', gt: { now: true } } }] } } } }, auth: { mode: 'static', tokens: [{ token: WRITER, scope: 'write' }, { token: tokenFor('sees'), scope: 'read', views: ['E/now'] }] } };
+  const first = await Server.forTest(t, { config: future });
+  const until = Math.floor(Date.now() / 1000) + 10_000;
+  await write(first, range(30, (i) => m(`k${i}`, { until, n: i }, { slot: 10, index: i })));
+  const second = await Server.forTest(t, { db: await copyOf(t, first), config: future });
+  await write(first, [m('k3', { n: -3 }, { slot: 11, index: 0 })]);
+  await second.terminate();
+  await plant(second.db, 'UPDATE entity SET data = json_set(data, \'$.n\', 7.5) WHERE key = \'k7\'');
+  await second.restart({ samePort: true });
+  const token = ['--wait', '0', '--token-file', tokenFile(t, 'sees')];
+  for (const [ahead, behind] of [[first, second], [second, first]]) {
+    const { code, views } = await compare('--url', ahead.http, '--url', behind.http, ...token);
+    assert.deepEqual([code, views['E/now']?.verdict], [2, 'unknown'], JSON.stringify(views));
+  }
+  /* So are views that a database was not made for; those of one row are not compared. */
+  const config = `${first.db}.config.json`;
+  await second.terminate();
+  await plant(second.db, 'DELETE FROM derived_row', 'DELETE FROM stage');
+  const lacking = await compare('--url', first.http, '--db', second.db, '--config', config, ...token);
+  assert.deepEqual([lacking.code, Object.keys(lacking.views)], [2, ['E/now']], JSON.stringify(lacking));
+});
+
 test('one side alone prints its sums, and what cannot be told is 2', async (t) => {
   const server = await Server.forTest(t, { config: CONFIG });
   await post(server, rows(30));
