@@ -199,6 +199,16 @@ static uint32_t checkpoint_pages(const struct engine_options *options)
                                                                       : options->checkpoint_pages;
 }
 
+/* Checkpoints move a log that grows meanwhile, so half of it more is nothing unusual. */
+static int64_t longest_wal(const struct engine_options *options)
+{
+    enum { SHORT_PAGES = 4096 };
+    int64_t due = checkpoint_pages(options),
+            most = options->max_wal_bytes / DATABASE_WAL_PAGE_BYTES;
+    int64_t longest = due + (due / 2 > SHORT_PAGES ? due / 2 : SHORT_PAGES);
+    return most && most / 4 * 3 < longest ? most / 4 * 3 : longest;
+}
+
 static bool start_checkpoints(struct engine *engine, struct error *error)
 {
     engine->disk.store = engine->writer.store;
@@ -359,6 +369,11 @@ struct engine_state engine_state(struct engine *engine)
     state.queue_count += atomic_load(&engine->large_count);
     state.queue_bytes += atomic_load(&engine->large_bytes);
     return state;
+}
+
+bool engine_wal_is_long(const struct engine *engine)
+{
+    return database_state(engine->facts.database).wal_pages > longest_wal(&engine->options);
 }
 
 bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change)

@@ -363,6 +363,9 @@ struct engine_state {
     uint64_t writer_busy_us; /* for which the writer has worked on its step; 0: it waits for work */
 };
 struct engine_state engine_state(struct engine *engine);
+/* Whether the write-ahead log is longer than checkpoints leave it, so that whoever would read one
+ * state for long should wait until it has started over. Any thread. */
+bool engine_wal_is_long(const struct engine *engine);
 /* Visits the exports that existed at open. Before the threads are busy: right after engine_open. */
 bool engine_each_export(struct engine *engine,
                         bool (*each)(void *argument, const struct store_export *export),

@@ -2,6 +2,7 @@
 
 #include "delivery/hub.h"
 #include "http/http_internal.h"
+#include "window/window.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -151,6 +152,7 @@ bool http_wait_watch(struct http_request *request, const struct hub_answer *answ
 
 void http_stop(struct http *http)
 {
+    hub_stop_sums(http->frontend->hub);
     while (!link_alone(&http->waiting)) {
         struct http_wait *wait = LINK_OWNER(struct http_wait, in_http, http->waiting.next);
         struct error error;

@@ -416,6 +416,7 @@ void windows_refresh(struct hub *hub)
     struct present now = present_of(hub);
     windows_end_lingering(windows);
     windows_keep(hub);
+    window_sums_take_turn(hub);
     start_filling(hub);
     if (windows->refreshing)
         return;
@@ -467,6 +468,8 @@ int64_t windows_due(const struct hub *hub)
         if (due < soonest)
             soonest = due;
     }
+    uint64_t sums = window_sums_due(hub, now.us);
+    soonest = sums < soonest ? sums : soonest;
     if (soonest == UINT64_MAX)
         return -1;
     return soonest > now.us ? (int64_t)((soonest - now.us) / 1000) + 1 : 1;

@@ -2,15 +2,20 @@
  * The sums of what a view shows, for plain HTTP (docs/drift.md). All steps of an answer read one
  * state, so it has a connection of its own, whose transaction stays open from the first step to the
  * last; others have their turn on the reading threads between them. As the write-ahead log cannot
- * start over meanwhile, a few answers are made at a time, and each has an end. Others wait in a
- * line, where owners take turns.
+ * start over meanwhile, a few answers are made at a time, each has an end, and none begins while
+ * the log is long. Others wait in a line, where owners take turns.
  */
 #include "delivery/subscription.h"
 #include "rows/view_sum.h"
 #include "window/answer.h"
 #include "window/reading.h"
 
-enum { MOST_SECONDS = 60, SECOND_US = 1000 * 1000 };
+enum {
+    MOST_SECONDS = 60,
+    HELD_SECONDS = 30, /* for which they wait for a log that nobody reads for them */
+    SECOND_US = 1000 * 1000,
+    LOOK_US = 50 * 1000 /* between two looks at it */
+};
 
 struct summing {
     struct read_job read;
@@ -100,6 +105,12 @@ static bool is_going_on(struct summing *it)
            answer_ask(it->hub, &it->read, &it->answer.error);
 }
 
+static void end(struct summing *it)
+{
+    answer_give(&it->answer, &it->options, it->spec.view);
+    summing_free(it);
+}
+
 /* It has a place: it begins, or goes on. False: it has ended. */
 static bool go_on(struct summing *it)
 {
@@ -110,26 +121,74 @@ static bool go_on(struct summing *it)
     if (closes && engine_read(it->hub->engine, &it->read))
         return true;
     it->hub->windows->sum_count--;
-    answer_give(&it->answer, &it->options, it->spec.view);
-    summing_free(it);
+    end(it);
     return false;
 }
 
-/* Those whose turn it is. */
-static void fill_places(struct windows *windows)
+static void refuse_all(struct windows *windows, enum error_code code, const char *why)
 {
+    while (windows->sums.first) {
+        struct summing *it = (struct summing *)lane_ring_take(&windows->sums);
+        error_set(&it->answer.error, code, "%s", why);
+        end(it);
+    }
+}
+
+/* The log can only start over while nobody reads a state from it. So while it is long none begins
+ * beside those that are open: one after the other they would hold it for ever. */
+static bool waits_for_log(struct hub *hub)
+{
+    struct windows *windows = hub->windows;
+    uint64_t now = clock_monotonic_us();
+    bool waits = windows->sums.first && engine_wal_is_long(hub->engine);
+    if (!waits || windows->sum_count)
+        windows->sums_held_us = 0;
+    else if (!windows->sums_held_us)
+        windows->sums_held_us = now;
+    else if (now - windows->sums_held_us > (uint64_t)HELD_SECONDS * SECOND_US)
+        refuse_all(windows, ERROR_QUEUE_FULL,
+                   "the write-ahead log has to start over before rows can be summed, and does not: "
+                   "somebody reads for long, or the disk does not take it; try again later");
+    return waits;
+}
+
+/* Those whose turn it is. */
+static void fill_places(struct hub *hub)
+{
+    struct windows *windows = hub->windows;
+    if (waits_for_log(hub))
+        return;
     while (windows->sums.first && windows->sum_count < WINDOW_SUMS) {
         windows->sum_count++;
         go_on((struct summing *)lane_ring_take(&windows->sums));
     }
 }
 
+void window_sums_take_turn(struct hub *hub)
+{
+    if (hub->windows->sums.first)
+        fill_places(hub);
+}
+
+uint64_t window_sums_due(const struct hub *hub, uint64_t now_us)
+{
+    const struct windows *windows = hub->windows;
+    bool waits = windows->sums.first && windows->sum_count < WINDOW_SUMS;
+    return waits ? now_us + LOOK_US : UINT64_MAX;
+}
+
+void hub_stop_sums(struct hub *hub)
+{
+    hub->windows->sums_stopped = true;
+    refuse_all(hub->windows, ERROR_SHUTTING_DOWN, "the server is stopping; ask again");
+}
+
 static void deliver(struct engine_event *event)
 {
     struct summing *it = (struct summing *)event;
-    struct windows *windows = it->hub->windows;
+    struct hub *hub = it->hub;
     if (!go_on(it))
-        fill_places(windows);
+        fill_places(hub);
 }
 
 /* The members of the spec are taken over. */
@@ -191,6 +250,8 @@ bool hub_sum(struct hub *hub, const struct hub_read *read, const struct hub_sums
              struct error *error)
 {
     struct window_spec spec;
+    if (hub->windows->sums_stopped)
+        return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping; ask again");
     if (!make_spec(hub, read, &spec, error))
         return false;
     struct summing *it = summing_new(hub, read, &spec);
@@ -205,6 +266,6 @@ bool hub_sum(struct hub *hub, const struct hub_read *read, const struct hub_sums
         return false;
     }
     lane_ring_add(&hub->windows->sums, it->read.owner, &it->read.event.item);
-    fill_places(hub->windows);
+    fill_places(hub);
     return true;
 }

@@ -20,6 +20,8 @@ extern const struct window_ops window_ops;
  * negative: nothing is waited for. */
 void windows_refresh(struct hub *hub);
 int64_t windows_due(const struct hub *hub);
+/* Refuse who waits to have a view summed, and who comes: the server stops. */
+void hub_stop_sums(struct hub *hub);
 /* Write what is not written yet, before the engine is closed. */
 void windows_keep_last(struct hub *hub);
 /* Windows with members, and their members. */

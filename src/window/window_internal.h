@@ -330,7 +330,14 @@ struct windows {
     size_t past_count;       /* ... and how many read: WINDOW_PASTS at most. as_of.c */
     struct lane_ring sums;   /* who waits to sum a view, */
     size_t sum_count;        /* ... and how many do: WINDOW_SUMS at most. sum.c */
+    uint64_t sums_held_us;   /* since when all wait for the write-ahead log; 0: they do not */
+    bool sums_stopped;       /* the server stops */
 };
+
+/* sum.c: begin those that wait, if they may; when that is to be looked at again: monotonic,
+ * UINT64_MAX: not by time. */
+void window_sums_take_turn(struct hub *hub);
+uint64_t window_sums_due(const struct hub *hub, uint64_t now_us);
 
 /* window.c */
 struct windows *windows_new(void);

@@ -1,7 +1,9 @@
 // Whether two sides show the same: GET /v1/checksum and `stele check --url` (docs/drift.md).
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { join } from 'node:path';
@@ -299,6 +301,58 @@ test('clients that go, and a server that is killed, leave nothing behind', async
   await new Promise((done) => setTimeout(done, 20));
   await server.terminate();
   await Promise.all(last);
+});
+
+test('sums without a pause do not keep the write-ahead log from starting over', async (t) => {
+  const MIB = 2 ** 20, FED = 120; /* MiB, each of them more than once in the log */
+  const server = await Server.forTest(t, { config: { exports: { E: {}, F: {} }, checkpoint_pages: 64 } });
+  await postAll(server, range(20_000, (i) => m(`k${i}`, { n: i })), 10_000);
+  let going = true, asked = 0, longest = 0;
+  const asking = range(4, async () => {
+    while (going) {
+      assert.equal((await sums(server, 'E/list')).rows, 20_000);
+      asked++;
+    }
+  });
+  const pad = 'x'.repeat(16_000);
+  for (let i = 0; i < FED; i++) {
+    await post(server, range(64, (j) => ({ export: 'F', key: `k${j}`, patch: { n: i, pad } })));
+    longest = Math.max(longest, statSync(`${server.db}-wal`).size);
+  }
+  going = false;
+  await Promise.all(asking);
+  t.diagnostic(`the log had ${Math.round(longest / MIB)} MiB beside ${asked} sums, with ${FED} MiB fed`);
+  assert.ok(longest < FED * MIB, `the log had ${longest} bytes`);
+  assert.ok(asked > 4, 'sums were made meanwhile');
+});
+
+test('while somebody else holds a long write-ahead log, sums wait, and are refused when the server stops', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {}, F: {} }, checkpoint_pages: 64 } });
+  await post(server, range(10, (i) => m(`k${i}`, { n: i })));
+  const hold = async () => {
+    const shell = spawn('sqlite3', ['-readonly', server.db], { stdio: ['pipe', 'pipe', 'inherit'] });
+    t.after(() => shell.kill('SIGKILL'));
+    shell.stdin.write("BEGIN; SELECT 'reads', count(*) FROM log_state;\n");
+    await once(shell.stdout, 'data');
+    for (let i = 0; i < 30; i++) await post(server, range(64, (j) => ({ export: 'F', key: `k${j}`, patch: { i, pad: 'x'.repeat(16_000) } })));
+    return () => shell.stdin.end('COMMIT;\n');
+  };
+  /* Its answer, and whether it is there. */
+  const begin = async () => {
+    const asked = { answer: ask(server, 'E/list').finally(() => (asked.done = true)), done: false };
+    for (let i = 0; i < 5; i++) assert.equal((await http(`${server.http}/v1/views/E/list`)).json.rows.length, 10, 'a read does not wait');
+    return asked;
+  };
+  const end = await hold();
+  const first = await begin();
+  assert.equal(first.done, false);
+  end();
+  assert.equal((await first.answer).json.rows, 10);
+  await hold();
+  const second = await begin();
+  assert.equal(second.done, false);
+  await server.terminate();
+  assert.deepEqual([(await second.answer).status, (await second.answer).json.code], [503, 'shutting-down']);
 });
 
 /* ---- two sides ---- */
