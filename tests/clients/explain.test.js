@@ -312,7 +312,7 @@ const OPERANDS = (r) => r.pick([{ field: 'a', gte: r.below(6) }, { field: 'a', l
 
 function predicate(r, depth = 0) {
   if (depth < 2 && r.below(3) === 0) return { [r.pick(['all', 'any'])]: range(1 + r.below(3), () => predicate(r, depth + 1)) };
-  return r.below(5) ? OPERANDS(r) : { not: predicate(r, depth + 1) };
+  return depth > 5 || r.below(5) ? OPERANDS(r) : { not: predicate(r, depth + 1) }; /* the server takes a depth of 8 */
 }
 
 function pipeline(r) {
