@@ -26,15 +26,6 @@ static bool check_forms(const struct get_options *options, struct error *error)
     return columns_check(options->columns, &options->times, error);
 }
 
-bool get_lacks_row(const struct get_options *options, struct error *error)
-{
-    bool asks = options->where || options->filters.count;
-    return error_set(error, ERROR_NOT_FOUND, "there is no row '%.200s' in view '%.100s'%s%s",
-                     options->key, options->operands.items[0],
-                     options->as_of ? " at that position" : "",
-                     asks ? " of which the query holds" : "");
-}
-
 static bool check_source(const struct get_options *options, struct error *error)
 {
     if (options->database && options->url)

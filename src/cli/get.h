@@ -45,6 +45,8 @@ bool get_print_rows(struct get_print *print, const struct doc *doc, uint32_t row
 /* All rows were printed, or none: what is left to print. False with the error if something of the
  * rows is missing. */
 bool get_print_end(struct get_print *print, struct error *error);
+/* The row of the key is not there. Always false. */
+bool get_lacks_row(const struct get_options *options, struct error *error);
 
 /* ---- asking ---- */
 
@@ -52,7 +54,5 @@ bool get_print_end(struct get_print *print, struct error *error);
  * printed that are not all, or not of one state. */
 bool get_of_server(const struct get_options *options, struct get_print *print, struct error *error);
 bool get_of_file(const struct get_options *options, struct get_print *print, struct error *error);
-/* The row of the key is not there. Always false. */
-bool get_lacks_row(const struct get_options *options, struct error *error);
 
 #endif

@@ -334,3 +334,12 @@ bool get_print_end(struct get_print *print, struct error *error)
     buffer_fini(&name);
     return false;
 }
+
+bool get_lacks_row(const struct get_options *options, struct error *error)
+{
+    bool asks = options->where || options->filters.count;
+    return error_set(error, ERROR_NOT_FOUND, "there is no row '%.200s' in view '%.100s'%s%s",
+                     options->key, options->operands.items[0],
+                     options->as_of ? " at that position" : "",
+                     asks ? " of which the query holds" : "");
+}
