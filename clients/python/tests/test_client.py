@@ -82,6 +82,23 @@ class Views(Base):
             self.assertEqual([each.key for each in one.rows], ["c"])
             self.assertIs(client.view("E/list"), view)
 
+    async def test_what_str_splitlines_takes_for_the_end_of_a_line(self):
+        ends = "\u2028\u2029\u0085\u000b\u000c\u001c"
+
+        def rows(n):
+            return [row(f"k{end}{end}k", n, **{f"m{end}m": f"a{end}data: b{end}"}) for end in ends]
+
+        self.server.feed(rows(1))
+        async with self.client() as client:
+            view = await client.view("E/list").live()
+            self.assertEqual(bare(view.rows), self.server.rows("E/list"))
+            self.server.feed(rows(2))
+            await self.equals(view, lambda: self.server.rows("E/list"))
+            self.assertEqual({each.key for each in view.rows}, {f"k{end}{end}k" for end in ends})
+            one = await client.view("E/list", filters={"n": 2}, sort=["m\u2028m"]).live()
+            page = await client.read("E/list", filters={"n": 2}, sort=["m\u2028m"])
+            self.assertEqual((bare(one.rows), len(page.rows)), (bare(page.rows), 6))
+
     async def test_windows_are_those_of_http(self):
         self.server.feed([row(f"k{i}", i % 7, s="xyz"[i % 3], t=str(i)) for i in range(60)])
         query = {"where": {"all": [{"field": "n", "gte": 2}, {"field": "s", "in": ["x", "y"]}]},

@@ -58,7 +58,7 @@ export const socketTransport =
     };
     socket.onerror = () => {}; /* close follows, and says as much */
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
-      const said = /^([a-z\d-]+): (.*)/.exec(reason); /* as the server closes */
+      const said = /^([a-z\d-]+): (.*)/s.exec(reason); /* as the server closes */
       end(fatal ?? new SteleError(said?.[1] ?? 'connection-lost', said?.[2] ?? `code ${code}`));
     };
     wait(ANSWER_MS, late);

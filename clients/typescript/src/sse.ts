@@ -109,7 +109,8 @@ class SseTransport implements Transport {
   }
 
   #event(id: string, event: string): void {
-    const data = /^data: ?(.*)$/m.exec(event)?.[1];
+    /* Neither . nor ^ and $ with /m: they take U+2028 and U+2029 for the end of a line, which JSON may hold. */
+    const data = event.split('\n').find((line) => line.startsWith('data:'))?.slice(5);
     if (!data || !this.#streams.has(id)) return;
     const frame: Frame & { status?: number; reason?: string } = JSON.parse(data);
     if (frame.op || frame.type) this.listener.frame({ ...frame, subscriptionId: id });

@@ -176,6 +176,26 @@ test('server-sent events where no WebSocket opens', async (t) => {
   await check();
 });
 
+test('texts with what other places take for the end of a line, over both ways', async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  const feed = (n) => post(server, ['\u2028', '\u2029', '\u0085', '\u000b', '\u000c', '\u001c'].map((end) => ({ export: 'E', key: `k${end}${end}k`, patch: { n, [`m${end}m`]: `a${end}data: b${end}` } })));
+  await feed(1);
+  class Blocked {
+    constructor() {
+      setTimeout(() => this.onclose?.({ code: 1006, reason: '' }));
+    }
+    close() {}
+  }
+  for (const [i, options] of [{}, { WebSocket: Blocked }].entries()) {
+    const client = clientOf(t, server, options);
+    const view = client.view({ view: 'E/list' });
+    await equals(server, view, 'E/list');
+    await feed(i + 2);
+    await equals(server, view, 'E/list');
+    assert.deepEqual([view.state.rows.length, client.status.transport], [6, i ? 'sse' : 'websocket']);
+  }
+});
+
 test('feeding: exactly once over cuts, and over a crash of the process; what is refused is told, and does not block', async (t) => {
   const server = await Server.forTest(t, { config: CONFIG });
   const folder = scratch(t);

@@ -167,9 +167,9 @@ test('a server that does not answer the handshake, or falls silent, is left', as
 
 test('why the server closed is told', async (t) => {
   const { net, pass, client } = await start(t, { transport: 'websocket' });
-  (await net.last.open()).end(1008, 'read-scope-missing: the token may not read: at all');
+  (await net.last.open()).end(1008, 'read-scope-missing: the token may not read: at\u2028all');
   await pass(0);
-  assert.deepEqual([client.status.error.code, client.status.error.message], ['read-scope-missing', 'the token may not read: at all']);
+  assert.deepEqual([client.status.error.code, client.status.error.message], ['read-scope-missing', 'the token may not read: at\u2028all']);
   await pass(20);
   (await net.last.open()).end(1001, 'bye');
   await pass(0);
@@ -319,6 +319,16 @@ async function startStreams(t, options = {}) {
   assert.equal(web.all.length, 1);
   return { ...started, web };
 }
+
+test('an event ends where the server ends it, whatever its text holds', async (t) => {
+  const { web, pass, client, view } = await startStreams(t);
+  const keys = ['\u2028', '\u2029', '\u0085', '\u000b', '\u000c', '\u001c'].flatMap((end) => [`${end}a`, `a${end}data: b`, `c${end}`, `${end}${end}`]);
+  web.last.open().show(...keys);
+  await pass(1);
+  assert.deepEqual([client.status.connection, view.state.status], ['open', 'live']);
+  assert.deepEqual(view.state.rows.map(({ key }) => key).sort(), [...keys].sort());
+  assert.deepEqual([...view.state.keys].sort(), [...keys].sort());
+});
 
 test('streams where sockets fail to open twice; every other attempt is a socket; after five minutes, too', async (t) => {
   const { net, web, pass, client } = await startStreams(t);
