@@ -1,6 +1,10 @@
 #include "cli/cell.h"
 
+#include "base/utf8.h"
+
 #include <wchar.h>
+
+enum { UNICODE_REPLACEMENT = 0xfffd };
 
 /* One character of valid UTF-8; moves *at. */
 static uint32_t next_character(const char **at, const char *end)
@@ -39,26 +43,45 @@ static bool is_unfit(uint32_t character)
            (character >= 0x2066 && character <= 0x2069);
 }
 
-void cell_fit(struct buffer *out, struct span text)
+/* Whether what begins at *at must not reach the terminal; moves *at behind it. */
+static bool take_unfit(const char **at, const char *end, uint32_t *character)
+{
+    bool valid = utf8_character(*at, (size_t)(end - *at)) > 0;
+    if (valid)
+        *character = next_character(at, end);
+    else
+        ++*at;
+    return !valid || is_unfit(*character);
+}
+
+void cell_replace(struct buffer *out, struct span text, char other)
 {
     for (const char *at = text.data, *end = text.data + text.length; at < end;) {
         const char *start = at;
-        if (is_unfit(next_character(&at, end)))
-            buffer_add_char(out, ' ');
+        uint32_t character;
+        if (take_unfit(&at, end, &character))
+            buffer_add_char(out, other);
         else
             buffer_add(out, start, (size_t)(at - start));
     }
+}
+
+void cell_fit(struct buffer *out, struct span text)
+{
+    cell_replace(out, text, ' ');
 }
 
 void cell_escape(struct buffer *out, struct span json)
 {
     for (const char *at = json.data, *end = json.data + json.length; at < end;) {
         const char *start = at;
-        uint32_t character = next_character(&at, end);
-        if (is_unfit(character))
-            buffer_printf(out, "\\u%04x", (unsigned)character);
-        else
+        uint32_t character = UNICODE_REPLACEMENT;
+        if (!take_unfit(&at, end, &character) || *start == '\n')
             buffer_add(out, start, (size_t)(at - start));
+        else if (*start == '\t' || *start == '\r')
+            buffer_add_char(out, ' '); /* between tokens */
+        else
+            buffer_printf(out, "\\u%04x", (unsigned)character);
     }
 }
 

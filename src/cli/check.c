@@ -1,6 +1,7 @@
 #include "cli/command.h"
 #include "cli/definitions.h"
 #include "cli/drift.h"
+#include "cli/output.h"
 #include "derive/derive.h"
 #include "engine/engine.h"
 
@@ -16,7 +17,8 @@ struct check_options {
 
 static void print_finding(void *count, const char *line)
 {
-    printf("%s\n", line);
+    output_text(stdout, span_of(line));
+    putchar('\n');
     ++*(uint64_t *)count;
 }
 

@@ -1,5 +1,7 @@
 #include "cli/command.h"
 
+#include "cli/output.h"
+
 #include <errno.h>
 
 static const struct command_option *find_option(const struct command *command, struct span name)
@@ -191,14 +193,14 @@ bool command_start(const struct command *command, int argc, char **argv, void *o
     case PARSE_WRONG:
         break;
     }
-    fprintf(stderr, "stele %s: %s\n", command->name, error.message);
+    output_tell("stele %s: %s", command->name, error.message);
     *code = EXIT_MISUSED;
     return false;
 }
 
 int command_failed(const struct error *error)
 {
-    fprintf(stderr, "stele: %s\n", error->message);
+    output_tell("stele: %s", error->message);
     return EXIT_FAILED;
 }
 

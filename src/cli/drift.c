@@ -1,5 +1,7 @@
 #include "cli/drift.h"
 
+#include "cli/output.h"
+
 #include <unistd.h>
 
 enum { AGAIN_MS = 250, DIFFERENT = 1, UNKNOWN = 2, LIST_BYTES = 64 };
@@ -131,7 +133,7 @@ static int show_one(const struct drift_options *options, struct drift_side *side
     if (drift_side_ask(side, view, false, NULL, &sums, &error)) {
         drift_print_sums(view, &sums, (int)names->width, options->json);
     } else if (!names->are_all || !drift_side_wants_key(side)) {
-        fprintf(stderr, "stele check: %s: %s\n", view, error.message);
+        output_tell("stele check: %s: %s", view, error.message);
         code = UNKNOWN;
     }
     drift_sums_fini(&sums);

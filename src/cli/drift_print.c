@@ -1,6 +1,7 @@
 #include "cli/drift.h"
 
 #include "cli/cell.h"
+#include "cli/output.h"
 
 enum { MOST_KEYS = 100 /* that people are shown of a view */ };
 
@@ -15,14 +16,19 @@ static void put_json(struct buffer *out, const char *before, const char *text)
     doc_escape(out, span_of(text));
 }
 
-static void print_line(struct buffer *line)
+static void print_line(struct buffer *line, void (*print)(FILE *out, struct span line))
 {
     buffer_add_char(line, '\n');
     if (line->failed)
         fprintf(stderr, "stele check: out of memory\n");
     else
-        fwrite(line->data, 1, line->length, stdout);
+        print(stdout, buffer_span(line));
     buffer_fini(line);
+}
+
+static void print_text(FILE *out, struct span line)
+{
+    fwrite(line.data, 1, line.length, out);
 }
 
 /* With commas between thousands. */
@@ -68,7 +74,7 @@ void drift_print_sums(const char *view, const struct drift_sums *sums, int width
         put_count(&line, sums->rows);
         buffer_add_string(&line, sums->rows == 1 ? " row" : " rows");
     }
-    print_line(&line);
+    print_line(&line, json ? output_json : print_text);
 }
 
 /* ---- what was found ---- */
@@ -159,5 +165,5 @@ void drift_print_found(const char *view, const struct drift_found *found, int wi
         put_found_json(&line, view, found);
     else
         put_found(&line, view, found, width);
-    print_line(&line);
+    print_line(&line, json ? output_json : print_text);
 }

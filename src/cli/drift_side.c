@@ -65,6 +65,16 @@ static struct span string_of(const struct doc *doc, uint32_t object, const char 
                                                                    : doc_bare(doc_text(doc, node));
 }
 
+/* As it is printed. */
+static bool is_sum(struct span text)
+{
+    enum { DIGITS = 64 };
+    size_t i = 0;
+    while (i < text.length && text.data[i] && strchr("0123456789abcdef", text.data[i]))
+        i++;
+    return text.length == DIGITS && i == DIGITS;
+}
+
 static bool read_sums(struct drift_sums *sums, struct span text, struct error *error)
 {
     struct doc *doc = &sums->doc;
@@ -79,8 +89,9 @@ static bool read_sums(struct drift_sums *sums, struct span text, struct error *e
     sums->scoped = doc_member_is(doc, root, "scoped", "true");
     sums->parts = doc_member(doc, root, "parts");
     sums->keys = doc_member(doc, root, "keys");
-    return (sums->seq_text.data && seq_parse(sums->seq_text, &sums->seq) && sums->sum.data &&
-            rows != DOC_NONE && doc_integer(doc, rows, &sums->rows)) ||
+    return (sums->seq_text.data && seq_parse(sums->seq_text, &sums->seq) && is_sum(sums->sum) &&
+            (!sums->order.data || is_sum(sums->order)) && rows != DOC_NONE &&
+            doc_integer(doc, rows, &sums->rows) && sums->rows >= 0) ||
            error_set(error, ERROR_NETWORK, "the server answered without sums");
 }
 

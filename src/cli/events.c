@@ -1,6 +1,7 @@
 /* `stele events`: the history of an append view, page by page, one event a line. */
 #include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/output.h"
 #include "cli/pages.h"
 
 enum {
@@ -51,7 +52,8 @@ static void print_events(struct events_reading *reading, const struct doc *doc, 
     for (uint32_t at = doc_first(doc, events); at != DOC_NONE && at < end;
          at = doc->nodes[at].end) {
         struct span event = doc_text(doc, at);
-        printf("%.*s\n", (int)event.length, event.data);
+        output_json(stdout, event);
+        putchar('\n');
         reading->left--;
     }
     fflush(stdout);

@@ -3,6 +3,7 @@
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/definitions.h"
+#include "cli/output.h"
 #include "cli/query.h"
 #include "database/database.h"
 #include "explain/explain.h"
@@ -141,7 +142,7 @@ static bool is_misused(const struct explain_options *options)
     else
         query_check(&query, &error);
     if (error.message[0])
-        fprintf(stderr, "stele explain: %s\n", error.message);
+        output_tell("stele explain: %s", error.message);
     return error.message[0] != '\0';
 }
 
@@ -154,7 +155,7 @@ static bool explain_row(struct explain_options *options, struct error *error)
     bool done =
         options->database ? by_file(options, &answer, error) : by_server(options, &answer, error);
     if (done && (options->json || (!options->text && !isatty(STDOUT_FILENO))))
-        fwrite(answer.data, 1, answer.length, stdout);
+        output_json(stdout, buffer_span(&answer));
     else
         done = done && explain_print(stdout, buffer_span(&answer), error);
     buffer_fini(&answer);

@@ -1,5 +1,6 @@
 /* An explanation as text: a line for each step, conditions below them. */
 #include "cli/explain.h"
+#include "cli/output.h"
 #include "json/json.h"
 
 #include <time.h>
@@ -19,16 +20,9 @@ static struct span member(const struct printing *printing, uint32_t object, cons
     return node == DOC_NONE ? span_make(NULL, 0) : doc_text(printing->doc, node);
 }
 
-/* A JSON text has no control characters of the low range; a terminal acts on DEL and C1, too. */
 static void put(const struct printing *printing, struct span text)
 {
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
-        unsigned char next = i + 1 < text.length ? (unsigned char)text.data[i + 1] : 0xff;
-        bool control = byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next < 0xa0);
-        fputc(control ? '?' : byte, printing->out);
-        i += byte == 0xc2 && control;
-    }
+    output_text(printing->out, text);
 }
 
 /* A string without its quotes, where it can be read as well so. */
@@ -194,14 +188,11 @@ static void print_edge(const struct printing *printing, uint32_t edges, const ch
 
 static void print_cut(const struct printing *printing, uint32_t step)
 {
-    struct span skip = member(printing, step, "skip"), take = member(printing, step, "take");
     uint32_t edges = doc_member(printing->doc, step, "edges");
     if (member(printing, step, "last").data)
         fputs("the last row", printing->out);
-    if (skip.data)
-        fprintf(printing->out, "skip %.*s", (int)skip.length, skip.data);
-    if (take.data)
-        fprintf(printing->out, ", take %.*s", (int)take.length, take.data);
+    put_value(printing, step, "skip ", "skip");
+    put_value(printing, step, ", take ", "take");
     put_value(printing, step, "; its rank is ", "rank");
     if (edges != DOC_NONE) {
         print_edge(printing, edges, "first");
@@ -259,8 +250,10 @@ static void print_step(const struct printing *printing, uint32_t step)
 {
     uint32_t predicate = doc_member(printing->doc, step, "predicate");
     struct span name = doc_bare(member(printing, step, "step"));
-    fprintf(printing->out, "%*s%-*.*s %-*s ", INDENT, "", NAME_WIDTH, (int)name.length, name.data,
-            VERDICT_WIDTH / 2, verdict(printing, step));
+    int filling = name.length < NAME_WIDTH ? NAME_WIDTH - (int)name.length : 0;
+    fprintf(printing->out, "%*s", INDENT, "");
+    put(printing, name);
+    fprintf(printing->out, "%*s %-*s ", filling, "", VERDICT_WIDTH / 2, verdict(printing, step));
     print_details(printing, name, step);
     fputc('\n', printing->out);
     if (predicate != DOC_NONE)

@@ -1,5 +1,6 @@
 /* `stele get`: the rows of a view, once, by a server or by a file. */
 #include "cli/get.h"
+#include "cli/output.h"
 #include "cli/query.h"
 
 enum { MOST_PAGE = 1000000 };
@@ -52,7 +53,7 @@ static int get(const struct get_options *options)
     struct error error = {.code = ERROR_NONE};
     struct get_print print;
     if (!check(options, &error)) {
-        fprintf(stderr, "stele get: %s\n", error.message);
+        output_tell("stele get: %s", error.message);
         return EXIT_MISUSED;
     }
     get_print_init(&print, options);

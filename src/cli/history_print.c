@@ -1,22 +1,25 @@
 #include "cli/history_print.h"
 
+#include "cli/output.h"
+
 #include <stdio.h>
 #include <time.h>
 
-enum { EVENT_DEPTH = 1100 };
+enum { EVENT_DEPTH = 1100, OFFSET_WIDTH = 10, OP_WIDTH = 6 };
 
 /* ---- texts ---- */
 
-/* Values come from the network: what a terminal would act on is shown as '?'. Of UTF-8 that is also
- * the second half of the control characters, which begin with this byte. */
 static void print_text(struct span text)
 {
-    const unsigned char *at = (const unsigned char *)text.data, *end = at + text.length;
-    for (; at < end; at++) {
-        bool control = *at == 0xc2 && at + 1 < end && at[1] < 0xa0;
-        at += control;
-        putchar(control || *at < 0x20 || *at == 0x7f ? '?' : *at);
-    }
+    output_text(stdout, text);
+}
+
+/* At least so wide. */
+static void print_wide(struct span text, size_t width)
+{
+    print_text(text);
+    for (size_t i = text.length; i < width; i++)
+        putchar(' ');
 }
 
 static struct span member(const struct doc *doc, uint32_t object, const char *name)
@@ -64,6 +67,13 @@ static void print_value(const char *sign, struct span value)
     print_text(value);
 }
 
+static void print_dropped(struct span dropped)
+{
+    printf(" (");
+    print_text(dropped);
+    printf(" dropped)");
+}
+
 static void print_difference(const struct doc *doc, uint32_t difference)
 {
     struct span from = member(doc, difference, "from"), to = member(doc, difference, "to");
@@ -74,7 +84,7 @@ static void print_difference(const struct doc *doc, uint32_t difference)
     if (added.data) {
         print_value(" +", added);
         if (dropped.data)
-            printf(" (%.*s dropped)", (int)dropped.length, dropped.data);
+            print_dropped(dropped);
     } else if (from.data && to.data) {
         printf(":");
         print_value("", from);
@@ -97,10 +107,15 @@ static void print_event(const struct doc *doc, uint32_t event)
 {
     struct span offset = member(doc, event, "offset");
     uint32_t diff = doc_member(doc, event, "diff");
-    printf("%-10.*s  ", (int)offset.length, offset.data ? offset.data : "");
+    print_wide(offset, OFFSET_WIDTH);
+    printf("  ");
     print_time(doc, event);
     struct span op = bare(member(doc, event, "op")), seq = bare(member(doc, event, "seq"));
-    printf("  %-6.*s  %.*s\n", (int)op.length, op.data, (int)seq.length, seq.data);
+    printf("  ");
+    print_wide(op, OP_WIDTH);
+    printf("  ");
+    print_text(seq);
+    putchar('\n');
     if (diff == DOC_NONE || doc->nodes[diff].type != DOC_ARRAY) {
         print_patch(doc, event);
         return;
@@ -115,14 +130,15 @@ static void print_event(const struct doc *doc, uint32_t event)
 static void print_head(struct history_print *print)
 {
     if (!print->begun && !print->as_json)
-        printf("%-10s  %-24s  %-6s  %s\n", "offset", "time", "op", "seq");
+        printf("%-*s  %-24s  %-*s  %s\n", OFFSET_WIDTH, "offset", "time", OP_WIDTH, "op", "seq");
     print->begun = true;
 }
 
 static void print_line(const struct doc *doc, uint32_t event)
 {
     struct span text = doc_text(doc, event);
-    printf("%.*s\n", (int)text.length, text.data);
+    output_json(stdout, text);
+    putchar('\n');
 }
 
 void history_print_list(struct history_print *print, const struct doc *doc, uint32_t events,
@@ -164,14 +180,14 @@ bool history_print_row(struct history_print *print, const struct view *view, str
     struct buffer text;
     buffer_init(&text, UINT32_MAX);
     if (!row.data) {
-        fprintf(stderr, "stele history: '%.*s' was not there at @%lld\n",
-                key.length > 200 ? 200 : (int)key.length, key.data, (long long)at);
+        output_tell("stele history: '%.*s' was not there at @%lld",
+                    key.length > 200 ? 200 : (int)key.length, key.data, (long long)at);
         return true;
     }
     bool done = (view ? view_project(view, row, &text) : buffer_add_span(&text, row)) ||
                 error_set(error, ERROR_MEMORY, "out of memory");
     if (done && print->as_json)
-        printf("%.*s", (int)text.length, text.data);
+        output_json(stdout, buffer_span(&text));
     else if (done)
         print_text(buffer_span(&text));
     putchar('\n');
@@ -189,8 +205,10 @@ bool history_print_keyed(const struct view *view, struct span key, struct span r
     buffer_add_string(&text, ",\"data\":");
     bool done = (view ? view_project(view, row, &text) : buffer_add_span(&text, row)) &&
                 buffer_add_char(&text, '}');
-    if (done)
-        printf("%.*s\n", (int)text.length, text.data);
+    if (done) {
+        output_json(stdout, buffer_span(&text));
+        putchar('\n');
+    }
     buffer_fini(&text);
     return done || error_set(error, ERROR_MEMORY, "out of memory");
 }

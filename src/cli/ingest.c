@@ -1,5 +1,6 @@
 #include "cli/ask.h"
 #include "cli/ingest_internal.h"
+#include "cli/output.h"
 
 #include <signal.h>
 #include <sys/random.h>
@@ -122,9 +123,9 @@ static bool on_ended(void *argument, const struct client_end *end)
         return false;
     if (!ingest->disconnected) {
         progress_hide(&ingest->progress);
-        fprintf(stderr, "stele: %s%s%s; trying again\n",
-                end->opened ? "the connection was lost" : "no connection",
-                end->reason[0] ? ": " : "", end->reason);
+        output_tell("stele: %s%s%s; trying again",
+                    end->opened ? "the connection was lost" : "no connection",
+                    end->reason[0] ? ": " : "", end->reason);
     }
     ingest->disconnected = true;
     return true;
@@ -169,8 +170,11 @@ static bool random_producer(char name[40])
 static void tell_unknown(const struct ingest_unknown *unknown)
 {
     fprintf(stderr, "stele: mutations were ignored, because the server has no export");
-    for (size_t i = 0; i < unknown->count; i++)
-        fprintf(stderr, "%s '%s'", i ? "," : "", unknown->names[i]);
+    for (size_t i = 0; i < unknown->count; i++) {
+        fprintf(stderr, "%s '", i ? "," : "");
+        output_text(stderr, span_of(unknown->names[i]));
+        fputc('\'', stderr);
+    }
     fprintf(stderr, "%s: correct the name, or add it to `exports` in its configuration\n",
             unknown->count == INGEST_UNKNOWN ? " and others" : "");
 }

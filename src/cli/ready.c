@@ -2,6 +2,7 @@
  */
 #include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/output.h"
 
 #include <unistd.h>
 
@@ -21,6 +22,12 @@ static struct span words(const struct ask *ask)
     return span_make(text.data, text.length < SHOWN ? text.length : SHOWN);
 }
 
+static void print_words(const struct ask *ask)
+{
+    output_text(stdout, words(ask));
+    putchar('\n');
+}
+
 static bool is_ready(const struct ready_options *options, struct error *error)
 {
     struct ask_request request = {.path = options->write ? "/ready/write" : "/ready",
@@ -30,7 +37,7 @@ static bool is_ready(const struct ready_options *options, struct error *error)
     bool ready = ask_open(&ask, &options->access, options->url, error) &&
                  ask_server(&ask, &request, &body, error);
     if (ready)
-        printf("%.*s\n", (int)words(&ask).length, words(&ask).data);
+        print_words(&ask);
     else if (ask.answered && ask.answer.status == 503)
         error_set(error, ERROR_NETWORK, "%.*s", (int)words(&ask).length, words(&ask).data);
     ask_close(&ask);

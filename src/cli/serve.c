@@ -5,6 +5,7 @@
 #include "cli/serve.h"
 #include "access/credentials.h"
 #include "cli/command.h"
+#include "cli/output.h"
 #include "cli/service.h"
 #include "server/tls.h"
 
@@ -293,7 +294,7 @@ bool serve_to_library(const struct serve_options *options, const char **settings
 
 static int fail(const stele_error *error)
 {
-    fprintf(stderr, "stele: %s\n", stele_error_message(error));
+    output_tell("stele: %s", stele_error_message(error));
     return EXIT_FAILED;
 }
 

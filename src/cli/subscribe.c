@@ -1,5 +1,6 @@
 #include "cli/subscribe.h"
 #include "cli/live.h"
+#include "cli/output.h"
 #include "cli/query.h"
 #include "cli/table_columns.h"
 #include "client/client.h"
@@ -135,7 +136,7 @@ static void say(struct subscription *subscription, const char *words)
     if (subscription->live)
         live_say(subscription->live, words);
     else
-        fprintf(stderr, "stele: %s\n", words);
+        output_tell("stele: %s", words);
 }
 
 static void output_failed(struct subscription *subscription)
@@ -147,7 +148,7 @@ static void output_failed(struct subscription *subscription)
 
 static bool print_frame(struct subscription *subscription, struct span frame)
 {
-    fwrite(frame.data, 1, frame.length, stdout);
+    output_json(stdout, frame);
     putchar('\n');
     if (fflush(stdout) == 0)
         return true;
@@ -174,6 +175,12 @@ static void take_frame(struct subscription *subscription, struct span frame)
         leave(subscription, EXIT_FINE);
 }
 
+static void tell_frame(struct span frame)
+{
+    output_json(stderr, frame);
+    fputc('\n', stderr);
+}
+
 static void on_message(void *argument, struct span message)
 {
     struct subscription *subscription = argument;
@@ -196,7 +203,7 @@ static void on_message(void *argument, struct span message)
     if (subscription->live)
         say(subscription, problem.message);
     else
-        fprintf(stderr, "%.*s\n", (int)frame.length, frame.data);
+        tell_frame(frame);
     bool again = subscription->options->follow && problem.retryable;
     if ((problem.fatal || !subscription->subscribed) && !again)
         leave(subscription, EXIT_FAILED);
@@ -237,7 +244,7 @@ static void tell_end(struct subscription *subscription, const char *words)
                                                                     : LIVE_RECONNECTING,
                        words);
     else if (!subscription->disconnected)
-        fprintf(stderr, "stele: %s; trying again\n", words);
+        output_tell("stele: %s; trying again", words);
 }
 
 static bool on_ended(void *argument, const struct client_end *end)
@@ -327,7 +334,7 @@ static int subscribe(const struct subscribe_options *options, struct live *live)
     if (!done)
         subscription.code = command_failed(&error);
     else if (live && subscription.code != EXIT_FINE && live->words[0])
-        fprintf(stderr, "stele: %s\n", live->words);
+        output_tell("stele: %s", live->words);
     client_free(subscription.client);
     buffer_fini(&subscription.plain);
     return subscription.code;
@@ -345,7 +352,7 @@ static int run_subscribe(int argc, char **argv)
         /* it was said what is wrong */
     } else if (!query_check(&query, &error) ||
                !columns_check(options.columns, &options.times, &error)) {
-        fprintf(stderr, "stele subscribe: %s\n", error.message);
+        output_tell("stele subscribe: %s", error.message);
         code = EXIT_MISUSED;
     } else {
         bool table = options.table && screen_is_possible();

@@ -4,6 +4,7 @@
  * file than the server reads.
  */
 #include "cli/ask.h"
+#include "cli/output.h"
 #include "cli/token.h"
 #include "database/database.h"
 #include "store/store.h"
@@ -98,7 +99,9 @@ static void free_targets(struct targets *targets)
 
 static void tell(const struct target *target)
 {
-    printf("revoked %.*s\n", (int)target->id.length, target->id.data);
+    printf("revoked ");
+    output_text(stdout, target->id);
+    putchar('\n');
 }
 
 /* ---- in the database ---- */

@@ -1,4 +1,5 @@
 #include "access/credentials.h"
+#include "cli/output.h"
 #include "cli/token.h"
 
 struct verify_options {
@@ -93,9 +94,9 @@ static bool print_identity(const struct auth_identity *identity, struct error *e
         print_texts(&out, ",\"views\":[", &identity->views);
     print_texts(&out, ",\"row_scopes\":[", &identity->row_scopes);
     buffer_add_char(&out, '}');
-    bool done = buffer_string(&out) || error_set(error, ERROR_MEMORY, "out of memory");
+    bool done = buffer_add_char(&out, '\n') || error_set(error, ERROR_MEMORY, "out of memory");
     if (done)
-        printf("%s\n", out.data);
+        output_json(stdout, buffer_span(&out));
     buffer_fini(&out);
     return done;
 }
@@ -105,8 +106,10 @@ static bool print_claims(struct span token, struct error *error)
     struct buffer claims;
     buffer_init(&claims, AUTH_MAX_TOKEN_BYTES);
     bool done = auth_token_claims(token, &claims, error);
-    if (done)
-        printf("%.*s\n", (int)claims.length, claims.data);
+    if (done) {
+        output_json(stdout, buffer_span(&claims));
+        putchar('\n');
+    }
     buffer_fini(&claims);
     return done;
 }

@@ -3,6 +3,7 @@
 
 #include "cli/ask.h"
 #include "cli/keys.h"
+#include "cli/output.h"
 #include "cli/screen.h"
 #include "json/json.h"
 
@@ -108,7 +109,11 @@ static bool print(const struct top *top)
     buffer_init(&out, UINT32_MAX);
     bool done = top->options->json ? top_print_json(&top->now, JSON_MOST, &out)
                                    : top_print(&top->now, "", PLAIN_WIDTH, PLAIN_HEIGHT, &out);
-    done = done && fwrite(out.data, 1, out.length, stdout) == out.length && fflush(stdout) == 0;
+    if (done && top->options->json)
+        output_json(stdout, buffer_span(&out));
+    else if (done)
+        fwrite(out.data, 1, out.length, stdout);
+    done = done && fflush(stdout) == 0 && !ferror(stdout);
     buffer_fini(&out);
     return done;
 }
