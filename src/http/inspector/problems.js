@@ -13,9 +13,9 @@ const STATES = {
   'database-damaged': ['The database file is damaged', 'Stop the server, keep all files, and restore the newest backup whose “stele check” is clean.'],
   'database-unusable': ['Another program changed the database', 'The line “intake-stopped” in the log names what differs. Stop the server and undo that.'],
   'checkpoints-fail': ['Checkpoints fail: the disk refuses writes to the database’s own file', 'Look at the kernel’s log, free room and the file’s rights. Nothing is lost until the write-ahead log is full.'],
-  'log-apart': ['The log cannot be reached: nothing new comes in', 'Look at the brokers of log.nats. Reads go on, and the node tries again by itself.'],
-  'log-gap': ['The log has not what comes next: nothing new comes in', 'Restore a newer backup. “log-gap” in the log of the program says what is missing.'],
-  'log-replaced': ['The stream of the log was made anew: nothing new comes in', 'Move the file away, and start with a new one.'],
+  'log-apart': ['The log cannot be reached', 'Look at the brokers; it tries again.'],
+  'log-gap': ['The log lacks what comes next', 'Restore a newer backup.'],
+  'log-replaced': ['The log was made anew', 'Start with a new file.'],
   'keys-stale': ['The keys of auth.jwks_url are stale: tokens signed with them are refused', 'Mend the URL, or put the public keys into auth.keys and reload.'],
 };
 
@@ -31,8 +31,6 @@ const RULES = [
   ['warn', () => figure('intake_pressure') > 0.8, () => 'The intake queue is nearly full', 'More mutations come than can be applied. Producers wait, nothing is lost: use larger batches.'],
   ['warn', () => known.status.lag > 1000 && known.status.lag > 0.5 * known.status.log?.changes && known.status.lag, (n) => `The slowest subscription is ${number(n)} changes behind`,
     'Its client reads slowly. Beyond the log it begins anew: keep a longer log (retention_…).'],
-  ['warn', () => figure('log_lag_seconds') > 30 && figure('log_lag_seconds'), (n) => `The node is ${seconds(n)} behind its log`,
-    'If it does not catch up, the disk or the processor is too slow for the stream.'],
   ['warn', 'resumes_refused_total', (n) => `${n} cursors could not be resumed`, 'Clients were away longer than the log reaches: keep a longer log (retention_…).'],
   ['warn', () => figure('loop_longest_pause_seconds') > 0.5 && figure('loop_longest_pause_seconds'), (n) => `The loop was busy for ${seconds(n)} in one turn`,
     'The machine is overcommitted, or one request is very large: look at the processors.'],
