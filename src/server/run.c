@@ -109,12 +109,16 @@ static void leave(struct server *server)
         on_left(server);
 }
 
-/* The last of what goes to other servers is sent, as far as they take it. No client is left. */
+/*
+ * The last of what goes to other servers is sent, as far as they take it. What clients used is
+ * known when they have left; traces and metrics go at once, as a client may never answer.
+ */
 static bool has_sent(struct server *server)
 {
-    bool usage = !server->frontend.usage || usage_finish(server->frontend.usage);
+    bool left = !server->frontend.sessions.count && !server->http.requests;
     bool telemetry = !server->frontend.telemetry || telemetry_finish(server->frontend.telemetry);
-    return usage && telemetry;
+    bool usage = left && (!server->frontend.usage || usage_finish(server->frontend.usage));
+    return telemetry && usage;
 }
 
 /* The next step of the stop, if it is time for it. */
@@ -124,8 +128,7 @@ static void step(struct server *server)
         begin_drain(server);
     if (server->state != SERVER_PARTING)
         return;
-    bool alone = !server->frontend.sessions.count && !server->http.requests && has_sent(server);
-    if (alone || uv_now(&server->loop) >= server->deadline_ms)
+    if (has_sent(server) || uv_now(&server->loop) >= server->deadline_ms)
         leave(server);
 }
 

@@ -5,7 +5,8 @@
  *                        ^                  |
  *                        +--429, 502, 503, 504, no connection: later, TELEMETRY_ATTEMPTS times
  *
- * OTLP forbids another attempt after any other status.
+ * OTLP forbids another attempt after any other status. The pause belongs to the endpoint, not to
+ * the body: it holds for the body that takes the place of one that failed, too.
  */
 #include "telemetry/telemetry_internal.h"
 #include "json/json.h"
@@ -170,9 +171,7 @@ static void on_answer(void *argument, struct outbound_answer *answer)
     signal->under_way = false;
     if (answer->error.code == ERROR_NONE && answer->status / 100 == 2)
         taken(signal, answer);
-    else if (answer->error.code == ERROR_SHUTTING_DOWN)
-        telemetry_signal_drop(signal, false);
-    else
+    else if (answer->error.code != ERROR_SHUTTING_DOWN) /* telemetry_stop tells of what is left */
         failed(signal, answer);
 }
 

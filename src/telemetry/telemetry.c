@@ -81,7 +81,13 @@ void telemetry_start(struct telemetry *telemetry, const struct telemetry_context
 
 void telemetry_stop(struct telemetry *telemetry)
 {
+    size_t waiting = telemetry->tracer ? telemetry->tracer->waiting : 0;
+    size_t spans = telemetry->traces.items + waiting;
+    bool figures = telemetry->refreshing || telemetry_signal_busy(&telemetry->figures);
     telemetry->context.outbound = NULL;
+    if (spans || figures)
+        log_warning("telemetry", "not-sent", log_number("spans", spans),
+                    log_number("metrics", figures));
 }
 
 /* ---- what is sent when ---- */
@@ -116,8 +122,9 @@ static void on_refreshed(void *argument)
     struct telemetry_signal *signal = &telemetry->figures;
     struct telemetry_figures figures;
     telemetry->refreshing = false;
-    if (signal->under_way || !telemetry->context.outbound)
+    if (!telemetry->context.outbound)
         return;
+    INVARIANT(!signal->under_way);
     telemetry_signal_renew(signal);
     int64_t now_ns = telemetry_wall_offset_ns() + (int64_t)clock_monotonic_us() * 1000;
     telemetry_figures_init(&figures, &signal->body, telemetry->settings.resource,
@@ -157,7 +164,8 @@ void telemetry_turn(struct telemetry *telemetry)
     take_spans(telemetry, now);
     ask_for_figures(telemetry, now);
     telemetry_signal_send(&telemetry->traces);
-    telemetry_signal_send(&telemetry->figures);
+    if (!telemetry->refreshing) /* or newer ones take their place in a moment */
+        telemetry_signal_send(&telemetry->figures);
 }
 
 /* What waits for another attempt has it now, and none after it. */

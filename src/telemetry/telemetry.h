@@ -43,10 +43,10 @@ struct tracer *telemetry_tracer(struct telemetry *telemetry);
 void telemetry_start(struct telemetry *telemetry, const struct telemetry_context *context);
 /* Do what is due. To be called once a second, and after what may have recorded spans. */
 void telemetry_turn(struct telemetry *telemetry);
-/* All clients are gone: send what there is and the figures once more, each with one attempt.
- * Whether waiting longer would achieve nothing; else ask again. */
+/* Clients are being parted from: send what there is and the figures once more, each with one
+ * attempt. Whether waiting longer would achieve nothing; else ask again. */
 bool telemetry_finish(struct telemetry *telemetry);
-/* There is no `outbound` any more: nothing is sent from now on. */
+/* There is no `outbound` any more: nothing is sent from now on, and the log has what was not. */
 void telemetry_stop(struct telemetry *telemetry);
 /* After engine_close and hub_free, which may still record spans. NULL is fine. */
 void telemetry_free(struct telemetry *telemetry);

@@ -10,6 +10,7 @@ import { Collector, missing, plain } from './lib/collector.js';
 import { Ingest, http, post, tryPost } from './lib/feed.js';
 import { parse, value } from './lib/prometheus.js';
 import { Server, eventually, run, scratch } from './lib/server.js';
+import { Socket } from './lib/socket.js';
 
 const skip = missing;
 const config = { exports: { E: { views: { top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }] } } } } };
@@ -470,4 +471,43 @@ test('a stop sends what there is, and the last figures', { skip }, async (t) => 
   const { metrics } = await collector.metrics(collector.of('metrics').at(-1));
   assert.equal(metrics.get('stele_mutations_total').sum.dataPoints.find((each) => plain(each.attributes).result === 'applied').asInt, '40');
   assert.ok(!/left-behind|export-failed/.test(server.stderr), server.stderr);
+});
+
+const applied = async (collector) => {
+  const { metrics } = await collector.metrics(collector.of('metrics').findLast(({ answer }) => answer === 'ok'));
+  return Number(metrics.get('stele_mutations_total').sum.dataPoints.find((each) => plain(each.attributes).result === 'applied')?.asInt ?? 0);
+};
+
+test('at a stop the last figures take the place of those that wait for another attempt', { skip }, async (t) => {
+  const collector = await Collector.forTest(t, { behave: ({ path }) => (path === '/v1/metrics' ? { status: 503, headers: { 'retry-after': '100' } } : 'ok') });
+  const server = await start(t, collector, { set: { otlp_metrics_ms: 1000 } });
+  await server.logged(/export-failed signal=metrics status=503 .*retry_ms=100000/);
+  collector.behave = 'ok';
+  await post(server, m('a', 1));
+  await server.terminate();
+  assert.equal(await applied(collector), 1);
+});
+
+test('a client that does not close costs neither spans nor the last figures', { skip }, async (t) => {
+  const collector = await Collector.forTest(t);
+  const server = await start(t, collector);
+  const socket = await Socket.open(`${server.ws}/v1/ingest`);
+  socket.pause();
+  const from = parent();
+  await tryPost(server, m('a', 1), { traceparent: from.traceparent });
+  await server.terminate();
+  assert.match(server.stderr, /left-behind clients=1 /);
+  assert.equal(of(await collector.spans(), from.traceId).length, 5);
+  assert.equal(await applied(collector), 1);
+  socket.destroy();
+});
+
+test('what is lost at the end of a stop is told', { skip }, async (t) => {
+  const collector = await Collector.forTest(t, { behave: 'hang' });
+  const server = await start(t, collector, { set: { otlp_timeout_ms: 600_000 } });
+  await post(server, m('a', 1));
+  await collector.until(() => collector.of('traces').length, 'the spans hang');
+  await post(server, m('a', 2));
+  await server.terminate();
+  assert.match(server.stderr, /telemetry not-sent spans=10 metrics=1/);
 });
