@@ -139,9 +139,8 @@ static void fail(struct transfer *it, CURLcode code)
 /* The result of the transfer, from libcurl. */
 static void transfer_result(struct transfer *transfer, CURLcode code)
 {
-    if (code == CURLE_OK)
-        take_answer(transfer);
-    else
+    take_answer(transfer);
+    if (code != CURLE_OK)
         fail(transfer, code);
 }
 

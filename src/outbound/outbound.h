@@ -28,7 +28,7 @@ struct outbound_options {
 
 struct outbound_answer {
     struct error error;  /* ERROR_NONE: the server answered, whatever its status is */
-    int status;          /* of HTTP */
+    int status;          /* of HTTP; with an error, too, if it came before that; else 0 */
     int64_t retry_after; /* seconds that the answer asks for; 0: none */
     struct buffer body;  /* may be moved out */
 };

@@ -8,6 +8,7 @@
  * OTLP forbids another attempt after any other status. The pause belongs to the endpoint, not to
  * the body: it holds for the body that takes the place of one that failed, too.
  */
+#include "base/utf8.h"
 #include "telemetry/telemetry_internal.h"
 #include "json/json.h"
 
@@ -95,6 +96,13 @@ static uint64_t number_of(const struct tree *value)
     return strtoull(digits, NULL, 10);
 }
 
+/* What the endpoint says, as the log has it. */
+static struct span shown(struct span text)
+{
+    return text.length > MESSAGE_SHOWN ? span_make(text.data, utf8_whole(text.data, MESSAGE_SHOWN))
+                                       : text;
+}
+
 static void tell_partial(struct telemetry_signal *signal, const struct tree *partial)
 {
     bool traces = signal->kind == TELEMETRY_TRACES;
@@ -107,10 +115,8 @@ static void tell_partial(struct telemetry_signal *signal, const struct tree *par
     if (rejected > signal->items && traces)
         rejected = signal->items;
     count_dropped(signal, rejected);
-    if (text.length > MESSAGE_SHOWN)
-        text.length = MESSAGE_SHOWN;
     log_warning("telemetry", "partial-success", log_word("signal", names[signal->kind]),
-                log_number("rejected", rejected), log_span("message", text));
+                log_number("rejected", rejected), log_span("message", shown(text)));
 }
 
 /* A success that tells of what was not taken; what is no such answer tells nothing. */
@@ -136,8 +142,8 @@ static void taken(struct telemetry_signal *signal, const struct outbound_answer 
 
 static bool may_come_again(const struct outbound_answer *answer)
 {
-    if (answer->error.code != ERROR_NONE)
-        return answer->error.code == ERROR_NETWORK || answer->error.code == ERROR_MEMORY;
+    if (answer->error.code == ERROR_NETWORK || answer->error.code == ERROR_MEMORY)
+        return true;
     return answer->status == 429 || answer->status == 502 || answer->status == 503 ||
            answer->status == 504;
 }
@@ -145,7 +151,8 @@ static bool may_come_again(const struct outbound_answer *answer)
 static void failed(struct telemetry_signal *signal, const struct outbound_answer *answer)
 {
     struct telemetry *telemetry = signal->telemetry;
-    const char *error = answer->error.code != ERROR_NONE ? answer->error.message : "";
+    struct span error = answer->error.code != ERROR_NONE ? span_of(answer->error.message)
+                                                         : shown(buffer_span(&answer->body));
     signal->failing = true;
     signal->attempts++;
     counter_add(&telemetry->metrics.failures, 1);
@@ -153,11 +160,11 @@ static void failed(struct telemetry_signal *signal, const struct outbound_answer
     uint64_t wait = again ? pause_of(signal, answer->retry_after) : 0;
     if (again && signal->attempts < TELEMETRY_ATTEMPTS) {
         log_warning("telemetry", "export-failed", log_word("signal", names[signal->kind]),
-                    log_number("status", answer->status), log_text("error", error),
+                    log_number("status", answer->status), log_span("error", error),
                     log_number("retry_ms", wait), log_number("attempts", signal->attempts));
     } else {
         log_warning("telemetry", "export-failed", log_word("signal", names[signal->kind]),
-                    log_number("status", answer->status), log_text("error", error),
+                    log_number("status", answer->status), log_span("error", error),
                     log_word("effect", "dropped"), log_number("attempts", signal->attempts));
         telemetry_signal_drop(signal, false);
     }

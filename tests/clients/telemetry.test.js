@@ -407,11 +407,11 @@ test('400, 401 and 500 are not tried again: what was sent is lost, counted, and 
   const collector = await Collector.forTest(t, { behave: { status: 500, body: 'garbage \u0000 {' } });
   const server = await start(t, collector);
   for (const status of [500, 400, 401, 404, 302]) {
-    collector.behave = { status, headers: { location: '/elsewhere' } };
+    collector.behave = { status, headers: { location: '/elsewhere' }, body: `not "${status}"\n${'é'.repeat(200)}` };
     const count = collector.of('traces').length;
     await post(server, m('a', status));
     await collector.until(() => collector.of('traces').length > count, `a request that gets ${status}`);
-    await server.logged(new RegExp(`export-failed signal=traces status=${status} .*effect=dropped`));
+    await server.logged(new RegExp(`export-failed signal=traces status=${status} error="not \\\\"${status}\\\\"\\\\né{95}" effect=dropped`));
   }
   collector.behave = 'ok';
   const from = parent();
@@ -448,6 +448,12 @@ test('an answer without an end, and a collector that is not there, are given up'
   const server = await start(t, collector);
   await post(server, m('a', 1));
   await server.logged(/export-failed signal=traces .*answers more than .*effect=dropped/);
+  const answers = [{ status: 503, body: 'x'.repeat(1_000_000) }];
+  collector.behave = ({ path }) => (path === '/v1/traces' ? answers.shift() ?? 'ok' : 'ok');
+  const busy = parent();
+  await tryPost(server, m('a', 1), { traceparent: busy.traceparent });
+  await whole(collector, busy.traceId);
+  await server.logged(/export-failed signal=traces status=503 .*answers more than .*retry_ms=/);
   const port = collector.port;
   await collector.close();
   await post(server, m('a', 2));
