@@ -279,7 +279,7 @@ static bool scheme_is_http(CURLU *parts)
 
 bool outbound_check_url(const char *url, struct error *error)
 {
-    struct span shown = shown_url(url);
+    struct span shown = strchr(url, '@') ? span_of("(hidden)") : shown_url(url);
     CURLU *parts = curl_url();
     if (!parts)
         return error_set(error, ERROR_MEMORY, "out of memory");

@@ -339,14 +339,17 @@ TEST_WITH(urls, NULL, NULL)
                                       "file:///etc/passwd",
                                       "http://",
                                       "http://user:password@a/",
-                                      "http://token@a/"};
+                                      "http://token@a/",
+                                      "ftp://user:password@a",
+                                      "user:password@a:4318",
+                                      "http://user:pass?word@a"};
     struct error error;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(outbound_check_url(good[i], &error));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_false(outbound_check_url(bad[i], &error));
         assert_int_equal(error.code, ERROR_CONFIGURATION);
-        assert_null(strstr(error.message, "password@"));
+        assert_null(strstr(error.message, ":pass"));
     }
 }
 
