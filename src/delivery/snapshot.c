@@ -188,7 +188,7 @@ static void record(struct snapshot_job *job, const struct error *error)
          .kind = TRACE_INTERNAL,
          .begun_us = job->asked_us,
          .ended_us = clock_monotonic_us(),
-         .attributes = {{.name = "stele.rows", .number = drafts->point.rows}}},
+         .attributes = {{.name = "stele.rows", .number = drafts->sink.rows}}},
         {.name = "read",
          .kind = TRACE_INTERNAL,
          .begun_us = job->reading_us,

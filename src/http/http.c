@@ -111,7 +111,7 @@ static void reply_preflight(struct net_connection *connection)
         .status = 204,
         .headers = "Access-Control-Allow-Methods: GET, HEAD, POST, DELETE\r\n"
                    "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, "
-                   "If-None-Match, traceparent\r\n"
+                   "If-None-Match, traceparent, tracestate, baggage\r\n"
                    "Access-Control-Max-Age: 600\r\n"};
     http_respond(connection, &content);
 }

@@ -246,7 +246,8 @@ static struct trace begin_trace(const struct http_request *request)
 {
     struct tracer *tracer = request->http->frontend->tracer;
     struct trace_parent parent;
-    struct span text = tracer ? net_header(request->connection, "traceparent") : span_make(NULL, 0);
+    struct span text =
+        tracer ? net_header_alone(request->connection, "traceparent") : span_make(NULL, 0);
     return trace_begin(tracer, text.data && trace_parent_parse(text, &parent) ? &parent : NULL);
 }
 

@@ -150,14 +150,16 @@ static bool decode_mutations(struct decoder *decoder, uint32_t array,
 }
 
 /* Whether it is one is not the decoder's to judge: a wrong one refuses nothing. */
-static bool decode_traceparent(struct decoder *decoder, uint32_t node)
+static void keep_traceparent(struct decoder *decoder, uint32_t node)
 {
-    if (decode_is_null(decoder, node))
-        return true;
-    if (!decode_has_type(decoder, node, DOC_STRING))
-        return error_set(decoder->error, ERROR_INVALID_MESSAGE, "traceparent must be a string");
-    decoder->submission->traceparent = decode_inside_quotes(doc_text(decoder->doc, node));
-    return true;
+    if (!decode_is_null(decoder, node) && decode_has_type(decoder, node, DOC_STRING))
+        decoder->submission->traceparent = decode_inside_quotes(doc_text(decoder->doc, node));
+}
+
+static bool check_traceparent(struct decoder *decoder, uint32_t node)
+{
+    return decode_is_null(decoder, node) || decode_has_type(decoder, node, DOC_STRING) ||
+           error_set(decoder->error, ERROR_INVALID_MESSAGE, "traceparent must be a string");
 }
 
 static bool decode_batch(struct decoder *decoder, uint32_t node, const struct member_names *members,
@@ -166,6 +168,9 @@ static bool decode_batch(struct decoder *decoder, uint32_t node, const struct me
     uint32_t nodes[MESSAGE_MEMBERS];
     struct mutation defaults = {.has_seq = false};
     bool known = decode_members(decoder, node, members, nodes);
+    /* Whatever else is wrong, the refusal is a part of its trace. */
+    if (members->count > TRACEPARENT)
+        keep_traceparent(decoder, nodes[TRACEPARENT]);
     /* The sender and its number come first: they get an answer in any case. */
     if (members->count > ID && !decode_is_null(decoder, nodes[ID])) {
         struct span text = doc_text(decoder->doc, nodes[ID]);
@@ -185,7 +190,7 @@ static bool decode_batch(struct decoder *decoder, uint32_t node, const struct me
     }
     if (!decode_producer(decoder, nodes[PRODUCER], nodes[BATCH], batch) ||
         !decode_place(decoder, nodes, batch) ||
-        (members->count > TRACEPARENT && !decode_traceparent(decoder, nodes[TRACEPARENT])) ||
+        (members->count > TRACEPARENT && !check_traceparent(decoder, nodes[TRACEPARENT])) ||
         !decode_seq(decoder, nodes[BATCH_SLOT], nodes[BATCH_INDEX], &defaults.has_seq,
                     &defaults.seq))
         return false;

@@ -116,6 +116,8 @@ void net_close(struct net_connection *connection);
 
 /* The value of one of its headers, by the name in lower case; absent: it is not there. */
 struct span net_header(const struct net_connection *connection, const char *name);
+/* The same; absent, too, if it is there twice. */
+struct span net_header_alone(const struct net_connection *connection, const char *name);
 /* No other request follows this one. */
 void net_stop_keeping(struct net_connection *connection);
 /* The answer may take long: a client that ends its side does not wait for it any more, and the

@@ -201,6 +201,15 @@ struct span net_header(const struct net_connection *connection, const char *name
     return head ? http_head_value(head, name) : span_make(NULL, 0);
 }
 
+struct span net_header_alone(const struct net_connection *connection, const char *name)
+{
+    const struct http_head *head = net_state(connection).request;
+    size_t lines = 0;
+    for (size_t i = 0; head && i < head->count; i++)
+        lines += span_equal(head->headers[i].name, span_of(name));
+    return lines == 1 ? net_header(connection, name) : span_make(NULL, 0);
+}
+
 void net_stop_keeping(struct net_connection *connection)
 {
     connection->keeps = false;

@@ -22,6 +22,8 @@ static struct trace_span *add_part(struct feed *feed, const char *name, uint64_t
 static void add_parts(struct feed *feed, const struct submission_times *times)
 {
     struct trace_span *span;
+    if (!times->decoded_us) /* memory lacked before there was anything to decode */
+        return;
     add_part(feed, "decode", times->decoding_us, times->decoded_us);
     if (!times->committed_us)
         return;
@@ -29,8 +31,9 @@ static void add_parts(struct feed *feed, const struct submission_times *times)
     span = add_part(feed, "commit", times->begun_us, times->committed_us);
     span->attributes[0] = (struct trace_attribute){.name = "stele.commit.requests",
                                                    .number = (int64_t)times->requests};
-    span->attributes[1] =
-        (struct trace_attribute){.name = "stele.commit.change", .number = times->last_change};
+    if (times->changes)
+        span->attributes[1] =
+            (struct trace_attribute){.name = "stele.commit.change", .number = times->last_change};
     if (!times->published_us) /* there was no memory to tell of the commit */
         return;
     span = add_part(feed, "publish", times->delivered_us, times->published_us);

@@ -297,6 +297,7 @@ test('pages of the list may read answers by HTTP, refusals too; others may not',
   const asked = await http(`${server.http}/v1/views/E/list`, { method: 'OPTIONS', headers: { Origin, 'Access-Control-Request-Method': 'GET', 'Access-Control-Request-Headers': 'authorization' } });
   assert.deepEqual([asked.status, allowed(asked), asked.text], [204, Origin, '']);
   assert.match(asked.headers['access-control-allow-headers'], /Authorization/);
+  assert.match(asked.headers['access-control-allow-headers'], /traceparent, tracestate, baggage/);
   assert.match(asked.headers['access-control-allow-methods'], /GET/);
   for (const path of ['/v1/views', '/v1/views/E/list']) {
     const read = await http(server.http + path, { headers: { Origin, ...bearer(STATIC) } });

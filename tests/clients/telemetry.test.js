@@ -130,6 +130,32 @@ test('a request that is refused says why, and has the parts that it came to', { 
   assert.equal(spans[0].attributes['error.type'], 'invalid-message');
   assert.equal(spans[0].attributes['http.response.status_code'], 400);
   assert.equal(spans[0].status?.code, undefined, 'the fault of the client');
+  const ingest = await Ingest.open(server);
+  for (const wrong of [{ nonsense: 1 }, { batch: 7 }, { previous: 7 }, { id: 'x'.repeat(300) }]) {
+    const { traceId, traceparent } = parent();
+    ingest.send({ mutations: [m('a', 1)], traceparent, ...wrong }).catch(() => {});
+    const [root] = await collector.untilSpans((all) => of(all, traceId).length && of(all, traceId), `the refusal of ${Object.keys(wrong)}`);
+    assert.deepEqual([root.name, root.attributes['error.type']], ['WebSocket /v1/ingest', 'invalid-message']);
+  }
+  await ingest.close();
+});
+
+test('a transaction without changes names none, and two parents are none', { skip }, async (t) => {
+  const collector = await Collector.forTest(t);
+  const server = await start(t, collector);
+  await post(server, m('a', 1));
+  const from = parent();
+  await tryPost(server, { export: 'Other', key: 'x', patch: {} }, { traceparent: from.traceparent });
+  const spans = await whole(collector, from.traceId);
+  assert.deepEqual(spans.get('commit').attributes, { 'stele.commit.requests': 1 });
+  assert.deepEqual(spans.get('publish').attributes, { 'stele.commit.changes': 0 });
+  const two = [parent(), parent()];
+  await tryPost(server, m('a', 2), { traceparent: two.map(({ traceparent }) => traceparent) });
+  const others = await collector.untilSpans((all) => {
+    const roots = all.filter(({ name, attributes }) => name === 'POST /v1/mutations' && attributes['stele.mutations.applied'] === 1);
+    return roots.length === 2 && roots;
+  }, 'the one with two parents');
+  for (const { parentSpanId } of others) assert.equal(parentSpanId, undefined);
 });
 
 test('snapshots and refreshes of windows have spans', { skip }, async (t) => {
@@ -155,6 +181,20 @@ test('snapshots and refreshes of windows have spans', { skip }, async (t) => {
     assert.ok(root.start <= read.start && read.start <= read.end && read.end <= root.end);
     assert.equal(root.parentSpanId, undefined);
   }
+});
+
+test('each part of a snapshot has the number of its own rows', { skip }, async (t) => {
+  const collector = await Collector.forTest(t);
+  const server = await start(t, collector);
+  const rows = Array.from({ length: 4500 }, (_, i) => m(`k${i}`, i));
+  while (rows.length) await post(server, rows.splice(0, 500));
+  const client = await clientFor(t, server);
+  await client.open('E/list');
+  const parts = await collector.untilSpans((all) => {
+    const spans = all.filter(({ name }) => name === 'snapshot').map(({ attributes }) => attributes['stele.rows']);
+    return spans.reduce((sum, each) => sum + each, 0) >= 4500 && spans;
+  }, 'all parts');
+  assert.deepEqual(parts, [2000, 2000, 500]);
 });
 
 test('a share of the traces is chosen by their ids, and a parent decides where it may', { skip }, async (t) => {
