@@ -1,24 +1,25 @@
 /*
- * The stream by way of libnats. The connection is libnats' work, which connects again by itself,
- * for ever. The reading is ours: a push consumer without acknowledgements, with a heartbeat and
- * flow control, on a plain subscription. libnats' own ordered consumer would begin again by itself
- * when it has missed something, at a place that it does not tell.
+ * The stream by way of libnats. Connecting again is ours: libnats would try one address after the
+ * other before it returns, and each may take ASK_MS. The reading is ours, too: a push consumer
+ * without acknowledgements, with a heartbeat and flow control, on a plain subscription. libnats'
+ * own ordered consumer would begin again by itself when it has missed something, at a place that it
+ * does not tell.
  *
  * Flow control: the broker sends a question along with messages, and stops at 32 MiB behind the
  * last one that was answered. It is answered when it comes out of the queue here.
  */
 #include "follow/stream.h"
 
+#include <errno.h>
 #include <nats/nats.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
-    ASK_MS = 2000, /* for an answer of the broker */
-    RECONNECT_MS = 250,
+    ASK_MS = 2000,  /* for an answer of the broker */
     PING_MS = 2000, /* a broker that does not answer two of these is gone */
     PINGS = 2,
-    QUEUE_BYTES = 256 * 1024 * 1024, /* never reached: flow control is far below */
-    MOST_ADDRESSES = 64
+    QUEUE_BYTES = 256 * 1024 * 1024 /* never reached: flow control is far below */
 };
 
 struct stream {
@@ -29,6 +30,8 @@ struct stream {
     natsInbox *inbox;
     char *consumer;
     int64_t delivered; /* of this reading */
+    uint64_t attempts; /* to connect; the next is at the address behind */
+    bool told;         /* what the stream's settings put at risk */
 };
 
 /* ---- life ---- */
@@ -46,8 +49,16 @@ static char *copy(const char *text)
 
 struct stream *stream_open(const struct follow_options *options, struct error *error)
 {
+    const char *credentials = options->credentials_file;
+    if (credentials && access(credentials, R_OK) != 0) {
+        error_set(error, ERROR_CONFIGURATION,
+                  "setting \"log.credentials_file\": cannot read %.200s: %s", credentials,
+                  strerror(errno));
+        return NULL;
+    }
     struct stream *stream = memory_new(sizeof *stream);
     if (stream) {
+        stream->attempts = clock_monotonic_us(); /* not all nodes begin at the same broker */
         stream->nats = copy(options->nats);
         stream->name = copy(options->stream);
         stream->credentials_file = copy(options->credentials_file);
@@ -89,25 +100,28 @@ static bool network_error(const struct stream *stream, const char *what, natsSta
                      natsStatus_GetText(status));
 }
 
-/* Cuts the addresses apart, in a copy. */
-static int split(char *text, const char *addresses[MOST_ADDRESSES])
+/* The one of the addresses whose turn it is, in a copy. */
+static char *find_address(const struct stream *stream)
 {
-    char *rest, *one;
-    int count = 0;
-    for (one = strtok_r(text, ", ", &rest); one && count < MOST_ADDRESSES;
-         one = strtok_r(NULL, ", ", &rest))
-        addresses[count++] = one;
-    return count;
+    static const char marks[] = ", ";
+    size_t count = 0, turn, length = 0;
+    const char *at;
+    for (at = stream->nats; *(at += strspn(at, marks)); at += strcspn(at, marks))
+        count++;
+    turn = count ? (size_t)(stream->attempts % count) : 0;
+    for (at = stream->nats; *(at += strspn(at, marks)); at += length) {
+        length = strcspn(at, marks);
+        if (turn-- == 0)
+            break;
+    }
+    return memory_copy_string(at, length);
 }
 
 static natsStatus set_options(const struct stream *stream, natsOptions *options)
 {
-    const char *addresses[MOST_ADDRESSES];
-    char *text = copy(stream->nats);
-    natsStatus status = text ? NATS_OK : NATS_NO_MEMORY;
-    if (status == NATS_OK)
-        status = natsOptions_SetServers(options, addresses, split(text, addresses));
-    memory_free(text);
+    char *address = find_address(stream);
+    natsStatus status = address ? natsOptions_SetURL(options, address) : NATS_NO_MEMORY;
+    memory_free(address);
     if (status == NATS_OK && stream->credentials_file)
         status = natsOptions_SetUserCredentialsFromFiles(options, stream->credentials_file, NULL);
     if (status == NATS_OK)
@@ -115,21 +129,17 @@ static natsStatus set_options(const struct stream *stream, natsOptions *options)
     if (status == NATS_OK)
         status = natsOptions_SetTimeout(options, ASK_MS);
     if (status == NATS_OK)
-        status = natsOptions_SetMaxReconnect(options, -1);
-    if (status == NATS_OK)
-        status = natsOptions_SetReconnectWait(options, RECONNECT_MS);
+        status = natsOptions_SetAllowReconnect(options, false);
     if (status == NATS_OK)
         status = natsOptions_SetPingInterval(options, PING_MS);
     return status == NATS_OK ? natsOptions_SetMaxPingsOut(options, PINGS) : status;
 }
 
-/* A connection that libnats gave up, because it was not let in, is made anew. */
+/* At one address, so that whoever waits can give up before the next. */
 static bool connect_stream(struct stream *stream, struct error *error)
 {
     if (is_connected(stream))
         return true;
-    if (stream->connection && natsConnection_Status(stream->connection) != NATS_CONN_STATUS_CLOSED)
-        return network_error(stream, "lost", NATS_CONNECTION_DISCONNECTED, error);
     disconnect(stream);
     natsOptions *options = NULL;
     jsOptions wait;
@@ -138,6 +148,7 @@ static bool connect_stream(struct stream *stream, struct error *error)
     natsStatus status = natsOptions_Create(&options);
     if (status == NATS_OK)
         status = set_options(stream, options);
+    stream->attempts++;
     if (status == NATS_OK)
         status = natsConnection_Connect(&stream->connection, options);
     if (status == NATS_OK)
@@ -147,6 +158,33 @@ static bool connect_stream(struct stream *stream, struct error *error)
         return true;
     disconnect(stream);
     return network_error(stream, "cannot connect to", status, error);
+}
+
+/* ---- what the stream is ---- */
+
+/* Every node reads all of it, so nothing may go because one has read it. */
+static bool check_retention(const struct stream *stream, const jsStreamConfig *config,
+                            struct error *error)
+{
+    return config->Retention == js_LimitsPolicy ||
+           error_set(error, ERROR_CONFIGURATION,
+                     "setting \"log.stream\": stream '%.100s' drops what was read; make it with "
+                     "retention by limits (--retention limits)",
+                     stream->name);
+}
+
+static void tell_risks(struct stream *stream, const jsStreamConfig *config)
+{
+    if (stream->told)
+        return;
+    stream->told = true;
+    if (config->MaxMsgsPerSubject > 0)
+        log_warning("follow", "log-stream-risk", log_text("stream", stream->name),
+                    log_text("problem", "it keeps a limited number of messages of a subject, so a "
+                                        "node that is behind by more meets a hole"));
+    if (config->Storage == js_MemoryStorage)
+        log_warning("follow", "log-stream-risk", log_text("stream", stream->name),
+                    log_text("problem", "it is in memory: it does not outlive its brokers"));
 }
 
 bool stream_ask(struct stream *stream, struct stream_facts *facts, struct error *error)
@@ -163,6 +201,11 @@ bool stream_ask(struct stream *stream, struct stream_facts *facts, struct error 
                          stream->name, stream->nats);
     if (status != NATS_OK)
         return network_error(stream, "cannot ask", status, error);
+    if (!check_retention(stream, info->Config, error)) {
+        jsStreamInfo_Destroy(info);
+        return false;
+    }
+    tell_risks(stream, info->Config);
     int64_t last = (int64_t)info->State.LastSeq, first = (int64_t)info->State.FirstSeq;
     facts->created = info->Created;
     facts->last = last;
