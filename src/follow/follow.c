@@ -17,7 +17,10 @@
 
 enum {
     ASK_FOR_MS = 5000, /* at the start */
-    RETRY_MS = 500,    /* between rounds */
+    RETRY_MS = 500,    /* between rounds, */
+    STOPPED_MS = 5000, /* ... while the stream is not as it should be */
+    END_MS = 3000,     /* after so long without messages none will come; and that long a stream that
+                        * ends too early may be a broker that does not know better yet */
     FULL_WAIT_MS = 2,  /* for room in the engine's queue */
     SILENCE_MS = 2000, /* of a broker that should be heard every STREAM_HEARTBEAT_MS */
     NEXT_MS = 100      /* so long an end may have to wait */
@@ -30,7 +33,7 @@ struct shared {
     bool failed; /* a message was not taken: the round is over */
     struct follow_state state;
     int64_t since;     /* the time of the oldest message that is not done with, about */
-    int64_t pending;   /* behind the last message that was handed over */
+    int64_t last;      /* the greatest sequence that the stream is known to have */
     uint64_t heard_us; /* when the broker was heard; 0: never */
 };
 
@@ -41,9 +44,11 @@ struct follow {
     bool started;
     atomic_bool halted;
     struct shared shared;
-    uint64_t rounds; /* that got as far as reading */
+    uint64_t readings; /* that were begun */
     int64_t handed; /* the last message that was handed over in this round, or what it began with */
     bool was_apart; /* which was logged */
+    uint64_t message_us; /* when this round had a message, or began */
+    uint64_t short_us;   /* since when the stream ends before the position; 0: it does not */
 };
 
 const char *follow_condition_name(enum follow_condition condition)
@@ -62,10 +67,27 @@ static double seconds_since_heard(const struct shared *shared)
     return silent > (uint64_t)SILENCE_MS * 1000 ? (double)silent / 1e6 : 0;
 }
 
+/* What the broker says it has, and not what this reading has not sent yet: a message may fail here,
+ * and one that was deleted never comes. */
+static int64_t messages_behind(const struct shared *shared)
+{
+    int64_t done = shared->state.position < 0 ? 0 : shared->state.position;
+    return shared->last > done ? shared->last - done : 0;
+}
+
+static void note_last(struct shared *shared, int64_t last)
+{
+    if (last <= shared->last)
+        return;
+    if (!messages_behind(shared)) /* what is new came since it had all */
+        shared->since = clock_wall_ms();
+    shared->last = last;
+}
+
 /* Without contact nobody knows what the stream has: it may be as old as the contact. */
 static double seconds_behind(const struct shared *shared)
 {
-    bool has_all = !shared->under_way && !shared->pending;
+    bool has_all = !messages_behind(shared);
     double age = (double)(clock_wall_ms() - shared->since) / 1e3;
     double silence = seconds_since_heard(shared);
     if (has_all || age < silence)
@@ -196,10 +218,10 @@ static void count_handed(struct follow *follow, const struct stream_place *place
 {
     struct shared *shared = &follow->shared;
     pthread_mutex_lock(&shared->lock);
+    note_last(shared, place->sequence + place->pending);
     if (by > 0 && !shared->under_way)
         shared->since = place->at;
     shared->under_way += (size_t)by;
-    shared->pending = place->pending;
     shared->heard_us = clock_monotonic_us();
     if (!shared->under_way)
         pthread_cond_broadcast(&shared->landed);
@@ -224,8 +246,11 @@ static bool submit(struct follow *follow, struct submission *submission)
 static bool hand_over(struct follow *follow, const struct stream_message *message)
 {
     struct submission *submission = submission_of(follow, message);
-    if (!submission)
+    if (!submission) {
+        log_warning("follow", "log-message-waits", log_number("sequence", message->place.sequence),
+                    log_text("error", "out of memory"), log_text("effect", "it is read again"));
         return false;
+    }
     count_handed(follow, &message->place, 1);
     if (!submit(follow, submission)) {
         count_handed(follow, &message->place, -1);
@@ -260,44 +285,96 @@ static void stop_at(struct follow *follow, enum follow_condition condition, cons
         log_error("follow", "log-replaced", log_text("problem", problem));
 }
 
+static bool is_stopped(struct follow *follow)
+{
+    struct shared *shared = &follow->shared;
+    pthread_mutex_lock(&shared->lock);
+    enum follow_condition condition = shared->state.condition;
+    pthread_mutex_unlock(&shared->lock);
+    return condition == FOLLOW_GAP || condition == FOLLOW_REPLACED;
+}
+
+/* What is wrong with the stream stays so until a broker shows otherwise. */
 static void be_apart(struct follow *follow, const struct error *error)
 {
-    change(follow, FOLLOW_APART, "");
+    if (!is_stopped(follow))
+        change(follow, FOLLOW_APART, "");
     if (!follow->was_apart)
         log_warning("follow", "log-apart", log_text("error", error->message),
                     log_text("effect", "reads go on, and it is tried again"));
     follow->was_apart = true;
 }
 
-static void begin_reading(struct follow *follow, const struct stream_facts *facts)
+/* Told when it begins. */
+static void be_reading(struct follow *follow)
 {
     struct shared *shared = &follow->shared;
-    int64_t done = follow->handed < 0 ? 0 : follow->handed;
-    change(follow, FOLLOW_READING, "");
-    log_info("follow", "log-reading", log_number("position", follow->handed),
-             log_number("last", facts->last));
-    follow->was_apart = false;
+    if (change(follow, FOLLOW_READING, "") == FOLLOW_READING)
+        return;
     pthread_mutex_lock(&shared->lock);
-    shared->pending = facts->last - done;
-    shared->state.reconnects += follow->rounds++ > 0;
-    shared->heard_us = clock_monotonic_us();
-    shared->state.caught_up = shared->state.caught_up || shared->pending == 0;
+    int64_t last = shared->last;
+    shared->state.reconnects += follow->readings++ > 0;
     pthread_mutex_unlock(&shared->lock);
+    log_info("follow", "log-reading", log_number("position", follow->handed),
+             log_number("last", last));
+    follow->was_apart = false;
+}
+
+/* Where messages were missing, only the next one shows that they are not any more. */
+static void begin_reading(struct follow *follow)
+{
+    struct shared *shared = &follow->shared;
+    pthread_mutex_lock(&shared->lock);
+    bool has_all = !messages_behind(shared);
+    shared->state.caught_up = shared->state.caught_up || has_all;
+    bool in_gap = shared->state.condition == FOLLOW_GAP;
+    pthread_mutex_unlock(&shared->lock);
+    follow->message_us = clock_monotonic_us();
+    if (has_all || !in_gap)
+        be_reading(follow);
+}
+
+static int64_t next_sequence(const struct follow *follow)
+{
+    return follow->handed < 0 ? 1 : follow->handed + 1;
+}
+
+static void note_facts(struct follow *follow, const struct stream_facts *facts)
+{
+    struct shared *shared = &follow->shared;
+    pthread_mutex_lock(&shared->lock);
+    note_last(shared, facts->last);
+    shared->heard_us = clock_monotonic_us();
+    pthread_mutex_unlock(&shared->lock);
+}
+
+/* A broker that has just begun to lead may answer what it knew before. */
+static bool is_short_for_long(struct follow *follow)
+{
+    uint64_t now = clock_monotonic_us();
+    if (!follow->short_us)
+        follow->short_us = now;
+    return now - follow->short_us > (uint64_t)END_MS * 1000;
 }
 
 /* Whether it is the stream that is meant, and goes on behind the position. */
 static bool goes_on(struct follow *follow, const struct stream_facts *facts)
 {
     char problem[256];
-    int64_t next = follow->handed < 0 ? 1 : follow->handed + 1;
+    int64_t next = next_sequence(follow);
     if (facts->created != follow->start.created) {
         stop_at(follow, FOLLOW_REPLACED,
                 "the stream was made anew, so its messages are others: start with a new file, or "
                 "the backup of a node that follows it");
         return false;
     }
+    note_facts(follow, facts);
+    if (facts->last >= next - 1)
+        follow->short_us = 0;
     if (facts->first <= next && facts->last >= next - 1)
         return true;
+    if (facts->first <= next && !is_short_for_long(follow))
+        return false;
     if (facts->first > next)
         snprintf(problem, sizeof problem,
                  "the stream begins with message %lld, and the next one here is %lld: restore a "
@@ -318,9 +395,11 @@ static bool goes_on(struct follow *follow, const struct stream_facts *facts)
 static bool is_next(struct follow *follow, const struct stream_place *place)
 {
     char problem[256];
-    int64_t next = follow->handed < 0 ? 1 : follow->handed + 1;
-    if (place->sequence == next)
+    int64_t next = next_sequence(follow);
+    if (place->sequence == next) {
+        be_reading(follow);
         return true;
+    }
     snprintf(problem, sizeof problem,
              "the stream goes on with message %lld, and the next one here is %lld: restore a newer "
              "backup",
@@ -329,14 +408,32 @@ static bool is_next(struct follow *follow, const struct stream_place *place)
     return false;
 }
 
-static void note_heard(struct follow *follow)
+static int64_t note_heard(struct follow *follow)
 {
     struct shared *shared = &follow->shared;
     pthread_mutex_lock(&shared->lock);
     shared->heard_us = clock_monotonic_us();
-    if (!shared->under_way && !shared->pending)
+    if (!messages_behind(shared))
         shared->state.caught_up = true;
+    int64_t last = shared->last;
     pthread_mutex_unlock(&shared->lock);
+    return last;
+}
+
+/* The broker is there, and sends nothing more, though the stream has had more. */
+static bool is_whole(struct follow *follow, int64_t last)
+{
+    char problem[256];
+    int64_t next = next_sequence(follow);
+    uint64_t quiet_us = clock_monotonic_us() - follow->message_us;
+    if (last < next || quiet_us < (uint64_t)END_MS * 1000)
+        return true;
+    snprintf(problem, sizeof problem,
+             "the stream has had messages up to %lld, and sends none from %lld on: restore a newer "
+             "backup",
+             (long long)last, (long long)next);
+    stop_at(follow, FOLLOW_GAP, problem);
+    return false;
 }
 
 static bool is_silent(struct follow *follow)
@@ -357,10 +454,10 @@ static bool take_next(struct follow *follow)
     case STREAM_MESSAGE:
         going = is_next(follow, &message.place) && hand_over(follow, &message);
         stream_release(&message);
+        follow->message_us = clock_monotonic_us();
         return going;
     case STREAM_ALIVE:
-        note_heard(follow);
-        return true;
+        return is_whole(follow, note_heard(follow));
     case STREAM_NOTHING:
         return !is_silent(follow);
     case STREAM_BROKEN:
@@ -390,20 +487,20 @@ static void run_round(struct follow *follow)
     struct stream_facts facts;
     struct error error;
     wait_until_landed(follow);
-    if (atomic_load(&follow->halted) ||
-        engine_state(follow->start.engine).disk != ERROR_NONE) /* which it says itself */
+    if (atomic_load(&follow->halted))
         return;
     if (!stream_ask(follow->stream, &facts, &error)) {
         be_apart(follow, &error);
         return;
     }
-    if (!goes_on(follow, &facts))
+    /* A disk that takes nothing is told by the engine; how far behind that makes it, is known. */
+    if (!goes_on(follow, &facts) || engine_state(follow->start.engine).disk != ERROR_NONE)
         return;
-    if (!stream_read(follow->stream, follow->handed < 0 ? 1 : follow->handed + 1, &error)) {
+    if (!stream_read(follow->stream, next_sequence(follow), &error)) {
         be_apart(follow, &error);
         return;
     }
-    begin_reading(follow, &facts);
+    begin_reading(follow);
     while (!is_over(follow) && take_next(follow))
         ;
     stream_rest(follow->stream);
@@ -424,7 +521,8 @@ static void *follow_main(void *argument)
     while (!atomic_load(&follow->halted)) {
         run_round(follow);
         end_round(follow);
-        for (int ms = 0; ms < RETRY_MS && !atomic_load(&follow->halted); ms += NEXT_MS)
+        int rest = is_stopped(follow) ? STOPPED_MS : RETRY_MS;
+        for (int ms = 0; ms < rest && !atomic_load(&follow->halted); ms += NEXT_MS)
             pause_ms(NEXT_MS);
     }
     return NULL;
@@ -504,7 +602,7 @@ struct follow_state follow_state(struct follow *follow)
     struct shared *shared = &follow->shared;
     pthread_mutex_lock(&shared->lock);
     struct follow_state state = shared->state;
-    state.lag_messages = shared->pending + (int64_t)shared->under_way;
+    state.lag_messages = messages_behind(shared);
     state.lag_seconds = seconds_behind(shared);
     pthread_mutex_unlock(&shared->lock);
     return state;

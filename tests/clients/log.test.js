@@ -6,14 +6,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, unlinkSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Broker, figure, hasBroker, logOf, reaches } from './lib/broker.js';
 import { Ingest, tryPost } from './lib/feed.js';
 import { Random } from './lib/random.js';
 import { seedsOf } from './lib/seeds.js';
-import { Server, check, eventually, run, scratch, sql, sqlView } from './lib/server.js';
+import { Server, check, eventually, patience, run, scratch, sql, sqlView } from './lib/server.js';
+import { fillDisk, smallDisk } from './lib/small_disk.js';
 
 const skip = hasBroker ? false : 'nats-server is not installed (tools/setup test brings it)';
 const m = (key, patch = {}, more = {}) => ({ export: 'E', key, patch, ...more });
@@ -239,8 +241,54 @@ test('a log that begins behind the position is a gap, and so is a hole', { skip 
   await other.logged(/log-gap problem="the stream begins with message 6, and the next one here is 3: restore a newer backup"/);
   assert.deepEqual([...(await sqlView(other.db, 'E/state')).keys()], ['a', 'b']);
 
+  /* Told once, and retried seldom. It stays so without a broker. */
+  const gaps = () => server.stderr.split('error follow log-gap').length - 1;
+  const begun = () => server.stderr.split('info follow log-reading').length - 1;
+  assert.equal(gaps(), 1);
+  assert.ok(begun() <= 2, `it began to read ${begun()} times`);
+  await broker.stop();
+  await server.logged(/follow log-apart/);
+  for (let i = 0; i < 10; i++) {
+    assert.equal((await server.get('/ready')).text, 'NOT READY: log-gap');
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  await broker.start();
+  await broker.connect();
+
   const late = await node(t, broker); /* from the beginning, which is not there */
   await eventually(async () => (await late.get('/ready')).text === 'NOT READY: log-gap', 'it says so');
+});
+
+test('a stream whose last message was deleted is a gap for who has not got it', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  await broker.publish([m('a'), m('b'), m('c')]);
+  const server = await node(t, broker);
+  await reaches(server, 3);
+  await broker.manager.streams.deleteMessage('stele', 3);
+  const late = await node(t, broker);
+  await eventually(async () => (await late.get('/ready')).text === 'NOT READY: log-gap', 'it says so');
+  assert.match(late.stderr, /log-gap problem="the stream has had messages up to 3, and sends none from 3 on/);
+  assert.equal(await figure(late, 'stele_log_ok'), 0);
+  assert.equal(await figure(late, 'stele_log_lag_messages'), 1);
+  await late.terminate();
+  await late.restart();
+  await eventually(async () => (await late.get('/ready')).text === 'NOT READY: log-gap', 'after a restart, too');
+  assert.equal((await server.get('/ready')).text, 'READY');
+});
+
+test('a stream that drops what was read is refused; what puts it at risk is told', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  for (const retention of ['interest', 'workqueue']) {
+    await broker.make(retention, { retention });
+    const { code, stderr } = await Server.refused({ db: join(scratch(t), 'x.db'), config: { log: logOf(broker, retention) } });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /drops what was read; make it with retention by limits/);
+  }
+  await broker.make('risky', { storage: 'memory', max_msgs_per_subject: 5 });
+  const server = await Server.forTest(t, { config: { log: logOf(broker, 'risky') } });
+  assert.match(server.stderr, /warning follow log-stream-risk stream="risky" problem="it keeps a limited number/);
+  assert.match(server.stderr, /warning follow log-stream-risk stream="risky" problem="it is in memory/);
 });
 
 /* ---- brokers that go ---- */
@@ -367,6 +415,60 @@ test('a node that cannot write is behind, says so, and goes on when it can: noth
   assert.equal(await content(twin.db), await content(server.db));
 });
 
+test('a node whose disk is full is behind, and says so', { skip }, async (t) => {
+  let server;
+  const folder = smallDisk(t, 12, () => server?.discard());
+  if (!folder) return;
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  server = await Server.start({ db: join(folder, 'stele.db'), config: { log: logOf(broker, 'stele', { max_lag_seconds: 1 }) } });
+  await broker.publish([m('a')]);
+  await reaches(server, 1);
+  await eventually(async () => (await server.get('/ready')).text === 'READY', 'it has all');
+  fillDisk(folder);
+  const pad = 'x'.repeat(50_000);
+  const last = await broker.publish(Array.from({ length: 200 }, (_, i) => m(`k${i}`, { pad })));
+  await eventually(async () => (await server.get('/ready/write')).status === 503, 'it takes nothing');
+  const more = await broker.publish([m('z')]);
+  assert.equal(more, last + 1);
+  await eventually(async () => {
+    const { status, text } = await server.get('/ready');
+    return status === 503 && text === `NOT READY: ${more - (await figure(server, 'stele_log_position'))} messages behind the log`;
+  }, 'it is behind', 400);
+  assert.ok((await figure(server, 'stele_log_lag_seconds')) > 1);
+  unlinkSync(join(folder, 'filler'));
+});
+
+test('a node starts and stops soon, though no broker says anything', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  await broker.publish([m('a')]);
+  const server = await node(t, broker);
+  await reaches(server, 1);
+  await server.terminate();
+  const sockets = new Set();
+  const mute = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const listening = createServer((socket) => sockets.add(socket.on('error', () => {})));
+      listening.listen(0, '127.0.0.1');
+      await once(listening, 'listening');
+      return listening;
+    }),
+  );
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    for (const listening of mute) listening.close();
+  });
+  const nats = mute.map((listening) => `nats://127.0.0.1:${listening.address().port}`);
+  const begun = Date.now();
+  await server.restart({ config: { log: { nats, stream: 'stele' } } });
+  /* One address after the other would be 16 s, and again 16 s. */
+  assert.ok(Date.now() - begun < patience(10_000), `it started after ${Date.now() - begun} ms`);
+  const asked = Date.now();
+  await server.terminate();
+  assert.ok(Date.now() - asked < patience(5_000), `it stopped after ${Date.now() - asked} ms`);
+});
+
 /* ---- what a node refuses ---- */
 
 test('a node takes no mutations itself, and forgets no producers', { skip }, async (t) => {
@@ -401,7 +503,7 @@ test('settings of the log are checked', { skip }, async (t) => {
     [{ nats: broker.url, stream: 'a.b' }, /not the name of a stream/],
     [{ nats: broker.url, stream: 's', what: 1 }, /setting \\?"log\\?" has no \\?"what/],
     [{ nats: broker.url, stream: 'nosuch' }, /there is no stream 'nosuch'/],
-    [{ nats: broker.url, stream: 's', credentials_file: '/nosuch.creds' }, /log/],
+    [{ nats: broker.url, stream: 's', credentials_file: '/nosuch.creds' }, /setting \\?"log.credentials_file\\?": cannot read \/nosuch.creds: No such file/],
   ];
   for (const [log, what] of refusals) {
     const { code, stderr } = await Server.refused({ db, config: { log } });
