@@ -75,11 +75,6 @@ static bool read_question(const struct net_connection *connection, struct questi
 
 /* ---- the answer ---- */
 
-static bool is_wanted(void *argument)
-{
-    return ((struct http_request *)argument)->connection != NULL;
-}
-
 static void on_read(void *argument, struct hub_answer *answer)
 {
     struct http_request *request = argument;
@@ -108,7 +103,7 @@ static bool start(struct http_request *request, struct question *question, struc
         .identity = request->principal.identity,
         .owner = request->owner,
         .gzip = http_accepts(request->connection, "accept-encoding", "gzip") > 0,
-        .is_wanted = is_wanted,
+        .is_wanted = http_request_is_wanted,
         .done = on_read,
         .argument = request};
     if (!http_request_begin_read(request))

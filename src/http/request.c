@@ -288,6 +288,12 @@ static void on_writable(void *argument)
     }
 }
 
+bool http_request_is_wanted(void *argument)
+{
+    struct http_request *request = argument;
+    return request->connection && net_expect_client(request->connection);
+}
+
 void http_request_gone(struct http_request *request)
 {
     INVARIANT(request->connection);

@@ -98,6 +98,9 @@ void http_request_respond_error(struct http_request *request, const struct error
 /* A reader begins to work for it / has ended. False when out of memory. */
 bool http_request_begin_read(struct http_request *request);
 void http_request_end_read(struct http_request *request);
+/* Whether somebody waits for the awaited answer, a struct http_request's, which takes long: from
+ * now on a client that ends its side does not. */
+bool http_request_is_wanted(void *argument);
 /* The client has gone. */
 void http_request_gone(struct http_request *request);
 

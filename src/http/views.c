@@ -105,11 +105,6 @@ static void list_print(struct http *http, struct http_request *request)
 
 /* ---- one view ---- */
 
-static bool is_wanted(void *argument)
-{
-    return ((struct http_request *)argument)->connection != NULL;
-}
-
 void http_views_note_limited(const struct http_request *request, const struct error *error)
 {
     const struct audit_client client = {.principal = &request->principal, .kind = "http"};
@@ -247,7 +242,7 @@ static bool start_read(struct http *http, struct http_request *request,
                             .behind = reading && reading->behind[0] ? reading->behind : NULL,
                             .gzip = http_accepts(connection, "accept-encoding", "gzip") > 0,
                             .known = has_known ? known : NULL,
-                            .is_wanted = is_wanted,
+                            .is_wanted = http_request_is_wanted,
                             .done = on_read,
                             .argument = request};
     if (!http_request_begin_read(request))

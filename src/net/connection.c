@@ -37,7 +37,7 @@ static void feed_and_keep(struct net_connection *connection, char *bytes, size_t
     size_t taken = connection->ahead.length ? 0 : feed(connection, bytes, length);
     if (connection->mode == MODE_ANSWER &&
         connection->ahead.length + (length - taken) > AHEAD_OF_ANSWER) {
-        connection->keeps = false;
+        connection->keeps = connection->must_stay = false;
         return;
     }
     if (taken < length && !connection->closing &&

@@ -120,9 +120,9 @@ struct span net_header(const struct net_connection *connection, const char *name
 struct span net_header_alone(const struct net_connection *connection, const char *name);
 /* No other request follows this one. */
 void net_stop_keeping(struct net_connection *connection);
-/* The answer may take long: a client that ends its side does not wait for it any more, and the
- * connection is closed. Under TLS that is heard only once the answer is written. */
-void net_expect_client(struct net_connection *connection);
+/* The answer takes long: a client that ends its side, or has, does not wait for it any more, and
+ * the connection is closed. False: it is. May be called again. */
+bool net_expect_client(struct net_connection *connection);
 /* The answer was written: go on with the next request, or end the connection. */
 void net_request_done(struct net_connection *connection);
 

@@ -44,8 +44,8 @@ void net_peer(const struct net_connection *connection, char *text, size_t size)
 /* ---- whether it is read ---- */
 
 /* The next request waits until the answers before it are out: they are what it would cost. While
- * an answer is owed, under TLS only where somebody wants to know: what comes has to be decrypted
- * for it. */
+ * an answer is owed, under TLS, or where no request may follow, only where somebody wants to know:
+ * what comes has to be decrypted for it, or is dropped. */
 enum output_reading output_reads(const struct net_connection *connection)
 {
     if (connection->closing || connection->paused)
@@ -53,7 +53,7 @@ enum output_reading output_reads(const struct net_connection *connection)
     if (connection->mode != MODE_ANSWER)
         return connection->mode == MODE_HEAD && connection->write_due ? OUTPUT_READS_NOT
                                                                       : OUTPUT_TAKES;
-    return connection->keeps && (!connection->tls || connection->must_stay) ? OUTPUT_LISTENS
+    return connection->must_stay || (connection->keeps && !connection->tls) ? OUTPUT_LISTENS
                                                                             : OUTPUT_READS_NOT;
 }
 

@@ -223,10 +223,15 @@ static void go_on(struct net_connection *connection)
     net_schedule(connection); /* what was sent meanwhile is taken, and reading goes on */
 }
 
-void net_expect_client(struct net_connection *connection)
+bool net_expect_client(struct net_connection *connection)
 {
+    bool was_expected = connection->must_stay;
     connection->must_stay = true;
-    net_schedule(connection); /* under TLS it is read from now on */
+    if (connection->ended)
+        net_close(connection);
+    else if (!was_expected)
+        net_schedule(connection); /* it is read from now on, where it was not */
+    return !connection->closing;
 }
 
 void net_stream(struct net_connection *connection)

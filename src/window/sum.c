@@ -265,6 +265,7 @@ bool hub_sum(struct hub *hub, const struct hub_read *read, const struct hub_sums
         summing_free(it);
         return false;
     }
+    read->is_wanted(read->argument); /* from now on it takes long */
     lane_ring_add(&hub->windows->sums, it->read.owner, &it->read.event.item);
     fill_places(hub);
     return true;

@@ -6,8 +6,10 @@ import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { request as requestTls } from 'node:https';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import test from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { http, post, postAll, tryPost } from './lib/feed.js';
 import { Random } from './lib/random.js';
 import { seedsOf } from './lib/seeds.js';
@@ -301,6 +303,36 @@ test('clients that go, and a server that is killed, leave nothing behind', async
   await new Promise((done) => setTimeout(done, 20));
   await server.terminate();
   await Promise.all(last);
+});
+
+/** What each of so many that ask for it, and then end their side, were sent. */
+async function leave(server, count, path, lines = '') {
+  const { hostname: host, port, protocol } = new URL(server.http);
+  const open = protocol === 'https:' ? connectTls : connect;
+  return Promise.all(range(count, () => new Promise((done) => {
+    let text = '';
+    const socket = open({ host, port: Number(port), allowHalfOpen: true }, () => socket.end(`GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\n${lines}\r\n`));
+    socket.setEncoding('utf8').on('data', (piece) => (text += piece)).on('error', () => {}).on('close', () => done(text));
+  })));
+}
+
+test('who ends its side has what a moment takes, and nothing that takes long', async (t) => {
+  const COUNT = 100_000, MANY = 30;
+  const server = await Server.forTest(t);
+  await postAll(server, range(COUNT, (i) => m(`k${i}`, { n: i })), 10_000);
+  const none = `where=${encodeURIComponent('{"field":"n","lt":0}')}`;
+  for (const path of ['/v1/checksum?view=E/list', `/v1/views/E/list?${none}&take=1`, `/v1/views/E/append?events=1&${none}`]) {
+    for (const lines of ['', 'Connection: close\r\n']) {
+      const texts = await leave(server, MANY, path, lines);
+      const answered = texts.filter((text) => text.startsWith('HTTP/1.1 200'));
+      t.diagnostic(`${path}: ${answered.length} of ${MANY} answered`);
+      assert.ok(answered.length < MANY / 3, `${path}: ${answered.length}`);
+      assert.ok(texts.every((text) => !text || answered.includes(text)), texts.find((text) => text && !answered.includes(text)));
+    }
+    /* Who stays has it. */
+    assert.equal((await http(server.http + path)).status, 200, path);
+  }
+  if (!server.http.startsWith('https:')) assert.match((await leave(server, 1, '/v1/views/E/list?take=3'))[0], /^HTTP\/1\.1 200 [^]*"k99999"/);
 });
 
 test('sums without a pause do not keep the write-ahead log from starting over', async (t) => {
