@@ -15,9 +15,21 @@ struct names {
 
 /* ---- which views ---- */
 
+/* Whoever names a view twice, or its export, too, wants it once. */
+static bool is_there(const struct names *names, struct span name, const char *end)
+{
+    for (size_t i = 0; !names->are_all && i < names->count; i++)
+        if (strncmp(names->list[i], name.data, name.length) == 0 &&
+            strcmp(names->list[i] + name.length, end) == 0)
+            return true;
+    return false;
+}
+
 static bool add_name(struct names *names, struct span name, const char *end, struct error *error)
 {
     size_t length = name.length + strlen(end);
+    if (is_there(names, name, end))
+        return true;
     char *copy = memory_alloc(length + 1);
     if (!copy || !array_reserve((void **)&names->list, names->count, &names->capacity,
                                 sizeof *names->list)) {
@@ -166,7 +178,8 @@ static int compare_one(const struct drift_options *options, struct drift_side si
     uint64_t until_us = clock_monotonic_us() + (uint64_t)options->wait * 1000 * 1000;
     for (;;) {
         compare_twice(sides, view, &found);
-        if (found.verdict != DRIFT_UNKNOWN || !found.again || clock_monotonic_us() >= until_us)
+        bool settled = found.verdict == DRIFT_DIFFERENT || !found.again;
+        if (settled || clock_monotonic_us() >= until_us)
             break;
         usleep(AGAIN_MS * 1000);
     }
@@ -203,7 +216,7 @@ static int check_all(const struct drift_options *options, struct drift_side side
         unknown |= code == UNKNOWN;
         fflush(stdout);
     }
-    return different ? DIFFERENT : unknown ? UNKNOWN : EXIT_FINE;
+    return different ? DIFFERENT : unknown || ferror(stdout) ? UNKNOWN : EXIT_FINE;
 }
 
 int drift_check(const struct drift_options *options)

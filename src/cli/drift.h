@@ -101,8 +101,10 @@ struct drift_key {
 enum drift_verdict { DRIFT_EQUAL, DRIFT_DIFFERENT, DRIFT_UNKNOWN };
 struct drift_found {
     enum drift_verdict verdict;
-    bool again;     /* UNKNOWN: another attempt may know more */
-    bool wants_key; /* UNKNOWN: the first side has one row of it, named by its key */
+    bool again;           /* another attempt may know more */
+    enum drift_is behind; /* EQUAL: the side at whose seq the rows were; DRIFT_SAME: at both */
+    bool order_untold;    /* EQUAL: the rows are, and their order could not be compared */
+    bool wants_key;       /* UNKNOWN: the first side has one row of it, named by its key */
     char why[ERROR_MESSAGE_SIZE];
     int64_t rows[2];
     char seqs[2][SEQ_SIZE];

@@ -40,6 +40,8 @@ void drift_found_clear(struct drift_found *found)
     *found = (struct drift_found){.verdict = DRIFT_UNKNOWN};
 }
 
+static const char no_memory[] = "out of memory while comparing keys";
+
 static struct span key_name(const void *key)
 {
     return text_span(((const struct drift_key *)key)->key);
@@ -71,14 +73,17 @@ void drift_found_confirm(struct drift_found *found, const struct drift_found *be
     struct map map;
     if (found->verdict != DRIFT_DIFFERENT)
         return;
-    if (index_keys(before, &map))
+    bool indexed = index_keys(before, &map);
+    if (indexed)
         keep_confirmed(found, &map);
     map_fini(&map);
-    if (found->count || (found->order_differs && before->order_differs))
+    found->order_differs = found->order_differs && before->order_differs;
+    if (indexed && (found->count || found->order_differs))
         return;
     found->verdict = DRIFT_UNKNOWN;
-    found->again = true;
-    snprintf(found->why, sizeof found->why, "the rows move; each time others differ");
+    found->again = indexed;
+    snprintf(found->why, sizeof found->why, "%s",
+             indexed ? "the rows move; each time others differ" : no_memory);
 }
 
 /* It cannot be told; the reason of before stays. Always false. */
@@ -129,7 +134,7 @@ static bool note_key(struct comparing *it, const struct drift_entry *entry)
         return true;
     }
     text_unref(key);
-    return give_up(it, false, "out of memory while comparing keys");
+    return give_up(it, false, no_memory);
 }
 
 static bool decode_key(struct span json, struct buffer *key)
@@ -296,7 +301,7 @@ static bool compare_same_rows(struct comparing *it)
         return true;
     }
     if (!at_one_seq(it))
-        return give_up(it, true, "the rows are equal, and their order is of two seqs");
+        return give_up(it, true, "the rows are equal; their order is not, but it is of two seqs");
     found->verdict = DRIFT_DIFFERENT;
     return compare_order(it);
 }
@@ -318,6 +323,17 @@ static bool same_rows(const struct comparing *it)
     return span_equal(it->sums[0].sum, it->sums[1].sum) && it->sums[0].rows == it->sums[1].rows;
 }
 
+/* What differed were changes that one side had first: the rows were equal at the seq of the other.
+ * The order of rows is not told of a former seq. A file does not come nearer by waiting. */
+static void tell_behind(struct comparing *it)
+{
+    struct drift_found *found = it->found;
+    found->verdict = DRIFT_EQUAL;
+    found->behind = seq_compare(it->sums[0].seq, it->sums[1].seq) < 0 ? DRIFT_FIRST : DRIFT_SECOND;
+    found->order_untold = it->sums[0].order.data || it->sums[1].order.data;
+    found->again = found->order_untold && !it->sides[0].is_file && !it->sides[1].is_file;
+}
+
 static bool compare(struct comparing *it)
 {
     if (!ask_side(it, 0, false, NULL)) {
@@ -336,9 +352,7 @@ static bool compare(struct comparing *it)
         return false;
     if (same_rows(it))
         return compare_same_rows(it);
-    if (it->sums[0].order.data || it->sums[1].order.data)
-        return give_up(it, true, "the rows are equal, and their order is of two seqs");
-    it->found->verdict = DRIFT_EQUAL; /* what differed were changes that one side had first */
+    tell_behind(it);
     return true;
 }
 

@@ -96,6 +96,9 @@ static void put_found_json(struct buffer *out, const char *view, const struct dr
         }
         buffer_add_char(out, ']');
     }
+    if (found->behind != DRIFT_SAME)
+        buffer_printf(out, ",\"behind\":\"%s\",\"order_told\":%s", names[found->behind],
+                      found->order_untold ? "false" : "true");
     if (found->untold)
         buffer_printf(out, ",\"untold\":%zu", found->untold);
     if (found->why[0])
@@ -148,13 +151,18 @@ static void put_found(struct buffer *out, const char *view, const struct drift_f
         cell_fit(out, span_of(found->why));
         return;
     }
+    bool two = found->verdict == DRIFT_DIFFERENT || found->behind != DRIFT_SAME;
     put_count(out, found->rows[0]);
-    if (found->verdict == DRIFT_DIFFERENT) {
+    if (two) {
         buffer_add_string(out, " and ");
         put_count(out, found->rows[1]);
     }
-    buffer_add_string(out, " rows");
+    buffer_add_string(out, !two && found->rows[0] == 1 ? " row" : " rows");
     put_keys(out, found, width);
+    if (found->behind != DRIFT_SAME)
+        buffer_printf(out, "; the %s is behind, at %s%s", names[found->behind],
+                      found->seqs[found->behind == DRIFT_SECOND],
+                      found->order_untold ? "; the order was not compared" : "");
 }
 
 void drift_print_found(const char *view, const struct drift_found *found, int width, bool json)

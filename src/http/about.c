@@ -65,6 +65,7 @@ static bool read_question(const struct net_connection *connection, struct questi
     buffer_init(&id, HTTP_TARGET_LIMIT);
     bool good = find_view(connection, question->about, &id, error);
     http_query_init(&read, buffer_span(&id));
+    read.uses = question->about->uses;
     while (good && (argument = http_next_argument(query, &at, room)).data)
         good = read_argument(question, &read, argument, error);
     good = good && http_query_end(&read, &question->message, error);

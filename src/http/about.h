@@ -13,6 +13,7 @@ struct http_about {
     const char *path;
     const char *what;    /* "an explanation" */
     const char *missing; /* what is missing without `view` */
+    const char *uses;    /* the parameters that it has, for an error */
     /* Take an argument of its own into `own`, all zero at first; *taken false: it is none. False
      * with ERROR_INVALID_PARAMETER. NULL: there are none. */
     bool (*take)(void *own, struct span argument, bool *taken, struct error *error);

@@ -73,5 +73,7 @@ static bool ask(struct hub *hub, const struct hub_read *read, void *room, struct
 const struct http_about http_checksum = {.path = "/v1/checksum",
                                          .what = "a checksum",
                                          .missing = "the view whose rows are to be summed",
+                                         .uses = "view, key, take, skip, filter, where, sort, "
+                                                 "parts, keys or subscribed",
                                          .take = take,
                                          .ask = ask};

@@ -12,4 +12,5 @@ static bool ask(struct hub *hub, const struct hub_read *read, void *own, struct 
 const struct http_about http_explain = {.path = "/v1/explain",
                                         .what = "an explanation",
                                         .missing = "the view to explain a row of, with 'key'",
+                                        .uses = "view, key, take, skip, filter, where or sort",
                                         .ask = ask};

@@ -18,7 +18,7 @@ enum { PARAMETERS = sizeof parameters / sizeof *parameters };
 
 void http_query_init(struct http_query *query, struct span view)
 {
-    *query = (struct http_query){.seen = 0};
+    *query = (struct http_query){.uses = "key, take, skip, filter, where, sort, after or epoch"};
     buffer_init(&query->message, QUERY_BYTES);
     buffer_init(&query->filters, QUERY_BYTES);
     buffer_init(&query->query, QUERY_BYTES);
@@ -43,12 +43,10 @@ static bool no_memory(struct error *error)
     return error_set(error, ERROR_MEMORY, "out of memory while reading a query");
 }
 
-static bool unknown(struct span name, struct error *error)
+static bool unknown(const struct http_query *query, struct span name, struct error *error)
 {
-    return error_set(error, ERROR_INVALID_PARAMETER,
-                     "there is no parameter '%.*s'; use key, take, skip, filter, where, sort, "
-                     "after or epoch",
-                     shown(name), name.data);
+    return error_set(error, ERROR_INVALID_PARAMETER, "there is no parameter '%.*s'; use %s",
+                     shown(name), name.data, query->uses);
 }
 
 /* "path:value"; the path ends at the first colon. */
@@ -123,7 +121,7 @@ bool http_query_add(struct http_query *query, struct span argument, struct error
     for (size_t i = 0; i < PARAMETERS; i++)
         if (span_equal(name, span_of(parameters[i].name)))
             return add_parameter(query, i, value, error);
-    return unknown(name, error);
+    return unknown(query, name, error);
 }
 
 /* By itself, so that what is wrong with the filters is said of them. */

@@ -10,6 +10,7 @@ struct http_query {
     struct buffer filters; /* an object, without its end */
     struct buffer query;   /* the members "where" and "sort", each with a comma before it */
     uint32_t seen;         /* names that were there, as bits */
+    const char *uses;      /* what may be asked for, which an error names; may be set */
 };
 
 /* Whether an argument is not too long. */

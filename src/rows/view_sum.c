@@ -18,7 +18,7 @@ struct sorted_row {
 
 void view_sum_init(struct view_sum *sum)
 {
-    *sum = (struct view_sum){.take = VIEW_ALL};
+    *sum = (struct view_sum){.take = VIEW_ALL, .most_rows = VIEW_ALL};
     buffer_init(&sum->at, UINT32_MAX);
     buffer_init(&sum->from, UINT32_MAX);
     buffer_init(&sum->shown, UINT32_MAX);
@@ -78,6 +78,11 @@ static bool list_key(struct view_sum *sum, const struct row_sum *row, struct spa
 static bool count_row(struct view_sum *sum, const struct row_sum *row, struct span key)
 {
     struct sum_part *part = &sum->parts[row->key.bytes[0]];
+    if (sum->rows == sum->most_rows)
+        return error_set(sum->error, ERROR_SNAPSHOT_LIMIT,
+                         "the sum would be of more than the %lld rows that it may be of; ask for "
+                         "fewer (take)",
+                         (long long)sum->most_rows);
     sum->rows++;
     part->rows++;
     sum_add(&sum->sum, &row->row);

@@ -28,6 +28,7 @@ struct view_sum {
     bool with_parts, with_keys;    /* what the answer has */
     bool wanted[SUM_PARTS];        /* the parts whose keys it has */
     size_t most_bytes;             /* of them */
+    int64_t most_rows;             /* that may be summed; VIEW_ALL: any number */
     /* between the steps */
     bool begun;
     int64_t stage, by_label;    /* their numbers; 0: none */
@@ -55,7 +56,8 @@ bool view_sum_want(struct view_sum *sum, struct span keys, struct error *error);
 /* Begin with this, then set what is asked; view_sum_fini is due. */
 void view_sum_init(struct view_sum *sum);
 void view_sum_fini(struct view_sum *sum);
-/* The next step, until this time (monotonic), or `done`. ERROR_TOO_LARGE: a bound was met;
+/* The next step, until this time (monotonic), or `done`. ERROR_TOO_LARGE: a bound was met,
+ * ERROR_SNAPSHOT_LIMIT: that of most_rows;
  * ERROR_INVALID_PARAMETER: the database has no rows of this view. */
 bool view_sum_run(struct view_sum *sum, struct store_reader *reader, uint64_t until_us,
                   struct error *error);

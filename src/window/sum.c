@@ -81,8 +81,7 @@ static void run(struct read_job *read, struct store_reader *reader)
     if (!it->left && begin(it) && step(it)) {
         if (!it->sum.done)
             return;
-        if (answer_may_have(&it->answer, &it->options, it->sum.rows))
-            end_body(it);
+        end_body(it);
     }
     close_reader(it);
 }
@@ -214,6 +213,7 @@ static struct summing *summing_new(struct hub *hub, const struct hub_read *read,
     it->sum.skip = it->spec.skip;
     it->sum.most_sorted = hub->options.max_window_rows;
     it->sum.most_bytes = ANSWER_BYTES;
+    it->sum.most_rows = read->rows_limited ? read->max_rows : VIEW_ALL;
     buffer_init(&it->answer.body, UINT32_MAX);
     return it;
 }

@@ -13,7 +13,7 @@ import { connect as connectTls } from 'node:tls';
 import { http, post, postAll, tryPost } from './lib/feed.js';
 import { Random } from './lib/random.js';
 import { seedsOf } from './lib/seeds.js';
-import { check, eventually, ROOT, run, scratch, Server, sql } from './lib/server.js';
+import { BINARY, check, eventually, ROOT, run, scratch, Server, sql } from './lib/server.js';
 import { hex, minus, partOf, plus, rowSum, sumsOf } from './lib/sums.js';
 import { bearer } from './lib/token.js';
 
@@ -123,6 +123,7 @@ test('what is no question is refused', async (t) => {
   for (const keys of ['', '3', '3F', '3f,', 'x', `3f${',3f'.repeat(256)}`]) await refused('E/list', { keys }, 400, 'invalid-parameter', /'keys'/);
   await refused('E/list', { parts: '2' }, 400, 'invalid-parameter', /'parts' is '2'/);
   await refused('E/list', { after: '1:1' }, 400, 'invalid-parameter', /'after' is not for a checksum/);
+  await refused('E/list', { limit: '2' }, 400, 'invalid-parameter', /use view, key, take, skip, filter, where, sort, parts, keys or subscribed$/);
   for (const name of ['wait', 'as_of', 'events']) await refused('E/list', { [name]: '1' }, 400, 'invalid-parameter', new RegExp(`no parameter '${name}'`));
   await refused('E/list', { sort: '["n"]' }, 413, 'too-large', /more than 50 rows to sort/);
   await refused('E/list', {}, 405, 'method-not-allowed', /takes GET/, 'DELETE');
@@ -181,6 +182,7 @@ test('a token gets sums of what it sees, and of nothing else', async (t) => {
   }
   const small = await ask(server, 'E/list', {}, as('small'));
   assert.deepEqual([small.status, small.json.code], [429, 'snapshot-limit-exceeded'], small.text);
+  assert.match(small.json.message, /more than the 3 rows/, 'it was not summed any further');
   assert.equal((await sums(server, 'E/list', { take: '3' }, as('small'))).rows, 3);
   /* A file has no tokens. */
   const file = await copyOf(t, server);
@@ -490,11 +492,12 @@ test('two servers: equal, different, and at two seqs', async (t) => {
   await post(first, [m('k3', { n: -3 }, { slot: 11, index: 0 }), m('new', { n: 1 }, { slot: 12, index: 0 }), { export: 'E', key: 'k4', op: 'delete', slot: 13, index: 0 }, m('k5', { n: -5 }, { slot: 14, index: 0 }), m('k5', { n: 5 }, { slot: 15, index: 0 })]);
   const behind = await compare(...both, 'E/append', '--wait', '0');
   assert.equal(behind.code, 0, JSON.stringify(behind.views));
-  assert.equal(behind.views['E/append'].verdict, 'equal', 'as of the seq of the other');
+  assert.deepEqual([behind.views['E/append'].verdict, behind.views['E/append'].behind, behind.views['E/append'].order_told], ['equal', 'second', true], 'as of the seq of the other');
   assert.notEqual(...behind.views['E/append'].seq);
   const ordered = await compare(...both, 'E', '--wait', '0');
-  assert.equal(ordered.code, 2);
-  assert.match(ordered.views['E/list'].why, /order/);
+  assert.deepEqual([ordered.code, ordered.views['E/list'].verdict, ordered.views['E/list'].behind, ordered.views['E/list'].order_told], [0, 'equal', 'second', false]);
+  const people = await run(['check', ...both, 'E', 'E/append', 'E/list', 'E', '--wait', '0']);
+  assert.match(people.stdout, /^E\/list    equal      200 and 200 rows; the second is behind, at 10:\d+; the order was not compared\nE\/append  equal      200 and 200 rows; the second is behind, at 10:\d+\n$/);
   /* What the second lacks is told, and not what it only does not have yet; whichever is named first. */
   await second.terminate();
   await plant(file, 'UPDATE entity SET data = \'{"n":7.5}\' WHERE key = \'k7\'', 'UPDATE entity SET key = \'k8x\' WHERE key = \'k8\'', 'UPDATE entity SET data = \'{"n":-4}\' WHERE key = \'k4\'');
@@ -505,7 +508,7 @@ test('two servers: equal, different, and at two seqs', async (t) => {
   /* In a view that is cut other rows decide, too. */
   await post(first, m('big', { n: 500 }, { slot: 16, index: 0 }));
   const top = await compare(...both, 'E/top', '--wait', '0');
-  assert.deepEqual([top.code, top.views['E/top'].verdict], [2, 'unknown'], JSON.stringify(top.views));
+  assert.deepEqual([top.code, top.views['E/top'].verdict, top.views['E/top'].behind], [0, 'equal', 'second'], JSON.stringify(top.views));
   await second.terminate();
   await plant(file, 'UPDATE entity SET data = json_set(data, \'$.x\', 1) WHERE key = \'k199\'');
   await second.restart({ samePort: true });
@@ -591,6 +594,8 @@ test('one side alone prints its sums, and what cannot be told is 2', async (t) =
   const { sum } = await sums(server, 'E/list');
   assert.match(stdout, new RegExp(`^E/list +${sum} {2}30 rows$`, 'm'));
   assert.doesNotMatch(stdout, /E\/(append|state|one)/);
+  const lost = await run(['-c', '"$0" check --url "$1" > /dev/full', BINARY, server.http], { program: 'sh' });
+  assert.deepEqual([lost.code, /cannot be written/.test(lost.stderr)], [2, true], lost.stderr);
   assert.match(stdout, /^E\/top .* 20 rows$/m);
   const json = (await run(['check', '--url', server.http, '--json', 'E'])).stdout;
   assert.equal(JSON.parse(json).sum, sum);
