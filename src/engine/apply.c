@@ -47,11 +47,14 @@ static bool finds_nothing(const struct submission *submission, const struct muta
     return mutation->unset_count && !submission->doc.nodes[mutation->patch].count;
 }
 
-/* Asked before each mutation of the submission. */
-static bool may_merge(const struct writer *writer, struct error *error)
+/* Asked before each mutation of the submission. Of a message every node decides alike. */
+static bool may_merge(const struct writer *writer, const struct submission *submission,
+                      struct error *error)
 {
     size_t most = writer->engine->options.max_merge_bytes;
-    return !most || writer->applying.merged <= most ||
+    size_t bytes =
+        submission->message.sequence ? writer->applying.decided : writer->applying.merged;
+    return !most || bytes <= most ||
            error_set(error, ERROR_TOO_LARGE,
                      "the request reads and merges more than %zu bytes of large entities, the most "
                      "that max_merge_bytes allows for one; send it in parts",
@@ -62,7 +65,7 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
                            const struct mutation *mutation, struct error *error)
 {
     struct export_state *export = NULL;
-    if (!large_admits(writer, 0, error) || !may_merge(writer, error))
+    if (!large_admits(writer, 0, error) || !may_merge(writer, submission, error))
         return false;
     if (!writer_export(writer, mutation->export_name, &export, error))
         return false;
@@ -181,7 +184,7 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
               writer->open.new_exports_stored == writer->open.new_export_count);
     INVARIANT(writer->open.last_change == store_writer_state(writer->store).log->last_change);
     writer->applying.number++;
-    writer->applying.bytes = writer->applying.merged = 0;
+    writer->applying.bytes = writer->applying.merged = writer->applying.decided = 0;
     writer->applying.first_change = last_change;
     writer->applying.truncation_count = 0;
     writer->large.stopped = false;

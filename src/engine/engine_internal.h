@@ -137,7 +137,8 @@ struct applying {
     uint64_t number;
     int64_t first_change; /* the last change before it */
     size_t bytes;         /* that its changes take so far */
-    size_t merged;        /* of large entities that were read or written for it */
+    size_t merged;        /* of large entities that were read or written for it, */
+    size_t decided;       /* ... as it counts where every node must count alike */
     struct pending_change *pending;
     size_t pending_count, pending_capacity;
     struct undo *undos;
@@ -299,8 +300,9 @@ struct entity *writer_entity(struct writer *writer, struct export_state *export,
 /* The stored entity `id`, if change `change` is still its last; else *entity is NULL. */
 bool writer_entity_unchanged(struct writer *writer, struct export_state *export, int64_t id,
                              int64_t change, struct entity **entity, struct error *error);
-/* So many bytes of an entity were read or written for the submission. */
+/* So many bytes of an entity were written for the submission / the entity is about to change. */
 void writer_note_merged(struct writer *writer, size_t bytes);
+void writer_note_touched(struct writer *writer, const struct entity *entity);
 
 /* large.c. Between two submissions: whether one that turns out to be large may pass; how long none
  * may, `most` ms at most (there are some that wait); whether so many wait that no more are taken.

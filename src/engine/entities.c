@@ -5,17 +5,30 @@
 #include "engine/engine_internal.h"
 
 /* Small ones are not counted: their changes are, which carry them. */
+static size_t counted(size_t bytes)
+{
+    return bytes > KEPT_ENTITY ? bytes : 0;
+}
+
 void writer_note_merged(struct writer *writer, size_t bytes)
 {
-    if (bytes > KEPT_ENTITY)
-        writer->applying.merged += bytes;
+    writer->applying.merged += counted(bytes);
+    writer->applying.decided += counted(bytes);
+}
+
+/* Whether it was read just now depends on what was in memory; that it is kept until the end of the
+ * submission does not. */
+void writer_note_touched(struct writer *writer, const struct entity *entity)
+{
+    if (entity->data)
+        writer->applying.decided += counted(entity->data->length);
 }
 
 static struct entity *cache_row(struct writer *writer, struct export_state *export,
                                 const struct store_entity *row, struct error *error)
 {
     struct text *data = text_new(row->data.data, row->data.length);
-    writer_note_merged(writer, row->data.length);
+    writer->applying.merged += counted(row->data.length);
     struct entity *entity = data ? entity_cache_add(&writer->cache, export, row->key) : NULL;
     if (!entity) {
         text_unref(data);

@@ -17,6 +17,7 @@ bool writer_undo_note(struct writer *writer, struct entity *entity, struct error
                        &writer->applying.undo_capacity, sizeof *writer->applying.undos))
         return error_set(error, ERROR_MEMORY, "out of memory while merging");
     entity->noted = writer->applying.number;
+    writer_note_touched(writer, entity);
     writer->applying.undos[writer->applying.undo_count++] =
         (struct undo){.entity = entity,
                       .data = text_ref(entity->data),

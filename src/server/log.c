@@ -65,6 +65,7 @@ static bool print_settings(struct buffer *out, const struct view_set *views,
         {"open", view_set_is_open(views)},
         {"max_array_length", config->max_array_length},
         {"max_entity_bytes", config->max_entity_bytes},
+        {"max_merge_bytes", config->max_merge_bytes},
         {"max_request_bytes", config->max_request_bytes},
         {"max_depth", config->max_depth},
         {"max_key_bytes", config->max_key_bytes},
@@ -72,7 +73,7 @@ static bool print_settings(struct buffer *out, const struct view_set *views,
         {"unknown_exports", config->unknown_exports},
         {"max_producers", config->max_producers},
     };
-    buffer_add_string(out, "1\n"); /* of this list */
+    buffer_add_string(out, "2\n"); /* of this list */
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         buffer_printf(out, "%s %lld\n", numbers[i].name, (long long)numbers[i].value);
     return print_exports(out, views, config) && !out->failed;

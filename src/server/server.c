@@ -76,8 +76,7 @@ static struct engine_options engine_options(struct server *server, const struct 
         .give_up = server->give_up,
         .max_array_length = (uint32_t)config->max_array_length,
         .max_entity_bytes = (size_t)config->max_entity_bytes,
-        /* What it counts depends on what is in memory: nodes would differ. */
-        .max_merge_bytes = server->log.follow ? 0 : (size_t)config->max_merge_bytes,
+        .max_merge_bytes = (size_t)config->max_merge_bytes,
         .queue_bytes = (size_t)config->queue_bytes,
         .queue_count = QUEUE_COUNT,
         .commit_mutations = (size_t)config->commit_mutations,

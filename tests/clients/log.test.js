@@ -94,6 +94,38 @@ test('a refused message is refused by every node, counted and logged, and its se
   assert.equal(await content(nodes[0].db), await content(nodes[1].db));
 });
 
+test('a short message that touches many large entities is refused by every node alike', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  const MIB = 1 << 20;
+  const config = { max_merge_bytes: 8 * MIB, exports: { E: {}, F: { max_entities: 12 } } };
+  const whole = 'y'.repeat(MIB - 1000); /* a message may have 1 MiB */
+  for (let i = 0; i < 12; i++) await broker.publish([m(`k${i}`, { pad: whole }), { export: 'F', key: `k${i}`, patch: { pad: whole } }]);
+  /* What is in memory: all, nothing, and what one that has just started has. */
+  const nodes = [];
+  for (const entity_cache_bytes of [64 * MIB, 0, 64 * MIB]) nodes.push(await node(t, broker, { config: { ...config, entity_cache_bytes } }));
+  const filled = await broker.publish([m('last')]);
+  for (const server of nodes) await reaches(server, filled);
+  await nodes[2].terminate();
+  await nodes[2].restart();
+  const all = (count, make) => Array.from({ length: count }, (_, i) => JSON.stringify(make(i))).join('\n');
+  const last = await broker.publish([
+    all(12, (i) => m(`k${i}`, { n: i })), /* reads 12 MiB, and writes them */
+    all(5, (i) => m(`k${i}`, { n: i })), /* the fifth is the one that goes beyond 8 MiB */
+    all(6, (i) => m(`k${i}`, { n: -i })),
+    all(12, (i) => ({ export: 'E', key: `k${i}`, op: 'delete' })),
+    all(12, (i) => ({ export: 'F', key: `new${i}`, patch: {} })), /* each evicts one */
+    all(4, (i) => ({ export: 'E', key: `k${i}`, op: 'delete' })),
+  ]);
+  for (const server of nodes) {
+    await reaches(server, last);
+    const refused = [...server.stderr.matchAll(/log-message-refused sequence=(\d+) code=too-large/g)].map(([, sequence]) => Number(sequence));
+    assert.deepEqual(refused, [1, 3, 4, 5].map((i) => filled + i));
+    await server.terminate();
+  }
+  for (const other of nodes.slice(1)) assert.equal(await content(other.db), await content(nodes[0].db));
+});
+
 /* ---- every node ends alike ---- */
 
 /** A message of the random run: what is valid, what is not, what comes twice. */
@@ -189,11 +221,11 @@ test('a file goes with one log and its settings, and a copy with a log keeps its
     assert.match(stderr, /Move the file away/);
   };
   const log = logOf(broker);
-  for (const config of [{ exports: { E: {} } }, { max_array_length: 7 }, { unknown_exports: 'refuse' }, { max_request_bytes: 4096 }, { max_producers: 5 }])
+  for (const config of [{ exports: { E: {} } }, { max_array_length: 7 }, { unknown_exports: 'refuse' }, { max_merge_bytes: 1 << 20 }, { max_request_bytes: 4096 }, { max_producers: 5 }])
     await refused({ log, ...config }, /was made with other settings/);
   await broker.make('another');
   await refused({ log: logOf(broker, 'another') }, /follows another stream/);
-  await server.restart({ config: { log, commit_mutations: 3, max_merge_bytes: 1 << 20, log_level: 'debug' } }); /* these decide nothing */
+  await server.restart({ config: { log, commit_mutations: 3, log_level: 'debug' } }); /* these decide nothing */
   assert.equal(await epochOf(server), epoch);
   await server.terminate();
 
