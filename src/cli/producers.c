@@ -131,9 +131,19 @@ static bool forget_row(struct store_writer *writer, const char *name, struct err
            store_producer_remove(writer, span_of(name), error) && store_commit(writer, error);
 }
 
+/* As the server of a node does. */
+static bool may_forget(const struct database *database, const char *path, struct error *error)
+{
+    return !database_state(database).log_created ||
+           error_set(error, ERROR_INVALID_PARAMETER,
+                     "%.200s follows a log, which decides what its producers are, on all nodes "
+                     "alike; nothing was changed",
+                     path);
+}
+
 static bool forget_in_file(const char *path, const char *name, struct error *error)
 {
-    struct database_options options = {.path = path};
+    const struct database_options options = {.path = path, .keeps_log = true};
     /* Opening would make a new one. */
     if (access(path, F_OK) != 0)
         return error_set(error, ERROR_INVALID_PARAMETER, "there is no database %.200s", path);
@@ -147,7 +157,8 @@ static bool forget_in_file(const char *path, const char *name, struct error *err
                          "a server has %.200s open; it forgets the producer when its owner asks: "
                          "stele producers --url URL --token-file FILE --forget NAME",
                          path);
-    struct store_writer *writer = database ? store_writer_open(database, error) : NULL;
+    bool may = database && may_forget(database, path, error);
+    struct store_writer *writer = may ? store_writer_open(database, error) : NULL;
     bool done = writer && forget_row(writer, name, error);
     if (writer)
         store_writer_close(writer);

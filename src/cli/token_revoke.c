@@ -136,7 +136,7 @@ static bool put_all(struct database *database, const struct targets *targets, st
 
 static bool revoke_in_file(const char *path, const struct targets *targets, struct error *error)
 {
-    struct database_options options = {.path = path};
+    const struct database_options options = {.path = path, .keeps_log = true};
     /* Opening would make a new one. */
     if (access(path, F_OK) != 0)
         return error_set(error, ERROR_INVALID_PARAMETER, "there is no database %.200s", path);

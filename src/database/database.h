@@ -45,7 +45,9 @@ struct database_log {
 enum { DATABASE_READER_MEBIBYTES = 16 };
 struct database_options {
     const char *path;
-    const struct database_log *log;        /* NULL: none. Read by database_open alone */
+    const struct database_log *log; /* NULL: none. Read by database_open alone */
+    bool keeps_log; /* without `log`: a file that follows one goes on to do so. For commands that
+                     * change nothing which its log decides */
     enum database_synchronous synchronous; /* FULL: a commit is on disk when it returns */
     enum database_erase erase;
     uint32_t cache_mebibytes;  /* page cache of the writer; 0: 64 */

@@ -78,6 +78,8 @@ bool log_history_begin(struct database *database, const struct database_log *log
 bool log_history_check(struct database *database, const struct database_log *log,
                        struct error *error);
 bool log_history_left(struct database *database, const char **cause, struct error *error);
+/* Whether the file follows a log. */
+bool log_history_there(struct database *database, bool *there, struct error *error);
 
 /* epoch.c: read them, after making the first one, or a new one for a copy. */
 bool epoch_read(struct database *database, struct error *error);

@@ -158,6 +158,13 @@ static bool settle(struct database *database, int64_t last_change, struct error 
     if (epochs == 0) {
         return new_epoch(main, error) && identity_note(database, error);
     }
+    bool stays = false;
+    if (database->options.keeps_log && !log_history_there(database, &stays, error)) {
+        return false;
+    }
+    if (stays) {
+        return identity_note(database, error);
+    }
     return find_cause(database, last_change, &cause, error) &&
            (!cause || part(database, cause, last_change, error)) && identity_note(database, error);
 }

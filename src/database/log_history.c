@@ -76,6 +76,11 @@ bool log_history_check(struct database *database, const struct database_log *log
     return connection_execute(&database->main, "DELETE FROM meta WHERE name = 'copied'", error);
 }
 
+bool log_history_there(struct database *database, bool *there, struct error *error)
+{
+    return read_created(database, there, error);
+}
+
 bool log_history_left(struct database *database, const char **cause, struct error *error)
 {
     bool found = false;

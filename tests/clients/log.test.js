@@ -501,6 +501,28 @@ test('a node starts and stops soon, though no broker says anything', { skip }, a
   assert.ok(Date.now() - asked < patience(5_000), `it stopped after ${Date.now() - asked} ms`);
 });
 
+test("commands on a node's file leave it one", { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  await broker.publish([{ producer: 'p', batch: 1, mutations: [m('a')] }]);
+  const server = await node(t, broker);
+  await reaches(server, 1);
+  const epoch = await epochOf(server);
+  await server.terminate();
+  const revoked = await run(['token', 'revoke', '--db', server.db, 'jti1']);
+  assert.equal(revoked.code, 0, revoked.stderr);
+  assert.doesNotMatch(revoked.stderr, /epoch-parted/);
+  assert.equal((await sql(server.db, 'SELECT count(*) AS n FROM revoked_token'))[0].n, 1);
+  const forgotten = await run(['producers', '--db', server.db, '--forget', 'p']);
+  assert.notEqual(forgotten.code, 0);
+  assert.match(forgotten.stderr, /follows a log, which decides what its producers are/);
+  await server.restart();
+  assert.equal(await epochOf(server), epoch);
+  const last = await broker.publish([{ producer: 'p', batch: 1, mutations: [m('twice')] }, m('b')]);
+  await reaches(server, last);
+  assert.deepEqual([...(await sqlView(server.db, 'E/list')).keys()].sort(), ['a', 'b']);
+});
+
 /* ---- what a node refuses ---- */
 
 test('a node takes no mutations itself, and forgets no producers', { skip }, async (t) => {
