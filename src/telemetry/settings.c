@@ -79,24 +79,32 @@ static bool read_headers(struct telemetry_settings *settings, const struct confi
 
 /* ---- the resource ---- */
 
-struct resource {
-    struct buffer *out;
-    bool has_service, has_instance;
-    const char *service;
-};
+static const char service_name[] = "service.name";
+
+/* Behind the others, unless it is there: the first of a name counts. */
+static void add_once(struct buffer *out, struct span name, struct span value)
+{
+    struct buffer attribute;
+    buffer_init(&attribute, TEXT_LIMIT);
+    telemetry_add_attribute(&attribute, name, value);
+    /* Up to where the value begins: no value holds that, as its quotes are escaped. */
+    const char *text = buffer_string(&attribute),
+               *behind = text ? strstr(text, ",\"value\"") : NULL;
+    if (!behind) {
+        out->failed = true;
+    } else if (!memmem(out->data, out->length, text, (size_t)(behind - text))) {
+        buffer_add_char(out, ',');
+        buffer_add_string(out, text);
+    }
+    buffer_fini(&attribute);
+}
 
 static bool add_pair(void *argument, struct span name, struct span value, struct error *error)
 {
-    struct resource *resource = argument;
-    bool is_service = span_equal(name, span_of("service.name"));
-    if (is_service && resource->service)
-        return true; /* the setting of its own wins */
-    resource->has_service = resource->has_service || is_service;
-    resource->has_instance =
-        resource->has_instance || span_equal(name, span_of("service.instance.id"));
-    telemetry_add_attribute(resource->out, name, value);
-    buffer_add_char(resource->out, ',');
-    return !resource->out->failed || lacks_memory(error);
+    struct buffer *out = argument;
+    if (value.length || !span_equal(name, span_of(service_name)))
+        add_once(out, name, value);
+    return !out->failed || lacks_memory(error);
 }
 
 /* A name of this start: two servers with the same attributes would be taken for one. */
@@ -111,29 +119,24 @@ static void add_instance(struct buffer *out)
     }
     for (size_t i = 0; i < sizeof bytes; i++)
         snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-    telemetry_add_attribute(out, span_of("service.instance.id"), span_of(text));
-    buffer_add_char(out, ',');
+    add_once(out, span_of("service.instance.id"), span_of(text));
 }
 
 static bool read_resource(struct telemetry_settings *settings, const struct config *config,
                           struct error *error)
 {
     struct buffer text;
-    struct resource resource = {.out = &text, .service = config->otlp_service};
     buffer_init(&text, TEXT_LIMIT);
     buffer_add_string(&text, "{\"attributes\":[");
-    bool good = pairs_each(span_of(config->otlp_resource ? config->otlp_resource : ""), add_pair,
-                           &resource, error);
-    if (!resource.has_service) {
-        const char *name = config->otlp_service ? config->otlp_service : "stele";
-        telemetry_add_attribute(&text, span_of("service.name"), span_of(name));
-        buffer_add_char(&text, ',');
-    }
-    if (!resource.has_instance)
-        add_instance(&text);
     telemetry_add_attribute(&text, span_of("telemetry.sdk.name"), span_of("stele"));
-    buffer_add_char(&text, ',');
-    telemetry_add_attribute(&text, span_of("telemetry.sdk.version"), span_of(STELE_VERSION));
+    add_once(&text, span_of("telemetry.sdk.language"), span_of("c"));
+    add_once(&text, span_of("telemetry.sdk.version"), span_of(STELE_VERSION));
+    if (config->otlp_service)
+        add_once(&text, span_of(service_name), span_of(config->otlp_service));
+    bool good = pairs_each(span_of(config->otlp_resource ? config->otlp_resource : ""), add_pair,
+                           &text, error);
+    add_once(&text, span_of(service_name), span_of("stele"));
+    add_instance(&text);
     buffer_add_string(&text, "]}");
     if (good && !(buffer_string(&text) && (settings->resource = buffer_take(&text, NULL))))
         good = lacks_memory(error);

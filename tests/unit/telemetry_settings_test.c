@@ -106,6 +106,10 @@ static const struct {
     {NULL, "a=%22b%5C", "\"a\",\"value\":{\"stringValue\":\"\\\"b\\\\\"}", "%22"},
     {NULL, "service.instance.id=7", "\"service.instance.id\",\"value\":{\"stringValue\":\"7\"}",
      "quakes"},
+    {NULL, "service.name=", "\"service.name\",\"value\":{\"stringValue\":\"stele\"}", "quakes"},
+    {NULL, "x=1,x=2", "\"x\",\"value\":{\"stringValue\":\"1\"}", "\"stringValue\":\"2\""},
+    {NULL, "telemetry.sdk.name=x,telemetry.sdk.language=x",
+     "\"telemetry.sdk.language\",\"value\":{\"stringValue\":\"c\"}", "\"stringValue\":\"x\""},
 };
 
 static size_t times_in(const char *text, const char *part)
