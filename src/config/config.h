@@ -77,6 +77,7 @@ struct config {
      * or AT_FDCWD. */
     int folder;
     bool reads_environment; /* members that the file leaves out of "auth" come from there, too */
+    unsigned char otel_below; /* whose URL the base of the environment gave: 1 traces, 2 metrics */
 #include "config/settings.h"
     struct config_auth {
 #include "config/settings_auth.h"
@@ -136,7 +137,7 @@ typedef bool (*config_judge)(void *argument, const char *name, enum config_chang
 void config_take_live(struct config *config, struct config *from, config_judge judge,
                       void *argument);
 
-/* A share, 0 to 1, as otlp_sample has it: digits and a point. */
+/* A share, 0 to 1, as otlp_sample has it: digits and a point, or "1e-3". */
 bool config_read_share(const char *text, double *share);
 
 /* What each cache may have, in bytes: its own setting, and no more than its share of `memory`. */

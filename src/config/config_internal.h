@@ -77,6 +77,8 @@ bool setting_read_variable(struct config *config, const struct setting *setting,
  * False without memory. */
 bool setting_read_otel(struct config *config, const struct setting *setting, struct error *error);
 bool setting_is_otel(const struct setting *setting);
+/* A text was set: an URL that OTEL_EXPORTER_OTLP_ENDPOINT gave one signal yields to a base URL. */
+void setting_was_set(struct config *config, const struct setting *setting);
 /* Tell of variables of OpenTelemetry that have no effect. */
 void config_tell_otel(void);
 /* From a member of the configuration file. */

@@ -247,7 +247,10 @@ bool setting_set_text(struct config *config, const struct setting *setting, stru
     }
     if (!good || text.length > TEXT_LIMIT || memchr(text.data, '\0', text.length))
         return refuse(setting, text, error);
-    return put_text(config, setting, text, error);
+    if (!put_text(config, setting, text, error))
+        return false;
+    setting_was_set(config, setting);
+    return true;
 }
 
 /* The texts of a list, with commas between; false: it is no such list. */

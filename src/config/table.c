@@ -3,9 +3,11 @@
  */
 #include "base/address.h"
 #include "base/pairs.h"
+#include "base/utf8.h"
 #include "config/config_internal.h"
 
 #include <ctype.h>
+#include <strings.h>
 
 #define KIB ((int64_t)1024)
 #define MIB (1024 * KIB)
@@ -17,6 +19,7 @@
 #define DAY 86400
 #define MOST_IN_RATE 1000000000
 #define MOST_IN_CLAIM 255
+#define MOST_POWER 1000 /* of ten, behind which a share is 0 */
 
 /* By the name of the enum, and placed by its values. */
 #define WORDS(type, ...)                                                                           \
@@ -119,18 +122,35 @@ static bool check_claim(const char *name, struct error *error)
 
 /* ---- OpenTelemetry ---- */
 
+static bool is_utf8(struct span text)
+{
+    size_t at = 0, length;
+    while (at < text.length && (length = utf8_character(text.data + at, text.length - at)))
+        at += length;
+    return at == text.length;
+}
+
 static bool take_pair(void *argument, struct span name, struct span value, struct error *error)
 {
     (void)argument;
-    (void)name;
-    (void)value;
-    (void)error;
-    return true;
+    return (is_utf8(name) && is_utf8(value)) ||
+           error_set(error, ERROR_CONFIGURATION, "one is not UTF-8");
 }
 
 static bool check_pairs(const char *text, struct error *error)
 {
     return pairs_each(span_of(text), take_pair, NULL, error);
+}
+
+/* The server gives these itself; a second one, or another, would make a request that is none. */
+static bool is_own_header(struct span name)
+{
+    static const char *const own[] = {"content-type", "content-length", "host",
+                                      "transfer-encoding"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (name.length == strlen(own[i]) && strncasecmp(name.data, own[i], name.length) == 0)
+            return true;
+    return false;
 }
 
 /* Nothing of them is told, whatever is wrong. */
@@ -143,8 +163,12 @@ static bool take_header(void *argument, struct span name, struct span value, str
                (isalnum((unsigned char)name.data[i]) || strchr("!#$&'*+-.^_`|~", name.data[i]));
     for (size_t i = 0; i < value.length; i++)
         good = good && value.data[i] >= ' ' && value.data[i] <= '~';
-    return good || error_set(error, ERROR_CONFIGURATION,
-                             "one is not the name of a header with a value of visible ASCII");
+    if (!good)
+        return error_set(error, ERROR_CONFIGURATION,
+                         "one is not the name of a header with a value of visible ASCII");
+    return !is_own_header(name) ||
+           error_set(error, ERROR_CONFIGURATION,
+                     "Content-Type, Content-Length, Host and Transfer-Encoding are the server's");
 }
 
 static bool check_headers(const char *text, struct error *error)
@@ -157,7 +181,7 @@ static bool check_service(const char *text, struct error *error)
     for (const char *at = text; *at; at++)
         if ((unsigned char)*at < ' ')
             return error_set(error, ERROR_CONFIGURATION, "a name without control characters");
-    return true;
+    return is_utf8(span_of(text)) || error_set(error, ERROR_CONFIGURATION, "a name in UTF-8");
 }
 
 /* strtod goes by the locale of the program that stele is a part of. */
@@ -170,8 +194,17 @@ bool config_read_share(const char *text, double *share)
         value = 10 * value + (text[i] - '0');
     for (size_t i = length; i < length + digits - whole; i++)
         value += (text[i] - '0') * (part /= 10);
+    length += digits - whole;
+    if (tolower((unsigned char)text[length]) == 'e' && text[length + 1] == '-' &&
+        text[length + 2]) {
+        size_t power = 0;
+        for (length += 2; isdigit((unsigned char)text[length]); length++)
+            power = power < MOST_POWER ? 10 * power + (size_t)(text[length] - '0') : power;
+        for (; power; power--)
+            value /= 10;
+    }
     *share = value;
-    return digits > 0 && !text[length + digits - whole] && value <= 1;
+    return digits > 0 && !text[length] && value <= 1;
 }
 
 static bool check_share(const char *text, struct error *error)

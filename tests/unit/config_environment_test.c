@@ -245,6 +245,8 @@ TEST(auth_in_a_file_leaves_the_rest_to_the_environment)
 /* ---- OpenTelemetry ---- */
 
 enum { MOST_PAIRS = 4 };
+#define BASE "OTEL_EXPORTER_OTLP_ENDPOINT"
+#define IGNORED(name) "otel-variable-ignored name=" name
 
 static void set_all(const char *const pairs[][2], bool set)
 {
@@ -299,12 +301,56 @@ static const struct {
     {{{"OTEL_TRACES_SAMPLER", "jaeger_remote"}, {"OTEL_TRACES_SAMPLER_ARG", "endpoint=x"}},
      "- - - 5 1 0",
      "otel-variable-ignored name=OTEL_TRACES_SAMPLER"},
+    {{{BASE, "http://[::1]:4318"}}, "http://[::1]:4318 - - 5 1 0", NULL},
+    {{{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://h/?x=1"}}, "- http://h/?x=1 - 5 1 0", NULL},
+    {{{BASE, "http://env"},
+      {"OTEL_METRICS_EXPORTER", "none"},
+      {"STELE_OTLP_ENDPOINT", "http://me"}},
+     "http://me - - 5 1 0",
+     NULL},
+    {{{BASE, "http://env"},
+      {"OTEL_METRICS_EXPORTER", "none"},
+      {"STELE_OTLP_TRACES_ENDPOINT", "http://mine"},
+      {"STELE_OTLP_ENDPOINT", "http://me"}},
+     "http://me http://mine - 5 1 0",
+     NULL},
+    {{{BASE, "http://env"}, {"OTEL_TRACES_EXPORTER", "console, otlp"}},
+     "http://env - - 5 1 0",
+     NULL},
+    {{{BASE, "http://env"}, {"OTEL_TRACES_EXPORTER", "zipkin"}},
+     "- - http://env/v1/metrics 5 1 0",
+     "reason=\"the only exporter is otlp\""},
+    {{{BASE, "http://env"}, {"OTEL_TRACES_SAMPLER_ARG", "0.5"}},
+     "http://env - - 5 1 0",
+     IGNORED("OTEL_TRACES_SAMPLER_ARG")},
+    {{{"OTEL_TRACES_SAMPLER", "traceidratio"}, {"OTEL_TRACES_SAMPLER_ARG", "1e-3"}},
+     "- - - 2 1e-3 0",
+     NULL},
+    {{{BASE, "http://env"}, {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"}},
+     "http://env - - 5 1 0",
+     IGNORED("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")},
+    {{{BASE, "http://env"}, {"OTEL_BSP_SCHEDULE_DELAY", "1"}},
+     "http://env - - 5 1 0",
+     IGNORED("OTEL_BSP_SCHEDULE_DELAY")},
+    {{{"OTEL_SERVICE_NAME", "\xff"}}, "- - - 5 1 0", IGNORED("OTEL_SERVICE_NAME")},
+    {{{"OTEL_RESOURCE_ATTRIBUTES", "a=%ff"}}, "- - - 5 1 0", IGNORED("OTEL_RESOURCE_ATTRIBUTES")},
     {{{"OTEL_SDK_DISABLED", "TRUE"}}, "- - - 5 1 1", NULL},
     {{{"OTEL_SDK_DISABLED", "perhaps"}}, "- - - 5 1 0", NULL},
     {{{"OTEL_SDK_DISABLED", "true"}, {"STELE_OTLP_DISABLED", "false"}}, "- - - 5 1 0", NULL},
     {{{"OTEL_METRIC_EXPORT_INTERVAL", "soon"}},
      "- - - 5 1 0",
      "otel-variable-ignored name=OTEL_METRIC_EXPORT_INTERVAL"},
+    /* From here on the log may hold back what it has said often. */
+    {{{BASE, "http://user:pw@h:4318"}}, "- - - 5 1 0", ""},
+    {{{BASE, "http://h:4318/?x=1"}}, "- - - 5 1 0", ""},
+    {{{BASE, "http://h/#x"}}, "- - - 5 1 0", ""},
+    {{{BASE, "http://[bad"}}, "- - - 5 1 0", ""},
+    {{{BASE, "http://[::g]"}}, "- - - 5 1 0", ""},
+    {{{BASE, "http://"}}, "- - - 5 1 0", ""},
+    {{{BASE, "http://:4318"}}, "- - - 5 1 0", ""},
+    {{{BASE, "http://h:port"}}, "- - - 5 1 0", ""},
+    {{{BASE, "http://h:65536"}}, "- - - 5 1 0", ""},
+    {{{BASE, "http://env "}}, "- - - 5 1 0", ""},
 };
 
 static const char *shown(const char *text)
@@ -342,6 +388,10 @@ TEST(headers_are_a_secret_whatever_is_wrong)
                                         "a b=s3cret",
                                         "a=s3cret%zz",
                                         "=s3cret",
+                                        "a=b,content-Type=s3cret",
+                                        "Host=s3cret",
+                                        "transfer-encoding=s3cret",
+                                        "Content-Length=s3cret",
                                         "(hidden)"};
     struct config config;
     struct error error = {0};
@@ -369,8 +419,10 @@ TEST(headers_are_a_secret_whatever_is_wrong)
 
 TEST(a_share_is_digits_and_a_point)
 {
-    static const char *const good[] = {"0", "1", "0.25", "1.0", ".5", "0.0001", "1."};
-    static const char *const wrong[] = {"", ".", "1.1", "2", "-0.1", "0,5", "1e-3", "half", "0.5 "};
+    static const char *const good[] = {"0",      "1",  "0.25", "1.0",    ".5",
+                                       "0.0001", "1.", "1e-3", "2.5E-1", "10e-1"};
+    static const char *const wrong[] = {"",    ".",   "1.1",   "2",    "-0.1", "0,5",   "1e3",
+                                        "1e-", "e-3", "20e-1", "half", "0.5 ", "1e-3 ", "1e-x"};
     struct config config;
     struct error error = {0};
     double share;
@@ -381,5 +433,7 @@ TEST(a_share_is_digits_and_a_point)
         if (config_set(&config, "otlp_sample", wrong[i], &error))
             fail_msg("%s is taken", wrong[i]);
     assert_true(config_read_share("0.25", &share) && share == 0.25);
+    assert_true(config_read_share("25e-2", &share) && share == 0.25);
+    assert_true(config_read_share("1e-99999999999999999999", &share) && share == 0);
     config_fini(&config);
 }
