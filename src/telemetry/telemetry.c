@@ -2,6 +2,8 @@
 #include "config/config.h"
 #include "telemetry/telemetry_internal.h"
 
+#include <stdlib.h>
+
 bool telemetry_check(const struct config *config, struct error *error)
 {
     struct telemetry_settings settings;
@@ -10,13 +12,15 @@ bool telemetry_check(const struct config *config, struct error *error)
     return good;
 }
 
+enum { NS_PER_US = 1000, CLOCK_SET_NS = 1000 * 1000 * 1000 };
+
 static bool init(struct telemetry *it)
 {
-    int64_t now_ns = telemetry_wall_offset_ns() + (int64_t)clock_monotonic_us() * 1000;
     telemetry_signal_init(&it->traces, it, TELEMETRY_TRACES);
     telemetry_signal_init(&it->figures, it, TELEMETRY_METRICS);
-    it->start_ns = (uint64_t)now_ns;
-    it->random = clock_monotonic_us() ^ it->start_ns << 20;
+    it->start_us = clock_monotonic_us();
+    it->offset_ns = telemetry_wall_offset_ns();
+    it->random = it->start_us ^ (uint64_t)it->offset_ns << 20;
     if (it->settings.urls[TELEMETRY_TRACES])
         it->tracer = tracer_new(&it->settings.rule);
     return it->tracer || !it->settings.urls[TELEMETRY_TRACES];
@@ -115,22 +119,35 @@ static void take_spans(struct telemetry *telemetry, uint64_t now)
         print_failed(signal, "traces");
 }
 
+/*
+ * Print the figures. Their start is moved with the clock when somebody sets that, or it might be
+ * later than the figures. A slow correction does not move it: each other start reads as a restart.
+ */
+static void print_figures(struct telemetry *telemetry, struct buffer *out)
+{
+    struct telemetry_figures figures;
+    int64_t offset_ns = telemetry_wall_offset_ns();
+    if (llabs(offset_ns - telemetry->offset_ns) > CLOCK_SET_NS)
+        telemetry->offset_ns = offset_ns;
+    int64_t now_ns = offset_ns + (int64_t)clock_monotonic_us() * NS_PER_US;
+    int64_t start_ns = telemetry->offset_ns + (int64_t)telemetry->start_us * NS_PER_US;
+    telemetry_figures_init(&figures, out, telemetry->settings.resource,
+                           (uint64_t)(start_ns < now_ns ? start_ns : now_ns), (uint64_t)now_ns);
+    telemetry->context.each_metric(telemetry->context.argument, &figures.sink);
+    telemetry_figures_end(&figures);
+}
+
 /* The figures are fresh. Older ones, which wait for another attempt, give way to them. */
 static void on_refreshed(void *argument)
 {
     struct telemetry *telemetry = argument;
     struct telemetry_signal *signal = &telemetry->figures;
-    struct telemetry_figures figures;
     telemetry->refreshing = false;
     if (!telemetry->context.outbound)
         return;
     INVARIANT(!signal->under_way);
     telemetry_signal_renew(signal);
-    int64_t now_ns = telemetry_wall_offset_ns() + (int64_t)clock_monotonic_us() * 1000;
-    telemetry_figures_init(&figures, &signal->body, telemetry->settings.resource,
-                           telemetry->start_ns, (uint64_t)now_ns);
-    telemetry->context.each_metric(telemetry->context.argument, &figures.sink);
-    telemetry_figures_end(&figures);
+    print_figures(telemetry, &signal->body);
     if (signal->body.failed)
         print_failed(signal, "metrics");
     telemetry_signal_send(signal);

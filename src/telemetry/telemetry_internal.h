@@ -92,7 +92,8 @@ struct telemetry {
     struct telemetry_signal traces, figures;
     struct telemetry_metrics metrics;
     uint64_t random;     /* of the pauses between attempts */
-    uint64_t start_ns;   /* since when the figures count: wall clock */
+    uint64_t start_us;   /* since when the figures count: monotonic */
+    int64_t offset_ns;   /* telemetry_wall_offset_ns, as it was when the clock was last set */
     uint64_t spans_ms;   /* when spans were last taken */
     uint64_t figures_ms; /* when figures are due */
     bool refreshing;     /* they were asked for */
