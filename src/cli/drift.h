@@ -67,7 +67,9 @@ bool drift_side_row_at(struct drift_side *side, const char *view, struct span ke
 /* Whether the last answer of a server says that the question is wrong, so that it is of no use to
  * ask again; */
 bool drift_side_was_wrong(const struct drift_side *side);
-/* ... and of these, that the view shows one row, for which a key was to be named. */
+/* ... that the answer would be too large; */
+bool drift_side_was_too_large(const struct drift_side *side);
+/* ... or that the view shows one row, for which a key was to be named. */
 bool drift_side_wants_key(const struct drift_side *side);
 
 /* ---- keys ---- */

@@ -12,6 +12,7 @@ enum {
     PARTS = 256,
     PART_BYTES = 3,            /* "3f," */
     ROWS_AT_ONCE = 20 * 1000,  /* whose keys one answer has, about */
+    FEWER = 4,                 /* of these each time that an answer would be too large */
     ORDERED_ROWS = 100 * 1000, /* likewise, in an order that is compared */
     ROWS_AS_OF = 500           /* rows of a view that are asked for as of a seq */
 };
@@ -29,6 +30,7 @@ struct comparing {
     struct part parts[2][PARTS];
     char names[PARTS * PART_BYTES + 1]; /* of parts that differ, for one question */
     int as_of;                          /* rows that were asked for so */
+    bool too_large;                     /* the last answer would have been */
     struct error error;
 };
 
@@ -101,7 +103,9 @@ static bool ask_side(struct comparing *it, int side, bool parts, const char *key
 {
     struct drift_side *asked = &it->sides[side];
     struct drift_sums *sums = &it->sums[side];
-    if (!drift_side_ask(asked, it->view, parts, keys, sums, &it->error))
+    bool done = drift_side_ask(asked, it->view, parts, keys, sums, &it->error);
+    it->too_large = !done && drift_side_was_too_large(asked);
+    if (!done)
         return give_up(it, !asked->is_file && !drift_side_was_wrong(asked), it->error.message);
     it->found->rows[side] = sums->rows;
     snprintf(it->found->seqs[side], SEQ_SIZE, "%.*s", (int)sums->seq_text.length,
@@ -228,11 +232,11 @@ static bool read_parts(struct comparing *it, int side)
 }
 
 /* The parts that differ from *next on, as many as fit into a question; false: there are none. */
-static bool gather_parts(struct comparing *it, int *next)
+static bool gather_parts(struct comparing *it, int64_t most_rows, int *next)
 {
     int64_t rows = 0;
     size_t length = 0;
-    for (; *next < PARTS && rows < ROWS_AT_ONCE; ++*next) {
+    for (; *next < PARTS && rows < most_rows; ++*next) {
         const struct part *one = &it->parts[0][*next], *other = &it->parts[1][*next];
         if (one->rows == other->rows && memcmp(one->sum, other->sum, SUM_DIGITS) == 0)
             continue;
@@ -245,12 +249,22 @@ static bool gather_parts(struct comparing *it, int *next)
 
 static bool compare_parts(struct comparing *it)
 {
-    int next = 0;
+    int64_t most_rows = ROWS_AT_ONCE;
+    int at = 0, next = 0;
     if (!ask_both(it, true, NULL) || !read_parts(it, 0) || !read_parts(it, 1))
         return false;
-    while (gather_parts(it, &next))
-        if (!compare_keys(it))
+    while (next = at, gather_parts(it, most_rows, &next)) {
+        bool had_reason = it->found->why[0] != '\0';
+        if (compare_keys(it)) {
+            at = next;
+            continue;
+        }
+        if (!it->too_large || most_rows == 1)
             return false;
+        most_rows = most_rows > FEWER ? most_rows / FEWER : 1; /* the keys are long */
+        if (!had_reason)
+            it->found->why[0] = '\0';
+    }
     return true;
 }
 

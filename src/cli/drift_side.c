@@ -170,6 +170,12 @@ bool drift_side_was_wrong(const struct drift_side *side)
     return !side->is_file && side->ask.answer.status == BAD_REQUEST;
 }
 
+bool drift_side_was_too_large(const struct drift_side *side)
+{
+    enum { CONTENT_TOO_LARGE = 413 };
+    return !side->is_file && side->ask.answer.status == CONTENT_TOO_LARGE;
+}
+
 bool drift_side_wants_key(const struct drift_side *side)
 {
     static const char missing[] = "'key' is missing:"; /* as rows/wanted.c has it */

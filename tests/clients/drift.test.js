@@ -436,6 +436,18 @@ test('a server and its copy are equal, and what is planted in the file is told: 
   assert.deepEqual(people.stdout.split('\n').map((line) => line.trimEnd()).sort(), ['', '  "\\u001b[2J"  only in the second', '  k5    only in the first', '  k6    the rows differ', 'E/list  different  507 and 507 rows']);
 });
 
+test('keys that are long are asked for in as many answers as they take', async (t) => {
+  const COUNT = 7000; /* of 3 KB each, as JSON: more than an answer has */
+  const server = await Server.forTest(t);
+  const key = (i) => `k${i}${'\u0001'.repeat(500)}`;
+  await postAll(server, range(COUNT, (i) => m(key(i), { n: i })), 1000);
+  const file = await copyOf(t, server);
+  await plant(file, 'UPDATE entity SET data = \'{"n":-1}\'');
+  assert.equal((await ask(server, 'E/list', { keys: 'all' })).status, 413);
+  const { code, views } = await compare('--url', server.http, '--db', file, 'E', '--wait', '0');
+  assert.deepEqual([code, views['E/list'].why, views['E/list'].keys.length], [1, undefined, COUNT]);
+});
+
 test('random queries of random tokens are summed as they are read, and random faults in a copy are told', async (t) => {
   const { seeds, first } = seedsOf(2);
   for (let seed = first; seed < first + seeds; seed++) {
