@@ -285,7 +285,6 @@ test('a log that begins behind the position is a gap, and so is a hole', { skip 
     await new Promise((done) => setTimeout(done, 20));
   }
   await broker.start();
-  await broker.connect();
 
   const late = await node(t, broker); /* from the beginning, which is not there */
   await eventually(async () => (await late.get('/ready')).text === 'NOT READY: log-gap', 'it says so');
