@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import sys
 import unittest
+import unittest.mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
@@ -95,6 +96,18 @@ class Checks(Base):
                 self.assertEqual([(each.key, each.kind) for each in found.keys], [("k7", "changed")], view.query)
             going = False
             await feeding
+
+    async def test_no_longer_than_the_patience(self):
+        self.server.feed([row("a", 1)])
+        async with self.client() as client:
+            view = await client.view("E/list").live()
+
+            async def never(*_):
+                await asyncio.Event().wait()
+
+            with unittest.mock.patch.object(client._http, "request", never):
+                found = await asyncio.wait_for(client.check(view, patience=0.3), 20 * PATIENCE)
+            self.assertIsNone(found.equal)
 
     async def test_without_asyncio(self):
         self.server.feed([row("a", 1)])

@@ -5,9 +5,10 @@
 // found different; if they were not exact, with the same rows, because what changed meanwhile would have come.
 
 import type { SteleClient } from './client.js';
+import { States, type Shown } from './states.js';
 import { add, hex, keySum, link, partOf, PARTS, rowSum, type Sum } from './sum.js';
 import { overHttp, parametersOf } from './transport.js';
-import { SteleError, type ViewState } from './types.js';
+import { SteleError } from './types.js';
 import type { View } from './view.js';
 
 export interface DifferentKey {
@@ -25,7 +26,7 @@ export interface CheckResult {
 }
 
 export interface CheckOptions {
-  /** So long it is tried, in milliseconds (15,000). */
+  /** So long it is tried, in milliseconds (15,000); an answer that takes longer is not waited for. */
   patience?: number;
   /** So long what the server sent may take to come (1,000). */
   grace?: number;
@@ -42,14 +43,17 @@ interface Answer {
   keys?: [string, string][];
 }
 
-/** What is shown, of one moment. */
-type Shown = Pick<ViewState<any>, 'rows' | 'keys'>;
-
 const ANSWER_MS = 90_000; /* the server takes a minute at most */
 const CALM_MS = 120; /* longer than a view waits before it shows what came */
 const STEP = 500; /* rows that are summed before others have their turn */
-const KEPT_STATES = 1000;
 const ROWS_AT_ONCE = 20_000; /* whose keys one answer has */
+
+/** The milliseconds until then. Once there are none, what goes on is left. */
+function left(end: number): number {
+  const ms = end - performance.now();
+  if (ms > 0) return ms;
+  throw new SteleError('timed-out', 'it took longer than was wanted');
+}
 
 const rest = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
@@ -62,10 +66,10 @@ function isBehind(seq: string, other: string): boolean {
 
 // ---- sums of this side ----
 
-/** A row that does not change is the same object. */
-const known = new WeakMap<object, Sum>();
+/** Of one check: a row that does not change meanwhile is the same object. A page may have changed one before. */
+type Known = WeakMap<object, Sum>;
 
-function sumOf(key: string, data: object): Sum {
+function sumOf(known: Known, key: string, data: object): Sum {
   let sum = known.get(data);
   if (!sum) known.set(data, (sum = rowSum(key, data)));
   return sum;
@@ -77,19 +81,21 @@ interface Summed {
   parts: { rows: number; sum: string }[];
 }
 
-async function sumAll({ rows, keys }: Shown): Promise<Summed> {
+async function sumAll(known: Known, { rows, keys }: Shown, end: number): Promise<Summed> {
   const sum = new Uint32Array(8);
   const parts = Array.from({ length: PARTS }, () => ({ rows: 0, sum: new Uint32Array(8) }));
   let order: Sum = new Uint32Array(8);
   for (const [i, key] of keys.entries()) {
     const own = keySum(key);
-    const row = sumOf(key, rows[i]);
+    const row = sumOf(known, key, rows[i]);
     const part = parts[partOf(own)]!;
     part.rows++;
     add(part.sum, row);
     add(sum, row);
     order = link(order, own);
-    if (i % STEP === STEP - 1) await rest(0);
+    if (i % STEP !== STEP - 1) continue;
+    await rest(0);
+    left(end);
   }
   return { sum: hex(sum), order: hex(order), parts: parts.map((part) => ({ rows: part.rows, sum: hex(part.sum) })) };
 }
@@ -100,15 +106,17 @@ const nameOf = (part: number): string => part.toString(16).padStart(2, '0');
 
 class Recorder {
   readonly #stop: () => void;
-  #states: { cursor: string | undefined; shown: Shown }[] = [];
+  readonly #states: States;
   #calmSince = performance.now();
   #last: string | undefined;
 
-  constructor(private readonly view: View<any>) {
-    /* Told of a state, the view's cursor is that of the state. */
-    this.#stop = view.subscribe((shown) => {
-      this.#states = [...this.#states.slice(1 - KEPT_STATES), { cursor: this.#cursor(), shown }];
-    });
+  constructor(
+    private readonly view: View<any>,
+    private readonly end: number,
+  ) {
+    /* Of the first one the cursor may be ahead. Told of a state, the view's cursor is that of the state. */
+    this.#states = new States(view.state, undefined);
+    this.#stop = view.subscribe((shown, changed) => this.#states.add(shown, this.#cursor(), changed));
   }
 
   stop(): void {
@@ -133,9 +141,10 @@ class Recorder {
   /** The state of an answer, if this view came to it, soon; else what it shows now. */
   async at({ seq, epoch }: Answer, grace: number): Promise<{ shown: Shown; isExact: boolean }> {
     const wanted = `${seq}@${epoch}`;
-    for (const end = performance.now() + grace; ; await rest(20)) {
-      const told = this.#states.filter(({ cursor }) => cursor === wanted).at(-1);
-      if (told) return { shown: told.shown, isExact: true };
+    for (const end = Math.min(this.end, performance.now() + grace); ; await rest(20)) {
+      const shown = this.#states.find(wanted);
+      if (shown) return { shown, isExact: true };
+      this.#states.forget((cursor) => isBehind(cursor.split('@')[0]!, seq));
       if (this.#calm() === wanted) return { shown: this.view.state, isExact: true };
       const { after } = this.view.request();
       const isPast = after !== undefined && isBehind(seq, after);
@@ -146,7 +155,7 @@ class Recorder {
 
 // ---- the server's side ----
 
-async function ask(client: SteleClient, view: View<any>, more: Record<string, string>): Promise<Answer> {
+async function ask(client: SteleClient, view: View<any>, more: Record<string, string>, end: number): Promise<Answer> {
   const { url, token, fetch: fetcher = globalThis.fetch } = client['options'];
   const base = new URL(url);
   if (!base.pathname.endsWith('/')) base.pathname += '/';
@@ -155,7 +164,7 @@ async function ask(client: SteleClient, view: View<any>, more: Record<string, st
   target.searchParams.set('view', view.query.view);
   const bearer = await token?.();
   const headers = bearer === undefined ? {} : { authorization: `Bearer ${bearer}` };
-  const response = await fetcher(target, { headers, signal: AbortSignal.timeout(ANSWER_MS) });
+  const response = await fetcher(target, { headers, signal: AbortSignal.timeout(Math.ceil(Math.min(ANSWER_MS, left(end)))) });
   const body: any = await response.json().catch(() => ({}));
   if (response.status === 200) return body;
   throw new SteleError(body.code ?? `http-${response.status}`, body.message, body.retryable ?? response.status >= 500, body.retry_after);
@@ -178,15 +187,18 @@ interface Finding {
 const UNTOLD: Finding = { isEqual: false, isExact: false, differences: [] };
 
 class Comparison {
+  readonly #known: Known = new WeakMap();
+
   constructor(
     private readonly client: SteleClient,
     private readonly view: View<any>,
     private readonly recorder: Recorder,
     private readonly grace: number,
+    private readonly end: number,
   ) {}
 
   async #ask(more: Record<string, string>): Promise<Answer> {
-    const answer = await ask(this.client, this.view, more);
+    const answer = await ask(this.client, this.view, more, this.end);
     if (answer.mode !== 'append' || this.view.state.rows.length) return answer;
     throw new SteleError('has-events', 'the view has events, and a sum is of rows', false);
   }
@@ -206,7 +218,7 @@ class Comparison {
   }
 
   async #compareAll(answer: Answer, shown: Shown): Promise<Finding> {
-    const own = await sumAll(shown);
+    const own = await sumAll(this.#known, shown, this.end);
     if (own.sum !== answer.sum || shown.keys.length !== answer.rows) return UNTOLD;
     if (!answer.order || answer.order === own.order) return { ...UNTOLD, isEqual: true };
     return { ...UNTOLD, orders: `${own.order} ${answer.order}` };
@@ -214,7 +226,7 @@ class Comparison {
 
   async #findKeys(): Promise<Finding> {
     const { answer, shown } = await this.#question({ parts: '1' });
-    const own = await sumAll(shown);
+    const own = await sumAll(this.#known, shown, this.end);
     const theirs = new Map(answer.parts!.map(([part, rows, sum]) => [part, `${rows} ${sum}`]));
     const none = `0 ${'0'.repeat(64)}`;
     const differing = own.parts.flatMap(({ rows, sum }, i) => ((theirs.get(nameOf(i)) ?? none) === `${rows} ${sum}` ? [] : [nameOf(i)]));
@@ -236,7 +248,7 @@ class Comparison {
     const differences: Difference[] = [];
     for (const [i, key] of shown.keys.entries()) {
       if (!wanted.has(nameOf(partOf(keySum(key))))) continue;
-      const here = hex(sumOf(key, shown.rows[i]));
+      const here = hex(sumOf(this.#known, key, shown.rows[i]));
       const there = theirs.get(key);
       theirs.delete(key);
       if (here !== there) differences.push([key, here, there]);
@@ -266,11 +278,12 @@ const isTold = ({ differences, orders }: Finding): boolean => differences.length
 
 /** Compare what the view shows with what the server has. Rejects with the server's error if it refuses. */
 export async function check(client: SteleClient, view: View<any>, { patience = 15_000, grace = 1000 }: CheckOptions = {}): Promise<CheckResult> {
-  const recorder = new Recorder(view);
-  const comparison = new Comparison(client, view, recorder, grace);
+  const end = performance.now() + patience;
+  const recorder = new Recorder(view, end);
+  const comparison = new Comparison(client, view, recorder, grace, end);
   let before = UNTOLD;
   try {
-    for (const end = performance.now() + patience; performance.now() < end; ) {
+    while (performance.now() < end) {
       if (view.isEnded) throw view.state.error!;
       if (view.state.status !== 'live') {
         await rest(CALM_MS);
@@ -284,7 +297,7 @@ export async function check(client: SteleClient, view: View<any>, { patience = 1
       const certain = standing(before, found);
       if (isTold(certain)) return told(certain);
       before = found;
-      await rest(grace);
+      await rest(Math.min(grace, Math.max(0, end - performance.now())));
     }
     return { equal: undefined, keys: [], orderDiffers: false };
   } finally {

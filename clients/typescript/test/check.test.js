@@ -6,9 +6,12 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { check } from '../dist/check.js';
+import { States } from '../dist/states.js';
 import { add, hex, keySum, link, partOf, rowSum, rowText, sha256 } from '../dist/sum.js';
-import { bearer, clientOf, CONFIG, post, postAll, range, ROOT, row, Server, until } from './lib.js';
+import { bearer, clientOf, CONFIG, post, postAll, range, ROOT, row, Server, until, within } from './lib.js';
 
 const isLive = ({ status }) => status === 'live';
 const PATIENCE = { patience: 60_000 };
@@ -112,6 +115,71 @@ test('a view of which every row differs is told in several answers', async (t) =
   for (const shown of view.state.rows) shown.text = 'other';
   const { equal, keys } = await check(client, view, PATIENCE);
   assert.deepEqual([equal, new Set(keys.map(({ key }) => key)).size, keys.every(({ is }) => is === 'changed')], [false, COUNT, true]);
+});
+
+test('a row that the page changed after a check differs in the next', async (t) => {
+  const server = await Server.forTest(t);
+  await post(server, range(20, (i) => row(i)));
+  const client = clientOf(t, server);
+  const view = client.view({ view: 'E/list' });
+  await until(view, isLive);
+  assert.equal((await check(client, view, PATIENCE)).equal, true);
+  view.get('k7').text = 'other';
+  assert.deepEqual((await check(client, view, PATIENCE)).keys, [{ key: 'k7', is: 'changed' }]);
+});
+
+test('no longer than the patience, whatever the server does', async (t) => {
+  const server = await Server.forTest(t);
+  await post(server, range(20, (i) => row(i)));
+  const client = clientOf(t, server, { fetch: (url, { signal }) => new Promise((done, fail) => signal.addEventListener('abort', () => fail(signal.reason))) });
+  const view = client.view({ view: 'E/list' });
+  await until(view, isLive);
+  const holds = setInterval(() => {}, 1000); /* such a signal does not keep the process */
+  t.after(() => clearInterval(holds));
+  assert.equal((await within(check(client, view, { patience: 300 }), 'the end of a check')).equal, undefined);
+});
+
+test('states are kept as what became other, and each is found as it was', () => {
+  let seed = 7;
+  const random = (n) => (seed = (seed * 1103515245 + 12345) % 2147483648) % n;
+  const take = (held) => ({ keys: held.map(([key]) => key), rows: held.map(([, row]) => row) });
+  let held = range(40, (i) => [`k${i}`, { i }]);
+  const states = new States(take(held), 'c0');
+  const all = [['c0', take(held)]];
+  for (let n = 1; n < 400; n++) {
+    const changed = new Set(range(1 + random(3), () => `k${random(60)}`));
+    held = held.filter(([key]) => !changed.has(key));
+    for (const key of changed) if (random(3)) held.splice(random(held.length + 1), 0, [key, { n }]);
+    if (n % 97 === 0) held = held.map(([key], i) => [key, { n, i }]).reverse(), changed.clear();
+    const cursor = `c${n >> 1}`;
+    states.add(take(held), cursor, changed);
+    all.push([cursor, take(held)]);
+    if (random(4)) continue;
+    const [wanted] = all[all.length - 1 - random(Math.min(all.length, (n % 97) + 1, 6))];
+    const last = all.findLast(([each]) => each === wanted)[1];
+    const shown = states.find(wanted);
+    assert.deepEqual([shown.keys, shown.rows.map((row, i) => row === last.rows[i])], [last.keys, last.rows.map(() => true)]);
+    all.splice(0, all.findLastIndex(([each]) => each === wanted));
+  }
+});
+
+test('many states of a large view take little room', () => {
+  const COUNT = 20_000;
+  let rows = range(COUNT, (n) => ({ n }));
+  const keys = range(COUNT, (n) => `k${n}`);
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc');
+  const used = () => (collect(), process.memoryUsage().heapUsed);
+  const states = new States({ rows, keys: [...keys] }, 'c0');
+  const before = used();
+  for (let n = 1; n <= 600; n++) {
+    rows = rows.with(n, { n: -n });
+    states.add({ rows, keys: [...keys] }, `c${n}`, new Set([`k${n}`]));
+  }
+  const grown = (used() - before) / 2 ** 20;
+  assert.ok(grown < 60, `${grown} MiB for 600 states`);
+  const { rows: then } = states.find('c500');
+  assert.deepEqual([then[500].n, then[501].n], [-500, 501]);
 });
 
 test('a token sees its rows alone, and a refusal rejects', async (t) => {

@@ -149,7 +149,9 @@ async def check(http: Http, view: View, patience: float, grace: float) -> CheckR
         found: Any = Finding()
         try:
             if view.state == "live":
-                found = await attempt(http, view, grace)
+                found = await asyncio.wait_for(attempt(http, view, grace), end - loop.time())
+        except asyncio.TimeoutError:
+            break
         except SteleError as error:
             if not error.retryable:
                 raise
@@ -159,5 +161,5 @@ async def check(http: Http, view: View, patience: float, grace: float) -> CheckR
         if certain.differences or certain.orders:
             return told(certain)
         before = found
-        await asyncio.sleep(grace if view.state == "live" else LOOK)
+        await asyncio.sleep(max(0.0, min(grace if view.state == "live" else LOOK, end - loop.time())))
     return CheckResult(None)

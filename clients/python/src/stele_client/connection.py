@@ -384,6 +384,6 @@ class Client:
     async def check(self, view: View, *, patience: float = 15.0, grace: float = 1.0) -> CheckResult:
         """
         Compare what a view has with what the server has, by sums of the rows; the keys that differ.
-        It is tried for `patience` seconds, and what the server sent may take `grace` to come.
+        It is tried for `patience` seconds, whatever is still awaited then, and what the server sent may take `grace` to come.
         """
         return await check(self._http, view, patience, grace)
