@@ -7,7 +7,8 @@ enum {
     ANSWER_BYTES = 32 * 1024 * 1024,
     ANSWER_DEPTH = 1100,
     URL_BYTES = 16 * 1024,
-    SORT_BYTES = 64 * 1024
+    SORT_BYTES = 64 * 1024,
+    SHOWN_URL = 200
 };
 enum { CONNECT_MS = 10 * 1000, TOTAL_MS = 30 * 1000 };
 
@@ -139,11 +140,25 @@ bool ask_add_sorts(struct buffer *path, const struct option_texts *sorts)
 
 /* ---- a request ---- */
 
+static int shown_length(const struct ask *ask)
+{
+    return ask->base.length > SHOWN_URL ? SHOWN_URL : (int)ask->base.length;
+}
+
+bool ask_is_strange(const struct ask *ask, struct error *error)
+{
+    struct error cause = *error;
+    return error_set(error, ERROR_NETWORK,
+                     "%.*s answered 200 with what is no JSON (%.100s): it is no stele, or the path "
+                     "is missing that a proxy has it at",
+                     shown_length(ask), ask->base.data, cause.message);
+}
+
 /* The server's words about an error are in the body. */
 static bool read_answer(struct ask *ask, struct error *error)
 {
     const struct outbound_answer *answer = &ask->answer;
-    int length = (int)ask->base.length > 200 ? 200 : (int)ask->base.length;
+    int length = shown_length(ask);
     if (answer->error.code != ERROR_NONE) {
         *error = answer->error;
         return error_prefix(error, "no server did it at %.*s%s", length, ask->base.data,
@@ -206,7 +221,7 @@ bool ask_json(struct ask *ask, struct buffer *path, ask_take take, void *argumen
         return error_set(error, ERROR_INVALID_PARAMETER, "what is asked for is too long");
     doc_init(&doc, UINT32_MAX / 2, UINT32_MAX / 2);
     bool done = ask_server(ask, &request, &body, error) &&
-                doc_parse(&doc, body, ANSWER_DEPTH, &root, error) &&
+                (doc_parse(&doc, body, ANSWER_DEPTH, &root, error) || ask_is_strange(ask, error)) &&
                 take(argument, &doc, root, error);
     doc_fini(&doc);
     return done;

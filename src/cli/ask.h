@@ -35,6 +35,8 @@ bool ask_open(struct ask *ask, const struct access_options *access, const char *
  * server's error. */
 bool ask_server(struct ask *ask, const struct ask_request *request, struct span *body,
                 struct error *error);
+/* What came is no JSON of a stele: says whose it is. Always false. */
+bool ask_is_strange(const struct ask *ask, struct error *error);
 /* Ask for a path, and hand the answer on as JSON, until `take` returns; a path that failed is too
  * long. False with the error, which may be of `take`. */
 typedef bool (*ask_take)(void *argument, const struct doc *doc, uint32_t root, struct error *error);

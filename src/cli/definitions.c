@@ -32,9 +32,10 @@ const struct view *definitions_find(const struct view_set *set, const char *id, 
         return view_ref(view);
     if (view_is_plain(span_of(id)))
         return view_plain_new(span_of(id), error);
-    error_set(error, ERROR_VIEW_NOT_FOUND,
-              "there is no view '%.200s'; a file does not have the definitions, so name the "
-              "configuration of its server (--config FILE, --stack FILE)",
-              id);
+    error_set(
+        error, ERROR_VIEW_NOT_FOUND,
+        "there is no view '%.200s' in the configuration that was named, if one was; a file does "
+        "not have the definitions, those of its server do (--config FILE, --stack FILE)",
+        id);
     return NULL;
 }

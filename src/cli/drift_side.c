@@ -75,13 +75,14 @@ static bool is_sum(struct span text)
     return text.length == DIGITS && i == DIGITS;
 }
 
-static bool read_sums(struct drift_sums *sums, struct span text, struct error *error)
+static bool read_sums(const struct drift_side *side, struct drift_sums *sums, struct span text,
+                      struct error *error)
 {
     struct doc *doc = &sums->doc;
     uint32_t root, rows;
     doc_clear(doc);
     if (!doc_parse(doc, text, DEPTH, &root, error))
-        return false;
+        return side->is_file ? false : ask_is_strange(&side->ask, error);
     rows = doc_member(doc, root, "rows");
     sums->seq_text = string_of(doc, root, "seq");
     sums->sum = string_of(doc, root, "sum");
@@ -109,7 +110,7 @@ static bool sum_of_server(struct drift_side *side, const char *view, bool parts,
     bool done = request.path ? ask_server(&side->ask, &request, &body, error)
                              : error_set(error, ERROR_INVALID_PARAMETER, "the view is too long");
     buffer_fini(&path);
-    return done && read_sums(sums, body, error);
+    return done && read_sums(side, sums, body, error);
 }
 
 static bool run_sum(struct drift_side *side, struct view_sum *sum, struct error *error)
@@ -147,7 +148,7 @@ static bool sum_of_file(struct drift_side *side, const struct view *view, bool p
                 run_sum(side, &sum, error) &&
                 (view_sum_print(&sum, span_of(database_state(side->database).epoch), &text) ||
                  error_set(error, ERROR_MEMORY, "out of memory")) &&
-                read_sums(sums, buffer_span(&text), error);
+                read_sums(side, sums, buffer_span(&text), error);
     buffer_fini(&text);
     view_sum_fini(&sum);
     return done;

@@ -107,6 +107,14 @@ static bool print_path(const struct explain_options *options, struct buffer *pat
     return ask_add_sorts(path, &options->sorts) && buffer_string(path);
 }
 
+static bool is_object(const struct ask *ask, struct span body, struct error *error)
+{
+    if (body.length && body.data[0] == '{')
+        return true;
+    error_set(error, ERROR_NETWORK, "it is no object");
+    return ask_is_strange(ask, error);
+}
+
 static bool by_server(const struct explain_options *options, struct buffer *answer,
                       struct error *error)
 {
@@ -119,7 +127,7 @@ static bool by_server(const struct explain_options *options, struct buffer *answ
     done = done && (print_path(options, &path) ||
                     error_set(error, ERROR_INVALID_PARAMETER, "the question is too long"));
     struct ask_request request = {.path = path.data};
-    done = done && ask_server(&ask, &request, &body, error) &&
+    done = done && ask_server(&ask, &request, &body, error) && is_object(&ask, body, error) &&
            (buffer_add_span(answer, body) || error_set(error, ERROR_MEMORY, "out of memory"));
     ask_close(&ask);
     buffer_fini(&path);

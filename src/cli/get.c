@@ -39,6 +39,8 @@ static bool check_source(const struct get_options *options, struct error *error)
 static bool check(const struct get_options *options, struct error *error)
 {
     const struct query_options query = {options->filters, options->where, options->sorts};
+    if (!options->operands.items[0][0])
+        return error_set(error, ERROR_INVALID_PARAMETER, "which view? its id, such as Quake/list");
     if (options->key && !doc_valid_utf8(span_of(options->key)))
         return error_set(error, ERROR_INVALID_PARAMETER, "the key is not valid UTF-8");
     if (options->key && (options->take >= 0 || options->skip >= 0))

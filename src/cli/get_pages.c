@@ -183,8 +183,8 @@ static bool explain(struct get *get, struct error *error)
     if (get->pages && get->pinned && !get->options->as_of)
         return error_set(error, cause.code,
                          "the view changed after %lld rows, which are of one state, and of the "
-                         "others the server does not know what they were then (%.280s); a larger "
-                         "--page, or a smaller --take, makes it one page",
+                         "others the server does not know what they were then (%.240s); a larger "
+                         "--page makes it fewer pages, up to the server's max_window_rows",
                          (long long)get->printed, cause.message);
     return get->pages ? error_prefix(error, "after %lld rows", (long long)get->printed) : false;
 }

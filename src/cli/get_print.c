@@ -327,10 +327,17 @@ bool get_print_end(struct get_print *print, struct error *error)
     buffer_init(&name, 2 * sizeof print->cut_member);
     cell_fit(&name, span_of(print->cut_member));
     const char *text = buffer_string(&name);
-    error_set(error, ERROR_TOO_LARGE,
-              "%" PRId64 " rows have members that the first page had not, such as '%s': they have "
-              "no column; name the columns (--columns PATH,PATH)",
-              print->cut_rows, text ? text : "");
+    if (print->columns.count >= COLUMNS_MOST)
+        error_set(error, ERROR_TOO_LARGE,
+                  "%" PRId64 " rows have members without a column, such as '%s': there are at most "
+                  "%d columns; --columns PATH,PATH chooses them, --json has all",
+                  print->cut_rows, text ? text : "", COLUMNS_MOST);
+    else
+        error_set(error, ERROR_TOO_LARGE,
+                  "%" PRId64
+                  " rows have members that the first page had not, such as '%s': they have "
+                  "no column; name the columns (--columns PATH,PATH)",
+                  print->cut_rows, text ? text : "");
     buffer_fini(&name);
     return false;
 }

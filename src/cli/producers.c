@@ -189,7 +189,12 @@ static struct tree *ask_path(struct ask *ask, const char *method, const struct b
         error_set(error, ERROR_INVALID_PARAMETER, "a producer's name has at most 256 bytes");
         return NULL;
     }
-    return ask_server(ask, &request, &body, error) ? tree_parse(body, error) : NULL;
+    if (!ask_server(ask, &request, &body, error))
+        return NULL;
+    struct tree *answer = tree_parse(body, error);
+    if (!answer)
+        ask_is_strange(ask, error);
+    return answer;
 }
 
 static bool ask_one(struct ask *ask, const char *method, const char *name, bool all,
@@ -217,13 +222,17 @@ static void begin_path(struct buffer *path, bool all)
 }
 
 /* One page; *more: there is another, behind the name in `path`. */
-static bool ask_page(struct ask *ask, struct buffer *path, bool all, bool *more,
+static bool ask_page(struct ask *ask, struct buffer *path, bool all, bool *begun, bool *more,
                      struct error *error)
 {
     buffer_string(path);
     struct tree *answer = ask_path(ask, NULL, path, error);
     const struct tree *list = answer ? tree_member(answer, "producers") : NULL;
     size_t count = list ? tree_count(list) : 0;
+    if (list && !*begun)
+        print_head(all);
+    bool answered = list != NULL;
+    *begun |= answered;
     for (size_t i = 0; i < count; i++)
         print_answered(tree_element(list, i), all);
     *more = count && tree_boolean(tree_member(answer, "more"), false);
@@ -234,18 +243,19 @@ static bool ask_page(struct ask *ask, struct buffer *path, bool all, bool *more,
         ask_encode(path, tree_string(tree_member(tree_element(list, count - 1), "name")));
     }
     tree_free(answer);
-    return answer != NULL;
+    if (answer && !answered)
+        error_set(error, ERROR_NETWORK, "the server answered without producers; is it a stele?");
+    return answered;
 }
 
 static bool ask_all(struct ask *ask, bool all, struct error *error)
 {
     struct buffer path;
-    bool more = true, done = true;
+    bool begun = false, more = true, done = true;
     buffer_init(&path, PATH_BYTES);
     begin_path(&path, all);
-    print_head(all);
     while (more && done)
-        done = ask_page(ask, &path, all, &more, error);
+        done = ask_page(ask, &path, all, &begun, &more, error);
     buffer_fini(&path);
     return done;
 }

@@ -114,10 +114,28 @@ static struct column *add_dotted(struct columns *columns, struct span dotted)
     return column;
 }
 
+/* Equal ones count, too. */
+static size_t count_wanted(const char *wanted)
+{
+    size_t count = 0;
+    for (; *wanted; wanted += *wanted == ',') {
+        size_t length = strcspn(wanted, ",");
+        count += length > 0;
+        wanted += length;
+    }
+    return count;
+}
+
 bool columns_check(const char *wanted, const struct option_texts *times, struct error *error)
 {
     if (wanted && !doc_valid_utf8(span_of(wanted)))
         return error_set(error, ERROR_INVALID_PARAMETER, "--columns is not valid UTF-8");
+    /* The key is one, too. */
+    if (count_wanted(wanted ? wanted : "") + times->count + 1 > COLUMNS_MOST)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "--columns has more paths than there may be columns, which is %d with the "
+                         "key",
+                         COLUMNS_MOST);
     for (size_t i = 0; i < times->count; i++) {
         struct span path = span_of(times->items[i]);
         if (!path.length || memchr(path.data, ',', path.length) || !doc_valid_utf8(path))

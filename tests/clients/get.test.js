@@ -129,6 +129,34 @@ test('columns that the first page had not are missed aloud', async (t) => {
   assert.deepEqual([named.code, parseCsv(named.stdout).at(-1)], [0, ['late', '1', '2']], named.stderr);
 });
 
+test('more columns than there may be are refused, or missed aloud', async (t) => {
+  const server = await Server.forTest(t);
+  const names = range(1100, (i) => `m${i}`);
+  await post(server, [m('a', Object.fromEntries(names.map((name) => [name, 1]))), m('b', { m0: 1 })]);
+  const named = await get(server, ['E/list', '--csv', '--columns', names.join()]);
+  assert.deepEqual([named.code, named.stdout], [2, '']);
+  assert.match(named.stderr, /--columns has more paths/);
+  const most = await get(server, ['E/list', '--csv', '--columns', names.slice(0, 999).join()]);
+  assert.deepEqual([most.code, parseCsv(most.stdout)[0].length], [0, 1000], most.stderr);
+  const all = await get(server, ['E/list', '--csv']);
+  assert.equal(all.code, 1);
+  assert.match(all.stderr, /1 rows have members without a column.*at most 1000 columns.*--json/);
+});
+
+test('a web server that is no stele, and a view without a name', async (t) => {
+  const server = await Server.forTest(t);
+  const strange = await between(t, server, () => ({ status: 200, text: '<html>' }));
+  for (const args of [['get', 'E/list'], ['views'], ['check'], ['check', 'E'], ['producers'], ['producers', 'p'], ['history', 'E', 'k'], ['events', 'E/append'], ['explain', 'E/list', 'k', '--text']]) {
+    const { code, stdout, stderr } = await run([...args, '--url', strange.http]);
+    assert.deepEqual([code > 0, stdout], [true, ''], args.join(' '));
+    assert.ok(stderr.includes(`${strange.http} answered 200 with what is no JSON`), `${args}: ${stderr}`);
+  }
+  const other = await between(t, server, () => ({ status: 200, text: '{}' }));
+  assert.deepEqual([(await run(['producers', '--url', other.http])).stdout], ['']);
+  const { code, stderr } = await get(server, ['']);
+  assert.deepEqual([code, /which view/.test(stderr)], [2, true], stderr);
+});
+
 /* ---- what is asked ---- */
 
 test('where, filter, sort, skip, take, key and as-of', async (t) => {
