@@ -161,7 +161,7 @@ static bool read_answer(struct ask *ask, struct error *error)
     int length = shown_length(ask);
     if (answer->error.code != ERROR_NONE) {
         *error = answer->error;
-        return error_prefix(error, "no server did it at %.*s%s", length, ask->base.data,
+        return error_prefix(error, "no server answers at %.*s%s", length, ask->base.data,
                             ask->has_file ? " (when none has the database open, use --db)" : "");
     }
     if (answer->status == 200)

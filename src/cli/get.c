@@ -3,7 +3,7 @@
 #include "cli/output.h"
 #include "cli/query.h"
 
-enum { MOST_PAGE = 1000000 };
+enum { MOST_PAGE = 1000000, VIEW_BYTES = 4096 };
 
 /* No colon is in the path of a filter: by HTTP it ends there. */
 static bool check_filters(const struct option_texts *filters, struct error *error)
@@ -50,6 +50,18 @@ static bool check(const struct get_options *options, struct error *error)
            check_filters(&options->filters, error) && check_forms(options, error);
 }
 
+/* An export stands for its list. Into `name`, which must live on. */
+static bool name_view(struct get_options *options, struct buffer *name, struct error *error)
+{
+    const char **view = &options->operands.items[0];
+    if (!**view || strchr(*view, '/'))
+        return true;
+    buffer_add_string(name, *view);
+    buffer_add_string(name, "/list");
+    *view = buffer_string(name);
+    return *view || error_set(error, ERROR_INVALID_PARAMETER, "the name of the export is too long");
+}
+
 static int get(const struct get_options *options)
 {
     struct error error = {.code = ERROR_NONE};
@@ -67,9 +79,13 @@ static int get(const struct get_options *options)
 static int run_get(int argc, char **argv)
 {
     struct get_options options = {.take = -1, .skip = -1};
+    struct error error = {.code = ERROR_NONE};
+    struct buffer view;
     int code;
+    buffer_init(&view, VIEW_BYTES);
     if (command_start(&get_command, argc, argv, &options, &code))
-        code = get(&options);
+        code = name_view(&options, &view, &error) ? get(&options) : command_failed(&error);
+    buffer_fini(&view);
     memory_free(options.operands.items);
     memory_free(options.stacks.items);
     memory_free(options.filters.items);
@@ -124,10 +140,11 @@ const struct command get_command = {
     .most_operands = 1,
     .operands_offset = offsetof(struct get_options, operands),
     .summary = "print the rows of a view, once",
-    .notes = "All rows are of one state of the view, however many pages they take and whatever is\n"
-             "fed meanwhile; where that is not possible, the command says so and fails. The views\n"
-             "of a server are listed by stele views --url URL. With --db the command works beside\n"
-             "a running server.\n",
+    .notes =
+        "An export stands for its list. All rows are of one state of the view, however many\n"
+        "pages they take and whatever is fed meanwhile; where that is not possible, the command\n"
+        "says so and fails. The views of a server are listed by stele views --url URL. With\n"
+        "--db the command works beside a running server.\n",
     .options = get_options,
     .run = run_get,
 };

@@ -145,7 +145,7 @@ test('ready tells whether a server serves, by its exit code', async (t) => {
   await server.kill9();
   const { code, stderr } = await run(['ready', '--url', url]);
   assert.equal(code, 1);
-  assert.match(stderr, /no server did it/);
+  assert.match(stderr, /no server answers/);
 });
 
 test('ready waits no longer than it is told to', async (t) => {

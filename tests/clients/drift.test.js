@@ -613,7 +613,7 @@ test('one side alone prints its sums, and what cannot be told is 2', async (t) =
   assert.equal(JSON.parse(json).sum, sum);
   const file = await copyOf(t, server);
   for (const [args, message] of [
-    [['--url', server.http, 'E/nix'], /view-not-found/], [['--url', server.http, '--db', file, 'E/top'], /configuration/], [['--url', 'http://127.0.0.1:1'], /no server did it/],
+    [['--url', server.http, 'E/nix'], /view-not-found/], [['--url', server.http, '--db', file, 'E/top'], /configuration/], [['--url', 'http://127.0.0.1:1'], /no server answers/],
     [['--url', server.http, '--db', `${file}.none`], /none/], [['--url', server.http, '--url', server.http, '--db', file], /two sides/], [['--url', server.http, '--config', 'x'], /for --db/],
     [['--db', file, 'E'], /--url/], [[], /--db FILE/],
   ]) {

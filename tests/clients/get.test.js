@@ -165,7 +165,7 @@ test('where, filter, sort, skip, take, key and as-of', async (t) => {
   const all = await http(`${server.http}/v1/views/E/list?take=1`);
   await post(server, [m(key(0), { n: 100 }), { export: 'E', key: key(29), op: 'delete' }]);
   for (const [args, ...expected] of [
-    [['E/list', '--take', '3'], key(0), key(28), key(27)],
+    [['E/list', '--take', '3'], key(0), key(28), key(27)], [['E', '--take', '1'], key(0)], [['E', '--key', key(4)], key(4)],
     [['E/list', '--take', '2', '--skip', '4'], key(25), key(24)],
     [['E/list', '--where', '{"field":"n","gte":27}'], key(0), key(28), key(27)],
     [['E/list', '--filter', 'odd=true', '--filter', 'name=x=0', '--take', '2'], key(27), key(21)],
@@ -198,7 +198,7 @@ test('a row or a view that is not there, an empty view, and other failures', asy
   for (const [args, says] of [
     [['E/list', '--key', 'no "such" row'], /there is no row 'no "such" row' in view 'E\/list'/],
     [['E/list', '--key', key(1), '--where', '{"field":"n","eq":9}'], /no row.*query/],
-    [['E/nothing'], /view-not-found.*E\/nothing.*stele views --url/],
+    [['Nobody'], /view-not-found.*Nobody\/list/], [['E/nothing'], /view-not-found.*E\/nothing.*stele views --url/],
     [['E/state'], /key/], [['E/list', '--where', '{"field":1}'], /where|field/], [['E/best', '--sort', 'n'], /sort/], [['E/list', '--as-of', '@99999'], /not there yet/],
   ]) {
     for (const form of ['--json', '--csv', '--table']) {
@@ -218,7 +218,7 @@ test('a row or a view that is not there, an empty view, and other failures', asy
   await server.terminate();
   const gone = await get(server, ['E/list']);
   assert.equal(gone.code, 1);
-  assert.match(gone.stderr, /no server did it at http:\/\/127/);
+  assert.match(gone.stderr, /no server answers at http:\/\/127/);
   assert.match(gone.stderr, /use --db/);
   const strange = await run(['get', 'E/list', '--url', 'gopher://x']);
   assert.deepEqual([strange.code, /gopher/.test(strange.stderr)], [1, true], strange.stderr);

@@ -79,7 +79,7 @@ test('when the server goes, the picture says so and goes on when it is back', as
   const terminal = new Terminal(t, BINARY, ['top', '--url', server.healthUrl, '--interval', '1'], { columns: 200 });
   await terminal.until((text) => /^clients 2 /m.test(text), 'the picture');
   await server.kill9();
-  await terminal.until((text) => /no server did it/.test(text.split('\n')[0]), 'the loss');
+  await terminal.until((text) => /no server answers/.test(text.split('\n')[0]), 'the loss');
   await server.restart({ samePort: true });
   await terminal.until((text) => /^clients 0 /m.test(text) && !/no server/.test(text), 'the server again');
   terminal.type('q');
