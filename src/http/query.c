@@ -83,6 +83,16 @@ static bool add_json(struct http_query *query, const char *name, struct span val
     return good;
 }
 
+/* A value's own form of an integer beyond 2^53 is a string; a count is none. */
+static bool add_typed(struct buffer *message, struct span value)
+{
+    static const int64_t wide = (int64_t)1 << 53;
+    int64_t number;
+    return typed_number(value, &number) && number >= wide
+               ? buffer_printf(message, "%lld", (long long)number)
+               : doc_typed_value(message, value);
+}
+
 static bool add_parameter(struct http_query *query, size_t index, struct span value,
                           struct error *error)
 {
@@ -94,9 +104,9 @@ static bool add_parameter(struct http_query *query, size_t index, struct span va
     if (parameters[index].form == FORM_JSON)
         return add_json(query, name, value, error);
     buffer_printf(&query->message, ",\"%s\":", name);
-    bool done = parameters[index].form == FORM_TEXT ? doc_escape(&query->message, value)
-                                                    : doc_typed_value(&query->message, value);
-    return done || no_memory(error);
+    return (parameters[index].form == FORM_TEXT ? doc_escape(&query->message, value)
+                                                : add_typed(&query->message, value)) ||
+           no_memory(error);
 }
 
 bool http_query_fits(struct span argument, struct error *error)

@@ -73,6 +73,10 @@ test('a window of a list and of a derived view, in the order of the view', async
   assert.equal(keys(all)[0], 'k149');
   assert.deepEqual(keys(await rows(server, 'E/list', { take: 3, skip: 2 })), ['k147', 'k146', 'k145']);
   assert.deepEqual(keys(await rows(server, 'E/list', { take: 1000, skip: 148 })), ['k001', 'k000']);
+  for (const most of ['9007199254740993', '9223372036854775807']) {
+    assert.doesNotMatch((await get(server, `/v1/views/E/list?take=${most}`)).text, /must be an integer/, 'it is one');
+    assert.deepEqual(keys(await rows(server, 'E/list', { take: 2, skip: most })), []);
+  }
   assert.deepEqual((await rows(server, 'E/strongest')).json.rows.map(({ data }) => data.n), range(10, (i) => 149 - i));
   assert.deepEqual((await rows(server, 'E/strongest', { take: 3, skip: 8 })).json.rows.map(({ data }) => data.n), [141, 140]);
   assert.deepEqual((await rows(server, 'E/by%20n', { take: 2, skip: 1 })).json.rows.map(({ data }) => data.n), [1, 2]);
