@@ -376,6 +376,12 @@ bool engine_wal_is_long(const struct engine *engine)
     return database_state(engine->facts.database).wal_pages > longest_wal(&engine->options);
 }
 
+void engine_note_holder(struct engine *engine, bool begins)
+{
+    unsigned before = atomic_fetch_add(&engine->holders, begins ? 1U : -1U);
+    INVARIANT(begins || before > 0);
+}
+
 bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change)
 {
     return database_former_epoch(engine->facts.database, epoch, last_change);

@@ -366,6 +366,9 @@ struct engine_state engine_state(struct engine *engine);
 /* Whether the write-ahead log is longer than checkpoints leave it, so that whoever would read one
  * state for long should wait until it has started over. Any thread. */
 bool engine_wal_is_long(const struct engine *engine);
+/* Jobs read one state together from now on, or do not any more: meanwhile no long job pauses for
+ * the log, which could not start over. Any thread. */
+void engine_note_holder(struct engine *engine, bool begins);
 /* Visits the exports that existed at open. Before the threads are busy: right after engine_open. */
 bool engine_each_export(struct engine *engine,
                         bool (*each)(void *argument, const struct store_export *export),

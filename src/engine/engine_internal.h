@@ -400,7 +400,8 @@ struct reader_thread {
     pthread_t thread;
     struct engine *engine;
     struct store_reader *reader;
-    bool takes_long; /* it runs long jobs, too */
+    bool takes_long;            /* it runs long jobs, too */
+    uint64_t no_pause_until_us; /* for the write-ahead log to start over: the last was in vain */
 };
 
 /* Which time it is, asked by all threads. */
@@ -439,6 +440,7 @@ struct engine {
     struct array_lengths array_lengths; /* as it was opened */
     /* Any thread. */
     struct engine_clock clock;
+    _Atomic unsigned holders;                /* see engine_note_holder */
     _Atomic uint64_t writer_since_us;        /* the writer's present step; 0: none */
     _Atomic size_t large_count, large_bytes; /* that wait in writer.large */
     struct engine_metrics metrics;

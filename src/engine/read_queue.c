@@ -107,6 +107,16 @@ struct read_job *read_queue_take(struct read_queue *queue, bool takes_long)
     return job;
 }
 
+struct read_job *read_queue_take_brief(struct read_queue *queue, bool *closed)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct read_job *job = take_brief(queue);
+    queue->count -= job != NULL;
+    *closed = queue->closed;
+    pthread_mutex_unlock(&queue->lock);
+    return job;
+}
+
 void read_queue_close(struct read_queue *queue)
 {
     pthread_mutex_lock(&queue->lock);

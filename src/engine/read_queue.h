@@ -36,6 +36,8 @@ bool read_queue_put(struct read_queue *queue, struct read_job *job);
 /* Wait for the next job, a brief one unless the reader takes long ones; NULL when the queue is
  * closed and has none. Remaining jobs of a closed queue are for all readers. On a reader. */
 struct read_job *read_queue_take(struct read_queue *queue, bool takes_long);
+/* A brief one, without waiting; NULL: there is none. */
+struct read_job *read_queue_take_brief(struct read_queue *queue, bool *closed);
 void read_queue_close(struct read_queue *queue);
 
 #endif

@@ -4,7 +4,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { LONG_NICE = 10, NICEST = 19 };
+enum {
+    LONG_NICE = 10,
+    NICEST = 19,
+    LOOK_US = 10 * 1000,          /* between two looks at the write-ahead log */
+    PAUSE_US = 1000 * 1000,       /* of long jobs, for it to start over; */
+    IN_VAIN_US = 10 * 1000 * 1000 /* ... and no other for so long, if it did not */
+};
 
 /*
  * When processors are short, brief jobs go before long ones there, too. Without a privilege a
@@ -23,6 +29,37 @@ static uint32_t count_readers(const struct engine_options *options)
     return options->readers ? options->readers : 2;
 }
 
+static void run_job(struct reader_thread *thread, struct read_job *job)
+{
+    struct engine *engine = thread->engine;
+    job->run(job, thread->reader);
+    counter_add(&engine->metrics.read_jobs, 1);
+    engine_post(engine, &job->event);
+}
+
+/* The log starts over only while nobody reads a state from before its end. Long jobs that follow
+ * each other would keep it from that for ever, so while it is long they pause; brief ones do not.
+ */
+static void let_log_start_over(struct reader_thread *thread)
+{
+    struct engine *engine = thread->engine;
+    uint64_t now = clock_monotonic_us(), until = now + PAUSE_US;
+    bool closed = false;
+    if (now < thread->no_pause_until_us)
+        return;
+    while (!closed && !atomic_load(&engine->holders) && engine_wal_is_long(engine)) {
+        struct read_job *brief = read_queue_take_brief(&engine->reads, &closed);
+        if (brief)
+            run_job(thread, brief);
+        else
+            usleep(LOOK_US);
+        if ((now = clock_monotonic_us()) < until)
+            continue;
+        thread->no_pause_until_us = now + IN_VAIN_US;
+        return;
+    }
+}
+
 static void *reader_main(void *argument)
 {
     struct reader_thread *thread = argument;
@@ -31,9 +68,9 @@ static void *reader_main(void *argument)
     if (thread->takes_long && count_readers(&engine->options) > 1)
         become_nicer();
     while ((job = read_queue_take(&engine->reads, thread->takes_long))) {
-        job->run(job, thread->reader);
-        counter_add(&engine->metrics.read_jobs, 1);
-        engine_post(engine, &job->event);
+        if (job->is_long)
+            let_log_start_over(thread);
+        run_job(thread, job);
     }
     return NULL;
 }

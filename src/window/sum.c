@@ -120,6 +120,7 @@ static bool go_on(struct summing *it)
     if (closes && engine_read(it->hub->engine, &it->read))
         return true;
     it->hub->windows->sum_count--;
+    engine_note_holder(it->hub->engine, false);
     end(it);
     return false;
 }
@@ -159,6 +160,7 @@ static void fill_places(struct hub *hub)
         return;
     while (windows->sums.first && windows->sum_count < WINDOW_SUMS) {
         windows->sum_count++;
+        engine_note_holder(hub->engine, true);
         go_on((struct summing *)lane_ring_take(&windows->sums));
     }
 }

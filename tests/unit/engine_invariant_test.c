@@ -429,7 +429,14 @@ static void break_checkpoints(int fault)
     }
 }
 
-enum { SUBMITS_UNANSWERED, FOLLOWS_ITSELF, READS_NOTHING, WRITES_NOTHING, POSTS_NOTHING };
+enum {
+    SUBMITS_UNANSWERED,
+    FOLLOWS_ITSELF,
+    READS_NOTHING,
+    WRITES_NOTHING,
+    POSTS_NOTHING,
+    HOLDS_LESS_THAN_NOTHING
+};
 
 static void break_handing_over(int fault)
 {
@@ -455,6 +462,9 @@ static void break_handing_over(int fault)
         break;
     case POSTS_NOTHING:
         engine_post(engine, &event);
+        break;
+    case HOLDS_LESS_THAN_NOTHING:
+        engine_note_holder(engine, false);
         break;
     }
 }
@@ -546,6 +556,7 @@ static const struct broken_case cases[] = {
     {break_handing_over, READS_NOTHING, "job->run && job->event.deliver"},
     {break_handing_over, WRITES_NOTHING, "job->run && job->event.deliver"},
     {break_handing_over, POSTS_NOTHING, "event->deliver"},
+    {break_handing_over, HOLDS_LESS_THAN_NOTHING, "begins || before > 0"},
 };
 
 static void make_file(void)
