@@ -90,7 +90,7 @@ static void add_once(struct buffer *out, struct span name, struct span value)
     /* Up to where the value begins: no value holds that, as its quotes are escaped. */
     const char *text = buffer_string(&attribute),
                *behind = text ? strstr(text, ",\"value\"") : NULL;
-    if (!behind) {
+    if (!behind || out->failed) {
         out->failed = true;
     } else if (!memmem(out->data, out->length, text, (size_t)(behind - text))) {
         buffer_add_char(out, ',');

@@ -268,7 +268,7 @@ test('by the keyboard alone: to a view, a search, an order, a page, a row, and b
   const tab = await open(t, server);
   await shows(tab, /Quake\/list/);
   await tab.press('Tab');
-  assert.match(await tab.evaluate(FOCUS), /^A Skip to the content/);
+  assert.match(await tab.evaluate(FOCUS), /^BUTTON Skip to the content/);
   await tab.press('Enter');
   await tabTo(tab, /^A Quake\/list$/, 'the view');
   /* What is drawn anew keeps the focus. */
@@ -278,6 +278,12 @@ test('by the keyboard alone: to a view, a search, an order, a page, a row, and b
   await tab.press('Enter');
   await shows(tab, /Rows 1 to 25/);
   assert.match(await tab.evaluate(FOCUS), /^H1 Quake\/list/);
+  /* It skips to the content that is shown, and to no other. */
+  await tabTo(tab, /^A Overview$/, 'a link of the head');
+  for (let i = 0; i < 5 && !/^BUTTON Skip/.test(await tab.evaluate(FOCUS)); i++) await tab.press('Tab', { shift: true });
+  await tab.press('Enter');
+  assert.equal(await tab.evaluate('document.activeElement.id'), 'main');
+  await shows(tab, /Rows 1 to 25/);
   await tabTo(tab, /^INPUT where$/, 'the search');
   await tab.type('status = reviewed');
   await tab.press('Enter');

@@ -57,7 +57,7 @@ const follower = (signal) => (box, path, draw, { every = PERIOD } = {}) => {
 
 let leave = new AbortController();
 
-/** "#/view/Quake%2Flist?skip=25" → ['view', ['Quake/list'], URLSearchParams]; a broken escape is left as it is. */
+/** "#/view/Quake%2Flist?skip=25" → ['view', ['Quake/list'], URLSearchParams] */
 function readAddress() {
   const [path, query] = location.hash.replace(/^#\/?/, '').split('?', 2);
   const [name, ...names] = path.split('/').map((part) => {
@@ -89,6 +89,7 @@ function show(focus) {
 
 element('nav').append(...Object.entries(SCREENS).filter(([, [, , listed]]) => listed).map(([name, [title]]) => h('a', { href: `#/${name}` }, title)));
 addEventListener('hashchange', () => show(true));
+element('skip').onclick = () => element('main').focus();
 
 // ---- the token ----
 
