@@ -64,7 +64,7 @@ test('a fresh project installs it, compiles against its types, and shows a view'
   /* What README.md begins with, as it stands there. */
   const open = await Server.forTest(t);
   const [, first] = README.match(/```js\n(.*?)```/s);
-  writeFileSync(join(project, 'first.js'), `${first.replace('ws://127.0.0.1:8877', open.ws)}await client.close();\n`);
+  writeFileSync(join(project, 'first.js'), `${first.replace('ws://127.0.0.1:8877', open.ws)}while (view.state.status !== 'live') await new Promise((done) => setTimeout(done, 10));\nawait client.close();\n`);
   assert.match(run('node', ['first.js'], project), /^live \d /m);
 });
 
