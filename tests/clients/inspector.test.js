@@ -237,6 +237,21 @@ test('the server goes and comes back', { skip }, async (t) => {
   assert.deepEqual(tab.problems, []);
 });
 
+test('a look without metrics, as while a server starts, is a gap and no fault of the page', { skip }, async (t) => {
+  const server = await Server.forTest(t, { config: CONFIG });
+  await postAll(server, range(5, plain));
+  const tab = await open(t, server);
+  await shows(tab, /The server is well/);
+  await tab.evaluate(`(() => {
+    const own = window.fetch;
+    window.looks = 0;
+    window.fetch = (path, ...more) => (/metrics$/.test(path) && ++window.looks === 1 ? Promise.reject(new TypeError('nobody')) : own(path, ...more));
+  })()`);
+  await tab.until('window.looks', (looks) => looks > 3, 'looks behind it');
+  await shows(tab, /The server is well/);
+  assert.deepEqual(tab.problems, []);
+});
+
 test('a fault is named with its remedy', { skip }, async (t) => {
   const server = await Server.forTest(t, { config: CONFIG });
   const tab = await open(t, server);

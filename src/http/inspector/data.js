@@ -92,7 +92,7 @@ export function between(now, before) {
 }
 
 /** The value below which a part of a histogram lies, within its bucket by proportion. */
-export function quantile({ bounds, counts, count }, part) {
+export function quantile({ bounds, counts, count } = {}, part) {
   let left = count * part;
   if (!count) return NaN;
   for (let i = 0; i < counts.length; i++) {
