@@ -70,7 +70,7 @@ async function open(t, server, path = '/') {
     source: `globalThis.hits = 0; globalThis.hit = () => hits++; globalThis.violations = [];
       addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective + ' ' + event.blockedURI));`,
   });
-  await tab.send('Page.navigate', { url: server.healthUrl + path });
+  await tab.navigate(server.healthUrl + path);
   await tab.until('document.querySelector("h1")?.textContent', (text) => text, 'the page has a heading');
   return tab;
 }

@@ -154,7 +154,7 @@ test('storage that is refused: memory, the status says so, and the view is live'
   const site = await siteFor(t);
   const tab = await browser.open(t, 'about:blank');
   await tab.send('Page.addScriptToEvaluateOnNewDocument', { source: `IDBFactory.prototype.open = () => { throw new DOMException('refused', 'SecurityError'); };` });
-  await tab.send('Page.navigate', { url: `${site.url}?stele=${encodeURIComponent(server.ws)}` });
+  await tab.navigate(`${site.url}?stele=${encodeURIComponent(server.ws)}`);
   await equals(server, tab);
   const { storage, storageError } = await tab.evaluate('({ ...page.client.status, storageError: page.client.status.storageError?.code })');
   assert.deepEqual([storage, storageError], ['memory', 'storage-failed']);
@@ -168,7 +168,7 @@ test('storage that is full: memory, and the view goes on', { skip }, async (t) =
   const tab = await browser.open(t, 'about:blank');
   /* Chromium looks at its quota when it likes; so each write is refused as it refuses one then. */
   await tab.send('Page.addScriptToEvaluateOnNewDocument', { source: `IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError'); };` });
-  await tab.send('Page.navigate', { url: `${site.url}?stele=${encodeURIComponent(server.ws)}` });
+  await tab.navigate(`${site.url}?stele=${encodeURIComponent(server.ws)}`);
   await equals(server, tab);
   await tab.evaluate('page.client.flush()');
   assert.deepEqual(await tab.evaluate('[page.client.status.storage, page.client.status.storageError?.code]'), ['memory', 'storage-failed']);
@@ -208,7 +208,7 @@ test('a token that runs out: the page asks for another, and no token stands in a
     if (message.method === 'Network.webSocketCreated') urls.push(message.params.url);
     return event.call(this, message);
   };
-  await tab.send('Page.navigate', { url: `${site.url}?token&stele=${encodeURIComponent(server.ws)}` });
+  await tab.navigate(`${site.url}?token&stele=${encodeURIComponent(server.ws)}`);
   await equals(server, tab);
   await tab.until('page.client.status.error?.code', (code) => code === 'token-expired', 'the token ran out');
   await feed([del(3), row(30)]);
@@ -267,16 +267,16 @@ test('storage of a later version of the client: memory, and it is left as it is'
 
 test('two users of one page have rows of their own', { skip }, async (t) => {
   const { server, url, tab } = await start(t, { rows: 50 });
-  await tab.send('Page.navigate', { url: `${url}&user=ann` });
+  await tab.navigate(`${url}&user=ann`);
   await tab.until('globalThis.page && location.search', (search) => search?.includes('ann'), 'the page of ann');
   await equals(server, tab);
   await tab.evaluate('page.client.flush()');
   await server.kill9();
-  await tab.send('Page.navigate', { url: `${url}&user=bob` });
+  await tab.navigate(`${url}&user=bob`);
   await tab.until('globalThis.page && location.search', (search) => search?.includes('bob'), 'the page of bob');
   await tab.evaluate('page.view.loaded');
   assert.deepEqual(await tab.evaluate('[page.view.state.status, page.view.state.rows.length]'), ['loading', 0]);
-  await tab.send('Page.navigate', { url: `${url}&user=ann` });
+  await tab.navigate(`${url}&user=ann`);
   assert.equal((await tab.until('location.search.includes("ann") && globalThis.page?.first', (first) => first?.shown, 'the kept rows')).rows, 50);
 });
 
@@ -290,7 +290,7 @@ test('a page whose clock jumps: rows come all the same, and a good token is not 
   site.token = tokenOf(key, { exp: unixNow() + 600 });
   const tab = await browser.open(t, 'about:blank');
   await tab.send('Page.addScriptToEvaluateOnNewDocument', { source: 'const now = Date.now; globalThis.wrong = 86_400_000; Date.now = () => now() + wrong;' });
-  await tab.send('Page.navigate', { url: `${site.url}?token&stele=${encodeURIComponent(server.ws)}` });
+  await tab.navigate(`${site.url}?token&stele=${encodeURIComponent(server.ws)}`);
   await equals(server, tab);
   await new Promise((done) => setTimeout(done, 2500));
   assert.ok(site.asked <= 2, `${site.asked} tokens`);

@@ -86,7 +86,7 @@ export class Browser {
     this.#tabs.set(sessionId, tab);
     t.after(() => this.send('Target.closeTarget', { targetId }));
     for (const domain of ['Runtime', 'Network', 'Page', 'Log']) await tab.send(`${domain}.enable`);
-    await tab.send('Page.navigate', { url });
+    await tab.navigate(url);
     return tab;
   }
 
@@ -127,6 +127,15 @@ class Tab {
     if (method === 'Network.requestWillBeSent') this.requests.push(params.request);
     if (method === 'Runtime.exceptionThrown') this.problems.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
     if (method === 'Runtime.consoleAPICalled' && params.type === 'error') this.problems.push(params.args.map(({ value, description }) => value ?? description).join(' '));
+  }
+
+  /**
+   * Show this page. It is parsed when this returns: before, its elements are null and its body is empty, which a busy
+   * machine lasts out.
+   */
+  async navigate(url) {
+    await this.send('Page.navigate', { url });
+    await this.until('document.readyState', (state) => state !== 'loading', `${url} is parsed`);
   }
 
   /** The value of an expression in the page (a promise is waited for). */
