@@ -4,7 +4,7 @@
 file(GLOB cli_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/cli/*.c")
 list(REMOVE_ITEM cli_sources "${CMAKE_SOURCE_DIR}/src/cli/main.c")
 add_library(cli STATIC ${cli_sources})
-target_link_libraries(cli PUBLIC api client PRIVATE Threads::Threads)
+target_link_libraries(cli PUBLIC api client terminal PRIVATE Threads::Threads)
 
 add_executable(stele-cli src/cli/main.c)
 target_link_libraries(stele-cli PRIVATE cli)
@@ -15,7 +15,7 @@ set_target_properties(stele-cli PROPERTIES OUTPUT_NAME stele
 # visible: hidden symbols stay inside of the shared form. For the static one all objects are first
 # made one, and then its hidden symbols local, so that a program may have any name but stele_….
 set(stele_parts ${stele_folders})
-list(REMOVE_ITEM stele_parts client)
+list(REMOVE_ITEM stele_parts client terminal)
 set(stele_objects)
 foreach(part ${stele_parts})
   list(APPEND stele_objects $<TARGET_OBJECTS:${part}>)

@@ -1,7 +1,7 @@
 /* `stele backup`: a copy of a database, also beside its running server. */
 #include "cli/command.h"
-#include "cli/progress.h"
 #include "database/database.h"
+#include "terminal/terminal.h"
 
 #include <signal.h>
 

@@ -1,9 +1,9 @@
 #include "cli/command.h"
 #include "cli/definitions.h"
 #include "cli/drift.h"
-#include "cli/output.h"
 #include "derive/derive.h"
 #include "engine/engine.h"
+#include "terminal/terminal.h"
 
 enum { WAIT_SECONDS = 10, LONGEST_WAIT = 24 * 3600 };
 

@@ -1,6 +1,6 @@
 #include "cli/command.h"
 
-#include "cli/output.h"
+#include "terminal/terminal.h"
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 #include "cli/drift.h"
 
-#include "cli/output.h"
+#include "terminal/terminal.h"
 
 #include <unistd.h>
 

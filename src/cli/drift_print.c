@@ -1,7 +1,5 @@
 #include "cli/drift.h"
-
-#include "cli/cell.h"
-#include "cli/output.h"
+#include "terminal/terminal.h"
 
 enum { MOST_KEYS = 100 /* that people are shown of a view */ };
 

@@ -1,8 +1,8 @@
 /* `stele events`: the history of an append view, page by page, one event a line. */
 #include "cli/ask.h"
 #include "cli/command.h"
-#include "cli/output.h"
 #include "cli/pages.h"
+#include "terminal/terminal.h"
 
 enum {
     PATH_BYTES = 64 * 1024,

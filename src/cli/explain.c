@@ -3,10 +3,10 @@
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/definitions.h"
-#include "cli/output.h"
 #include "cli/query.h"
 #include "database/database.h"
 #include "explain/explain.h"
+#include "terminal/terminal.h"
 #include "json/json.h"
 
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* An explanation as text: a line for each step, conditions below them. */
 #include "cli/explain.h"
-#include "cli/output.h"
+#include "terminal/terminal.h"
 #include "json/json.h"
 
 #include <time.h>

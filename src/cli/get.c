@@ -1,7 +1,7 @@
 /* `stele get`: the rows of a view, once, by a server or by a file. */
 #include "cli/get.h"
-#include "cli/output.h"
 #include "cli/query.h"
+#include "terminal/terminal.h"
 
 enum { MOST_PAGE = 1000000, VIEW_BYTES = 4096 };
 
@@ -24,7 +24,8 @@ static bool check_forms(const struct get_options *options, struct error *error)
     if (options->json && (options->columns || options->times.count))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "--columns and --time are for --csv and --table; JSON has whole rows");
-    return columns_check(options->columns, &options->times, error);
+    const struct column_choice columns = get_columns(options);
+    return columns_check(&columns, error);
 }
 
 static bool check_source(const struct get_options *options, struct error *error)

@@ -6,7 +6,7 @@
 #define CLI_GET_H
 
 #include "cli/access.h"
-#include "cli/table_columns.h"
+#include "terminal/columns.h"
 
 enum get_form { GET_JSON, GET_CSV, GET_TABLE };
 
@@ -20,6 +20,11 @@ struct get_options {
     int64_t page;       /* rows; 0: not given */
     bool json, csv, table;
 };
+
+static inline struct column_choice get_columns(const struct get_options *options)
+{
+    return (struct column_choice){options->columns, options->times.items, options->times.count};
+}
 
 /* ---- printing ---- */
 

@@ -1,9 +1,7 @@
 /* The rows of `stele get`: as lines of JSON, by RFC 4180, or as a table. */
 #include "base/utf8.h"
-#include "cli/cell.h"
 #include "cli/get.h"
-#include "cli/local_time.h"
-#include "cli/screen.h"
+#include "terminal/terminal.h"
 
 #include <inttypes.h>
 #include <locale.h>
@@ -228,11 +226,12 @@ static void print_table_names(struct get_print *print)
 static void choose_columns(struct get_print *print, const struct doc *doc, uint32_t rows)
 {
     const struct get_options *options = print->options;
+    const struct column_choice choice = get_columns(options);
     struct columns *columns = &print->columns;
     struct span data;
     columns_add(columns, NULL, 0);
     columns_add_wanted(columns, options->columns ? options->columns : "");
-    columns_set_times(columns, &options->times);
+    columns_set_times(columns, &choice);
     for (uint32_t row = rows + 1; !options->columns && row < doc->nodes[rows].end;
          row = doc->nodes[row].end)
         if (read_row(print, doc, row, &data))

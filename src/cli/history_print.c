@@ -1,6 +1,6 @@
 #include "cli/history_print.h"
 
-#include "cli/output.h"
+#include "terminal/terminal.h"
 
 #include <stdio.h>
 #include <time.h>

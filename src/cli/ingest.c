@@ -1,6 +1,6 @@
 #include "cli/ask.h"
 #include "cli/ingest_internal.h"
-#include "cli/output.h"
+#include "terminal/terminal.h"
 
 #include <signal.h>
 #include <sys/random.h>

@@ -6,8 +6,8 @@
 #include "cli/ingest_input.h"
 #include "cli/ingest_line.h"
 #include "cli/ingest_window.h"
-#include "cli/progress.h"
 #include "client/client.h"
+#include "terminal/terminal.h"
 
 enum { INGEST_FIRST_PAUSE_MS = 50, INGEST_LONGEST_PAUSE_MS = 2000 };
 

@@ -1,9 +1,9 @@
 /* `stele producers`: where producers are, by the database or by the server that has it open. */
 #include "cli/ask.h"
-#include "cli/cell.h"
 #include "database/database.h"
 #include "engine/engine.h"
 #include "store/producer.h"
+#include "terminal/terminal.h"
 #include "json/json.h"
 
 #include <locale.h>

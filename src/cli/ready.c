@@ -2,7 +2,7 @@
  */
 #include "cli/ask.h"
 #include "cli/command.h"
-#include "cli/output.h"
+#include "terminal/terminal.h"
 
 #include <unistd.h>
 

@@ -5,9 +5,9 @@
 #include "cli/serve.h"
 #include "access/credentials.h"
 #include "cli/command.h"
-#include "cli/output.h"
 #include "cli/service.h"
 #include "server/tls.h"
+#include "terminal/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>

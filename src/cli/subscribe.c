@@ -1,9 +1,9 @@
 #include "cli/subscribe.h"
-#include "cli/live.h"
-#include "cli/output.h"
 #include "cli/query.h"
-#include "cli/table_columns.h"
 #include "client/client.h"
+#include "terminal/columns.h"
+#include "terminal/live.h"
+#include "terminal/terminal.h"
 #include "wire/wire.h"
 #include "json/json.h"
 
@@ -213,7 +213,7 @@ static void on_opened(void *argument)
 {
     struct subscription *subscription = argument;
     if (subscription->live)
-        live_set_state(subscription->live, LIVE_CONNECTED, NULL);
+        live_connected(subscription->live);
     else if (subscription->disconnected)
         fprintf(stderr, "stele: connected again\n");
     subscription->disconnected = false;
@@ -239,10 +239,7 @@ static bool on_next(void *argument, struct buffer *text)
 static void tell_end(struct subscription *subscription, const char *words)
 {
     if (subscription->live)
-        live_set_state(subscription->live,
-                       subscription->live->state == LIVE_CONNECTING ? LIVE_CONNECTING
-                                                                    : LIVE_RECONNECTING,
-                       words);
+        live_disconnected(subscription->live, words);
     else if (!subscription->disconnected)
         output_tell("stele: %s; trying again", words);
 }
@@ -305,9 +302,22 @@ static void wake(void *client)
     client_wake(client);
 }
 
-static int subscribe(const struct subscribe_options *options, struct live *live)
+static struct column_choice columns_of(const struct subscribe_options *options)
 {
-    struct subscription subscription = {.options = options, .live = live};
+    return (struct column_choice){options->columns, options->times.items, options->times.count};
+}
+
+static bool open_live(struct subscription *subscription, struct error *error)
+{
+    const struct column_choice columns = columns_of(subscription->options);
+    subscription->live =
+        live_open(subscription->options->operands.items[0], &columns, wake, subscription->client);
+    return subscription->live || error_set(error, ERROR_MEMORY, "out of memory");
+}
+
+static int subscribe(const struct subscribe_options *options)
+{
+    struct subscription subscription = {.options = options};
     const struct client_options client_options = {
         .url = options->url,
         .access = access_read(&options->access, options->url),
@@ -324,17 +334,15 @@ static int subscribe(const struct subscribe_options *options, struct live *live)
     sigaction(SIGTERM, &action, NULL);
     buffer_init(&subscription.plain, MESSAGE_LIMIT);
     subscription.client = client_new(&client_options, &error);
-    bool shown = live && subscription.client;
-    if (shown)
-        live_open(live, options->operands.items[0], options->columns, &options->times, wake,
-                  subscription.client);
-    bool done = subscription.client && client_run(subscription.client, &error);
-    if (shown)
-        live_close(live);
+    bool live = options->table && screen_is_possible();
+    bool done = subscription.client && (!live || open_live(&subscription, &error)) &&
+                client_run(subscription.client, &error);
+    live_close(subscription.live);
     if (!done)
         subscription.code = command_failed(&error);
-    else if (live && subscription.code != EXIT_FINE && live->words[0])
-        output_tell("stele: %s", live->words);
+    else if (live && subscription.code != EXIT_FINE && live_words(subscription.live)[0])
+        output_tell("stele: %s", live_words(subscription.live));
+    live_free(subscription.live);
     client_free(subscription.client);
     buffer_fini(&subscription.plain);
     return subscription.code;
@@ -343,20 +351,18 @@ static int subscribe(const struct subscribe_options *options, struct live *live)
 static int run_subscribe(int argc, char **argv)
 {
     struct subscribe_options options = SUBSCRIBE_OPTIONS_INIT;
-    struct live live;
     struct error error;
     int code = EXIT_FAILED;
     bool started = command_start(&subscribe_command, argc, argv, &options, &code);
     const struct query_options query = query_of(&options);
+    const struct column_choice columns = columns_of(&options);
     if (!started) {
         /* it was said what is wrong */
-    } else if (!query_check(&query, &error) ||
-               !columns_check(options.columns, &options.times, &error)) {
+    } else if (!query_check(&query, &error) || !columns_check(&columns, &error)) {
         output_tell("stele subscribe: %s", error.message);
         code = EXIT_MISUSED;
     } else {
-        bool table = options.table && screen_is_possible();
-        code = subscribe(&options, table ? &live : NULL);
+        code = subscribe(&options);
     }
     memory_free(options.filters.items);
     memory_free(options.sorts.items);

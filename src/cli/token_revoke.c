@@ -4,10 +4,10 @@
  * file than the server reads.
  */
 #include "cli/ask.h"
-#include "cli/output.h"
 #include "cli/token.h"
 #include "database/database.h"
 #include "store/store.h"
+#include "terminal/terminal.h"
 
 #include <math.h>
 #include <unistd.h>

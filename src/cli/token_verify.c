@@ -1,6 +1,6 @@
 #include "access/credentials.h"
-#include "cli/output.h"
 #include "cli/token.h"
+#include "terminal/terminal.h"
 
 struct verify_options {
     struct option_texts operands, keys, key_files;

@@ -2,9 +2,7 @@
 #include "cli/top.h"
 
 #include "cli/ask.h"
-#include "cli/keys.h"
-#include "cli/output.h"
-#include "cli/screen.h"
+#include "terminal/terminal.h"
 #include "json/json.h"
 
 #include <errno.h>
@@ -147,7 +145,7 @@ static bool takes_key(struct screen *screen, struct keys *keys, uint64_t until_u
     enum key key = wait_for_key(keys, until_us);
     if (key != KEY_SUSPEND)
         return key != KEY_NONE;
-    screen_pause(screen);
+    screen_pause();
     keys_suspend(keys);
     screen_resume(screen);
     return false;
@@ -198,7 +196,7 @@ static bool run_live(struct top *top, struct error *error)
     while (done && !leaves) {
         uint64_t until = clock_monotonic_us() + (uint64_t)top->options->interval * 1000000;
         while (done && !leaves && clock_monotonic_us() < until) {
-            done = screen_draw_by(&screen, print_picture, top) ||
+            done = screen_draw(&screen, print_picture, top) ||
                    error_set(error, ERROR_INTERNAL, "cannot draw: %s", strerror(errno));
             leaves = done && takes_key(&screen, &keys, until);
         }
@@ -207,7 +205,7 @@ static bool run_live(struct top *top, struct error *error)
             snprintf(top->note, sizeof top->note, "%s", sample(top, &lost) ? "" : lost.message);
         screen.changed = true;
     }
-    screen_end_by(&screen);
+    screen_end();
     keys_close(&keys);
     return done;
 }

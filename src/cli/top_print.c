@@ -1,6 +1,6 @@
 /* The picture of a sample: figures, clients, windows; or all of it as JSON. */
-#include "cli/cell.h"
 #include "cli/top.h"
+#include "terminal/terminal.h"
 #include "json/json.h"
 
 #include <math.h>

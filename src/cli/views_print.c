@@ -1,6 +1,6 @@
 /* The table of `stele views`. */
-#include "cli/cell.h"
 #include "cli/views.h"
+#include "terminal/terminal.h"
 
 #include <locale.h>
 

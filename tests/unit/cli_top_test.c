@@ -1,6 +1,6 @@
 /* `stele top`: what is read of a server's answers, what happened between two, and the picture. */
-#include "cli/cell.h"
 #include "cli/top.h"
+#include "terminal/terminal.h"
 #include "test.h"
 #include "json/json.h"
 

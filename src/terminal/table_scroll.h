@@ -2,11 +2,11 @@
  * The part of a table that is shown. A selected row stays on its line of the screen while others
  * come and go; without one the first rows are shown.
  */
-#ifndef CLI_TABLE_SCROLL_H
-#define CLI_TABLE_SCROLL_H
+#ifndef TERMINAL_TABLE_SCROLL_H
+#define TERMINAL_TABLE_SCROLL_H
 
-#include "cli/keys.h"
-#include "cli/table.h"
+#include "terminal/table.h"
+#include "terminal/terminal.h"
 
 struct table_scroll {
     bool selects;

@@ -1,8 +1,7 @@
 /* Columns of rows: which there are, and what each has of a row. */
-#ifndef CLI_TABLE_COLUMNS_H
-#define CLI_TABLE_COLUMNS_H
+#ifndef TERMINAL_COLUMNS_H
+#define TERMINAL_COLUMNS_H
 
-#include "cli/command.h"
 #include "json/json.h"
 
 enum {
@@ -24,6 +23,13 @@ struct column {
     bool text; /* something in it is no number */
 };
 
+/* Which columns a user wants. The texts are borrowed. */
+struct column_choice {
+    const char *names;        /* dotted paths with commas between; NULL: the members of the rows */
+    const char *const *times; /* paths of columns that are times */
+    size_t time_count;
+};
+
 struct columns {
     struct column **list;
     size_t count, capacity;
@@ -34,14 +40,14 @@ void columns_init(struct columns *columns);
 void columns_fini(struct columns *columns);
 /* Add a column that is not there yet; names are canonical. No names: the key. */
 void columns_add(struct columns *columns, const struct span *path, size_t count);
-/* Whether names that were typed are usable; `wanted` may be NULL. */
-bool columns_check(const char *wanted, const struct option_texts *times, struct error *error);
+/* Whether names that were typed are usable. */
+bool columns_check(const struct column_choice *choice, struct error *error);
 /* Those of "a.b,c". */
 void columns_add_wanted(struct columns *columns, const char *wanted);
 /* The members of a row, without objects and arrays unless `containers`. */
 void columns_add_members(struct columns *columns, struct span data, bool containers);
-/* The columns of these paths are times; those that are not there are added. */
-void columns_set_times(struct columns *columns, const struct option_texts *times);
+/* Those that the user wants to see as times are; those that are not there are added. */
+void columns_set_times(struct columns *columns, const struct column_choice *choice);
 bool columns_have(const struct columns *columns, const struct span *path, size_t count);
 
 /* What it has of a row: canonical text; absent: nothing, or it is the column of the key. */

@@ -1,5 +1,5 @@
-#include "cli/progress.h"
 #include "base/base.h"
+#include "terminal/terminal.h"
 
 #include <stdio.h>
 #include <unistd.h>

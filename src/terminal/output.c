@@ -1,6 +1,4 @@
-#include "cli/output.h"
-
-#include "cli/cell.h"
+#include "terminal/terminal.h"
 
 #include <stdarg.h>
 #include <unistd.h>

@@ -1,7 +1,6 @@
-#include "cli/table_columns.h"
+#include "terminal/columns.h"
 
-#include "cli/cell.h"
-#include "cli/local_time.h"
+#include "terminal/terminal.h"
 
 void columns_init(struct columns *columns)
 {
@@ -126,18 +125,18 @@ static size_t count_wanted(const char *wanted)
     return count;
 }
 
-bool columns_check(const char *wanted, const struct option_texts *times, struct error *error)
+bool columns_check(const struct column_choice *choice, struct error *error)
 {
-    if (wanted && !doc_valid_utf8(span_of(wanted)))
+    if (choice->names && !doc_valid_utf8(span_of(choice->names)))
         return error_set(error, ERROR_INVALID_PARAMETER, "--columns is not valid UTF-8");
     /* The key is one, too. */
-    if (count_wanted(wanted ? wanted : "") + times->count + 1 > COLUMNS_MOST)
+    if (count_wanted(choice->names ? choice->names : "") + choice->time_count + 1 > COLUMNS_MOST)
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "--columns has more paths than there may be columns, which is %d with the "
                          "key",
                          COLUMNS_MOST);
-    for (size_t i = 0; i < times->count; i++) {
-        struct span path = span_of(times->items[i]);
+    for (size_t i = 0; i < choice->time_count; i++) {
+        struct span path = span_of(choice->times[i]);
         if (!path.length || memchr(path.data, ',', path.length) || !doc_valid_utf8(path))
             return error_set(error, ERROR_INVALID_PARAMETER,
                              "--time cannot be \"%.60s\"; write the path of one column, and "
@@ -157,10 +156,10 @@ void columns_add_wanted(struct columns *columns, const char *wanted)
     }
 }
 
-void columns_set_times(struct columns *columns, const struct option_texts *times)
+void columns_set_times(struct columns *columns, const struct column_choice *choice)
 {
-    for (size_t i = 0; i < times->count; i++) {
-        struct column *column = add_dotted(columns, span_of(times->items[i]));
+    for (size_t i = 0; i < choice->time_count; i++) {
+        struct column *column = add_dotted(columns, span_of(choice->times[i]));
         if (column)
             column->is_time = true;
     }

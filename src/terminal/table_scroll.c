@@ -1,4 +1,4 @@
-#include "cli/table_scroll.h"
+#include "terminal/table_scroll.h"
 
 void table_scroll_init(struct table_scroll *scroll)
 {

@@ -1,4 +1,4 @@
-#include "cli/keys.h"
+#include "terminal/terminal.h"
 
 #include <poll.h>
 #include <signal.h>

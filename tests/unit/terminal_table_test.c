@@ -1,7 +1,7 @@
 /* The rows of a subscription as a table: the order, the frames, and what fits into the picture. */
-#include "cli/table_columns.h"
-#include "cli/table_scroll.h"
 #include "memory_fault.h"
+#include "terminal/columns.h"
+#include "terminal/table_scroll.h"
 #include "test.h"
 
 #include <locale.h>
@@ -37,7 +37,7 @@ static void expect_picture(const struct table *table, size_t width, size_t heigh
 {
     struct buffer out;
     const struct table_look look = {
-        .width = width, .height = height, .title = "T", .columns = columns};
+        .width = width, .height = height, .title = "T", .columns = {.names = columns}};
     buffer_init(&out, 65536);
     assert_true(table_print(table, &look, &out));
     assert_string_equal(buffer_string(&out), picture);
@@ -383,8 +383,7 @@ TEST(every_allocation_may_fail)
         const struct table_look look = {.width = 80,
                                         .height = 24,
                                         .title = "T",
-                                        .columns = n % 2 ? "mag,place" : NULL,
-                                        .times = {(const char **)times, 1},
+                                        .columns = {n % 2 ? "mag,place" : NULL, times, 1},
                                         .scroll = &scroll};
         table_scroll_init(&scroll);
         table_init(&table);

@@ -1,4 +1,4 @@
-#include "cli/key_watch.h"
+#include "terminal/key_watch.h"
 
 #include <fcntl.h>
 #include <poll.h>

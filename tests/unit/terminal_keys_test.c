@@ -1,6 +1,5 @@
 /* Keys of a terminal, and times as people read them. */
-#include "cli/keys.h"
-#include "cli/local_time.h"
+#include "terminal/terminal.h"
 #include "test.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "cli/screen.h"
+#include "terminal/terminal.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -52,9 +52,7 @@ static bool takes_colours(void)
 
 void screen_begin(struct screen *screen)
 {
-    *screen = (struct screen){.look = {.title = "", .colours = takes_colours()}, .changed = true};
-    table_init(&screen->table);
-    table_scroll_init(&screen->scroll);
+    *screen = (struct screen){.changed = true, .colours = takes_colours()};
     /* For the widths of characters: the terminal is taken to show UTF-8. */
     setlocale(LC_CTYPE, "C.UTF-8");
     measure(screen);
@@ -78,17 +76,7 @@ static bool add_lines(struct screen *screen, struct span picture, struct buffer 
     return buffer_add_string(out, CLEAR_BELOW);
 }
 
-static bool print_rows(void *argument, size_t width, size_t height, struct buffer *out)
-{
-    struct screen *screen = argument;
-    struct table_look look = screen->look;
-    look.width = width;
-    look.height = height;
-    look.scroll = &screen->scroll;
-    return table_print(&screen->table, &look, out);
-}
-
-bool screen_draw_by(struct screen *screen, screen_print print, void *argument)
+bool screen_draw(struct screen *screen, screen_print print, void *argument)
 {
     struct buffer picture, out;
     bool resized = measure(screen);
@@ -111,14 +99,8 @@ bool screen_draw_by(struct screen *screen, screen_print print, void *argument)
     return done;
 }
 
-bool screen_draw(struct screen *screen)
+void screen_pause(void)
 {
-    return screen_draw_by(screen, print_rows, screen);
-}
-
-void screen_pause(struct screen *screen)
-{
-    (void)screen;
     fputs(SHOW_CURSOR, stdout);
     fflush(stdout);
 }
@@ -129,16 +111,8 @@ void screen_resume(struct screen *screen)
     fputs(HIDE_CURSOR, stdout);
 }
 
-void screen_end(struct screen *screen)
-{
-    screen_draw(screen);
-    screen_end_by(screen);
-}
-
-void screen_end_by(struct screen *screen)
+void screen_end(void)
 {
     fputs(SHOW_CURSOR, stdout);
     fflush(stdout);
-    table_scroll_fini(&screen->scroll);
-    table_fini(&screen->table);
 }

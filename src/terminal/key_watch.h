@@ -1,6 +1,6 @@
 /* A thread that tells when keys were typed, to a program that waits for something else. */
-#ifndef CLI_KEY_WATCH_H
-#define CLI_KEY_WATCH_H
+#ifndef TERMINAL_KEY_WATCH_H
+#define TERMINAL_KEY_WATCH_H
 
 #include <pthread.h>
 #include <stdbool.h>

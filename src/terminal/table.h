@@ -2,11 +2,11 @@
  * The rows of one subscription as a table: `stele subscribe --table`. It applies frames as any
  * client does, and orders the rows by the order that the server announced, by the same rules.
  */
-#ifndef CLI_TABLE_H
-#define CLI_TABLE_H
+#ifndef TERMINAL_TABLE_H
+#define TERMINAL_TABLE_H
 
 #include "base/link.h"
-#include "cli/command.h"
+#include "terminal/columns.h"
 
 struct table_scroll;
 
@@ -64,8 +64,7 @@ bool table_expire(struct table *table, uint64_t now_us);
 struct table_look {
     size_t width, height;
     const char *title;
-    const char *columns;         /* dotted paths with commas between; NULL: members of the rows */
-    struct option_texts times;   /* paths of columns that are times */
+    struct column_choice columns;
     struct table_scroll *scroll; /* what is shown, and selected; NULL: the first rows, unmarked */
     const char *state;           /* for the end of the title; NULL: nothing */
     bool colours;

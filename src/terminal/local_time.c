@@ -1,4 +1,4 @@
-#include "cli/local_time.h"
+#include "terminal/terminal.h"
 
 #include "json/json.h"
 

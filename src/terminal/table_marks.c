@@ -1,5 +1,5 @@
 /* Marks of rows of a table that have just come or changed. */
-#include "cli/table.h"
+#include "terminal/table.h"
 
 void table_unmark(struct table_row *row)
 {

@@ -1,7 +1,5 @@
 /* The picture of a table: as many rows and columns as there is room for. */
-#include "cli/cell.h"
-#include "cli/table_columns.h"
-#include "cli/table_scroll.h"
+#include "terminal/table_scroll.h"
 
 #include <stdio.h>
 
@@ -40,12 +38,12 @@ static void choose_columns(struct picture *picture)
     const struct table *table = picture->table;
     struct columns *columns = &picture->columns;
     columns_add(columns, NULL, 0);
-    if (picture->look->columns)
-        columns_add_wanted(columns, picture->look->columns);
+    if (picture->look->columns.names)
+        columns_add_wanted(columns, picture->look->columns.names);
     else if (table->order)
         columns_add(columns, table->sort, table->sort_count);
-    columns_set_times(columns, &picture->look->times);
-    for (size_t i = 0; i < picture->rows && !picture->look->columns; i++)
+    columns_set_times(columns, &picture->look->columns);
+    for (size_t i = 0; i < picture->rows && !picture->look->columns.names; i++)
         columns_add_members(columns, row_at(picture, i)->data, false);
 }
 

@@ -1,4 +1,4 @@
-#include "cli/cell.h"
+#include "terminal/terminal.h"
 
 #include "base/utf8.h"
 
