@@ -212,3 +212,21 @@ char *fixture_entity(struct fixture *fixture, const char *export, const char *ke
     store_reader_close(reader);
     return data;
 }
+
+static bool spoil(struct write_job *job, struct store_writer *store, struct error *error)
+{
+    (void)job;
+    (void)store;
+    return error_set(error, ERROR_DATABASE, "as the test wants");
+}
+
+static void spoiled(struct engine_event *event)
+{
+    ((struct spoiler *)event)->done = true;
+}
+
+bool fixture_spoil(struct fixture *fixture, struct spoiler *spoiler)
+{
+    *spoiler = (struct spoiler){.job = {.event.deliver = spoiled, .run = spoil}};
+    return engine_write(fixture->engine, &spoiler->job);
+}

@@ -44,6 +44,13 @@ struct outcome {
 struct submission *fixture_submission(const char *text, struct outcome *outcome);
 /* Submit and wait. */
 struct outcome fixture_apply(struct fixture *fixture, const char *text);
+/* A write that fails: what else its transaction has is undone. */
+struct spoiler {
+    struct write_job job;
+    bool done;
+};
+/* Have one written. False: nothing is taken now. */
+bool fixture_spoil(struct fixture *fixture, struct spoiler *spoiler);
 /* The entity's data as a heap string, or NULL; read by a reader of its own. */
 char *fixture_entity(struct fixture *fixture, const char *export, const char *key);
 

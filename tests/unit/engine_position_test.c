@@ -130,23 +130,6 @@ TEST(one_refused_for_what_it_holds_is_used_up)
 
 /* ---- a transaction that fails ---- */
 
-struct spoiler {
-    struct write_job job;
-    bool done;
-};
-
-static bool spoil(struct write_job *job, struct store_writer *store, struct error *error)
-{
-    (void)job;
-    (void)store;
-    return error_set(error, ERROR_DATABASE, "as the test wants");
-}
-
-static void spoiled(struct engine_event *event)
-{
-    ((struct spoiler *)event)->done = true;
-}
-
 /* In some rounds the job and messages are of one transaction: as many as it takes. */
 TEST(one_that_was_not_written_holds_all_behind_it)
 {
@@ -154,10 +137,10 @@ TEST(one_that_was_not_written_holds_all_behind_it)
     int failed = 0;
     int64_t last = -1;
     for (int round = 0; round < ROUNDS || (!failed && round < MOST); round++) {
-        struct spoiler spoiler = {.job = {.event.deliver = spoiled, .run = spoil}};
+        struct spoiler spoiler;
         struct message messages[MESSAGES];
         int64_t previous = last, first = round * MESSAGES + 1;
-        assert_true(engine_write(f->engine, &spoiler.job));
+        assert_true(fixture_spoil(f, &spoiler));
         for (int i = 0; i < MESSAGES; i++) {
             submit(make(&messages[i], previous, first + i, "Q a patch {\"n\":[1]} n"));
             previous = first + i;

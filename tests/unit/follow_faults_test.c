@@ -83,25 +83,6 @@ void stream_rest(struct stream *stream)
     (void)stream;
 }
 
-/* ---- what goes wrong beside it ---- */
-
-struct spoiler {
-    struct write_job job;
-    bool done;
-};
-
-static bool spoil(struct write_job *job, struct store_writer *store, struct error *error)
-{
-    (void)job;
-    (void)store;
-    return error_set(error, ERROR_DATABASE, "as the test wants");
-}
-
-static void spoiled(struct engine_event *event)
-{
-    ((struct spoiler *)event)->done = true;
-}
-
 /* ---- a node ---- */
 
 /* Every fifth is one that all refuse, in one of BAD ways. */
@@ -133,11 +114,8 @@ static void deliver_until_done(struct fixture *f, struct follow *follow, bool fa
 {
     struct spoiler spoiler = {.done = true};
     for (int turn = 0; follow_state(follow).position < MESSAGES; turn++) {
-        if (faults && spoiler.done && turn % 128 == 0) {
-            spoiler = (struct spoiler){.job = {.event.deliver = spoiled, .run = spoil}};
-            if (!engine_write(f->engine, &spoiler.job))
-                spoiler.done = true;
-        }
+        if (faults && spoiler.done && turn % 128 == 0)
+            spoiler.done = !fixture_spoil(f, &spoiler);
         engine_deliver(f->engine);
         usleep(500);
         if (follow_state(follow).position > MESSAGES * 2 / 3) { /* the rest of the way is without */
