@@ -2,7 +2,7 @@
 -- by tests/unit/store_migration_test.c. After a new migration, write it anew from an empty file
 -- that went through all of them (the shell's .schema shows what goes here).
 PRAGMA application_id = 1398031692;
-PRAGMA user_version = 9;
+PRAGMA user_version = 10;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
@@ -104,7 +104,7 @@ CREATE TABLE producer (
     slot INTEGER,                 -- seq of the newest change of its batches; NULL: not known
     idx INTEGER,
     at INTEGER NOT NULL           -- when: milliseconds since 1970 UTC
-) WITHOUT ROWID;
+, change INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 
 CREATE INDEX producer_owner ON producer (owner, name);
 

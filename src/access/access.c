@@ -88,6 +88,7 @@ static const struct {
     [PERMISSION_WATCH] = {AUTH_ADMIN, "admin", "to see clients", "health"},
     [PERMISSION_CONFIGURATION] = {AUTH_ADMIN, "admin", "to see the configuration", "health"},
     [PERMISSION_PRODUCERS] = {AUTH_ADMIN, "admin", "to see all producers", "http"},
+    [PERMISSION_LOG] = {AUTH_ADMIN, "admin", "to copy the database", "http"},
     [PERMISSION_ADMIN] = {AUTH_ADMIN, "admin", "for this", "http"},
 };
 
@@ -97,7 +98,8 @@ static bool is_open(const struct access *access, enum permission permission)
 {
     const struct config_auth *auth = &access->rules->auth;
     bool is_read = permission == PERMISSION_METRICS || permission == PERMISSION_WATCH ||
-                   permission == PERMISSION_CONFIGURATION || permission == PERMISSION_PRODUCERS;
+                   permission == PERMISSION_CONFIGURATION || permission == PERMISSION_PRODUCERS ||
+                   permission == PERMISSION_LOG;
     return (is_read && auth->mode == CONFIG_AUTH_NONE) ||
            (permission == PERMISSION_METRICS && auth->metrics == CONFIG_FOR_ALL);
 }

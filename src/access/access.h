@@ -114,6 +114,7 @@ enum permission {
     PERMISSION_WATCH,         /* who is connected, by the health address */
     PERMISSION_CONFIGURATION, /* to see it */
     PERMISSION_PRODUCERS,     /* to see those of everybody */
+    PERMISSION_LOG,           /* all that the database holds: its log, and copies of it */
     PERMISSION_ADMIN          /* changes the server */
 };
 

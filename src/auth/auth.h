@@ -303,6 +303,9 @@ const char *auth_refresh_word(enum error_code code);
 
 /* SHA-256. False when the library fails. */
 bool auth_digest(struct span bytes, unsigned char out[32]);
+/* The same of a file from its beginning, whatever its length. False also when *give_up was set
+ * meanwhile; NULL: it is not. */
+bool auth_digest_file(int descriptor, const atomic_bool *give_up, unsigned char out[32]);
 
 /* ---- static tokens ---- */
 

@@ -4,6 +4,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <unistd.h>
 
 bool handshake_accept(struct span key, char accept[HANDSHAKE_ACCEPT])
 {
@@ -32,4 +33,32 @@ bool auth_digest(struct span bytes, unsigned char out[DIGEST_BYTES])
     bool done = EVP_Q_digest(NULL, "SHA256", NULL, bytes.data, bytes.length, out, &length) == 1;
     ERR_clear_error();
     return done && length == DIGEST_BYTES;
+}
+
+/* Up to the end of the file, or until it is not wanted any more. */
+static bool add_file(EVP_MD_CTX *context, int descriptor, const atomic_bool *give_up)
+{
+    enum { PIECE = 128 * 1024 };
+    char *piece = memory_alloc(PIECE);
+    ssize_t got = -1;
+    off_t at = 0;
+    while (piece && !(give_up && atomic_load(give_up)) &&
+           (got = pread(descriptor, piece, PIECE, at)) > 0) {
+        at += got;
+        if (EVP_DigestUpdate(context, piece, (size_t)got) != 1)
+            break;
+    }
+    memory_free(piece);
+    return got == 0;
+}
+
+bool auth_digest_file(int descriptor, const atomic_bool *give_up, unsigned char out[DIGEST_BYTES])
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool done = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
+                add_file(context, descriptor, give_up) &&
+                EVP_DigestFinal_ex(context, out, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    ERR_clear_error();
+    return done;
 }

@@ -42,6 +42,8 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(KEY_REUSED, "idempotency-key-reused", 422, RETRY_NEVER)                                      \
     X(UNKNOWN_EXPORT, "unknown-export", 400, RETRY_NEVER)                                          \
     X(HISTORY_TRIMMED, "history-trimmed", 410, RETRY_NEVER)                                        \
+    X(LOG_GAP, "log-gap", 410, RETRY_NEVER)                                                        \
+    X(LOG_REPLACED, "log-replaced", 409, RETRY_NEVER)                                              \
     X(SHUTTING_DOWN, "shutting-down", 503, RETRY_LATER)                                            \
     X(CLIENT_ENDED, "client-ended", 503, RETRY_LATER)                                              \
     X(CONNECTION_LIMIT, "connection-limit-exceeded", 429, RETRY_LATER)                             \

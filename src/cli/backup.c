@@ -1,5 +1,5 @@
 /* `stele backup`: a copy of a database, also beside its running server. */
-#include "cli/command.h"
+#include "cli/copy_server.h"
 #include "database/database.h"
 #include "terminal/terminal.h"
 
@@ -8,19 +8,20 @@
 enum { MIB = 1 << 20, USUAL_WAL_MEBIBYTES = 4096, MOST_WAL_MEBIBYTES = 1 << 20 };
 
 struct backup_options {
-    const char *database;
+    const char *database, *from;
+    struct access_options access;
     bool force, unchecked;
     int64_t wal_mebibytes;
     struct option_texts operands;
 };
 
 /* Set by the signal handler, which can do no more. */
-static volatile sig_atomic_t interrupted;
+static atomic_bool interrupted;
 
 static void on_signal(int signal_number)
 {
     (void)signal_number;
-    interrupted = 1;
+    atomic_store(&interrupted, true);
 }
 
 /* An interrupted copy is taken away, instead of left lying half made. */
@@ -38,7 +39,7 @@ static bool show(void *argument, int64_t done, int64_t total)
     struct progress *progress = argument;
     progress->total = total;
     progress_show(progress, done, done / MIB);
-    return !interrupted;
+    return !atomic_load(&interrupted);
 }
 
 static void print_result(const struct backup_options *options,
@@ -78,15 +79,33 @@ static int back_up(const struct backup_options *options)
     return EXIT_FINE;
 }
 
+/* The same of a server that may be anywhere. */
+static int back_up_server(const struct backup_options *options)
+{
+    struct copy_server copy = {.url = options->from,
+                               .access = &options->access,
+                               .to = options->operands.items[0],
+                               .replace = options->force,
+                               .check = !options->unchecked,
+                               .give_up = &interrupted};
+    struct database_backup_result result;
+    struct error error = {0};
+    catch_signals();
+    if (!copy_server(&copy, &result, &error))
+        return command_failed(&error);
+    print_result(options, &result);
+    return EXIT_FINE;
+}
+
 static int run_backup(int argc, char **argv)
 {
     struct backup_options options = {.wal_mebibytes = USUAL_WAL_MEBIBYTES};
     int code = EXIT_MISUSED;
     if (command_start(&backup_command, argc, argv, &options, &code)) {
-        if (options.database)
-            code = back_up(&options);
+        if (!options.database == !options.from)
+            fprintf(stderr, "stele backup: which database? Either --db FILE, or --from URL\n");
         else
-            fprintf(stderr, "stele backup: which database? --db FILE\n");
+            code = options.from ? back_up_server(&options) : back_up(&options);
     }
     memory_free(options.operands.items);
     return code;
@@ -95,6 +114,9 @@ static int run_backup(int argc, char **argv)
 #define AT(field) .offset = offsetof(struct backup_options, field)
 static const struct command_option backup_options[] = {
     {"db", OPTION_TEXT, AT(database), .value = "FILE", .help = "the database"},
+    {"from", OPTION_TEXT, AT(from), .value = "URL",
+     .help = "the running server whose database it is, such as https://db.example.org"},
+    ACCESS_OPTIONS(struct backup_options),
     {"force", OPTION_FLAG, AT(force), .help = "replace TO if it exists"},
     {"no-check", OPTION_FLAG, AT(unchecked),
      .help = "do not check the copy before it gets its name"},
@@ -115,7 +137,9 @@ const struct command backup_command = {
         "The copy is one file with one state. It is written as TO.partial, checked, put on disk,\n"
         "and only then named TO. Meanwhile the server goes on in every way, but its write-ahead\n"
         "log grows. A server that is started on the copy has an epoch of its own: clients resume\n"
-        "only with cursors from before the copy.\n",
+        "only with cursors from before the copy.\n"
+        "\n"
+        "With --from the server makes the copy and sends it; the token needs the scope admin.\n",
     .options = backup_options,
     .run = run_backup,
 };

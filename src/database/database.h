@@ -42,12 +42,23 @@ struct database_log {
     const char *epoch;    /* of all that; 36 characters. NULL: `created` is not known */
 };
 
+/* The server whose log of changes a replica copies. The replica's history is that server's, and so
+ * is its epoch. */
+struct database_origin {
+    const char *url;
+    const char *epoch; /* NULL: not known; what the file says is right */
+};
+
 enum { DATABASE_READER_MEBIBYTES = 16 };
 struct database_options {
     const char *path;
-    const struct database_log *log; /* NULL: none. Read by database_open alone */
-    bool keeps_log; /* without `log`: a file that follows one goes on to do so. For commands that
-                     * change nothing which its log decides */
+    const struct database_log *log;       /* NULL: none. Read by database_open alone */
+    const struct database_origin *origin; /* NULL: it is no replica. Read by database_open alone */
+    /* A digest of the settings that decide what a change in the log does to an entity; NULL: not
+     * known. Read by database_open alone */
+    const char *merging;
+    bool keeps_log; /* without `log`, or `origin`: a file that follows one goes on to do so. For
+                     * commands that change nothing which its log decides */
     enum database_synchronous synchronous; /* FULL: a commit is on disk when it returns */
     enum database_erase erase;
     uint32_t cache_mebibytes;  /* page cache of the writer; 0: 64 */
@@ -65,7 +76,7 @@ struct database_options {
  * error that names the file and the remedy: ERROR_DATABASE_NEWER (written by a newer program),
  * ERROR_DATABASE_IN_USE (another server has it), ERROR_DATABASE (not a database, not stele's,
  * damaged, its folder missing or unwritable), ERROR_DISK_FULL, ERROR_CONFIGURATION (it has another
- * history than options->log).
+ * history than options->log or options->origin, or is a replica with other options->merging).
  */
 struct database *database_open(const struct database_options *options, struct error *error);
 /* Connections and checkpointers must be closed before. The last close applies the WAL and
@@ -75,10 +86,11 @@ void database_close(struct database *database);
 enum { DATABASE_WAL_PAGE_BYTES = 4096 + 24 /* in the file */ };
 struct database_state {
     const char *path;
-    const char *epoch;    /* the uuid of its life, 36 characters */
-    int64_t log_created;  /* of the log that it follows, see struct database_log; 0: none */
-    uint32_t wal_pages;   /* in the WAL that its next commit follows, */
-    uint64_t wal_commits; /* ... and commits so far that wrote there */
+    const char *epoch;     /* the uuid of its life, 36 characters */
+    int64_t log_created;   /* of the log that it follows, see struct database_log; 0: none */
+    int64_t merging_since; /* the newest change when the options' `merging` began to hold */
+    uint32_t wal_pages;    /* in the WAL that its next commit follows, */
+    uint64_t wal_commits;  /* ... and commits so far that wrote there */
 };
 /* The texts live as long as the database. */
 struct database_state database_state(const struct database *database);
@@ -162,5 +174,24 @@ struct database_backup_result {
  * (another backup writes there), and the errors of database_open. */
 bool database_backup(const struct database_backup_options *options,
                      struct database_backup_result *result, struct error *error);
+
+/*
+ * The same of bytes that come from elsewhere, in order: a copy that another server made. NULL with
+ * an error: the file is there, or cannot be made.
+ */
+struct database_arrival;
+struct database_arrival *database_arrive(const char *to, bool replace, struct error *error);
+/* It will have so many bytes: whether there is room for them. */
+bool database_arrival_expect(struct database_arrival *arrival, int64_t bytes, struct error *error);
+bool database_arrival_write(struct database_arrival *arrival, struct span bytes,
+                            struct error *error);
+/* The descriptor of what has arrived; to read, with pread. */
+int database_arrival_descriptor(const struct database_arrival *arrival);
+/* All has come: look at it, unless not `check`, and give it its name. ERROR_DATABASE: it is no
+ * database of stele, or damaged. */
+bool database_arrival_keep(struct database_arrival *arrival, bool check,
+                           struct database_backup_result *result, struct error *error);
+/* Unless it was kept, nothing is left of it. NULL is fine. */
+void database_arrival_free(struct database_arrival *arrival);
 
 #endif

@@ -60,6 +60,7 @@ struct database {
     bool is_noted; /* that this process has it open, in the database */
     char epoch[EPOCH_LENGTH + 1];
     int64_t log_created;         /* of the log that it follows; 0: none */
+    int64_t merging_since;       /* see struct database_state */
     struct former_epoch *former; /* newest first */
     size_t former_count;
     struct connection main;       /* open as long as the database: its close folds the WAL in */
@@ -80,6 +81,35 @@ bool log_history_check(struct database *database, const struct database_log *log
 bool log_history_left(struct database *database, const char **cause, struct error *error);
 /* Whether the file follows a log. */
 bool log_history_there(struct database *database, bool *there, struct error *error);
+
+/* origin.c: the file is a replica of that server from here on; else ERROR_CONFIGURATION, it has
+ * another history. */
+bool origin_take(struct database *database, const struct database_origin *origin, bool is_new,
+                 struct error *error);
+/* Whether the file is a replica. */
+bool origin_there(struct database *database, bool *there, struct error *error);
+/* Note the settings that decide what changes do, and since when. */
+bool merging_note(struct database *database, int64_t last_change, struct error *error);
+
+/* backup_file.c: the file of a copy, first under a temporary name. */
+struct backup_file {
+    const char *to; /* as the operator named it */
+    char *partial;  /* the temporary name beside it */
+    int descriptor; /* of that, locked; -1: none */
+    int lock;       /* of a database that is to be replaced; -1: there is none */
+    bool replace;
+    bool made; /* remove it at the end */
+};
+/* Make an empty file under the temporary name, with the permissions of the database (NULL: of a new
+ * one); or refuse, with the obstacle. The file of an interrupted backup is reused. */
+bool backup_file_make(struct backup_file *file, const struct database *database,
+                      struct error *error);
+/* Filling up the disk would stop the server, if it is the same one: better to say it before. */
+bool backup_file_has_room(const struct backup_file *file, int64_t bytes, struct error *error);
+/* Everything on disk, then its real name, and that on disk too. */
+bool backup_file_keep(struct backup_file *file, struct error *error);
+/* Remove it unless it was kept, and free the names. */
+void backup_file_fini(struct backup_file *file);
 
 /* epoch.c: read them, after making the first one, or a new one for a copy. */
 bool epoch_read(struct database *database, struct error *error);

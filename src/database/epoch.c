@@ -122,7 +122,7 @@ static bool part(struct database *database, const char *cause, int64_t last_chan
     log_warning("store", "epoch-parted", log_text("file", database->path),
                 log_number("change", last_change), log_text("cause", cause));
     return connection_execute(main, note, error) && new_epoch(main, error) &&
-           connection_execute(main, "DELETE FROM meta WHERE name = 'copied'", error);
+           connection_execute(main, "DELETE FROM meta WHERE name IN ('copied', 'origin')", error);
 }
 
 static bool find_cause(struct database *database, int64_t last_change, const char **cause,
@@ -155,11 +155,16 @@ static bool settle(struct database *database, int64_t last_change, struct error 
                             : log_history_check(database, log, error)) &&
                identity_note(database, error);
     }
+    if (database->options.origin) {
+        return origin_take(database, database->options.origin, epochs == 0, error) &&
+               identity_note(database, error);
+    }
     if (epochs == 0) {
         return new_epoch(main, error) && identity_note(database, error);
     }
     bool stays = false;
-    if (database->options.keeps_log && !log_history_there(database, &stays, error)) {
+    if (database->options.keeps_log && !(log_history_there(database, &stays, error) &&
+                                         (stays || origin_there(database, &stays, error)))) {
         return false;
     }
     if (stays) {
@@ -176,8 +181,8 @@ static bool begin(struct database *database, struct error *error)
     struct connection *main = &database->main;
     if (connection_execute(main, "BEGIN IMMEDIATE", error) &&
         connection_integer(main, "SELECT last_change FROM log_state", &last_change, error) &&
-        settle(database, last_change, error) && connection_execute(main, "COMMIT", error) &&
-        read_own(database, error)) {
+        settle(database, last_change, error) && merging_note(database, last_change, error) &&
+        connection_execute(main, "COMMIT", error) && read_own(database, error)) {
         database->is_noted = true;
         lock_write_mark(database, last_change);
         return true;

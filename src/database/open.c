@@ -222,6 +222,8 @@ struct database *database_open(const struct database_options *options, struct er
         database->options.path = database->path;
         database->options.backup_before_migration = NULL;
         database->options.log = NULL;
+        database->options.origin = NULL;
+        database->options.merging = NULL;
         return database;
     }
     database_close(database);
@@ -262,6 +264,7 @@ struct database_state database_state(const struct database *database)
         .path = database->path,
         .epoch = database->epoch,
         .log_created = database->log_created,
+        .merging_since = database->merging_since,
         .wal_pages = atomic_load_explicit(&database->wal_pages, memory_order_relaxed),
         .wal_commits = atomic_load_explicit(&database->wal_commits, memory_order_relaxed)};
 }

@@ -11,8 +11,9 @@ static bool apply_delete(struct writer *writer, struct submission *submission,
                          const struct mutation *mutation, struct entity *entity,
                          struct error *error)
 {
-    return writer_record(writer, entity, ROW_DELETE, writer_next_seq(writer, mutation), NULL,
-                         span_make(NULL, 0), span_make(NULL, 0), submission->received_us, error);
+    return writer_record(writer, entity, mutation->operation, writer_next_seq(writer, mutation),
+                         NULL, span_make(NULL, 0), span_make(NULL, 0), submission->received_us,
+                         error);
 }
 
 /*
@@ -40,7 +41,7 @@ static bool find_stale(struct writer *writer, const struct mutation *mutation,
 static bool finds_nothing(const struct submission *submission, const struct mutation *mutation,
                           const struct entity *entity)
 {
-    if (entity->data)
+    if (entity->data || submission->message.copied)
         return false;
     if (mutation->operation == ROW_DELETE)
         return !mutation->newer;
@@ -85,17 +86,18 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
     if (!writer_undo_note(writer, entity, error))
         return false;
     bool existed = entity->data != NULL;
-    bool done = mutation->operation == ROW_DELETE
+    bool done = row_is_gone(mutation->operation)
                     ? apply_delete(writer, submission, mutation, entity, error)
                     : writer_apply_patch(writer, submission, mutation, entity, error);
-    done = done && (existed || writer_evict_behind(writer, export, entity->seq,
-                                                   submission->received_us, error));
+    done =
+        done && (existed || submission->message.copied ||
+                 writer_evict_behind(writer, export, entity->seq, submission->received_us, error));
     if (!done)
         return error_prefix(error, "mutation of %.*s '%.*s'", (int)mutation->export_name.length,
                             mutation->export_name.data,
                             mutation->key.length > 64 ? 64 : (int)mutation->key.length,
                             mutation->key.data);
-    if (writer->applying.bytes > SUBMISSION_BYTES)
+    if (writer->applying.bytes > SUBMISSION_BYTES && !submission->message.copied)
         return error_set(error, ERROR_TOO_LARGE,
                          "what the request changes takes more than %d MiB; send it in parts",
                          SUBMISSION_BYTES >> 20);
@@ -169,7 +171,8 @@ static bool apply_whole(struct writer *writer, struct submission *submission,
            (*replayed ||
             (batch_order_admit(submission->order, submission, error) &&
              apply_batches(writer, submission, table, error) &&
-             writer_drafts_end(writer, false, error) && keyed_store(writer, submission, error)));
+             writer_drafts_end(writer, false, error) && keyed_store(writer, submission, error) &&
+             copied_ends(writer, submission, error)));
 }
 
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error)
@@ -195,7 +198,8 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
     else if ((admitted = position_admits(writer, submission, &problem)) &&
              apply_whole(writer, submission, &table, &replayed, &problem) && !replayed)
         going = writer_store_exports(writer, error) && writer_log_pending(writer, error) &&
-                producers_store(writer, &table, error);
+                producers_store(writer, &table, error) &&
+                copied_store_producers(writer, submission, error);
     if (problem.code != ERROR_NONE)
         take_back(writer, last_change, head);
     if (writer->large.stopped) {

@@ -96,7 +96,13 @@ struct submission_message {
     int64_t sequence; /* 0: it is none */
     int64_t previous; /* that of the message before it; -1: it is the first */
     int64_t at; /* when the log took it, milliseconds since 1970 UTC: the time of its changes */
+    /* Its mutations are changes of another server's log, to be made here as they were there, and
+     * nothing else: `sequence` is the id of the last one, `previous` of the one before the first.
+     * Operations are as the log has them, evictions too. */
+    bool copied;
 };
+
+struct store_producer;
 
 /*
  * One request: applied in one transaction, whole or not at all. Filled by `source` (or a test),
@@ -128,6 +134,10 @@ struct submission {
     struct submission_key key;
     /* With an error that is set before: it is refused for that. */
     struct submission_message message;
+    /* Of copied changes: what their producers are behind them. Kept by submission_keep and the
+     * like. */
+    const struct store_producer *copied_producers;
+    size_t copied_producer_count;
     /* results */
     struct error error; /* code ERROR_NONE: committed */
     /* Of a message: its sequence is used up, because it was committed, or refused for what it
@@ -277,6 +287,8 @@ struct engine_options {
                               unlimited */
     uint32_t readers;
     bool notes_times; /* of submissions: struct submission_times */
+    bool copies; /* the changes come from another server's log, its evictions too: it evicts nothing
+                  */
     /* Called on the loop thread, from engine_deliver, for every commit. Takes over the references
      * in commit->changes. */
     void (*on_commit)(void *argument, struct engine_commit *commit);

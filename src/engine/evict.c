@@ -65,7 +65,7 @@ bool writer_evict(struct writer *writer, struct error *error)
     struct export_state *export;
     if (writer->eviction.order_waits && !order_some(writer, error))
         return false;
-    if (!writer->eviction.over_limit)
+    if (!writer->eviction.over_limit || writer->engine->options.copies)
         return true;
     while (left > 0 && (export = map_next(&writer->exports, &position)))
         if (!evict_some(writer, export, &left, error))

@@ -171,7 +171,7 @@ void export_set_limit(struct writer *writer, struct export_state *export, int64_
     if (!export->max_entities)
         order_reset(&export->eviction, 0);
     export->max_entities = max_entities;
-    if (export_is_over(export))
+    if (export_is_over(export) && !writer->engine->options.copies)
         writer->eviction.over_limit = true;
     if (store_export_counts(writer->store, export->id).order_waits)
         writer->eviction.order_waits = true;

@@ -8,6 +8,9 @@
  *  2. A message that is refused for what it holds uses up its sequence: every node refuses it. One
  *     that found no memory or no disk does not.
  *  3. The time of its changes is that of the message, not of the node.
+ *
+ * A replica has no log of messages, but that of the changes of another server (copied.c). There the
+ * position is the newest change.
  */
 #include "engine/producers.h"
 
@@ -30,6 +33,8 @@ bool position_admits(struct writer *writer, const struct submission *submission,
     const struct submission_message *message = &submission->message;
     if (!message->sequence)
         return true;
+    if (message->copied)
+        return copied_admits(writer, message, error);
     INVARIANT(message->previous < message->sequence);
     if (message->previous == writer->position.sequence)
         return true;
@@ -59,6 +64,10 @@ void position_advance(struct writer *writer, struct submission *submission)
 {
     if (!submission->message.sequence || !is_by_content(submission->error.code))
         return;
+    if (submission->message.copied) { /* its position is the newest change */
+        submission->message_taken = submission->error.code == ERROR_NONE;
+        return;
+    }
     submission->message_taken = true;
     writer->position.sequence = submission->message.sequence;
     writer->position.at = submission->message.at;
@@ -67,8 +76,10 @@ void position_advance(struct writer *writer, struct submission *submission)
 bool position_store(struct writer *writer, struct error *error)
 {
     const struct log_position *position = &writer->position;
-    struct store_producer row = {
-        .name = span_of(ENGINE_LOG_PRODUCER), .batch = position->sequence, .at = position->at};
+    struct store_producer row = {.name = span_of(ENGINE_LOG_PRODUCER),
+                                 .batch = position->sequence,
+                                 .at = position->at,
+                                 .change = writer->open.last_change};
     return position->sequence == position->stored || store_producer_put(writer->store, &row, error);
 }
 

@@ -216,6 +216,7 @@ bool producers_store(struct writer *writer, const struct producer_table *table, 
         if (!state->advanced)
             continue;
         state->row.at = writer->open.now;
+        state->row.change = writer->open.last_change;
         if (!store_producer_put(writer->store, &state->row, error))
             return false;
     }

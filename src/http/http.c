@@ -1,3 +1,5 @@
+#include "http/backup.h"
+#include "http/changes.h"
 #include "http/checksum.h"
 #include "http/clients.h"
 #include "http/explain.h"
@@ -21,6 +23,9 @@ bool http_open(struct http *http, struct frontend *frontend)
     http->frontend = frontend;
     frontend->http = http;
     link_init(&http->waiting);
+    link_init(&http->replicas);
+    http->last_change = engine_facts(frontend->engine)->last_change;
+    http_backup_clean(http);
     http->facts = facts_new(http);
     return http->facts != NULL;
 }
@@ -139,6 +144,8 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
              !list_request(http, connection, path, false) &&
              !http_views_request(http, connection, path) &&
              !http_history_request(http, connection, path) &&
+             !http_changes_request(http, connection, path) &&
+             !http_backup_request(http, connection, path) &&
              !http_about_request(&http_explain, http, connection, path) &&
              !http_about_request(&http_checksum, http, connection, path) &&
              !http_files_request(http, connection, path))

@@ -12,8 +12,10 @@
  *                  checksum.c GET /v1/checksum
  *   files.c        files of a folder, for browsers
  *   producers.c, revocations.c   what the commands ask for
+ *   changes.c      GET /v1/changes, what replicas read; changes_read.c reads the log for it
  *   clients.c      /v1/clients and the end of one; windows.c /v1/windows; listing.c lists of what
  *                  only the loop has
+ *   backup.c       GET /v1/backup, a copy of the database
  *   health.c       /health, /ready; status.c /status; metrics.c and metrics_table.c /metrics;
  *                  facts.c what these ask the database
  *   inspector.c     the page about the server, and what it reads
@@ -32,18 +34,23 @@
 #include "session/frontend.h"
 
 struct facts;
+struct http_backup;
 struct http_files;
 struct loop_watch;
 
 struct http {
     struct frontend *frontend;
-    struct facts *facts;      /* owned */
-    struct http_files *files; /* the folder that is served; NULL: none. Owned */
-    struct link waiting;      /* requests that wait for a change */
-    size_t requests;          /* requests that wait for their answer, or for its end, */
-    size_t listings;          /* ... and those of them that are lists being made */
-    struct shares reads;      /* of them, those that a reader works on */
-    struct shares answers;    /* bytes of answers under way */
+    struct facts *facts;        /* owned */
+    struct http_files *files;   /* the folder that is served; NULL: none. Owned */
+    struct link waiting;        /* requests that wait for a change of a view, */
+    struct link replicas;       /* ... and of the log */
+    int64_t last_change;        /* the newest that this thread was told of */
+    struct http_backup *backup; /* the copy that is made, or sent; NULL: none. The request's */
+    const char *merging;        /* digest of the settings that decide what changes do. Borrowed */
+    size_t requests;            /* requests that wait for their answer, or for its end, */
+    size_t listings;            /* ... and those of them that are lists being made */
+    struct shares reads;        /* of them, those that a reader works on */
+    struct shares answers;      /* bytes of answers under way */
     /* For /status, /metrics and errors that name the other port; borrowed. */
     const char *main_address, *health_address; /* "" when there is none */
     char *configuration; /* in force, as text without secrets; NULL: no memory for it. Owned */
@@ -61,6 +68,8 @@ bool http_open(struct http *http, struct frontend *frontend);
 bool http_serve_files(struct http *http, int start, const char *path, struct error *error);
 /* This configuration is in force; take its text over. It has no secrets. NULL: out of memory. */
 void http_show_configuration(struct http *http, char *text);
+/* Told after the hub: changes up to this one are committed. */
+void http_committed(struct http *http, int64_t last_change);
 /* The server stops: nobody waits for a change any more. */
 void http_stop(struct http *http);
 /* After the engine, which answers waiting requests. A zeroed one is fine. */

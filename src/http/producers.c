@@ -107,7 +107,8 @@ static bool print_listed(void *argument, const struct store_producer *producer)
 
 static bool read_list(struct question *question, struct store_reader *reader)
 {
-    struct store_producer_scan scan = {question->owner, question->after, question->limit + 1};
+    struct store_producer_scan scan = {
+        .owner = question->owner, .after = question->after, .limit = question->limit + 1};
     buffer_add_string(&question->out, "{\"producers\":[");
     bool done = store_read_producers(reader, &scan, print_listed, question, &question->error);
     buffer_printf(&question->out, "\n],\"more\":%s}\n", question->more ? "true" : "false");

@@ -10,6 +10,7 @@
 #include "session/incoming.h"
 
 struct http;
+struct http_changes;
 struct http_file;
 struct http_listing;
 struct http_request;
@@ -63,7 +64,8 @@ struct http_request {
     const struct http_source *source;           /* NULL: none; else it owns: */
     struct http_wait *wait;                     /* ... the wait for a change, */
     struct http_file *file;                     /* ... or the file whose bytes are asked for, */
-    struct http_listing *listing;               /* ... or a list of what the loop has */
+    struct http_listing *listing;               /* ... or a list of what the loop has, */
+    struct http_changes *changes;               /* ... or the log of changes */
     bool form;                                  /* it claims to be a form, as curl -d does */
     bool head;                                  /* answered without the body */
     bool awaited;                               /* http_request_respond will follow */

@@ -1,6 +1,8 @@
 #include "http/wait.h"
 
 #include "delivery/hub.h"
+#include "http/backup.h"
+#include "http/changes.h"
 #include "http/http_internal.h"
 #include "window/window.h"
 
@@ -153,6 +155,8 @@ bool http_wait_watch(struct http_request *request, const struct hub_answer *answ
 void http_stop(struct http *http)
 {
     hub_stop_sums(http->frontend->hub);
+    http_changes_stop(http);
+    http_backup_stop(http);
     while (!link_alone(&http->waiting)) {
         struct http_wait *wait = LINK_OWNER(struct http_wait, in_http, http->waiting.next);
         struct error error;

@@ -1,11 +1,9 @@
 /*
  * Outgoing requests: one as libcurl sees it, the thread that runs them, and the loop's side.
  */
-#include "outbound/outbound.h"
+#include "outbound/outbound_internal.h"
 
 #include "base/link.h"
-
-#include <curl/curl.h>
 
 #include <limits.h>
 #include <pthread.h>
@@ -180,26 +178,10 @@ static bool add_headers(struct transfer *it)
            (!it->content_type || add_header(it, "Content-Type: ", it->content_type));
 }
 
-static bool configure_safety(CURL *easy, const char *ca_file)
-{
-    /* NOSIGNAL: time-outs without SIGALRM. QUICK_EXIT: a name that is being looked up is not waited
-     * for at a stop. An empty proxy is none, whatever the environment names. */
-    return !curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) &&
-           !curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) &&
-           !curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") &&
-           !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) &&
-           !curl_easy_setopt(easy, CURLOPT_PROXY, "") &&
-           !curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
-           !curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) &&
-           !curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) &&
-           !curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
-           (!ca_file || !curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file));
-}
-
 static bool configure(struct transfer *it, const char *ca_file)
 {
     CURL *easy = it->easy;
-    return configure_safety(easy, ca_file) && add_headers(it) &&
+    return outbound_configure(easy, ca_file) && add_headers(it) &&
            !curl_easy_setopt(easy, CURLOPT_PRIVATE, it) &&
            !curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, it->reason) &&
            !curl_easy_setopt(easy, CURLOPT_URL, it->url) &&
@@ -382,12 +364,6 @@ static bool start_thread(struct outbound *outbound)
 
 /* ---- the loop's side ---- */
 
-/* Once for the process, for ever: libcurl may be in use by the host program, too. */
-static void set_up_library(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 static void wake_thread(void *outbound)
 {
     curl_multi_wakeup(((struct outbound *)outbound)->multi);
@@ -422,8 +398,7 @@ static bool start(struct outbound *outbound, const struct outbound_options *opti
 
 struct outbound *outbound_open(const struct outbound_options *options, struct error *error)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, set_up_library);
+    outbound_set_up();
     struct outbound *outbound = memory_new(sizeof *outbound);
     if (outbound && make_queues(outbound)) {
         link_init(&outbound->running);

@@ -55,12 +55,21 @@ static bool open_hub(struct server *server, const struct config *config, struct 
     return error_set(error, ERROR_MEMORY, "out of memory while starting the hub");
 }
 
+static void on_commit(void *argument, struct engine_commit *commit)
+{
+    struct server *server = argument;
+    int64_t last_change = commit->last_change;
+    hub_commit(server->frontend.hub, commit);
+    http_committed(&server->http, last_change);
+}
+
 static struct engine_options engine_options(struct server *server, const struct config *config)
 {
     struct config_caches caches = config_caches(config);
     return (struct engine_options){
         .store = {.path = config->database,
                   .log = server->log.follow ? &server->log.history : NULL,
+                  .merging = server->merging,
                   .synchronous = config->synchronous,
                   .erase = config->erase,
                   .cache_mebibytes = (uint32_t)(caches.pages >> 20),
@@ -91,8 +100,8 @@ static struct engine_options engine_options(struct server *server, const struct 
         .max_wal_bytes = config->max_wal_bytes,
         .readers = (uint32_t)config->readers,
         .notes_times = server->frontend.tracer != NULL,
-        .on_commit = hub_commit,
-        .argument = server->frontend.hub,
+        .on_commit = on_commit,
+        .argument = server,
         .wake = wake,
         .on_drained = server_on_drained,
         .wake_argument = server,
@@ -370,8 +379,9 @@ void server_show_configuration(struct server *server, const struct config *confi
 static bool open_parts(struct server *server, const struct config *config, struct error *error)
 {
     if (!open_loop(server, error) || !open_telemetry(server, config, error) ||
-        !open_hub(server, config, error) || !server_open_log(server, config, error) ||
-        !open_engine(server, config, error) || !open_ingest(server, config, error))
+        !open_hub(server, config, error) || !server_find_merging(server, config, error) ||
+        !server_open_log(server, config, error) || !open_engine(server, config, error) ||
+        !open_ingest(server, config, error))
         return false;
     if (!http_open(&server->http, &server->frontend))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
@@ -406,6 +416,7 @@ static void init_parts(struct server *server)
     server->frontend.due = server_arm;
     server->frontend.argument = server;
     server->http.main_address = server->main.address;
+    server->http.merging = server->merging;
     server->http.health_address = server->health.address;
     server->http.certificate = &server->certificate;
     server->http.watch = &server->watch;

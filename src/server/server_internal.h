@@ -54,6 +54,7 @@ struct server {
     struct frontend frontend; /* with the engine, the hub, the ingest, access and usage, owned */
     struct http http;
     struct server_log log;
+    char merging[33];          /* digest of the settings that decide what changes do */
     struct outbound *outbound; /* outgoing requests; NULL: no setting needs any */
 
     struct listener main, health;
@@ -73,6 +74,9 @@ struct server {
 bool server_open_log(struct server *server, const struct config *config, struct error *error);
 bool server_start_log(struct server *server, const struct config *config,
                       const struct ingest_options *ingest, struct error *error);
+
+/* merging.c: server->merging, once the hub is open. */
+bool server_find_merging(struct server *server, const struct config *config, struct error *error);
 
 /* run.c: the work of the loop. */
 void server_start_tick(struct server *server);

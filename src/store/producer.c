@@ -3,15 +3,17 @@
 #include "store/store_internal.h"
 
 static const char get_sql[] =
-    "SELECT name, owner, batch, mark, slot, idx, at FROM producer WHERE name = ?";
+    "SELECT name, owner, batch, mark, slot, idx, at, change FROM producer WHERE name = ?";
 /* Nearly always its owner stays. Naming the owner would make SQLite write its index anew. */
 static const char advance_sql[] =
-    "UPDATE producer SET batch = ?3, mark = ?4, slot = ?5, idx = ?6, at = ?7 "
+    "UPDATE producer SET batch = ?3, mark = ?4, slot = ?5, idx = ?6, at = ?7, change = ?8 "
     "WHERE name = ?1 AND owner IS ?2";
 static const char put_sql[] =
-    "INSERT INTO producer (name, owner, batch, mark, slot, idx, at) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "INSERT INTO producer (name, owner, batch, mark, slot, idx, at, change) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, batch = excluded.batch, "
-    "mark = excluded.mark, slot = excluded.slot, idx = excluded.idx, at = excluded.at";
+    "mark = excluded.mark, slot = excluded.slot, idx = excluded.idx, at = excluded.at, "
+    "change = excluded.change";
 static const char *const count_sql[] = {
     "SELECT count(*) FROM (SELECT 1 FROM producer WHERE owner IS ?1 LIMIT ?2)",
     "SELECT count(*) FROM (SELECT 1 FROM idempotency_key WHERE owner = ?1 LIMIT ?2)",
@@ -22,12 +24,14 @@ static const char trim_runs_sql[] =
     "AND name >= 'ingest-' AND name < 'ingest.' AND length(name) = 39 "
     "AND substr(name, 8) NOT GLOB '*[^0-9a-f]*' AND at < ?2 LIMIT ?3) RETURNING 1";
 static const char remove_sql[] = "DELETE FROM producer WHERE name = ?";
-static const char scan_sql[] = "SELECT name, owner, batch, mark, slot, idx, at FROM producer "
-                               "WHERE name > ? ORDER BY name LIMIT ?";
+static const char scan_sql[] =
+    "SELECT name, owner, batch, mark, slot, idx, at, change FROM producer "
+    "WHERE name > ?1 AND change >= ?3 ORDER BY name LIMIT ?2";
 /* Both halves come from the index, in order. */
 static const char scan_owned_sql[] =
-    "SELECT name, owner, batch, mark, slot, idx, at FROM producer WHERE owner = ?1 AND name > ?2 "
-    "UNION ALL SELECT name, owner, batch, mark, slot, idx, at FROM producer "
+    "SELECT name, owner, batch, mark, slot, idx, at, change FROM producer WHERE owner = ?1 AND "
+    "name > ?2 "
+    "UNION ALL SELECT name, owner, batch, mark, slot, idx, at, change FROM producer "
     "WHERE owner IS NULL AND name > ?2 ORDER BY name LIMIT ?3";
 
 static void read_row(const struct query *query, struct store_producer *producer)
@@ -40,6 +44,7 @@ static void read_row(const struct query *query, struct store_producer *producer)
         .has_seq = !query_is_null(query, 4),
         .seq = {query_column(query, 4), query_column(query, 5)},
         .at = query_column(query, 6),
+        .change = query_column(query, 7),
     };
 }
 
@@ -89,6 +94,7 @@ static bool write_row(struct store_writer *writer, size_t statement, const char 
         query_text(&query, span_make(NULL, 0));
     }
     query_integer(&query, producer->at);
+    query_integer(&query, producer->change);
     return query_run(&query, error);
 }
 
@@ -168,6 +174,9 @@ bool store_read_producers(struct store_reader *reader, const struct store_produc
     }
     query_text(&query, scan->after.data ? scan->after : span_of(""));
     query_integer(&query, scan->limit);
+    if (!owned) {
+        query_integer(&query, scan->since);
+    }
     enum query_step step;
     while ((step = query_row(&query, error)) == QUERY_ROW) {
         struct store_producer producer;

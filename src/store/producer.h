@@ -18,6 +18,7 @@ struct store_producer {
     bool has_seq;
     struct seq seq; /* of the newest change of its batches */
     int64_t at;     /* wall clock, ms */
+    int64_t change; /* id of the newest change when it was written */
 };
 
 /* Write the whole row. In a transaction. */
@@ -42,6 +43,7 @@ struct store_producer_scan {
     struct span owner; /* owner of the names, and names of nobody; absent: every row */
     struct span after; /* behind this name; absent: from the first */
     int64_t limit;
+    int64_t since; /* written when this was the newest change, or later; owner absent only */
 };
 /* In order of the names. A callback that returns false stops the scan early (no error). */
 bool store_read_producers(struct store_reader *reader, const struct store_producer_scan *scan,

@@ -29,6 +29,8 @@ static const char *const suggested_actions[ERROR_COUNT] = {
         "Use a name that is there, or forget one by DELETE /v1/producers/NAME.",
     [ERROR_KEY_REUSED] = "Use a new Idempotency-Key for a new request.",
     [ERROR_HISTORY_TRIMMED] = "Ask for a later position; a longer retention keeps more.",
+    [ERROR_LOG_GAP] = "Begin again with a backup (GET /v1/backup).",
+    [ERROR_LOG_REPLACED] = "Begin again with a backup (GET /v1/backup).",
     [ERROR_UNKNOWN_EXPORT] = "Correct the export's name, or add it to the configuration.",
     [ERROR_SHUTTING_DOWN] = "Connect again in a moment.",
     [ERROR_CLIENT_ENDED] = "Connect again and resume, unless the operator asked you not to.",

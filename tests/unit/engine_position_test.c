@@ -41,7 +41,8 @@ static struct submission *make(struct message *message, int64_t previous, int64_
                                const char *text)
 {
     struct submission *submission = fixture_submission(text, &message->outcome);
-    submission->message = (struct submission_message){sequence, previous, 1000 + sequence};
+    submission->message = (struct submission_message){
+        .sequence = sequence, .previous = previous, .at = 1000 + sequence};
     submission->context = message;
     submission->event.deliver = deliver;
     return submission;

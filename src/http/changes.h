@@ -1,0 +1,36 @@
+/*
+ * GET /v1/changes: the log of changes of all exports, from behind a cursor, for replicas
+ * (docs/protocol.md, section 13). An answer ends between two transactions, except where one of them
+ * is larger than an answer may be; whoever has all of the log may wait for more.
+ */
+#ifndef HTTP_CHANGES_H
+#define HTTP_CHANGES_H
+
+#include "http/http_internal.h"
+
+/* false: the path is another one. */
+bool http_changes_request(struct http *http, struct net_connection *connection, struct span path);
+/* Nobody waits any more. */
+void http_changes_stop(struct http *http);
+
+/* ---- changes_read.c: one answer, on a reading thread ---- */
+
+struct changes_answer {
+    /* what is asked for */
+    int64_t after;       /* change.id */
+    int64_t limit;       /* changes; a transaction is not divided by it */
+    const char *epoch;   /* of the database, */
+    const char *merging; /* ... and the digest of its settings */
+    int64_t since;       /* from when these hold */
+    bool is_node;        /* other nodes of its log may be ahead of it */
+    /* what there is */
+    struct buffer out;
+    int64_t last;  /* change.id of the last one that was printed, or `after` */
+    int64_t count; /* of changes and producers */
+    int64_t head;  /* the newest change */
+    struct error error;
+};
+
+void changes_read(struct changes_answer *answer, struct store_reader *reader);
+
+#endif

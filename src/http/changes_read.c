@@ -1,0 +1,203 @@
+/*
+ * Printing the log of changes: a line for the whole, one for each change, and one for each producer
+ * that moved on, where the answer reaches the newest change; a last one says where it ends. So what
+ * was broken off on the way has no last line.
+ *
+ * The changes of one transaction have one time (change.at), and those of the next one mostly
+ * another. So an answer that ends where the time changes ends between two transactions.
+ */
+#include "http/changes.h"
+#include "store/producer.h"
+
+enum {
+    SOFT_BYTES = 1 << 20, /* from here on the answer ends with the transaction, */
+    HARD_BYTES = 8 << 20  /* ... and from here on with the change */
+};
+
+struct export_names {
+    struct buffer texts; /* as JSON */
+    size_t *ends;
+    size_t count, capacity;
+};
+
+struct printing {
+    struct changes_answer *answer;
+    struct export_names names;
+    int64_t changes;
+    int64_t at; /* of the last change */
+    bool whole; /* it ends between transactions */
+    bool cut;   /* there are more changes */
+};
+
+/* ---- the exports: their numbers have no holes ---- */
+
+static bool note_name(void *argument, const struct store_export *export)
+{
+    struct export_names *names = argument;
+    if (export->id != names->count + 1 ||
+        !array_reserve((void **)&names->ends, names->count, &names->capacity,
+                       sizeof *names->ends) ||
+        !doc_escape(&names->texts, export->name))
+        return false;
+    names->ends[names->count++] = names->texts.length;
+    return true;
+}
+
+static struct span name_of(const struct export_names *names, uint32_t id)
+{
+    size_t from = id > 1 && id <= names->count ? names->ends[id - 2] : 0;
+    size_t to = id && id <= names->count ? names->ends[id - 1] : 0;
+    return to > from ? span_make(names->texts.data + from, to - from) : span_of("null");
+}
+
+/* ---- changes ---- */
+
+static const char *operation_name(enum row_operation operation)
+{
+    static const char *const names[] = {[ROW_CREATE] = "create",
+                                        [ROW_PATCH] = "patch",
+                                        [ROW_UPSERT] = "upsert",
+                                        [ROW_DELETE] = "delete",
+                                        [ROW_EVICT] = "evict"};
+    return operation <= ROW_EVICT ? names[operation] : "unknown";
+}
+
+static void print_change(struct printing *printing, const struct store_change *change)
+{
+    struct buffer *out = &printing->answer->out;
+    buffer_printf(out, "{\"change\":%lld,\"op\":\"%s\",\"export\":", (long long)change->id,
+                  operation_name(change->operation));
+    buffer_add_span(out, name_of(&printing->names, change->export_id));
+    buffer_add_string(out, ",\"key\":");
+    doc_escape(out, change->key);
+    buffer_printf(out, ",\"slot\":%lld,\"index\":%lld,\"at\":%lld", (long long)change->seq.slot,
+                  (long long)change->seq.index, (long long)change->at);
+    if (change->patch.data) {
+        buffer_add_string(out, ",\"patch\":");
+        buffer_add_span(out, change->patch);
+    }
+    if (change->append.data) {
+        buffer_add_string(out, ",\"append\":");
+        buffer_add_span(out, change->append);
+    }
+    buffer_add_string(out, "}\n");
+}
+
+static bool add_change(void *argument, const struct store_change *change,
+                       const struct store_entity *entity)
+{
+    struct printing *printing = argument;
+    struct changes_answer *answer = printing->answer;
+    bool begins = !printing->changes || change->at != printing->at;
+    bool enough = printing->changes >= answer->limit || answer->out.length >= SOFT_BYTES;
+    (void)entity;
+    if (printing->changes && ((begins && enough) || answer->out.length >= HARD_BYTES)) {
+        printing->whole = begins;
+        printing->cut = true;
+        return false;
+    }
+    print_change(printing, change);
+    printing->at = change->at;
+    printing->changes++;
+    answer->last = change->id;
+    return !answer->out.failed;
+}
+
+/* ---- producers ---- */
+
+static bool add_producer(void *argument, const struct store_producer *producer)
+{
+    struct changes_answer *answer = argument;
+    struct buffer *out = &answer->out;
+    if (span_equal(producer->name, span_of(ENGINE_LOG_PRODUCER)))
+        return true;
+    buffer_add_string(out, "{\"producer\":");
+    doc_escape(out, producer->name);
+    if (producer->owner.data) {
+        buffer_add_string(out, ",\"owner\":");
+        doc_escape(out, producer->owner);
+    }
+    buffer_printf(out, ",\"batch\":%lld,\"change\":%lld,\"at\":%lld", (long long)producer->batch,
+                  (long long)producer->change, (long long)producer->at);
+    if (producer->has_seq)
+        buffer_printf(out, ",\"slot\":%lld,\"index\":%lld", (long long)producer->seq.slot,
+                      (long long)producer->seq.index);
+    if (producer->mark.data) {
+        buffer_add_string(out, ",\"mark\":");
+        doc_escape(out, producer->mark);
+    }
+    buffer_add_string(out, "}\n");
+    answer->count++;
+    return !out->failed;
+}
+
+/* ---- the whole of it ---- */
+
+static bool check(const struct changes_answer *answer, const struct store_log_state *log,
+                  struct error *error)
+{
+    if (answer->after < log->floor_change)
+        return error_set(error, ERROR_LOG_GAP,
+                         "the log was trimmed behind change %lld: it begins behind change %lld. "
+                         "Begin again with a backup (GET /v1/backup)",
+                         (long long)answer->after, (long long)log->floor_change);
+    if (answer->after < answer->since)
+        return error_set(error, ERROR_LOG_GAP,
+                         "until change %lld other settings decided how changes are merged. Begin "
+                         "again with a backup (GET /v1/backup)",
+                         (long long)answer->since);
+    if (answer->after > log->last_change && !answer->is_node)
+        return error_set(error, ERROR_LOG_REPLACED,
+                         "the log ends with change %lld, before change %lld of the cursor: the "
+                         "database is not the one that the cursor is of. Begin again with a backup "
+                         "(GET /v1/backup)",
+                         (long long)log->last_change, (long long)answer->after);
+    return true;
+}
+
+static void print_end(const struct printing *printing)
+{
+    struct changes_answer *answer = printing->answer;
+    buffer_printf(&answer->out, "{\"cursor\":\"%s:%lld\",\"head\":%lld,\"whole\":%s}\n",
+                  answer->epoch, (long long)answer->last, (long long)answer->head,
+                  printing->whole ? "true" : "false");
+}
+
+static bool print_all(struct printing *printing, struct store_reader *reader)
+{
+    struct changes_answer *answer = printing->answer;
+    struct error *error = &answer->error;
+    struct store_log_state log;
+    struct store_producer_scan producers = {.limit = -1, .since = answer->after};
+    if (!store_read_log(reader, &log, error) || !check(answer, &log, error))
+        return false;
+    answer->head = log.last_change;
+    buffer_printf(&answer->out, "{\"epoch\":\"%s\",\"after\":%lld,\"settings\":\"%s\"}\n",
+                  answer->epoch, (long long)answer->after, answer->merging);
+    if (answer->after < log.last_change &&
+        (!store_read_exports(reader, note_name, &printing->names, error) ||
+         !store_scan_changes(reader, 0, span_make(NULL, 0), answer->after, log.last_change, -1,
+                             false, add_change, printing, error)))
+        return false;
+    answer->count = printing->changes;
+    if (printing->changes && !printing->cut &&
+        !store_read_producers(reader, &producers, add_producer, answer, error))
+        return false;
+    print_end(printing);
+    return !answer->out.failed ||
+           error_set(error, ERROR_MEMORY, "out of memory while reading the log");
+}
+
+void changes_read(struct changes_answer *answer, struct store_reader *reader)
+{
+    struct printing printing = {.answer = answer, .whole = true};
+    buffer_init(&printing.names.texts, UINT32_MAX);
+    answer->last = answer->after;
+    answer->count = 0;
+    buffer_clear(&answer->out);
+    if (store_read_begin(reader, &answer->error))
+        print_all(&printing, reader);
+    store_read_end(reader);
+    buffer_fini(&printing.names.texts);
+    memory_free(printing.names.ends);
+}
