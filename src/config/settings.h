@@ -162,6 +162,10 @@ NUMBER(max_where_terms, 256, 1, 1000, RESTART,
 NUMBER(client_timeout_seconds, 300, 1, DAY, LIVE,
        "the server closes a client that was not heard for this long",
        .environment = "ARETE_WS_CLIENT_TIMEOUT_SECS")
+NUMBER(
+    cursor_wait_ms, 5000, 0, 60000, LIVE,
+    "in a node of a log: so long a cursor that the node does not have yet waits for it, before it "
+    "is refused with node-behind")
 
 /* Memory. */
 NUMBER(queue_bytes, 64 * MIB, 4 * KIB, 64 * GIB, RESTART,

@@ -56,6 +56,7 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views,
     link_init(&hub->topics.touched);
     link_init(&hub->topics.long_frame_logs);
     link_init(&hub->subscribers);
+    cursor_waits_init(&hub->waits);
     buffer_init(&hub->scratch.frame, UINT32_MAX);
     buffer_init(&hub->scratch.roomy, UINT32_MAX);
     buffer_init(&hub->scratch.shown, UINT32_MAX);
@@ -72,6 +73,7 @@ void hub_free(struct hub *hub)
     while (!link_alone(&hub->subscribers))
         subscriber_free(LINK_OWNER(struct subscriber, in_hub, hub->subscribers.next));
     INVARIANT(!hub->subscriber_count && !hub->subscription_count);
+    INVARIANT(!hub->waits.count);
     INVARIANT(!hub->topics.channel_bytes && !hub->grown_pages);
     snapshots_free(hub->snapshots);
     hub->window_ops->close(hub->windows);
@@ -170,6 +172,7 @@ void hub_commit(void *argument, struct engine_commit *commit)
     hub->window_ops->commit(hub, commit);
     while (!link_alone(&hub->topics.touched))
         link_remove(hub->topics.touched.next);
+    cursor_waits_wake(hub);
 }
 
 /* ---- facts ---- */
@@ -229,6 +232,7 @@ struct hub_state hub_state(const struct hub *hub)
                               .encoding = &hub->encoding,
                               .subscribers = hub->subscriber_count,
                               .subscriptions = hub->subscription_count,
+                              .cursors_waiting = hub->waits.count,
                               .last_change = hub->backlog.last,
                               .head = hub->head};
 }

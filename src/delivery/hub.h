@@ -34,6 +34,10 @@ struct hub_options {
     int64_t max_filter_rows; /* that filters read for a view read once; 0: 1,000,000 */
     int64_t sighted_changes; /* of the log, read to tell what a token saw; 0: 100,000 */
     struct tracer *tracer;   /* of snapshots and refreshes; NULL: none. Outlives the hub */
+    void (*due)(void *argument); /* hub_due is sooner than it was; NULL: nobody wants to know */
+    /* The last message of the log that is done with, if there is a log; NULL: it is not known. */
+    int64_t (*log_position)(void *argument);
+    void *argument;                 /* of both */
     struct view_query_limits query; /* of queries of clients; depth 0: 8, terms 0: 256 */
 };
 
@@ -44,6 +48,15 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views,
 void hub_free(struct hub *hub);
 /* For subscribers without an allowance of their own, from now on. */
 void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions);
+/* The engine follows a log: a cursor that it does not have yet is waited for, for so long
+ * (docs/cluster.md). Negative: it follows none, as at first. */
+void hub_set_cursor_wait(struct hub *hub, int64_t ms);
+/* Milliseconds until hub_take_due has something to do, which refuses cursors that were waited for
+ * long enough; negative: it has nothing. */
+int64_t hub_due(const struct hub *hub);
+void hub_take_due(struct hub *hub);
+/* The server stops: no request waits for its cursor any more. */
+void hub_stop_waits(struct hub *hub);
 /* Attach the engine, once open; existing exports follow one by one before the first message. */
 void hub_attach(struct hub *hub, struct engine *engine);
 void hub_add_export(struct hub *hub, const struct store_export *export);
@@ -61,6 +74,9 @@ struct subscriber_options {
     /* Its token does not let it see a view; the client gets an error in any case, which may say
      * less. NULL: nobody is told. */
     void (*denied)(void *argument, const struct error *error);
+    /* A cursor of its was waited for in vain: the client must go, and come back, here or at another
+     * node. NULL: the subscription gets that error. */
+    void (*behind)(void *argument, const struct error *error);
     void *argument;
     struct usage_client *usage;  /* it is metered as this client; NULL: it is not */
     struct allowance *allowance; /* NULL: only max_subscriptions limits it */
@@ -188,7 +204,8 @@ struct hub_metrics {
     struct counter subscriptions_made, subscriptions_refused;
     struct counter snapshot_batches_built, snapshot_batches_shared;
     struct counter catch_ups, resumes, resumes_refused;
-    struct counter resumes_shared; /* of windows: an equal one was served for it */
+    struct counter resumes_shared;                 /* of windows: an equal one was served for it */
+    struct counter cursors_waited, cursors_behind; /* waited for: well, and in vain */
     struct counter window_refreshes;
     struct counter topics_offered;     /* topics and windows that were compared with changes */
     struct counter windows_broken_off; /* ended for others */
@@ -199,8 +216,9 @@ struct hub_state {
     const struct view_set *views;
     const struct wire_encoding *encoding; /* of bodies */
     size_t subscribers, subscriptions;
-    int64_t last_change; /* the head of the log as the loop knows it, */
-    struct seq head;     /* ... and the greatest seq */
+    size_t cursors_waiting; /* for this node to be there */
+    int64_t last_change;    /* the head of the log as the loop knows it, */
+    struct seq head;        /* ... and the greatest seq */
 };
 struct hub_state hub_state(const struct hub *hub);
 /* Changes between the head and the slowest live subscription. */

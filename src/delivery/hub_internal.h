@@ -13,6 +13,7 @@
 
 #include "access/shares.h"
 #include "base/link.h"
+#include "delivery/cursor_wait.h"
 #include "delivery/head_times.h"
 #include "delivery/hub.h"
 #include "delivery/previous.h"
@@ -191,6 +192,7 @@ struct hub {
     struct export_registry exports;
     struct topic_registry topics;
     struct map row_scopes; /* row scopes in use, by name */
+    struct cursor_waits waits;
     struct link subscribers;
     size_t subscriber_count, subscription_count;
     size_t grown_pages; /* that subscriptions hold; HUB_GROWN_PAGES at most */

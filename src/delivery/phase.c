@@ -135,6 +135,7 @@ void phase_next(struct subscription *subscription, const struct reader_step *ste
 void phase_stop(struct subscription *subscription)
 {
     snapshot_forget(subscription);
+    held_forget(subscription);
     read_task_forget(subscription);
     log_release(subscription);
     subscriber_give_slot(subscription);

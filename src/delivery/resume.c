@@ -23,7 +23,7 @@ static bool again(const struct read_task *task)
     return !((const struct resume_task *)task)->query.done;
 }
 
-bool resume_start(struct subscription *subscription, struct seq after, struct cursor_origin origin)
+static bool start(struct subscription *subscription, struct seq after, struct cursor_origin origin)
 {
     struct resume_task *it = memory_new(sizeof *it);
     if (!it)
@@ -37,6 +37,44 @@ bool resume_start(struct subscription *subscription, struct seq after, struct cu
                                       .origin = origin,
                                       .scan_rows = subscription->topic->hub->options.scan_rows};
     return read_task_start(subscription, &it->task);
+}
+
+/* Whether its client may hold rows of another window than its own. */
+static bool holds_others(const struct subscription *subscription)
+{
+    const struct previous_source *own =
+        subscription->member ? subscription->topic->hub->window_ops->source(subscription) : NULL;
+    const struct link *link;
+    for (link = subscription->previous.rows.next; link != &subscription->previous.rows;
+         link = link->next)
+        if (LINK_OWNER(struct previous, in_list, link)->source != own)
+            return true;
+    return false;
+}
+
+/* Whether a cursor can be looked up. Rows that it says the client has may have been taken away
+ * since, for another window; or they are newer, by another subscription that shows them. */
+static bool may_resume(const struct subscription *subscription)
+{
+    return !holds_others(subscription) && !subscription_owns_key(subscription);
+}
+
+static bool look_up(struct subscription *subscription, const struct held_cursor *held)
+{
+    if (may_resume(subscription))
+        return start(subscription, held->after, held->origin);
+    phase_refuse_cursor(subscription);
+    return true;
+}
+
+bool resume_begin(struct subscription *subscription, struct seq after, struct cursor_origin origin)
+{
+    const struct held_cursor held = {.after = after, .origin = origin, .go_on = look_up};
+    const struct cursor_place place = {.seq = after};
+    phase_look_up(subscription, READER_RESUME);
+    return cursor_is_ahead(subscription->subscriber->hub, place)
+               ? held_begin(subscription, place, &held)
+               : look_up(subscription, &held);
 }
 
 /* ---- the reader ---- */

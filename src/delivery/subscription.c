@@ -147,39 +147,17 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     return NULL;
 }
 
-/* Whether its client may hold rows of another window than its own. */
-static bool holds_others(const struct subscription *subscription)
-{
-    const struct previous_source *own =
-        subscription->member ? subscription->topic->hub->window_ops->source(subscription) : NULL;
-    const struct link *link;
-    for (link = subscription->previous.rows.next; link != &subscription->previous.rows;
-         link = link->next)
-        if (LINK_OWNER(struct previous, in_list, link)->source != own)
-            return true;
-    return false;
-}
-
-/* Whether a cursor can be looked up. Rows that it says the client has may have been taken away
- * since, for another window; or they are newer, by another subscription that shows them. */
-static bool may_resume(const struct subscription *subscription,
-                       const struct wire_subscribe *message, struct cursor_origin *origin)
-{
-    const struct topic *topic = subscription->topic;
-    return !holds_others(subscription) && !subscription_owns_key(subscription) &&
-           view_epoch_fits(topic->hub, topic->view, topic->scope, message->epoch, origin);
-}
-
 static bool begin(struct subscription *subscription, const struct wire_subscribe *message,
                   const struct seq *after, struct error *error)
 {
+    const struct topic *topic = subscription->topic;
     struct cursor_origin origin;
-    counter_add(&subscription->subscriber->hub->metrics.subscriptions_made, 1);
+    counter_add(&topic->hub->metrics.subscriptions_made, 1);
     previous_take(subscription);
     if (!subscription->member)
         previous_shows(subscription);
     key_owner_begins(subscription);
-    if (is_tape(subscription->topic->view, message)) {
+    if (is_tape(topic->view, message)) {
         phase_look_up(subscription, READER_TAPE);
         return tape_open(subscription, message, error) && tape_start(subscription);
     }
@@ -188,12 +166,10 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
         phase_begin(subscription, false);
         return true;
     }
-    if (!may_resume(subscription, message, &origin)) {
-        phase_refuse_cursor(subscription);
-        return true;
-    }
-    phase_look_up(subscription, READER_RESUME);
-    return resume_start(subscription, *after, origin);
+    if (view_epoch_fits(topic->hub, topic->view, topic->scope, message->epoch, &origin))
+        return resume_begin(subscription, *after, origin);
+    phase_refuse_cursor(subscription);
+    return true;
 }
 
 /* The limits: of subscriptions, where it is one more, and of what the database is asked for. */
@@ -327,6 +303,7 @@ void subscription_drop(struct subscription *subscription)
 {
     INVARIANT(!subscription->member && !subscription->group);
     INVARIANT(!subscription->task && !subscription->snapshot.batch);
+    INVARIANT(!subscription->held);
     INVARIANT(!subscription->has_slot && !subscription->log.holds_grown_page);
     INVARIANT(link_alone(&subscription->in_ready) && link_alone(&subscription->in_waiting));
     INVARIANT(link_alone(&subscription->in_rest) && link_alone(&subscription->snapshot.in_build));

@@ -18,6 +18,7 @@
 
 #include "backlog/backlog.h"
 #include "base/link.h"
+#include "delivery/cursor_wait.h"
 #include "delivery/reader.h"
 #include "delivery/view_epoch.h"
 #include "rows/batch.h"
@@ -168,6 +169,7 @@ struct subscription {
     const struct reader_ops *reader; /* ... with this; NULL before it begins */
     struct error *failure;           /* the reader cannot go on: see reader_fail */
     struct read_task *task;          /* a read on its way, or what it brought; NULL: none */
+    struct held_cursor *held;        /* this node has not come to its cursor; NULL: not so */
     bool has_slot;                   /* of the reads that its subscriber may have on their way */
     /* where it stands */
     int64_t cursor; /* everything up to this change was given */
@@ -254,8 +256,22 @@ void snapshot_batch_unref(struct snapshot_batch *batch);
 void snapshot_forget(struct subscription *subscription);
 
 /* resume.c */
-/* Look the cursor up; continues the subscription by itself. */
-bool resume_start(struct subscription *subscription, struct seq after, struct cursor_origin origin);
+/* A cursor of the right epoch came: look it up; continues the subscription by itself. */
+bool resume_begin(struct subscription *subscription, struct seq after, struct cursor_origin origin);
+
+/* held.c: a cursor that this node does not have yet. */
+struct held_cursor {
+    struct cursor_wait wait;
+    struct subscription *subscription;
+    struct seq after; /* not of a tape */
+    struct cursor_origin origin;
+    /* The node is there; false: too many are read for. */
+    bool (*go_on)(struct subscription *subscription, const struct held_cursor *held);
+};
+/* Keep a copy until the node is at the place; false when out of memory. */
+bool held_begin(struct subscription *subscription, struct cursor_place place,
+                const struct held_cursor *held);
+void held_forget(struct subscription *subscription);
 
 /* tape.c */
 /* Whether the view's events are told by position to who gets bodies. */

@@ -130,8 +130,9 @@ static void dropped(struct read_task *task)
     memory_free(task);
 }
 
-bool tape_start(struct subscription *subscription)
+static bool look_up(struct subscription *subscription, const struct held_cursor *held)
 {
+    (void)held;
     struct tape_task *it = memory_new(sizeof *it);
     if (!it)
         return false;
@@ -140,6 +141,16 @@ bool tape_start(struct subscription *subscription)
     it->task.dropped = dropped;
     it->view = view_ref(subscription->topic->view);
     return read_task_start(subscription, &it->task);
+}
+
+bool tape_start(struct subscription *subscription)
+{
+    const struct tape_part *tape = &subscription->tape;
+    const struct held_cursor held = {.go_on = look_up};
+    const struct cursor_place place = {.change = tape->after};
+    return place.change && !tape->wrong && cursor_is_ahead(subscription->subscriber->hub, place)
+               ? held_begin(subscription, place, &held)
+               : look_up(subscription, &held);
 }
 
 /* ---- the reader ---- */

@@ -258,6 +258,7 @@ VALUE(queue_bytes, queue_waiting(http, true))
 VALUE(intake_pressure, pressure_of(http))
 VALUE(subscribers, hub_state(http->frontend->hub).subscribers)
 VALUE(subscriptions, hub_state(http->frontend->hub).subscriptions)
+VALUE(cursors_waiting, hub_state(http->frontend->hub).cursors_waiting)
 VALUE(slowest_lag, hub_slowest_lag(http->frontend->hub))
 VALUE(windows, windows_fill(http, false))
 VALUE(window_members, windows_fill(http, true))
@@ -425,6 +426,13 @@ const struct metric metrics_table[] = {
     {COUNTER("stele_resumes_total", "Cursors resumed."), HUB(resumes)},
     {COUNTER("stele_resumes_refused_total", "Cursors that could not be resumed."),
      HUB(resumes_refused)},
+    {GAUGE("stele_cursors_waiting", "Cursors that wait for this node of a log to be there."),
+     .value = cursors_waiting},
+    {COUNTER("stele_cursors_waited_total", "Cursors that waited for this node, and went on."),
+     HUB(cursors_waited)},
+    {COUNTER("stele_cursors_behind_total",
+             "Cursors that were refused because this node was not there in time."),
+     HUB(cursors_behind)},
     {COUNTER("stele_resumes_shared_total",
              "Resumes of windows that were read once for several subscribers."),
      HUB(resumes_shared)},

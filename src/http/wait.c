@@ -157,6 +157,7 @@ void http_stop(struct http *http)
     hub_stop_sums(http->frontend->hub);
     http_changes_stop(http);
     http_backup_stop(http);
+    hub_stop_waits(http->frontend->hub);
     while (!link_alone(&http->waiting)) {
         struct http_wait *wait = LINK_OWNER(struct http_wait, in_http, http->waiting.next);
         struct error error;

@@ -138,18 +138,25 @@ static void on_due(uv_timer_t *due)
 {
     struct server *server = due->data;
     windows_refresh(server->frontend.hub);
+    hub_take_due(server->frontend.hub);
     sessions_take_due(&server->frontend.sessions);
     server_arm(server);
 }
 
-/* Windows that coalesce look again at their time, and tokens run out. */
+static int64_t sooner(int64_t one, int64_t other)
+{
+    return one < 0 || (other >= 0 && other < one) ? other : one;
+}
+
+/* Windows that coalesce look again at their time, cursors have waited long enough, and tokens run
+ * out. */
 void server_arm(void *argument)
 {
     struct server *server = argument;
-    int64_t due = server->frontend.hub ? windows_due(server->frontend.hub) : -1,
-            expiry = sessions_due(&server->frontend.sessions);
-    if (due < 0 || (expiry >= 0 && expiry < due))
-        due = expiry;
+    const struct hub *hub = server->frontend.hub;
+    int64_t due = sessions_due(&server->frontend.sessions);
+    if (hub)
+        due = sooner(due, sooner(windows_due(hub), hub_due(hub)));
     if (due >= 0)
         uv_timer_start(&server->due, on_due, (uint64_t)due, 0);
 }

@@ -28,6 +28,12 @@ static void wake(void *server)
     uv_async_send(&((struct server *)server)->async);
 }
 
+static int64_t log_position(void *argument)
+{
+    struct follow *follow = ((struct server *)argument)->log.follow;
+    return follow ? follow_state(follow).position : -1;
+}
+
 static bool open_hub(struct server *server, const struct config *config, struct error *error)
 {
     struct config_caches caches = config_caches(config);
@@ -42,6 +48,9 @@ static bool open_hub(struct server *server, const struct config *config, struct 
         .max_waiting = (size_t)config->max_waiting_exports,
         .max_filter_rows = config->max_filter_rows,
         .tracer = server->frontend.tracer,
+        .due = server_arm,
+        .log_position = log_position,
+        .argument = server,
         .query = {.depth = (unsigned)config->max_where_depth,
                   .terms = (size_t)config->max_where_terms},
     };
@@ -195,9 +204,17 @@ static bool open_ingest(struct server *server, const struct config *config, stru
     return server->frontend.ingest != NULL;
 }
 
+/* Cursors are ahead of a node alone. */
+static void take_cursor_wait(struct server *server, const struct config *config)
+{
+    if (server->log.follow)
+        hub_set_cursor_wait(server->frontend.hub, config->cursor_wait_ms);
+}
+
 static bool start_log(struct server *server, const struct config *config, struct error *error)
 {
     struct ingest_options options = ingest_options(server, config);
+    take_cursor_wait(server, config);
     return server_start_log(server, config, &options, error);
 }
 
@@ -361,6 +378,7 @@ bool server_apply_limits(struct server *server, const struct config *config, str
     if (!limits_apply(access_shown(server->frontend.access)->limits, config, error))
         return false;
     take_limits(server, config);
+    take_cursor_wait(server, config);
     hub_set_max_subscriptions(server->frontend.hub, (uint32_t)config->max_subscriptions);
     return true;
 }

@@ -119,12 +119,18 @@ static void on_denied(void *argument, const struct error *error)
     session_denied(((struct named *)argument)->set->session, error);
 }
 
+static void on_behind(void *argument, const struct error *error)
+{
+    session_send_away(((struct named *)argument)->set->session, error);
+}
+
 /* Its part of the hub; false when out of memory. */
 static bool connect_hub(struct named *named)
 {
     struct session *session = named->set->session;
     struct subscriber_options options = {.wake = on_wake,
                                          .denied = on_denied,
+                                         .behind = on_behind,
                                          .argument = named,
                                          .usage = named->set->usage,
                                          .allowance = &session->allowance};

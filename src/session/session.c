@@ -48,7 +48,8 @@ enum {
     PING_MS = 25 * 1000,   /* ... or so long; proxies cut what is silent for 60 s */
     GOING_AWAY = 1001,
     POLICY_VIOLATION = 1008,
-    UNEXPECTED = 1011
+    UNEXPECTED = 1011,
+    TRY_AGAIN_LATER = 1013
 };
 
 /* ---- all sessions ---- */
@@ -278,6 +279,13 @@ void session_end(struct session *session, const struct error *error)
     session->kind->refuse(session, error, true);
     wire_close_reason(reason, error);
     session_close(session, POLICY_VIOLATION, reason);
+}
+
+void session_send_away(struct session *session, const struct error *error)
+{
+    char reason[WIRE_CLOSE_REASON + 1];
+    wire_close_reason(reason, error);
+    session_close(session, TRY_AGAIN_LATER, reason);
 }
 
 void session_give_up(struct session *session, const char *reason)

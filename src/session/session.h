@@ -179,6 +179,9 @@ void session_pause(struct session *session);
 void session_close(struct session *session, uint16_t status, const char *reason);
 /* End it for this reason: the client gets a fatal error and 1008, and sees nothing more. */
 void session_end(struct session *session, const struct error *error);
+/* The client should come again, here or elsewhere: 1013 with the reason, when all due bytes are
+ * sent, and no error, at which some published clients give their subscriptions up. */
+void session_send_away(struct session *session, const struct error *error);
 /* A message cannot be accepted, and later ones are ignored: the client gets a fatal error, and
  * the connection closes. */
 void session_refuse_message(struct session *session, const struct error *error);

@@ -108,6 +108,11 @@ static void on_denied(void *argument, const struct error *error)
     session_denied(argument, error);
 }
 
+static void on_behind(void *argument, const struct error *error)
+{
+    session_send_away(argument, error);
+}
+
 /* Both versions send in turns, and a message is sent whole. */
 static struct span pull_either(struct subscriber_session *it)
 {
@@ -254,6 +259,7 @@ bool subscriber_session_init(struct subscriber_session *it, struct frontend *fro
     struct subscriber_options options = {.wake = on_wake,
                                          .refresh = on_refresh,
                                          .denied = on_denied,
+                                         .behind = on_behind,
                                          .argument = it,
                                          .usage = it->usage,
                                          .allowance = &it->session.allowance};

@@ -22,6 +22,7 @@
 
 struct as_of {
     struct read_job read;
+    struct cursor_wait wait; /* for the position to be there */
     struct hub *hub;
     struct hub_read options;  /* without what was the asker's */
     const struct view *view;  /* one reference */
@@ -248,6 +249,29 @@ static void deliver(struct engine_event *event)
     fill_places(windows);
 }
 
+/* This node has come to the position, or has not. */
+static void on_there(struct cursor_wait *wait, const struct error *error)
+{
+    struct as_of *it = LINK_OWNER(struct as_of, wait, wait);
+    if (error)
+        it->answer.error = *error;
+    it->again = true;
+    deliver(&it->read.event);
+}
+
+/* Whether it is waited for. That of another database never comes. */
+static bool is_ahead(const struct as_of *it, const struct wire_subscribe *wanted,
+                     struct cursor_place *place)
+{
+    const struct past_point *point = &it->search.point;
+    struct cursor_origin origin;
+    *place = (struct cursor_place){.change = point->form == PAST_OFFSET ? point->number : 0,
+                                   .seq = point->seq};
+    return point->form != PAST_TIME && cursor_is_ahead(it->hub, *place) &&
+           (!wanted->epoch ||
+            view_epoch_fits(it->hub, it->view, it->scope, wanted->epoch, &origin));
+}
+
 /* As for the present. */
 static int64_t take_of(const struct view *view, const struct wire_subscribe *wanted)
 {
@@ -386,6 +410,11 @@ bool hub_read_as_of(struct hub *hub, const struct hub_read *read, struct error *
     struct as_of *it = as_of_new(hub, read, view, query, &point);
     if (!it)
         return error_set(error, ERROR_MEMORY, "out of memory while reading a view");
+    struct cursor_place place;
+    if (is_ahead(it, wanted, &place)) {
+        cursor_wait_begin(hub, &it->wait, place, on_there);
+        return true;
+    }
     if (go_on(it))
         return true;
     *error = it->answer.error;

@@ -19,6 +19,7 @@
 
 struct history {
     struct read_job read;
+    struct cursor_wait wait; /* for its cursors */
     struct hub *hub;
     struct hub_read options; /* without `wanted`, `until` and `known`, which were the asker's */
     struct catch_up_request request; /* of the next page; the view, the key and the scope are its */
@@ -239,6 +240,25 @@ static void deliver(struct engine_event *event)
     history_free(history);
 }
 
+/* This node has come to its cursors, or has not. */
+static void on_there(struct cursor_wait *wait, const struct error *error)
+{
+    struct history *history = LINK_OWNER(struct history, wait, wait);
+    if (error)
+        history->answer.error = *error;
+    history->again = true;
+    deliver(&history->read.event);
+}
+
+/* Without cursors that count, it is the beginning. */
+static struct cursor_place place_of(const struct history *history)
+{
+    struct cursor_place place = {.change = history->resumed ? history->after : 0};
+    if (history->until != INT64_MAX && history->until > place.change)
+        place.change = history->until;
+    return place;
+}
+
 /* The view is taken over. NULL when out of memory. */
 static struct history *history_new(struct hub *hub, const struct hub_read *read,
                                    const struct view *view)
@@ -372,7 +392,10 @@ bool hub_read_history(struct hub *hub, const struct hub_read *read, struct error
     if (!history)
         return lacks_memory(error);
     bool begun = read_range(history, read, error) && read_query(history, read, error);
-    if (begun && !go_on(history)) {
+    struct cursor_place place = place_of(history);
+    if (begun && place.change && cursor_is_ahead(hub, place)) {
+        cursor_wait_begin(hub, &history->wait, place, on_there);
+    } else if (begun && !go_on(history)) {
         *error = history->answer.error;
         begun = false;
     }

@@ -24,6 +24,7 @@ enum {
 
 struct window_once {
     struct read_job read;
+    struct cursor_wait wait; /* for its cursor */
     struct hub *hub;
     struct hub_read options; /* without `wanted` and `known`, which were the asker's */
     struct window window;    /* its content and spec; it is in no list */
@@ -336,6 +337,16 @@ static void deliver(struct engine_event *event)
     once_free(once);
 }
 
+/* This node has come to its cursor, or has not. */
+static void on_there(struct cursor_wait *wait, const struct error *error)
+{
+    struct window_once *once = LINK_OWNER(struct window_once, wait, wait);
+    if (error)
+        once->answer.error = *error;
+    once->again = true;
+    deliver(&once->read.event);
+}
+
 /* The members that the spec owns are taken over in any case. */
 static struct window_once *once_new(struct hub *hub, const struct hub_read *options,
                                     struct window_spec *spec)
@@ -400,6 +411,11 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
     if (has_after)
         once->cursor = (struct resume_query){
             .view = view, .after = after, .scan_rows = hub->options.scan_rows, .origin = origin};
+    const struct cursor_place place = {.seq = after};
+    if (once->resumed && cursor_is_ahead(hub, place)) {
+        cursor_wait_begin(hub, &once->wait, place, on_there);
+        return true;
+    }
     if (go_on(once))
         return true;
     *error = once->answer.error;

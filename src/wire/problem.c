@@ -34,6 +34,7 @@ static const char *const suggested_actions[ERROR_COUNT] = {
     [ERROR_UNKNOWN_EXPORT] = "Correct the export's name, or add it to the configuration.",
     [ERROR_SHUTTING_DOWN] = "Connect again in a moment.",
     [ERROR_CLIENT_ENDED] = "Connect again and resume, unless the operator asked you not to.",
+    [ERROR_NODE_BEHIND] = "Connect to another node, or again in a moment, and resume.",
     [ERROR_CONNECTION_LIMIT] = "Close unused connections, then try again.",
     [ERROR_SUBSCRIPTION_LIMIT] = "Unsubscribe from unused views, then try again.",
     [ERROR_TOKEN_MISSING] = "Connect with a token: in the Authorization header or the query.",

@@ -351,6 +351,7 @@ enum {
     HUB_ENDS_COUNTING,
     HUB_ENDS_WITH_CHANNEL,
     HUB_ENDS_WITH_PAGES,
+    HUB_ENDS_WAITING,
     HEAD_BACK,
     HEAD_BEYOND,
     TIMES_BACK,
@@ -388,6 +389,10 @@ static void break_hub(int fault)
         hub->grown_pages = 1;
         hub_free(hub);
         break;
+    case HUB_ENDS_WAITING:
+        hub->waits.count = 1;
+        hub_free(hub);
+        break;
     case HEAD_BACK:
         hub->head.slot = 6;
         commit(1, 5);
@@ -415,6 +420,40 @@ static void break_hub(int fault)
         hub_stop_waiting(hub, awaited);
         break;
     }
+    }
+}
+
+/* ---- cursors that are ahead ---- */
+
+enum { WAIT_TWICE, WAIT_UNCOUNTED, HELD_TWICE, HELD_BY_ANOTHER, DROPS_HELD };
+
+static void break_wait(int fault)
+{
+    struct subscription *subscription = make(NULL);
+    struct held_cursor held = {.subscription = NULL}, *first;
+    const struct cursor_place place = {.seq = {9, 0}};
+    hub_set_cursor_wait(hub, 1000);
+    assert_true(held_begin(subscription, place, &held));
+    first = subscription->held;
+    switch (fault) {
+    case WAIT_TWICE:
+        cursor_wait_begin(hub, &first->wait, place, NULL);
+        break;
+    case WAIT_UNCOUNTED:
+        hub->waits.count = 0;
+        held_forget(subscription);
+        break;
+    case HELD_TWICE:
+        held_begin(subscription, place, &held);
+        break;
+    case HELD_BY_ANOTHER:
+        subscription->held = &held;
+        hub_stop_waits(hub);
+        break;
+    case DROPS_HELD:
+        topic_leave(topic, subscription);
+        subscription_drop(subscription);
+        break;
     }
 }
 
@@ -582,6 +621,12 @@ static const struct broken_case cases[] = {
 
     {break_end, DROPS_IN_GROUP, "!subscription->member && !subscription->group"},
     {break_end, DROPS_WITH_TASK, "!subscription->task && !subscription->snapshot.batch"},
+    {break_wait, DROPS_HELD, "!subscription->held"},
+    {break_wait, HELD_TWICE, "!subscription->held"},
+    {break_wait, HELD_BY_ANOTHER, "subscription->held == held"},
+    {break_wait, WAIT_TWICE, "!heap_has(&wait->entry)"},
+    {break_wait, WAIT_UNCOUNTED, "waits->count > 0"},
+    {break_hub, HUB_ENDS_WAITING, "!hub->waits.count"},
     {break_end, DROPS_WITH_SLOT, "!subscription->has_slot && !subscription->log.holds_grown_page"},
     {break_end, DROPS_GROWN_PAGE, "!subscription->has_slot && !subscription->log.holds_grown_page"},
     {break_end, DROPS_READY,
