@@ -141,6 +141,11 @@ static void print_build(struct http *http, struct metric_sink *sink)
     sample(sink, "version", STELE_VERSION, 1);
 }
 
+static void print_epoch(struct http *http, struct metric_sink *sink)
+{
+    sample(sink, "epoch", engine_facts(http->frontend->engine)->epoch, 1);
+}
+
 /*
  * By view, for so many of them: an open server makes views of whatever it is fed, and each is a
  * series that a monitoring keeps for long. The rest is one sample, under a name that no view has.
@@ -483,6 +488,8 @@ const struct metric metrics_table[] = {
      TELEMETRY(failures)},
     /* the process */
     {GAUGE("stele_build_info", "1, with the version."), .print = print_build},
+    {GAUGE("stele_epoch_info", "1, with the epoch: other cursors are refused."),
+     .print = print_epoch},
     {GAUGE("stele_uptime_seconds", "Time since the server was opened."), .value = uptime},
     {HISTOGRAM("stele_loop_pause_seconds", "Time that the loop was busy in one turn."),
      .print = print_pauses},

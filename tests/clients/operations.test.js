@@ -181,7 +181,7 @@ test('a program that keeps the write lock holds producers up, and they are told 
 
 /* ---- what is built on the metrics ---- */
 
-const PROMQL = new Set('sum max min avg topk rate increase changes predict_linear histogram_quantile time by and or unless'.split(' '));
+const PROMQL = new Set('sum max min avg topk rate increase changes predict_linear histogram_quantile time by on count and or unless'.split(' '));
 
 /** Holds a PromQL expression against the metrics and labels that there are; the names that it uses. */
 function checkExpression(expression, families, where) {
@@ -199,7 +199,7 @@ function checkExpression(expression, families, where) {
     if (open.at(-1) === '{') {
       assert.match(tokens[i + 1], /^(=|=~|!=|!~)$/, tell);
       labels.add([metric, token].join(' '));
-    } else if (open.at(-1) === '(' && tokens[tokens.lastIndexOf('(', i) - 1] === 'by') {
+    } else if (open.at(-1) === '(' && ['by', 'on'].includes(tokens[tokens.lastIndexOf('(', i) - 1])) {
       labels.add(['*', token].join(' '));
     } else if (!PROMQL.has(token)) {
       metric = token;
@@ -284,9 +284,9 @@ test('every alert is on metrics that there are, and says what to do', async (t) 
     assert.doesNotMatch(expression, /: | #|^[{["'*&!|>%@`]/, `${name}: not a plain scalar of YAML`);
     checkExpression(expression, families, name);
     for (const text of [summary, description]) {
-      for (const used of text.match(/\$labels\.\w+/g) ?? []) assert.ok(['$labels.instance', '$labels.limit'].includes(used), text);
+      for (const used of text.match(/\$labels\.\w+/g) ?? []) assert.ok(['$labels.instance', '$labels.job', '$labels.limit'].includes(used), text);
     }
-    assert.ok(summary.includes('$labels.instance') && description.length > 60, `${name} says what to do`);
+    assert.ok(/\$labels\.(instance|job)/.test(summary) && description.length > 60, `${name} says what to do`);
     for (const metric of `${description}`.match(/\bstele_[a-z_]+/g) ?? []) assert.ok(families.has(metric), `${name}: ${metric}`);
     assert.ok(read('docs/operations.md').includes(`\`${name}\``), `docs/operations.md does not name ${name}`);
   }
