@@ -23,6 +23,7 @@ enum {
                         * ends too early may be a broker that does not know better yet */
     FULL_WAIT_MS = 2,  /* for room in the engine's queue */
     SILENCE_MS = 2000, /* of a broker that should be heard every STREAM_HEARTBEAT_MS */
+    QUIET_MS = 2000,   /* without messages: then the stream's leader is asked */
     NEXT_MS = 100      /* so long an end may have to wait */
 };
 
@@ -49,6 +50,7 @@ struct follow {
     bool was_apart; /* which was logged */
     uint64_t message_us; /* when this round had a message, or began */
     uint64_t short_us;   /* since when the stream ends before the position; 0: it does not */
+    uint64_t asked_us;   /* when the stream's leader answered, in this round */
 };
 
 const char *follow_condition_name(enum follow_condition condition)
@@ -445,6 +447,24 @@ static bool is_silent(struct follow *follow)
     return silent;
 }
 
+/* A broker that is cut off from the others, or has no quorum, goes on to say that there is nothing.
+ * Who leads the stream knows what there is, and answers only while it leads. */
+static bool is_led(struct follow *follow)
+{
+    struct stream_facts facts;
+    struct error error;
+    uint64_t now = clock_monotonic_us();
+    uint64_t known = follow->asked_us > follow->message_us ? follow->asked_us : follow->message_us;
+    if (now - known < (uint64_t)QUIET_MS * 1000)
+        return true;
+    if (!stream_ask(follow->stream, &facts, &error)) {
+        be_apart(follow, &error);
+        return false;
+    }
+    follow->asked_us = clock_monotonic_us();
+    return goes_on(follow, &facts);
+}
+
 /* false: the round is over. */
 static bool take_next(struct follow *follow)
 {
@@ -457,7 +477,7 @@ static bool take_next(struct follow *follow)
         follow->message_us = clock_monotonic_us();
         return going;
     case STREAM_ALIVE:
-        return is_whole(follow, note_heard(follow));
+        return is_whole(follow, note_heard(follow)) && is_led(follow);
     case STREAM_NOTHING:
         return !is_silent(follow);
     case STREAM_BROKEN:

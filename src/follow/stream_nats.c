@@ -199,8 +199,10 @@ bool stream_ask(struct stream *stream, struct stream_facts *facts, struct error 
                          "setting \"log.stream\": there is no stream '%.100s' at %.200s; make it, "
                          "or name the right one",
                          stream->name, stream->nats);
-    if (status != NATS_OK)
+    if (status != NATS_OK) {
+        disconnect(stream); /* another broker may know */
         return network_error(stream, "cannot ask", status, error);
+    }
     if (!check_retention(stream, info->Config, error)) {
         jsStreamInfo_Destroy(info);
         return false;

@@ -1,7 +1,5 @@
-// Log mode: nodes that follow a stream of a real nats-server. Skipped where none is installed.
-//
-// STELE_SEEDS seeds of the random runs (default 3), STELE_SEED the first; STELE_KILLS (default 1) kills of the broker
-// that leads.
+// Log mode: nodes that follow a stream of a real nats-server. Skipped where none is installed. That nodes end alike is
+// held by log_alike.test.js, several brokers by log_brokers.test.js.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -10,29 +8,13 @@ import { copyFileSync, unlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'node:test';
-import { Broker, figure, hasBroker, logOf, reaches } from './lib/broker.js';
+import { Broker, content, epochOf, figure, hasBroker, logOf, node, reaches } from './lib/broker.js';
 import { Ingest, tryPost } from './lib/feed.js';
-import { Random } from './lib/random.js';
-import { seedsOf } from './lib/seeds.js';
 import { Server, check, eventually, patience, run, scratch, sql, sqlView } from './lib/server.js';
 import { fillDisk, smallDisk } from './lib/small_disk.js';
 
 const skip = hasBroker ? false : 'nats-server is not installed (tools/setup test brings it)';
 const m = (key, patch = {}, more = {}) => ({ export: 'E', key, patch, ...more });
-
-/** A node of the broker's stream. */
-const node = (t, broker, { config = {}, ...options } = {}) => Server.forTest(t, { config: { log: logOf(broker), ...config }, ...options });
-
-/** All that the file says of what the log did. */
-async function content(db) {
-  const names = (await sql(db, 'SELECT name FROM sql_view ORDER BY name')).map((row) => row.name);
-  const views = {};
-  for (const name of names) views[name] = await sql(db, `SELECT * FROM "${name}"`);
-  const producers = await sql(db, 'SELECT * FROM producer ORDER BY name');
-  return JSON.stringify({ views, producers }, null, 1);
-}
-
-const epochOf = async (server) => (await server.status()).epoch;
 
 test('a node applies the stream: seq is the place in it, the position is on disk', { skip }, async (t) => {
   const broker = await Broker.forTest(t);
@@ -124,76 +106,6 @@ test('a short message that touches many large entities is refused by every node 
     await server.terminate();
   }
   for (const other of nodes.slice(1)) assert.equal(await content(other.db), await content(nodes[0].db));
-});
-
-/* ---- every node ends alike ---- */
-
-/** A message of the random run: what is valid, what is not, what comes twice. */
-function message(random, state) {
-  const key = () => `k${random.below(40)}`;
-  const mutation = () => {
-    const kind = random.below(10);
-    const name = random.pick(['A', 'B', 'Gone']);
-    if (kind === 0) return { export: name, key: key(), op: 'delete' };
-    if (kind === 1) return { export: name, key: key(), op: 'upsert', patch: { n: random.below(100), owner: random.pick(['u', 'v', null]) } };
-    if (kind < 4) return { export: name, key: key(), patch: { list: [random.below(1000)] }, append: ['list'] };
-    if (kind === 4) return { export: name, key: key(), patch: { big: 'x'.repeat(random.below(40_000)) } };
-    return { export: name, key: key(), patch: { n: random.below(100), [`m${random.below(5)}`]: random.below(9) } };
-  };
-  const mutations = Array.from({ length: random.below(6) }, mutation);
-  const kind = random.below(20);
-  if (kind === 0) return '{"export":'; /* no JSON */
-  if (kind === 1) return [...mutations, { export: 'A', key: '' }].map((it) => JSON.stringify(it)).join('\n');
-  if (kind < 8) {
-    const p = random.below(3);
-    const again = random.chance(0.2) && state[p] > 0;
-    if (!again) state[p]++;
-    const previous = random.chance(0.5) ? { previous: state[p] - (random.chance(0.1) ? 2 : 1) } : {};
-    if (previous.previous < 1) delete previous.previous;
-    return { producer: `p${p}`, batch: state[p], ...previous, mutations };
-  }
-  return mutations.map((it) => JSON.stringify(it)).join('\n');
-}
-
-const exports = {
-  A: { max_entities: 25, max_array_length: 5, views: { top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 10 }] } } },
-  B: { scope: 'owner', null_removes: true },
-};
-
-async function alike(t, seed) {
-  const random = new Random(seed);
-  const broker = await Broker.forTest(t);
-  await broker.make();
-  const sizes = [1, 7, 1000];
-  const nodes = [];
-  for (const commit_mutations of sizes) nodes.push(await node(t, broker, { config: { exports, commit_mutations, entity_cache_bytes: random.pick([0, 1 << 20]) } }));
-  const state = [0, 0, 0];
-  let last = 0;
-  for (let round = 0; round < 12; round++) {
-    const published = broker.publish(Array.from({ length: 100 }, () => message(random, state)));
-    const server = random.pick(nodes);
-    await new Promise((done) => setTimeout(done, random.below(40)));
-    await server.kill9();
-    last = await published;
-    await server.restart();
-  }
-  for (const server of nodes) await reaches(server, last);
-  const epochs = new Set();
-  const found = [];
-  for (const server of nodes) {
-    epochs.add(await epochOf(server));
-    await server.terminate();
-    await check(server.db);
-    found.push(await content(server.db));
-  }
-  assert.equal(epochs.size, 1);
-  assert.ok((await sql(nodes[0].db, 'SELECT count(*) AS n FROM entity'))[0].n > 30);
-  for (const other of found.slice(1)) assert.equal(other, found[0]);
-}
-
-test('nodes with other commit sizes end alike, killed at random', { skip }, async (t) => {
-  const { seeds, first } = seedsOf(3);
-  for (let seed = first; seed < first + seeds; seed++) await t.test(`seed ${seed}`, (inner) => alike(inner, seed));
 });
 
 /* ---- whose log it is ---- */
@@ -377,44 +289,6 @@ test('without a broker a node of a log starts with what it has; a new one does n
   await broker.publish([m('b')], { patient: true });
   await reaches(server, 2);
   await eventually(async () => (await server.get('/ready')).text === 'READY', 'it is ready');
-});
-
-test('the leader of three brokers is killed under load: what was acknowledged is there once, on every node', { skip }, async (t) => {
-  const broker = await Broker.clusterForTest(t);
-  await eventually(() => broker.make('stele', { num_replicas: 3 }).then(() => true, () => false), 'the cluster makes the stream');
-  const nodes = [await node(t, broker, { config: { commit_mutations: 3 } }), await node(t, broker)];
-  let loading = true;
-  let acknowledged = 0;
-  const published = (async () => {
-    /* One batch after the other, each until it is acknowledged: its number decides of repetitions. */
-    while (loading) {
-      const batch = acknowledged + 1;
-      await broker.publish([{ producer: 'p', batch, mutations: [{ export: 'E', key: `k${batch % 7}`, patch: { n: [batch] }, append: ['n'] }, { export: 'E', key: 'last', patch: { batch } }] }], { patient: true });
-      acknowledged = batch;
-    }
-  })();
-  for (let i = 0; i < Number(process.env.STELE_KILLS ?? 1); i++) {
-    const before = acknowledged;
-    await eventually(() => acknowledged > before + 50, 'the load goes on');
-    const leader = await broker.leader();
-    await leader.stop();
-    const at = acknowledged;
-    await eventually(() => acknowledged > at + 20, 'another leads');
-    for (const server of nodes) await eventually(async () => JSON.parse((await sqlView(server.db, 'E/list')).get('last').data).batch > at, 'every node goes on');
-    await leader.start();
-  }
-  loading = false;
-  await published;
-  const { last_seq: last } = (await broker.manager.streams.info('stele')).state;
-  for (const server of nodes) await reaches(server, last);
-  const expected = Array.from({ length: 7 }, (_, key) => Array.from({ length: acknowledged }, (_, i) => i + 1).filter((batch) => batch % 7 === key));
-  for (const server of nodes) {
-    const rows = await sqlView(server.db, 'E/list');
-    for (let key = 0; key < 7; key++) assert.deepEqual(JSON.parse(rows.get(`k${key}`).data).n, expected[key].slice(-100));
-    await server.terminate();
-    await check(server.db);
-  }
-  assert.equal(await content(nodes[1].db), await content(nodes[0].db));
 });
 
 test('a node that cannot write is behind, says so, and goes on when it can: nothing is left out', { skip }, async (t) => {

@@ -15,6 +15,7 @@ struct stream {
 
 static atomic_llong last;    /* of the stream */
 static atomic_bool is_away;  /* the broker */
+static atomic_bool is_alone; /* it is there, and cannot ask the others */
 static atomic_uint asked;    /* times */
 static atomic_uint readings; /* begun */
 
@@ -36,7 +37,8 @@ bool stream_ask(struct stream *stream, struct stream_facts *facts, struct error 
     (void)stream;
     *facts = (struct stream_facts){.created = 7, .first = 1, .last = atomic_load(&last)};
     atomic_fetch_add(&asked, 1);
-    return !atomic_load(&is_away) || error_set(error, ERROR_NETWORK, "as the test wants");
+    bool answers = !atomic_load(&is_away) && !atomic_load(&is_alone);
+    return answers || error_set(error, ERROR_NETWORK, "as the test wants");
 }
 
 bool stream_read(struct stream *stream, int64_t from, struct error *error)
@@ -163,4 +165,23 @@ TEST(a_stream_that_ends_too_early_is_asked_again)
     assert_int_equal(atomic_load(&readings), before);
     close_node(&node);
     atomic_store(&is_away, false);
+}
+
+/* One that is cut off from the others, or has no quorum, says that there is nothing. */
+TEST(a_broker_that_cannot_ask_the_others_is_none)
+{
+    struct node node;
+    atomic_store(&last, 3);
+    open_node(&node);
+    wait_for(&node, FOLLOW_READING, 3);
+    unsigned before = atomic_load(&readings);
+    wait_until_asked(1); /* one that can is asked and read further */
+    wait_for(&node, FOLLOW_READING, 3);
+    assert_int_equal(atomic_load(&readings), before);
+    atomic_store(&is_alone, true);
+    wait_for(&node, FOLLOW_APART, 3);
+    assert_true(follow_state(node.follow).caught_up);
+    atomic_store(&is_alone, false);
+    wait_for(&node, FOLLOW_READING, 3);
+    close_node(&node);
 }

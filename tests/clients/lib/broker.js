@@ -1,15 +1,19 @@
-// A real nats-server with JetStream in a folder and on a port of its own, and a publisher.
+// A real nats-server with JetStream in a folder and on a port of its own, a publisher, and what nodes of its stream have.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RetentionPolicy, StorageType, connect } from 'nats';
 import { claimPort } from './ports.js';
-import { eventually, scratch, within } from './server.js';
+import { Server, eventually, scratch, sql, within } from './server.js';
 
 /* It is in /usr/sbin, which is not in everybody's path. */
-const PROGRAM = ['nats-server', '/usr/sbin/nats-server'].find((program) => spawnSync(program, ['--version']).status === 0);
+const PROGRAM = [process.env.NATS_SERVER ?? 'nats-server', '/usr/sbin/nats-server'].find((program) => spawnSync(program, ['--version']).status === 0);
 export const hasBroker = PROGRAM !== undefined;
+/* From 2.10 on it can write to disk before it acknowledges. */
+const [, major, minor] = (hasBroker && /v(\d+)\.(\d+)/.exec(spawnSync(PROGRAM, ['--version']).stdout)) || [];
+const SYNCS = Number(major) > 2 || Number(minor) >= 10;
 
 const alive = new Set();
 process.on('exit', () => {
@@ -20,8 +24,8 @@ const text = (body) => (typeof body === 'string' ? body : JSON.stringify(body));
 
 export class Broker {
   /** One that ends with the test `t`. */
-  static async forTest(t) {
-    const broker = new Broker();
+  static async forTest(t, { jetstream = true } = {}) {
+    const broker = Object.assign(new Broker(), { jetstream });
     broker.folder = scratch(t);
     broker.port = claimPort();
     broker.urls = [broker.url];
@@ -50,7 +54,9 @@ export class Broker {
   }
 
   async start() {
-    this.child = spawn(PROGRAM, [...(this.more ?? []), '-js', '-sd', join(this.folder, 'js'), '-a', '127.0.0.1', '-p', String(this.port)], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const file = join(this.folder, 'broker.conf');
+    writeFileSync(file, this.jetstream === false ? '' : `jetstream { store_dir: "${this.folder}/js"${SYNCS ? ', sync_interval: always' : ''} }\n`);
+    this.child = spawn(PROGRAM, [...(this.more ?? []), '-c', file, '-a', '127.0.0.1', '-p', String(this.port)], { stdio: ['ignore', 'ignore', 'pipe'] });
     alive.add(this.child);
     this.log = '';
     this.child.stderr.setEncoding('utf8').on('data', (part) => (this.log = (this.log + part).slice(-20_000)));
@@ -123,3 +129,17 @@ export async function figure(server, name) {
 /** Wait until all up to that sequence is done with. */
 export const reaches = (server, sequence) =>
   eventually(async () => (await figure(server, 'stele_log_position')) >= sequence, () => `message ${sequence} is done with; the log of the node: ${server.stderr.slice(-2000)}`);
+
+/** A node of the broker's stream. */
+export const node = (t, broker, { config = {}, ...options } = {}) => Server.forTest(t, { config: { log: logOf(broker), ...config }, ...options });
+
+export const epochOf = async (server) => (await server.status()).epoch;
+
+/** All that the file says of what the log did: SQL views and producers, as text. */
+export async function content(db) {
+  const names = (await sql(db, 'SELECT name FROM sql_view ORDER BY name')).map((row) => row.name);
+  const views = {};
+  for (const name of names) views[name] = await sql(db, `SELECT * FROM "${name}"`);
+  const producers = await sql(db, 'SELECT * FROM producer ORDER BY name');
+  return JSON.stringify({ views, producers }, null, 1);
+}
