@@ -97,6 +97,13 @@ void phase_refuse_cursor(struct subscription *subscription)
     phase_begin(subscription, false);
 }
 
+void phase_resume_near(struct subscription *subscription, struct seq after,
+                       const struct cursor_origin *origin)
+{
+    enter(subscription, READER_WINDOW);
+    windows_of(subscription)->resume_near(subscription, after, origin);
+}
+
 void phase_inherit(struct subscription *subscription)
 {
     enter(subscription, READER_WINDOW);

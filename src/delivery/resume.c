@@ -61,9 +61,15 @@ static bool may_resume(const struct subscription *subscription)
 
 static bool look_up(struct subscription *subscription, const struct held_cursor *held)
 {
-    if (may_resume(subscription))
+    const struct window_ops *windows = subscription->topic->hub->window_ops;
+    enum window_cursor stands =
+        subscription->member ? windows->find_cursor(subscription, held->after) : WINDOW_CURSOR_FAR;
+    if (stands == WINDOW_CURSOR_BEHIND || !may_resume(subscription))
+        phase_refuse_cursor(subscription);
+    else if (stands == WINDOW_CURSOR_NEAR)
+        phase_resume_near(subscription, held->after, &held->origin);
+    else
         return start(subscription, held->after, held->origin);
-    phase_refuse_cursor(subscription);
     return true;
 }
 

@@ -231,6 +231,9 @@ void phase_look_up(struct subscription *subscription, enum reader_kind kind);
 void phase_begin(struct subscription *subscription, bool moved);
 /* The same, after the client was told that its cursor is of no use. */
 void phase_refuse_cursor(struct subscription *subscription);
+/* A member of a window has a cursor that the next refresh finds. */
+void phase_resume_near(struct subscription *subscription, struct seq after,
+                       const struct cursor_origin *origin);
 /* An heir begins live, with the row of its key alone; see key_owner.c. */
 void phase_inherit(struct subscription *subscription);
 /* A live one says its row anew. */

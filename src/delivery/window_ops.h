@@ -12,6 +12,7 @@
 
 struct previous_source;
 struct hub;
+struct cursor_origin;
 struct subscriber;
 struct subscription;
 struct subscription_facts;
@@ -23,6 +24,13 @@ struct window_shown {
     struct previous_source *source; /* NULL: nothing */
     int64_t version;                /* it has the rows of this one, */
     bool former;                    /* ... or of any before */
+};
+
+/* Where a cursor stands, as far as the newest changes in memory show. */
+enum window_cursor {
+    WINDOW_CURSOR_FAR,   /* it is to be looked up */
+    WINDOW_CURSOR_NEAR,  /* among them, with little behind it: a refresh looks it up as well */
+    WINDOW_CURSOR_BEHIND /* wherever it stands, so much changed behind it that it is refused */
 };
 
 struct window_ops {
@@ -62,10 +70,15 @@ struct window_ops {
     void (*begin_moved)(struct subscription *member);
     /* Its cursor was found: at this change; `current`: it is of the view as it is now. */
     void (*resume)(struct subscription *member, int64_t from, bool current);
+    /* The same, where its cursor is one that a refresh finds. */
+    void (*resume_near)(struct subscription *member, struct seq after,
+                        const struct cursor_origin *origin);
     /* Live from the start, with no rows but the one that it is to state. */
     void (*inherit)(struct subscription *member);
 
     /* ---- questions ---- */
+
+    enum window_cursor (*find_cursor)(const struct subscription *member, struct seq after);
 
     struct span (*key)(const struct subscription *member); /* absent: every key */
     /* The part of its view: rows at most, and how many come before them. False: all that there

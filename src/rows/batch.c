@@ -198,6 +198,22 @@ static bool frame_draft(struct snapshot_drafts *drafts, struct snapshot_draft *d
     return draft->frames != NULL;
 }
 
+static bool may_be_compressed(const struct snapshot_draft *draft)
+{
+    return draft->rows.json.length + 64 >= WIRE_GZIP_MINIMUM;
+}
+
+size_t snapshot_drafts_bytes(const struct snapshot_drafts *drafts)
+{
+    size_t bytes = drafts->deletes.length + drafts->gone.length;
+    for (size_t i = 0; i < drafts->count; i++) {
+        if (may_be_compressed(&drafts->list[i]))
+            return 0;
+        bytes += drafts->list[i].rows.json.length;
+    }
+    return bytes;
+}
+
 bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last)
 {
     if (drafts->gone.failed || (!drafts->count && !new_draft(drafts)))
@@ -214,7 +230,7 @@ bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last)
     buffer_init(&out, UINT32_MAX);
     for (size_t i = 0; done && i < drafts->count; i++) {
         struct snapshot_draft *draft = &drafts->list[i];
-        if (!gzip && draft->rows.json.length + 64 >= WIRE_GZIP_MINIMUM)
+        if (!gzip && may_be_compressed(draft))
             gzip = wire_gzip_new();
         buffer_clear(&out);
         if (i == 0)

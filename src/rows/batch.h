@@ -76,6 +76,8 @@ void snapshot_drafts_fini(struct snapshot_drafts *drafts);
 bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct span key);
 /* There are no more rows: point.bound is the last of them from now on. */
 bool snapshot_drafts_rows_read(struct snapshot_drafts *drafts);
+/* The bytes that its frames will have at least, but for a few; 0: they may be compressed. */
+size_t snapshot_drafts_bytes(const struct snapshot_drafts *drafts);
 /* Frame and compress; there is one batch at least, even if only of deletes. `last`: the snapshot
  * has neither more rows nor more deletes. */
 bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last);

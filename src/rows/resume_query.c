@@ -1,6 +1,5 @@
 /* Looking a cursor up in the log. See docs/protocol.md for what a cursor promises. */
 #include "rows/resume_query.h"
-#include "rows/view_state.h"
 
 /* Changes behind the cursor up to the first that has a greater seq. */
 struct late {
@@ -171,6 +170,14 @@ static bool set_floor(const struct resume_query *query, struct view_state *state
     return true;
 }
 
+bool resume_query_look(struct resume_query *query, const struct view_state *state,
+                       struct store_reader *reader, struct error *error)
+{
+    struct view_state floored = *state;
+    query->done = true; /* a walk knows better */
+    return set_floor(query, &floored, reader, error) && look_up(query, reader, &floored, error);
+}
+
 bool resume_query_run(struct resume_query *query, struct store_reader *reader, struct error *error)
 {
     struct view_state state;
@@ -178,8 +185,9 @@ bool resume_query_run(struct resume_query *query, struct store_reader *reader, s
         return false;
     query->done = true; /* a walk knows better */
     bool good = view_state_read(&state, query->view, reader, error) &&
-                set_floor(query, &state, reader, error) &&
-                (query->begun ? walk_greater : look_up)(query, reader, &state, error);
+                (query->begun ? set_floor(query, &state, reader, error) &&
+                                    walk_greater(query, reader, &state, error)
+                              : resume_query_look(query, &state, reader, error));
     store_read_end(reader);
     return good;
 }

@@ -5,6 +5,7 @@
 #ifndef ROWS_RESUME_QUERY_H
 #define ROWS_RESUME_QUERY_H
 
+#include "rows/view_state.h"
 #include "store/store.h"
 #include "view/view.h"
 
@@ -31,6 +32,9 @@ struct resume_query {
     int64_t to;              /* the newest change at the beginning */
 };
 
+/* The first step, in the open transaction of that state. */
+bool resume_query_look(struct resume_query *query, const struct view_state *state,
+                       struct store_reader *reader, struct error *error);
 /* The first or next step, in one short transaction. */
 bool resume_query_run(struct resume_query *query, struct store_reader *reader, struct error *error);
 

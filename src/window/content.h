@@ -88,14 +88,16 @@ struct window_fill_point {
 
 /*
  * The rows that a query finds in a whole view, up to date with the change `position`. Windows of
- * equal queries share them, whatever part of them each shows; those of HTTP have their own. Three
- * parts of the program use them, never two at once: filling (fill.c), under the lock, until they
- * are found; then the one refresh that is under way; and the loop, which counts references.
+ * equal queries share them, whatever part of them each shows; those that are read once, by HTTP,
+ * share others. Three parts of the program use them, never two at once: filling (fill.c), under the
+ * lock, until they are found; then the one refresh that is under way, or, of windows that are read
+ * once, whoever has the lock; and the loop, which counts references.
  */
 struct window_matches {
     size_t references; /* windows; the loop's */
-    char *name;        /* what equal queries have in common; NULL: they are one window's alone */
+    char *name;        /* what equal queries have in common */
     pthread_mutex_t lock;
+    bool once;   /* of windows that are read once: search.c */
     bool found;  /* under the lock: all are here, for good */
     bool broken; /* a part or an update failed halfway, so they must be found again */
     int64_t position, membership; /* the newest change and membership change at that time */
@@ -107,6 +109,10 @@ struct window_matches {
     int64_t now;            /* unix seconds as of which they pass */
     struct heap turns;      /* of a query that asks for the time: struct window_turn (time.c), */
     struct map turn_by_key; /* ... the same by key */
+    /* Of windows that are read once, set under the lock: */
+    _Atomic int64_t far;  /* a look does not find so many rows, from the first on; INT64_MAX: none
+                             has failed */
+    struct error failure; /* why the search cannot go on; ERROR_NONE: it can */
 };
 
 /* Of a query that asks for the time: time.c. */

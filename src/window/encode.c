@@ -141,11 +141,20 @@ static struct window_request *request_of(struct link *link)
     return LINK_OWNER(struct window_request, in_requests, link);
 }
 
+static bool are_cursors_same(const struct window_request *a, const struct window_request *b)
+{
+    const struct resume_query *one = &a->cursor, *other = &b->cursor;
+    return a->looks_up == b->looks_up &&
+           (!a->looks_up || (seq_compare(one->after, other->after) == 0 &&
+                             one->origin.parted == other->origin.parted));
+}
+
 static bool is_same(const struct window_request *a, const struct window_request *b)
 {
     return a->window == b->window && a->kind == b->kind && link_alone(&a->previous) &&
            link_alone(&b->previous) && a->kind != WINDOW_MOVE && a->kind != WINDOW_STATE &&
-           a->from == b->from && a->current == b->current && a->as_frames == b->as_frames;
+           a->from == b->from && a->current == b->current && a->as_frames == b->as_frames &&
+           are_cursors_same(a, b);
 }
 
 /* Many come back at once with the cursor that they were cut off at. */
@@ -176,6 +185,8 @@ bool window_encode_request(struct window_reading *reading, struct window_request
     INVARIANT(!request->done && !request->text && !request->drafts);
     request->version = reading->result->version;
     request->done = encode[request->kind](reading, request);
+    reading->refused = reading->refused ||
+                       (request->refused && request->kind == WINDOW_RESUME && !request->as_frames);
     return request->done;
 }
 

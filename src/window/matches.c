@@ -21,11 +21,14 @@ void windows_matches_fini(struct windows *windows)
     map_fini(&windows->matches);
 }
 
-/* Everything that decides which rows match, and their order. */
-static char *print_name(const struct window_spec *spec)
+/* Everything that decides which rows match, and their order. A configuration that is replaced while
+ * a view is read once may define another one by its name. */
+static char *print_name(const struct window_spec *spec, bool once)
 {
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);
+    if (once)
+        buffer_printf(&name, "once\n%p\n%p\n", (const void *)spec->view, (const void *)spec->stage);
     buffer_printf(&name, "%s\n%c", spec->view->id, spec->stage == spec->view->stage ? '-' : 'i');
     window_spec_print_rows(spec, &name);
     char *text = buffer_string(&name) ? buffer_take(&name, NULL) : NULL;
@@ -55,7 +58,7 @@ static void fini_rows(struct window_matches *matches)
 
 void window_matches_reset(struct window_matches *matches)
 {
-    INVARIANT(!matches->found || !matches->name);
+    INVARIANT(!matches->found || matches->once);
     fini_rows(matches);
     matches->fill = (struct window_fill_point){.begun = false};
     matches->found = matches->broken = false;
@@ -64,24 +67,10 @@ void window_matches_reset(struct window_matches *matches)
 
 /* ---- who has them ---- */
 
-struct window_matches *window_matches_new(void)
-{
-    struct window_matches *matches = memory_new(sizeof *matches);
-    if (!matches)
-        return NULL;
-    if (pthread_mutex_init(&matches->lock, NULL) != 0) {
-        memory_free(matches);
-        return NULL;
-    }
-    matches->references = 1;
-    init_rows(matches);
-    return matches;
-}
-
 /* Whether other windows would join these. */
 static bool is_offered(const struct windows *windows, const struct window_matches *matches)
 {
-    return matches->name && map_get(&windows->matches, matches_name(matches)) == matches;
+    return map_get(&windows->matches, matches_name(matches)) == matches;
 }
 
 void window_matches_unref(struct window_matches *matches, struct windows *windows)
@@ -99,10 +88,25 @@ void window_matches_unref(struct window_matches *matches, struct windows *window
     memory_free(matches);
 }
 
+static struct window_matches *matches_new(void)
+{
+    struct window_matches *matches = memory_new(sizeof *matches);
+    if (!matches)
+        return NULL;
+    if (pthread_mutex_init(&matches->lock, NULL) != 0) {
+        memory_free(matches);
+        return NULL;
+    }
+    matches->references = 1;
+    matches->far = INT64_MAX;
+    init_rows(matches);
+    return matches;
+}
+
 /* New ones of that name, which is taken over in any case. */
 static struct window_matches *make(struct windows *windows, char *name)
 {
-    struct window_matches *matches = window_matches_new();
+    struct window_matches *matches = matches_new();
     if (!matches) {
         memory_free(name);
         return NULL;
@@ -114,31 +118,50 @@ static struct window_matches *make(struct windows *windows, char *name)
     return NULL;
 }
 
-bool window_matches_join(struct window *window)
+/* `makes`: new ones, if there are none. */
+static bool join(struct window *window, bool once, bool makes)
 {
     struct windows *windows = window->hub->windows;
-    if (window->matches)
-        return true;
-    char *name = print_name(&window->spec);
-    struct window_matches *matches = name ? map_get(&windows->matches, span_of(name)) : NULL;
-    if (matches) {
-        memory_free(name);
+    char *name = print_name(&window->spec, once);
+    if (!name)
+        return false;
+    struct window_matches *matches = map_get(&windows->matches, span_of(name));
+    if (matches)
         matches->references++;
-    } else if (name) {
-        matches = make(windows, name);
+    if (matches || !makes) {
+        memory_free(name);
+    } else {
+        if (!(matches = make(windows, name)))
+            return false;
+        matches->once = once;
     }
     window->matches = matches;
-    return matches != NULL;
+    return true;
+}
+
+bool window_matches_join(struct window *window)
+{
+    return window->matches || join(window, false, true);
+}
+
+bool window_matches_join_once(struct window *window, bool makes)
+{
+    return window->matches || join(window, true, makes);
+}
+
+void window_matches_withdraw(struct window *window)
+{
+    struct windows *windows = window->hub->windows;
+    if (window->matches && is_offered(windows, window->matches))
+        map_remove(&windows->matches, matches_name(window->matches));
 }
 
 void window_matches_drop(struct window *window)
 {
     struct windows *windows = window->hub->windows;
-    struct window_matches *matches = window->matches;
     if (window->matching == MATCHES_KEPT)
         window->matching = MATCHES_WANTED;
-    if (matches && is_offered(windows, matches))
-        map_remove(&windows->matches, matches_name(matches));
-    window_matches_unref(matches, windows);
+    window_matches_withdraw(window);
+    window_matches_unref(window->matches, windows);
     window->matches = NULL;
 }

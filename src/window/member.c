@@ -9,8 +9,6 @@
 #include "delivery/key_owner.h"
 #include "window/reading.h"
 
-enum { FEW_BYTES = 1024 };
-
 /* ---- its way ---- */
 
 static void wait_for_refresh(struct subscription *subscription)
@@ -70,7 +68,9 @@ void window_begin(struct subscription *subscription)
                     : holds_none && !subscription_owns_key(subscription) ? MEMBER_NEW
                                                                          : MEMBER_MOVED;
     member->in_frame_log = false;
-    member->asked = hub->commits;
+    if (!member->refused)
+        member->asked = hub->commits;
+    member->refused = false;
     member->from = hub->backlog.last;
     if (!subscription->asked.with_snapshot && window->frame_log_on && holds_none &&
         !window->spec.is_partial)
@@ -104,11 +104,18 @@ static bool start_request(struct subscription *subscription, enum window_request
     request->kind = kind;
     request->from = from;
     request->current = member->current;
+    request->snapshot_bytes = window->snapshot.bytes;
+    request->looks_up = kind == WINDOW_RESUME && member->looks_up;
+    request->cursor =
+        (struct resume_query){.after = member->after,
+                              .scan_rows = window->hub->options.scan_rows,
+                              .origin = {.parted = member->parted, .current = member->current}};
     request->as_frames = kind == WINDOW_RESUME && !subscription->asked.with_snapshot;
     request->with_rows = subscription->asked.with_snapshot;
     window_request_queue(request);
     member->request = request;
     member->phase = MEMBER_WAITING;
+    member->asked = window->hub->commits;
     windows_refresh(window->hub);
     return true;
 }
@@ -198,6 +205,7 @@ static struct reader_step take_answer(struct subscription *subscription,
     if (kind != WINDOW_STATE)
         request->text = NULL;
     window_request_free(request);
+    subscription->member->refused = step.then == STEP_REFUSED;
     if (step.then == STEP_REFUSED) {
         text_unref(text);
         return step;
@@ -211,14 +219,10 @@ static struct reader_step take_answer(struct subscription *subscription,
     return step;
 }
 
-/* Whether a snapshot, by the last one of the window, is shorter than what the client lacks. Of few
- * bytes it does not matter. */
 static bool is_too_long(const struct window_request *request)
 {
-    size_t length = request->text ? text_span(request->text).length : 0;
-    size_t snapshot = request->window->snapshot.bytes;
-    return request->kind == WINDOW_RESUME && !request->as_frames && !request->announced &&
-           link_alone(&request->previous) && length > FEW_BYTES && snapshot && snapshot < length;
+    return !request->announced && request->text &&
+           window_is_too_long(request, text_span(request->text).length);
 }
 
 static struct reader_step pull_answer(struct subscription *subscription)

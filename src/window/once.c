@@ -1,11 +1,7 @@
 /*
  * A window that is read once and kept for nobody: what plain HTTP answers. It is read by the code
  * that reads the windows of subscribers, into an object of its own, and its rows become JSON
- * instead of frames.
- *
- * A filter over a whole view looks at some rows first, which mostly is enough. When it is not, its
- * matches are found as for a subscriber, in several short transactions: one job each, so that
- * others have their turn between them.
+ * instead of frames. What a filter over a whole view finds, equal reads share: search.c.
  */
 #include "rows/resume_query.h"
 #include "rows/row_json.h"
@@ -15,12 +11,7 @@
 
 #include <stdio.h>
 
-enum {
-    BRIEF_LOOK = 2000,        /* the same, before others' turns: most filters need no more */
-    BRIEF_BYTES = 256 * 1024, /* of JSON, before others' turns; then it begins anew */
-    FIRST_LOOK = 20000,       /* rows that a filter looks at in one transaction */
-    REFILLS = 3               /* how often a view may change too much to be filtered in steps */
-};
+enum { BRIEF_BYTES = 256 * 1024 }; /* of JSON, before others' turns; then it begins anew */
 
 struct window_once {
     struct read_job read;
@@ -33,9 +24,7 @@ struct window_once {
     struct resume_query cursor; /* where `after` stands */
     int64_t change;             /* the newest of the export, in the state that is read */
     bool again;                 /* another job has to go on */
-    bool looked;                /* a brief look was not enough */
-    bool filling;
-    int refills;
+    struct window_search search;
     struct row_json rows;
     struct hub_answer answer;
 };
@@ -113,15 +102,11 @@ static void start_over(struct window_once *once)
     once->again = true;
 }
 
-/* Too much changed since its matches were found. */
-static bool fill_anew(struct window_once *once)
+/* Too much changed since its matches were found; or it needs some, as it has skipped too much. */
+static bool search_anew(struct window_once *once)
 {
-    window_matches_reset(once->window.matches);
-    once->window.matching = MATCHES_WANTED;
     start_over(once);
-    return ++once->refills <= REFILLS ||
-           error_set(&once->answer.error, ERROR_QUEUE_FULL,
-                     "the view changes too fast to be filtered; try again later");
+    return !once->search.locked || window_search_anew(&once->search, &once->answer.error);
 }
 
 static bool take_changes(struct window_once *once, struct window_reading *reading)
@@ -146,10 +131,9 @@ static bool read_rows(struct window_once *once, struct window_reading *reading)
     if (!begin_body(once))
         return false;
     if (!window_read(reading))
-        return reading->result->refill && fill_anew(once);
+        return reading->result->refill && search_anew(once);
     if (reading->exhausted) {
-        once->filling = once->looked;
-        once->looked = true;
+        window_search_missed(&once->search);
         start_over(once);
         return true;
     }
@@ -179,21 +163,6 @@ static void explain_failure(struct window_once *once, const struct window_result
         error_set(&once->answer.error, ERROR_MEMORY, "out of memory while reading a view");
 }
 
-static bool has_matches(const struct window_once *once)
-{
-    return once->window.matching == MATCHES_KEPT;
-}
-
-/* Rows that a filter looks at in one transaction; 0: its matches are there. */
-static int64_t first_look(const struct window_once *once)
-{
-    int64_t most = once->hub->options.max_filter_rows,
-            look = once->looked ? FIRST_LOOK : BRIEF_LOOK;
-    if (!window_filters_all(&once->window) || has_matches(once))
-        return 0;
-    return most < look ? most : look;
-}
-
 static void read_window(struct window_once *once, struct store_reader *reader)
 {
     struct window *window = &once->window;
@@ -206,7 +175,7 @@ static void read_window(struct window_once *once, struct store_reader *reader)
                                      .state = &state,
                                      .max_rows = once->hub->options.max_window_rows,
                                      .now = engine_times(once->hub->engine).now / 1000,
-                                     .budget = first_look(once)};
+                                     .budget = window_search_look(&once->search)};
     if (!view_state_read(&state, window->spec.view, reader, &once->answer.error))
         return;
     bool timed = is_timed(window);
@@ -227,31 +196,6 @@ static void read_window(struct window_once *once, struct store_reader *reader)
 /* ---- on a reader: the whole ---- */
 
 /* One step; true when it was the last, and went well. */
-static bool fill(struct window_once *once, struct store_reader *reader)
-{
-    const struct hub_options *options = &once->hub->options;
-    const struct window_fill_limits limits = {.matches = options->max_window_rows,
-                                              .rows = options->max_filter_rows,
-                                              .now = engine_times(once->hub->engine).now / 1000,
-                                              .until_us =
-                                                  clock_monotonic_us() + options->refresh_us};
-    enum window_filled filled;
-    if (!window_matches_fill(&once->window, reader, &limits, &filled, &once->answer.error))
-        return false;
-    if (filled == WINDOW_FILL_ENDS)
-        return error_set(
-            &once->answer.error, ERROR_TOO_LARGE,
-            "the view has more than %lld rows, which is what a filter may look at; ask for so "
-            "few (take) that they are found soon, define a view with that filter, or "
-            "raise max_filter_rows",
-            (long long)options->max_filter_rows);
-    once->again = filled != WINDOW_FILLED;
-    if (!once->again)
-        once->window.matching = MATCHES_KEPT;
-    return !once->again;
-}
-
-/* The same. */
 static bool find_cursor(struct window_once *once, struct store_reader *reader)
 {
     struct resume_query *cursor = &once->cursor;
@@ -287,23 +231,37 @@ static bool is_fine(const struct window_once *once)
     return once->answer.error.code == ERROR_NONE;
 }
 
-static void run(struct read_job *read, struct store_reader *reader)
+/* The same for the matches. */
+static bool find_matches(struct window_once *once, struct store_reader *reader)
 {
-    struct window_once *once = (struct window_once *)read;
-    once->again = false;
-    if (once->filling && !has_matches(once) && !fill(once, reader))
-        return;
-    if (once->resumed && !find_cursor(once, reader))
+    return !once->search.locked ||
+           (window_search_run(&once->search, reader, &once->again, &once->answer.error) &&
+            !once->again);
+}
+
+static void run_step(struct window_once *once, struct store_reader *reader)
+{
+    if (!find_matches(once, reader) || (once->resumed && !find_cursor(once, reader)))
         return;
     if (once->resumed && window_filters_all(&once->window) &&
         once->window.matching == MATCHES_WANTED) {
-        once->filling = once->again = true; /* what is near a window's ends is told by these */
+        /* What is near a window's ends is told by these. */
+        once->search.wanted = once->again = true;
         return;
     }
     if (!store_read_begin(reader, &once->answer.error))
         return;
     read_window(once, reader);
     store_read_end(reader);
+}
+
+static void run(struct read_job *read, struct store_reader *reader)
+{
+    struct window_once *once = (struct window_once *)read;
+    once->again = false;
+    window_search_begin(&once->search);
+    run_step(once, reader);
+    window_search_end(&once->search);
     bool shown = is_fine(once) && !once->again && !once->answer.unchanged;
     if (shown && answer_may_have(&once->answer, &once->options, (int64_t)once->rows.rows.rows))
         end_body(once);
@@ -323,7 +281,9 @@ static void once_free(struct window_once *once)
 
 static bool go_on(struct window_once *once)
 {
-    once->read.is_long = once->again;
+    if (!window_search_join(&once->search))
+        return error_set(&once->answer.error, ERROR_MEMORY, "out of memory for a view");
+    once->read.is_long = once->again || once->search.wanted;
     return answer_ask(once->hub, &once->read, &once->answer.error);
 }
 
@@ -333,6 +293,8 @@ static void deliver(struct engine_event *event)
     if (is_fine(once) && once->again && once->options.is_wanted(once->options.argument) &&
         go_on(once))
         return;
+    if (!is_fine(once))
+        window_matches_withdraw(&once->window);
     answer_give(&once->answer, &once->options, once->window.spec.view);
     once_free(once);
 }
@@ -367,16 +329,14 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
         once->window.spec.take = ANSWER_TAKE;
         window_spec_seek_order(hub, &once->window.spec);
     }
-    once->window.matching = window_may_scan(&once->window) ? MATCHES_PASSED : MATCHES_WANTED;
     once->window.hub = hub;
     window_content_init(&once->window);
-    once->window.matches = window_matches_new();
+    window_search_init(&once->search, &once->window);
     row_json_init(&once->rows, spec->view, once->window.mode, BRIEF_BYTES);
     if (window_is_keyed_by_field(&once->window))
         once->rows.sink.key = once->window.spec.key;
     buffer_init(&once->answer.body, UINT32_MAX);
-    once->filling = window_is_sorted(&once->window); /* what comes first is known when all are */
-    if (answer_copy_text(options->known, &once->known) && once->window.matches)
+    if (answer_copy_text(options->known, &once->known))
         return once;
     once_free(once);
     return NULL;

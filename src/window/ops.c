@@ -109,7 +109,7 @@ static void describe(const struct subscription *subscription, struct subscriptio
     facts->change = member_has(subscription);
 }
 
-/* See struct window_ops for these three. */
+/* See struct window_ops for these four. */
 static void begin_moved(struct subscription *subscription)
 {
     window_begin(subscription);
@@ -123,6 +123,16 @@ static void resume(struct subscription *subscription, int64_t from, bool current
     subscription->member->from = from;
     subscription->member->current = current;
     subscriber_ready(subscription);
+}
+
+static void resume_near(struct subscription *subscription, struct seq after,
+                        const struct cursor_origin *origin)
+{
+    struct member *member = subscription->member;
+    member->looks_up = true;
+    member->after = after;
+    member->parted = origin->parted;
+    resume(subscription, 0, origin->current);
 }
 
 static void inherit(struct subscription *subscription)
@@ -146,6 +156,8 @@ const struct window_ops window_ops = {
     .begin = window_begin,
     .begin_moved = begin_moved,
     .resume = resume,
+    .resume_near = resume_near,
+    .find_cursor = window_find_cursor,
     .inherit = inherit,
     .key = key,
     .part = part,

@@ -381,6 +381,21 @@ static void start_snapshot(struct window_reading *reading)
     result->sink = &result->drafts.sink;
 }
 
+/* Members whose cursors were refused begin with a snapshot: it need not be another refresh's. */
+static bool add_snapshot(struct window_reading *reading)
+{
+    struct window_result *result = reading->result;
+    const struct window_rows *rows = &reading->window->content.rows;
+    if (!reading->refused || result->snapshot_wanted)
+        return true;
+    result->snapshot_wanted = true;
+    start_snapshot(reading);
+    for (size_t i = 0; i < rows->count; i++)
+        if (!window_put_row(reading, window_row_key(rows->list[i]), result->sink))
+            return false;
+    return window_encode_tombstones(reading, &result->drafts);
+}
+
 static void look_at(struct window_refresh *refresh, struct window_result *result,
                     struct store_reader *reader)
 {
@@ -411,7 +426,7 @@ static void look_at(struct window_refresh *refresh, struct window_result *result
     bool done = window_read(&reading) && window_diff(&reading) &&
                 (!first || window_recall(&reading)) &&
                 (!result->snapshot_wanted || window_encode_tombstones(&reading, &result->drafts)) &&
-                window_requests_serve(refresh, &reading);
+                window_requests_serve(refresh, &reading) && add_snapshot(&reading);
     if (!done && !result->refill && result->error.code == ERROR_NONE)
         error_set(&result->error, ERROR_INTERNAL, "a window could not be read");
     window_reading_fini(&reading);

@@ -5,6 +5,7 @@
 #ifndef WINDOW_READING_H
 #define WINDOW_READING_H
 
+#include "rows/resume_query.h"
 #include "rows/row_frames.h"
 #include "window/window_internal.h"
 
@@ -39,15 +40,18 @@ struct window_request {
     struct window *window;
     struct subscription *subscription; /* NULL once it is gone */
     enum window_request_kind kind;
-    int64_t from;
-    bool current;         /* RESUME: it is of the present view */
-    bool as_frames;       /* live frames instead of a snapshot's batch; WINDOW_RESUME */
-    struct link previous; /* struct previous, */
-    uint64_t shown;       /* ... as of subscriber.shown */
-    bool with_rows;       /* MOVE: the rows are wanted too */
-    struct window_statement statement; /* STATE */
     enum window_request_stage stage;
+    int64_t from;
+    struct resume_query cursor; /* RESUME: what finds `from`, if it looks that up */
+    size_t snapshot_bytes;      /* of its window's last one; 0: not known */
+    bool looks_up;
+    bool current;   /* RESUME: it is of the present view */
+    bool as_frames; /* live frames instead of a snapshot's batch; WINDOW_RESUME */
+    bool with_rows; /* MOVE: the rows are wanted too */
     bool announced;
+    struct link previous;              /* struct previous, */
+    uint64_t shown;                    /* ... as of subscriber.shown */
+    struct window_statement statement; /* STATE */
     /* the refresh's */
     struct window_request *same; /* an equal one of this refresh, which is served for both */
     /* The rows of the request, until the transaction is over: drafts that it owns, or, of a view
@@ -55,10 +59,10 @@ struct window_request {
     struct snapshot_drafts *drafts;
     struct row_sink *sink;
     /* found */
-    bool done, refused;
     struct text *text; /* NULL: the member has everything */
     int64_t rows;      /* in it, but of WINDOW_BEHIND */
     int64_t version;
+    bool done, refused;
 };
 
 /* The result of one window in a refresh. */
@@ -103,6 +107,7 @@ struct window_reading {
     bool exhausted; /* that was too few */
     bool outlived;  /* some clients may hold rows from before the window was made */
     bool listed;    /* some client had a list of the whole view */
+    bool refused;   /* members are to begin with a snapshot: their cursors were no use */
     /* in the making */
     struct window_rows rows;
     struct window_rows left; /* of the old ones; borrowed until the reading ends */
@@ -140,6 +145,16 @@ struct window_refresh {
         uint64_t asked_us, reading_us, read_us;
     } traced; /* if it is sampled */
 };
+
+/* Whether a snapshot, by the last one of the window, is shorter than what a client with a cursor
+ * lacks. Of few bytes it does not matter. */
+static inline bool window_is_too_long(const struct window_request *request, size_t bytes)
+{
+    enum { FEW_BYTES = 1024 };
+    return request->kind == WINDOW_RESUME && !request->as_frames &&
+           link_alone(&request->previous) && bytes > FEW_BYTES && request->snapshot_bytes &&
+           request->snapshot_bytes < bytes;
+}
 
 static inline bool window_refresh_is_late(const struct window_refresh *refresh)
 {
@@ -219,6 +234,29 @@ struct window_fill {
     struct error error;
 };
 void window_fill_run(struct read_job *read, struct store_reader *reader);
+
+/* search.c */
+struct window_search {
+    struct window *window;
+    bool looked; /* a brief look was not enough */
+    bool wanted; /* its matches must be found: no look would do */
+    bool locked; /* it has their lock */
+    int refills;
+};
+void window_search_init(struct window_search *search, struct window *window);
+/* On the loop, before each of its jobs: share the search of others. False when out of memory. */
+bool window_search_join(struct window_search *search);
+/* On a reader: around all of a job that uses the window. */
+void window_search_begin(struct window_search *search);
+void window_search_end(struct window_search *search);
+/* Within that, while it is locked: find a part of the matches. *more: another one has to go on. */
+bool window_search_run(struct window_search *search, struct store_reader *reader, bool *more,
+                       struct error *error);
+/* Rows that a filter looks at in one transaction; 0: its matches are there. / It was too few. */
+int64_t window_search_look(const struct window_search *search);
+void window_search_missed(struct window_search *search);
+/* Too much changed since the matches were found. False with the error: too often. */
+bool window_search_anew(struct window_search *search, struct error *error);
 
 /* bounds.c */
 void window_bounds_init(struct window_bounds *bounds);
@@ -301,6 +339,9 @@ struct window_since {
     bool only_removals;    /* more than these would cost more than a snapshot */
     struct row_sink *sink; /* takes rows that go and rows that come */
 };
+/* So many entities may have changed before a snapshot costs no more, of a window with these rows;
+ * `more`: there are rows behind them. */
+int64_t window_since_affords(int64_t rows, bool more);
 /* Find the changes, or that they are too many. To be ended in any case. */
 bool window_since_find(struct window_since *since);
 void window_since_fini(struct window_since *since);

@@ -43,16 +43,34 @@ static bool tell_rows(struct window_since *since, struct window_request *request
     if (request->drafts)
         request->drafts->amends = true;
     bool done = run(since, request);
-    request->refused = done && since->too_many;
+    bool too_long =
+        request->drafts && window_is_too_long(request, snapshot_drafts_bytes(request->drafts));
+    request->refused = done && (since->too_many || too_long);
     request->rows = since->sink->rows;
     return done;
 }
 
+/* Find the change where its cursor stands; a cursor that would have to be searched for is refused:
+ * it was in memory a moment ago. */
+static bool look_up(struct window_reading *reading, struct window_request *request)
+{
+    struct resume_query *cursor = &request->cursor;
+    cursor->view = reading->window->spec.view;
+    if (!resume_query_look(cursor, reading->state, reading->reader, &reading->result->error))
+        return false;
+    request->from = cursor->from;
+    request->refused = !cursor->done || !cursor->accepted;
+    return true;
+}
+
 bool window_encode_resume(struct window_reading *reading, struct window_request *request)
 {
+    if (request->looks_up && !look_up(reading, request))
+        return false;
     struct window_since since = {
         .reading = reading, .from = request->from, .may_refuse = !request->as_frames};
-    request->refused = window_since_is_unknown(reading, request->from, request->current);
+    request->refused =
+        request->refused || window_since_is_unknown(reading, request->from, request->current);
     if (request->refused)
         return true;
     return request->as_frames ? tell_frames(&since, request) : tell_rows(&since, request);

@@ -318,17 +318,24 @@ static bool put_rows(struct window_since *since)
 
 /* ---- the whole ---- */
 
-/* Each entity that changed costs a delete or a row. */
+/* Each entity that changed costs a delete or a row; and where there are rows behind the window, it
+ * may have moved one over the end in either direction. */
+int64_t window_since_affords(int64_t rows, bool more)
+{
+    int64_t most = rows > FEW_ROWS ? rows : FEW_ROWS;
+    return more ? (most * ROW_COST + 1) / (ROW_COST + DELETE_COST + ROW_COST) : most;
+}
+
 static void set_bounds(struct window_since *since)
 {
     int64_t rows = (int64_t)since->reading->window->content.rows.count;
     int64_t most = (since->only_removals ? LOST_CHANGED : FEW_CHANGED) + ROW_CHANGED * rows;
     int64_t max_rows = since->reading->max_rows;
-    since->left = ROW_COST * (rows > FEW_ROWS ? rows : FEW_ROWS) + 1;
+    int64_t affords = window_since_affords(rows, false);
+    since->left = ROW_COST * affords + 1;
     since->most_scanned = most < max_rows ? most : max_rows;
-    since->max_changed = since->may_refuse && since->left / ROW_COST < since->most_scanned
-                             ? since->left / ROW_COST
-                             : since->most_scanned;
+    since->max_changed =
+        since->may_refuse && affords < since->most_scanned ? affords : since->most_scanned;
 }
 
 /* The log lacks something of the export that came behind this change. */

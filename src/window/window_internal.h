@@ -8,6 +8,7 @@
  *     refresh.c     what a commit touched; when to read it; what that brings
  *     member.c      one subscription in a window, from snapshot to live
  *     requests.c    requests of members to a refresh
+ *     behind.c      cursors that are too far behind to be looked up
  *     keep.c        windows in the database, for after a restart (also on the writer)
  *     facts.c       what a window has and costs, for who watches the server
  *   on a reader:
@@ -25,7 +26,8 @@
  *   on both sides:
  *     content.c     rows, and small questions about a window's spec
  *     time.c        when time alone changes the rows of a query
- *     once.c        a window that is read once, for plain HTTP; as_of.c: what a view was;
+ *     once.c        a window that is read once, for plain HTTP; search.c: what its filter
+ *                   lets pass; as_of.c: what a view was;
  * history.c: the events of an append view; explain.c: why a row is there; answer.c: the answers of
  * all four pages.c       a view page by page, for the owner of the store
  *
@@ -198,8 +200,12 @@ struct member {
     struct frame_log_cursor at;
     bool in_frame_log; /* `at` is behind that version */
     int64_t from;      /* of one that begins without a version: it has all up to this change, */
-    bool current;      /* ... and its cursor is known to be of the view as it is now */
-    uint64_t asked;    /* hub->commits when it asked for a snapshot */
+    bool current;      /* ... and its cursor is known to be of the view as it is now; */
+    bool looks_up;     /* ... or all up to this cursor, */
+    struct seq after;
+    int64_t parted; /* ... of another database; see struct cursor_origin */
+    uint64_t asked; /* hub->commits when it last asked a refresh for something, */
+    bool refused;   /* ... which had nothing but a snapshot for it */
     struct window_request *request;
 };
 
@@ -366,6 +372,9 @@ int64_t member_has(const struct subscription *subscription);
  * itself: an owner states its row as of a refresh that is ahead of it (state.c). */
 struct window_shown window_shown(const struct subscription *subscription);
 
+/* behind.c: where a cursor stands, as far as the newest changes in memory show. */
+enum window_cursor window_find_cursor(const struct subscription *subscription, struct seq after);
+
 /* refresh.c: mark what a commit touched, and refresh it. */
 void windows_commit(struct hub *hub, const struct engine_commit *commit);
 
@@ -388,13 +397,16 @@ bool windows_make_room(struct hub *hub, struct subscriber *taker, struct error *
 /* matches.c */
 void windows_matches_init(struct windows *windows);
 void windows_matches_fini(struct windows *windows);
-/* Matches of a window alone; NULL when out of memory. */
-struct window_matches *window_matches_new(void);
 void window_matches_unref(struct window_matches *matches, struct windows *windows);
 /* Make them as new, to be found again. */
 void window_matches_reset(struct window_matches *matches);
 /* Have those of windows of an equal query, or new ones. False when out of memory. */
 bool window_matches_join(struct window *window);
+/* The same for a window that is read once, of others that are; without `makes` none if there are
+ * none. */
+bool window_matches_join_once(struct window *window, bool makes);
+/* No other window joins those that it has. */
+void window_matches_withdraw(struct window *window);
 /* Have none, so that they are found again; no other window joins those that it had. */
 void window_matches_drop(struct window *window);
 

@@ -198,7 +198,7 @@ static const struct broken_case cases[] = {
     {break_filter, MATCHES_AHEAD, "matches->position <= log->last_change"},
     {break_filter, MATCHES_UNREFERENCED, "matches->references > 0"},
     {break_filter, MATCHES_LEFT, "windows->matches.count == 0"},
-    {break_filter, RESET_WHILE_SHARED, "!matches->found || !matches->name"},
+    {break_filter, RESET_WHILE_SHARED, "!matches->found || matches->once"},
 
     {break_reading, STATE_BACK, "window->content.position <= reading->state->log.last_change"},
     {break_reading, FRESH_UNREAD, "reading->fresh_count <= reading->rows.count"},

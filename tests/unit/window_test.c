@@ -246,6 +246,56 @@ TEST(a_busy_export_costs_the_windows_of_a_quiet_one_nothing)
     client_fini(&client);
 }
 
+/* ---- what a cursor costs ---- */
+
+/* The reads until the client has its rows. */
+static uint64_t reads_of(struct client *client, const char *part, const char *after)
+{
+    char members[256];
+    snprintf(members, sizeof members, "\"view\":\"Q/list\",%s%s%s%s", part,
+             after ? ",\"after\":\"" : "", after ? after : "", after ? "\"" : "");
+    client_cut(client);
+    hub_fixture_wait_for_readers(&fixture);
+    uint64_t before = jobs_so_far();
+    subscribe(client, members);
+    hub_fixture_until(&fixture, client_is_complete, client);
+    return jobs_so_far() - before;
+}
+
+/* A client with a cursor behind so many changes takes no more reads than one without before it. */
+static void compare_reads(const char *part, int changes, int resumes)
+{
+    struct client keeps = {.view = "Q/list", .with_snapshot = true}, fresh = keeps;
+    char after[sizeof keeps.seq];
+    client_init(&keeps);
+    client_init(&fresh);
+    reads_of(&keeps, part, NULL);
+    memcpy(after, keeps.seq, sizeof after);
+    hub_fixture_feed_many(&fixture, changes, "patch {\"n\":2}");
+    uint64_t without = reads_of(&fresh, part, NULL);
+    client_cut(&fresh);
+    assert_true(reads_of(&keeps, part, after) <= without);
+    assert_int_equal(keeps.resumed, resumes);
+    assert_int_equal(keeps.refused, !resumes);
+    assert_string_equal(keeps.problem, "");
+    assert_true(json_equal(keeps.rows, fresh.rows));
+    client_cut(&keeps);
+    client_fini(&keeps);
+    client_fini(&fresh);
+}
+
+TEST(a_cursor_takes_no_more_reads_than_none)
+{
+    start();
+    hub_fixture_feed_many(&fixture, 100, "patch {\"n\":1}");
+    compare_reads("\"take\":10", 1, 1);
+    compare_reads("\"take\":10", 3, 1);
+    compare_reads("\"take\":10", 4, 0);
+    compare_reads("\"take\":10", 50, 0);
+    compare_reads("\"take\":10,\"skip\":10", 1, 1);
+    compare_reads("\"take\":10,\"skip\":10", 3, 0); /* which only a refresh finds out */
+}
+
 /* ---- windows in the database ---- */
 
 /* A number, by SQL in the server's file. */
