@@ -18,6 +18,11 @@ def token_fits(step, token):
     return "token" not in step or step["token"] == token
 
 
+def came_to(step, request):
+    if step.get("at", request.at) != request.at:
+        raise Fault(f"it came to server {request.at}")
+
+
 def bare(data, wanted):
     """Without what the kit compares only where it is expected."""
     if not isinstance(data, dict):
@@ -57,7 +62,8 @@ class Player:
         self.scenario, self.trace = expanded(scenario), trace
         self.storage = tempfile.mkdtemp(prefix="stele-conform-")
         self.driver = Driver(command, self.storage, trace)
-        self.listener = Listener(self._take)
+        self.listeners = [Listener(lambda request, at=at: self._take(request, at))
+                          for at in range(self.scenario.get("servers", 1))]
         self.handshakes, self.posts, self.messages = [], [], []
         self.socket, self.reading = None, None
         self.names, self.bodies, self.in_use = {}, {}, set()
@@ -67,7 +73,8 @@ class Player:
     # ---- the whole ----
 
     async def play(self):
-        await self.listener.start()
+        for listener in self.listeners:
+            await listener.start()
         try:
             await self.driver.start()
             missing = set(self.scenario.get("needs", [])) - self.driver.can
@@ -84,7 +91,8 @@ class Player:
             await self.driver.end()
             return None
         finally:
-            await self.listener.end()
+            for listener in self.listeners:
+                await listener.end()
             await self._drop_all()
             if self.driver.runs:
                 self.driver.process.kill()
@@ -107,15 +115,16 @@ class Player:
 
     # ---- what comes in ----
 
-    async def _take(self, request):
+    async def _take(self, request, at):
+        request.at = at
         if request.headers.get("upgrade", "").lower() == "websocket":
             done = asyncio.Event()
-            self.trace("client >", f"handshake {request.target}, token {request.token()}")
+            self.trace("client >", f"handshake {request.target} at {at}, token {request.token()}")
             self.handshakes.append((request, done))
             await done.wait()
         elif request.method == "POST" and request.path == "/v1/mutations":
             done = asyncio.Event()
-            self.trace("client >", f"POST {request.body.decode()[:400]}")
+            self.trace("client >", f"POST at {at}, {request.body.decode()[:400]}")
             self.posts.append((request, done))
             await done.wait()
         else:
@@ -138,10 +147,11 @@ class Player:
         except Fault as fault:
             self.fault = fault
 
-    async def _shake_hands(self, step):
+    async def _shake_hands(self, step, asked):
         await self._until(lambda: self.handshakes, "a handshake")
         request, done = self.handshakes.pop(0)
-        if not request.in_first_message() and not token_fits(step, request.token()):
+        came_to(step, request)
+        if not request.in_first_message() and not token_fits(asked, request.token()):
             raise Fault(f"the token of the handshake is {request.token()!r}")
         return request, done
 
@@ -170,7 +180,8 @@ class Player:
         command = dict(step["client"])
         do = command.pop("do")
         if do == "open":
-            command = {"url": f"ws://127.0.0.1:{self.listener.port}/", "storage": self.storage,
+            urls = [f"ws://127.0.0.1:{listener.port}/" for listener in self.listeners]
+            command = {"url": urls[0], **({"urls": urls} if len(urls) > 1 else {}), "storage": self.storage,
                        "backoff": BACKOFF, **command}
         await self.driver.ask(do, **command)
 
@@ -191,7 +202,7 @@ class Player:
     # ---- steps of the server ----
 
     async def do_accept(self, step):
-        request, done = await self._shake_hands(step["accept"] or {})
+        request, done = await self._shake_hands(step, step["accept"])
         self._open(request, done)
         if request.in_first_message():
             await self._first_message(step["accept"])
@@ -199,7 +210,7 @@ class Player:
 
     async def do_refuse(self, step):
         refusal = step["refuse"]
-        request, done = await self._shake_hands(refusal)
+        request, done = await self._shake_hands(step, refusal)
         error = {"error": refusal["code"], "code": refusal["code"], "message": "refused by the scenario",
                  "retryable": refusal.get("retryable", False)}
         if request.in_first_message():
@@ -270,15 +281,16 @@ class Player:
         self.socket.close(step["close"]["code"], step["close"].get("reason", ""))
 
     async def do_stop(self, step):
-        await self.listener.stop()
+        await self.listeners[step.get("at", 0)].stop()
         await self._drop_all()
 
     async def do_start(self, step):
-        await self.listener.start()
+        await self.listeners[step.get("at", 0)].start()
 
     async def do_post(self, step):
         await self._until(lambda: self.posts, "a POST")
         request, done = self.posts.pop(0)
+        came_to(step, request)
         try:
             batch = json.loads(request.body)
         except ValueError:

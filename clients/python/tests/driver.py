@@ -18,11 +18,11 @@ class Driver:
         self.client, self.token, self.views = None, None, {}
 
     def hello(self):
-        return {"name": "stele-client for Python", "can": ["durable", "feed", "refresh"]}
+        return {"name": "stele-client for Python", "can": ["durable", "feed", "refresh", "urls"]}
 
-    async def open(self, url, storage, backoff, token=None):
+    async def open(self, url, storage, backoff, token=None, urls=None):
         self.token = token
-        self.client = Client(url, os.path.join(storage, "kept.sqlite"), token=lambda: self.token,
+        self.client = Client(urls or url, os.path.join(storage, "kept.sqlite"), token=lambda: self.token,
                              backoff=backoff["first"], backoff_most=backoff["most"])
         await self.client.open()
 

@@ -156,10 +156,8 @@ class Recorder {
 // ---- the server's side ----
 
 async function ask(client: SteleClient, view: View<any>, more: Record<string, string>, end: number): Promise<Answer> {
-  const { url, token, fetch: fetcher = globalThis.fetch } = client['options'];
-  const base = new URL(url);
-  if (!base.pathname.endsWith('/')) base.pathname += '/';
-  const target = overHttp(base, 'v1/checksum');
+  const { token, fetch: fetcher = globalThis.fetch } = client['options'];
+  const target = overHttp(client['url'](), 'v1/checksum');
   target.search = String(parametersOf({ ...view.query, ...more, subscribed: 1 }));
   target.searchParams.set('view', view.query.view);
   const bearer = await token?.();

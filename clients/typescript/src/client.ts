@@ -16,9 +16,8 @@ const DAY_MS = 86_400_000;
 const WAKE_PROBE_MS = 3000;
 const PRUNE_MS = 60_000;
 const TOKEN_AGAIN_MS = 5000;
-/** So often in a row WebSockets must fail to open before streams are tried; more often where one did open. */
-const BLOCKED = 2;
-const BLOCKED_LATER = 8;
+/** So often in a row WebSockets may fail to open, where one did, before streams are tried. */
+const CHANCES = 8;
 
 /** After these a subscription begins again without its cursor. */
 const CURSOR_CODES = /^cursor-|^invalid-cursor|-rescoped$/;
@@ -28,7 +27,8 @@ export class SteleClient {
     connection: 'connecting', transport: 'websocket', error: null, storage: 'durable', storageError: null, pending: 0, feedError: null,
   };
 
-  readonly #base: URL;
+  readonly #urls: URL[];
+  #at = 0; /* the server whose turn it is, round and round */
   readonly #storage: CarefulStorage;
   readonly #backoff: Backoff;
   readonly #home: Home;
@@ -44,17 +44,19 @@ export class SteleClient {
   #transport: Transport | undefined; /* once messages may be sent */
   #stop = (): void => {}; /* ends the connection, opened or not */
   #attempt = 0;
-  #blocked = 0;
-  #blockedAt = BLOCKED;
+  #chances: number; /* of WebSockets; at first one at each server, and another */
   #token: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined; /* the next attempt, or the next token */
 
   constructor(private readonly options: Options) {
-    const base = (this.#base = new URL(options.url));
-    base.protocol = base.protocol.replace('http', 'ws');
-    if (!base.pathname.endsWith('/')) base.pathname += '/';
+    this.#urls = [options.url].flat().map((text) => {
+      const url = new URL(text.replace(/^http/i, 'ws'));
+      url.pathname = url.pathname.replace(/\/?$/, '/');
+      return url;
+    });
+    this.#chances = this.#urls.length + 1;
     this.#backoff = new Backoff(options.backoff);
-    const storage = (this.#storage = makeStorage(options.storage ?? 'auto', `stele ${base.href} ${options.user ?? ''}`, () => this.#noteStorage()));
+    const storage = (this.#storage = makeStorage(options.storage ?? 'auto', `stele ${this.url()} ${options.user ?? ''}`, () => this.#noteStorage()));
     this.#noteStorage();
     this.#home = {
       maxRows: 100_000, maxKeptRows: 10_000, lingerMs: 5000, ...options,
@@ -149,7 +151,7 @@ export class SteleClient {
         new Feed(
           this.#storage,
           {
-            url: this.#base,
+            url: (further) => this.url(further),
             fetch: this.options.fetch,
             token: async (isRefused) => (isRefused ? undefined : this.#token) ?? this.#askToken(),
             changed: (pending, feedError) => this.#set({ pending, feedError }),
@@ -160,6 +162,11 @@ export class SteleClient {
   }
 
   // ---- the connection ----
+
+  /** The server whose turn it is, or one further down the list. */
+  private url(further = 0): URL {
+    return this.#urls[(this.#at + further) % this.#urls.length]!;
+  }
 
   async #askToken(): Promise<string | undefined> {
     return (this.#token = await this.options.token?.());
@@ -183,13 +190,12 @@ export class SteleClient {
       if (attempt !== this.#attempt) return;
       this.#set({ transport });
       /* Streams count as open when the first of them is. */
-      if (transport === 'websocket') this.#blocked++;
-      const made = open(this.#base, token, {
+      if (transport === 'websocket') this.#chances--;
+      const made = open(this.url(), token, {
         opened: ifCurrent(() => {
           this.#transport = made;
           if (transport === 'websocket') {
-            this.#blocked = 0;
-            this.#blockedAt = BLOCKED_LATER;
+            this.#chances = CHANCES;
             if (token === undefined) this.#isOpen();
           }
           for (const view of this.#open.keys()) void view.loaded.then(() => this.#subscribe(view));
@@ -207,7 +213,7 @@ export class SteleClient {
   #choose(socketClass: unknown): 'websocket' | 'sse' {
     const { transport = 'auto' } = this.options;
     if (transport !== 'auto') return transport;
-    return socketClass && (this.#blocked < this.#blockedAt || this.status.transport === 'sse') ? 'websocket' : 'sse';
+    return socketClass && (this.#chances > 0 || this.status.transport === 'sse') ? 'websocket' : 'sse';
   }
 
   #isOpen(): void {
@@ -218,6 +224,7 @@ export class SteleClient {
     /* A token that ran out is replaced at once, unless that was just done. */
     const isAtOnce = this.status.connection === 'open' && error.code.startsWith('token-');
     this.#attempt++;
+    this.#at++;
     this.#transport = undefined;
     clearTimeout(this.#timer);
     this.#byId.clear();
@@ -226,7 +233,7 @@ export class SteleClient {
       view.lost(error);
     }
     this.#set({ connection: 'waiting', error });
-    this.#timer = setTimeout(() => void this.#connect(), isAtOnce ? 0 : this.#backoff.next(error.retryAfter));
+    this.#timer = setTimeout(() => void this.#connect(), isAtOnce ? 0 : this.#backoff.next(this.#urls[1] ? 0 : error.retryAfter)); /* another has not asked for that */
   }
 
   #take(frame: Frame): void {

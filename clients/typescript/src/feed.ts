@@ -30,7 +30,8 @@ interface Kept {
 }
 
 export interface FeedHome {
-  readonly url: URL;
+  /** The server of the connection, or one further down the list. */
+  url(further: number): URL;
   readonly fetch: typeof fetch | undefined;
   /** The token of now; or a new one, when that was refused. */
   token(isRefused: boolean): Promise<string | undefined>;
@@ -175,16 +176,21 @@ export class Feed {
     const post = (this.#post = new AbortController());
     if (this.#isClosed) post.abort();
     after(ANSWER_MS, () => post.abort());
-    const response = await (this.home.fetch ?? globalThis.fetch)(overHttp(this.home.url, 'v1/mutations'), {
+    const response = await (this.home.fetch ?? globalThis.fetch)(overHttp(this.home.url(this.#further), 'v1/mutations'), {
       method: 'POST', body, signal: post.signal, ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
     });
     this.#isRefused = response.status === 401 || response.status === 403;
     return { status: response.status, body: await response.json().catch(() => undefined) };
   }
 
+  #further = 0;
+
+  /** Then by another server, if there is one, which has not asked to wait. */
   #retry(error: SteleError): false {
+    const { home } = this;
     this.#error = error;
-    this.#retryAfter = error.retryAfter ?? 0;
+    this.#retryAfter = home.url(0) === home.url(1) ? (error.retryAfter ?? 0) : 0;
+    this.#further++;
     this.#tell();
     return false;
   }

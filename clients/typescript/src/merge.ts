@@ -2,7 +2,7 @@
 
 type Fields = Record<string, unknown>;
 
-const isObject = (value: unknown): value is Fields => Object(value) === value && !Array.isArray(value);
+export const isObject = (value: unknown): value is Fields => Object(value) === value && !Array.isArray(value);
 
 /** From entries, so that "__proto__" is a name like any other. */
 export function merge(target: Fields, patch: Fields, append: readonly string[], path = ''): Fields {

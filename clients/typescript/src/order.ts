@@ -1,5 +1,7 @@
 // The order of rows, as the server has it (docs/views.md, "Order of values").
 
+import { isObject } from './merge.js';
+
 export interface Sort {
   field: string[];
   order: 'asc' | 'desc';
@@ -8,10 +10,10 @@ export interface Sort {
 /** The value at a path; of members whose names hold dots the one with the shortest names, from the left. */
 export function valueAt(data: unknown, path: readonly string[], from = 0): unknown {
   if (from === path.length) return data;
-  if (Object(data) !== data || Array.isArray(data)) return undefined;
+  if (!isObject(data)) return undefined;
   for (let to = from + 1; to <= path.length; to++) {
     const name = path.slice(from, to).join('.');
-    const found = Object.hasOwn(data as object, name) ? valueAt((data as Record<string, unknown>)[name], path, to) : undefined;
+    const found = Object.hasOwn(data, name) ? valueAt(data[name], path, to) : undefined;
     if (found !== undefined) return found;
   }
   return undefined;

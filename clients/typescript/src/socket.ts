@@ -2,7 +2,7 @@
 
 import { after } from './backoff.js';
 import { SteleError } from './types.js';
-import { decoder, errorOf } from './wire.js';
+import { decoder, errorOf, errorOfClose } from './wire.js';
 import type { OpenTransport } from './transport.js';
 
 /** So long a server may take for the handshake, and for a sign of life. */
@@ -58,8 +58,7 @@ export const socketTransport =
     };
     socket.onerror = () => {}; /* close follows, and says as much */
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
-      const said = /^([a-z\d-]+): (.*)/s.exec(reason); /* as the server closes */
-      end(fatal ?? new SteleError(said?.[1] ?? 'connection-lost', said?.[2] ?? `code ${code}`));
+      end(fatal ?? errorOfClose(code, reason));
     };
     wait(ANSWER_MS, late);
 

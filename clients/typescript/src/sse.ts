@@ -2,7 +2,7 @@
 
 import { after } from './backoff.js';
 import { SteleError } from './types.js';
-import { errorOf, type Frame } from './wire.js';
+import { errorOf, errorOfClose, type Frame } from './wire.js';
 import { overHttp, parametersOf, type Listener, type OpenTransport, type Transport } from './transport.js';
 
 /** Browsers open six connections to a host over HTTP/1.1; one is left for the rest of the page. */
@@ -115,5 +115,6 @@ class SseTransport implements Transport {
     const frame: Frame & { status?: number; reason?: string } = JSON.parse(data);
     if (frame.op || frame.type) this.listener.frame({ ...frame, subscriptionId: id });
     if (frame.fatal) this.#fail(id, errorOf(frame));
+    if (frame.reason !== undefined) this.#fail(id, errorOfClose(frame.status!, frame.reason));
   }
 }

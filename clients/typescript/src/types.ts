@@ -125,8 +125,11 @@ export class SteleError extends Error {
 }
 
 export interface Options {
-  /** ws://host:port or wss://host, with the server's base path if it has one. */
-  url: string;
+  /**
+   * ws://host:port or wss://host, with the server's base path if it has one. Or several, of nodes of one log: the client
+   * goes on to the next when a connection ends, or cannot be made.
+   */
+  url: string | readonly string[];
   /** Asked before each connection, and before a token runs out. It never stands in a URL. */
   token?: () => string | Promise<string>;
   /** Where rows are kept: "auto" is IndexedDB, or memory where there is none. */

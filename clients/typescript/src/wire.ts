@@ -1,5 +1,6 @@
 // Messages of the server: from bytes to frames, in their order, whatever of them is compressed.
 
+import { isObject } from './merge.js';
 import { SteleError } from './types.js';
 import type { Sort } from './order.js';
 
@@ -63,7 +64,7 @@ export function decoder(take: (frame: Frame) => void, fail: (error: SteleError) 
     last = last.then(async () => {
       try {
         const frame = JSON.parse(await textOf(data));
-        if (Object(frame) !== frame || Array.isArray(frame)) throw new Error('no object');
+        if (!isObject(frame)) throw new Error('no object');
         take(frame);
       } catch (error) {
         fail(new SteleError('bad-message', String(error)));
@@ -87,3 +88,9 @@ export function tell<A extends unknown[]>(listeners: Iterable<(...args: A) => vo
 
 export const errorOf = (frame: Frame): SteleError =>
   new SteleError((frame.code ?? frame.error)!, frame.message, frame.retryable, frame.retryAfter);
+
+/** Why the server ended a connection: it says "<code>: <message>". */
+export function errorOfClose(code: number, reason: string): SteleError {
+  const [, said = 'connection-lost', message = `code ${code}`] = /^([a-z\d-]+): (.*)/s.exec(reason) ?? [];
+  return new SteleError(said, message);
+}

@@ -15,12 +15,12 @@ const errorCode = (error) => error?.code ?? null;
 const shown = () => new Promise((done) => setTimeout(done, 60));
 
 const commands = {
-  hello: () => ({ name: 'stele-client (TypeScript)', can: ['durable', 'feed', 'refresh'] }),
+  hello: () => ({ name: 'stele-client (TypeScript)', can: ['durable', 'feed', 'refresh', 'urls'] }),
 
   open(command) {
     token = command.token;
     client = new SteleClient({
-      url: command.url,
+      url: command.urls ?? command.url,
       storage: fileStorage(command.storage),
       WebSocket: tellingWebSocket(WebSocket),
       ...(command.token !== undefined && { token: () => token }),

@@ -358,6 +358,41 @@ test('streams where sockets fail to open twice; every other attempt is a socket;
   }
 });
 
+test('of several servers each is tried, from the first on and round, before streams are; and why a stream ended is told', async (t) => {
+  const web = streams();
+  const { net, pass, client } = await start(t, { url: ['http://a.example', 'ws://b.example/stele', 'ws://c.example/'], fetch: web.fetch, backoff: { first: 1, most: 1 } });
+  for (let i = 0; i < 4; i++) {
+    assert.deepEqual([net.all.length, web.all.length], [i + 1, 0]);
+    net.last.end();
+    await pass(1.1);
+  }
+  await pass(0.2);
+  assert.deepEqual(net.all.map(({ url }) => url), ['ws://a.example/', 'ws://b.example/stele/', 'ws://c.example/', 'ws://a.example/']);
+  assert.match(web.last.url, /^http:\/\/b\.example\/stele\/v1\/views\//);
+  web.last.open().say({ status: 1013, reason: 'node-behind: this node has the log up to message 2' });
+  await pass(0.1);
+  assert.equal(client.status.error.code, 'node-behind');
+});
+
+test('a batch goes to the server of the connection, and from one that cannot take it to the next', async (t) => {
+  const urls = [];
+  const { net, pass, client } = await start(t, {
+    url: ['ws://a.example', 'ws://b.example'], transport: 'websocket', backoff: { first: 1, most: 1 },
+    fetch: (url) => {
+      urls.push(String(url));
+      const isTaken = urls.length > 2;
+      return Promise.resolve(Response.json(isTaken ? { applied: 1 } : { code: 'log-unavailable', retry_after: 3600 }, { status: isTaken ? 200 : 503 }));
+    },
+  });
+  net.last.end();
+  await pass(1.1);
+  (await net.last.open()).show('a');
+  const { done } = await client.enqueue({ export: 'E', key: 'k', patch: {} });
+  for (let i = 0; i < 3; i++) await pass(1.1);
+  assert.equal((await done).applied, 1);
+  assert.deepEqual(urls, ['b', 'a', 'b'].map((name) => `http://${name}.example/v1/mutations`));
+});
+
 test('a stream asks for what the query says', async (t) => {
   const { web, client, pass } = await startStreams(t, { token: () => 'a token' });
   const query = { view: 'E/my list', filters: { a: 'x:y', 'b.c': 5, d: null }, where: { field: 'n', gte: 1 }, sort: ['n', { by: 'm', order: 'desc' }], take: 3, skip: 1, key: 'k&1' };

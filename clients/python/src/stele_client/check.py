@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 from .errors import SteleError
-from .http import Http, error_of_answer, query_of
+from .http import Http, query_of
+from .http import ask as ask_http
 from .order import seq_place
 from .sums import PARTS, Sums, part_of, row_sum
 from .types import CheckResult, DifferentKey, Json, Row
@@ -41,10 +42,7 @@ class Finding:
 
 async def ask(http: Http, view: View, more: Json) -> Json:
     query = {**view.query, **more, "subscribed": 1}
-    status, headers, body = await http.request("GET", "/v1/checksum?" + query_of(query))
-    if status != 200:
-        raise error_of_answer(status, headers, body)
-    found: Json = json.loads(body)
+    found: Json = json.loads(await ask_http(http, "/v1/checksum?" + query_of(query)))
     if found["mode"] == "append" and view.is_tape:
         raise SteleError("has-events", "the view has events, and a sum is of rows")
     return found

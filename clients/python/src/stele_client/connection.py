@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Union
 
 from . import socket, wire
 from .backoff import Backoff
 from .check import check
 from .errors import ProtocolError, SteleError, StorageError
 from .feed import Batch, Feed
-from .http import Http, addresses, read_view
+from .http import Http, Servers, read_view
 from .store import Store
 from .tokens import Tokens, expiry, seconds_left
 from .types import CheckResult, Json, Mutation, Page, Predicate, Sort, Token
@@ -30,23 +30,23 @@ STORE_AGAIN = 1.0
 
 class Client:
     """
-    `url`: of the server, ws:// or http://, or with TLS wss:// or https://.
+    `url`: of the server, ws:// or http://, or with TLS wss:// or https://. Or several, of nodes of one log: the
+    client goes on to the next when a connection ends, or cannot be made.
     `storage`: a file, made if it is not there; one for each client. None keeps all in memory.
     `token`: a text, or a function that gives one, perhaps a coroutine function. It is asked for each
     connection, and before a token runs out.
     """
 
-    def __init__(self, url: str, storage: Optional[str] = None, *, token: Token = None,
+    def __init__(self, url: Union[str, Sequence[str]], storage: Optional[str] = None, *, token: Token = None,
                  producer: Optional[str] = None, tls: Optional[ssl.SSLContext] = None, keep_events: int = 10_000,
                  backoff: float = 0.25, backoff_most: float = 30.0, timeout: float = 20.0) -> None:
-        self._socket_url, plain = addresses(url)
+        self._servers = Servers(url)
         self._path, self._producer, self._tls = storage, producer, tls
         self._keep_events, self._timeout = max(keep_events, 1), timeout
         self._tokens = Tokens(token)
         self._backoff = Backoff(backoff, backoff_most)
         self._feed_backoff = (backoff, backoff_most)
-        self._plain_url = plain
-        self._http = Http(plain, self._tokens.get, tls)
+        self._http = Http(self._servers, self._tokens.get, tls)
         self._views: Dict[str, View] = {}
         self._ids: Dict[str, View] = {}
         self._count = 0
@@ -208,7 +208,7 @@ class Client:
         while True:
             try:
                 token = await self._tokens.get()
-                self._socket = await socket.connect(self._socket_url, token, self._tls, self._timeout)
+                self._socket = await socket.connect(self._servers.socket_url, token, self._tls, self._timeout)
                 self._tell(None)
                 self._plan_refresh(expiry(token))
                 await self._talk()
@@ -216,7 +216,8 @@ class Client:
                 self._tell(error)
             finally:
                 await self._disconnect()
-            await self._backoff.wait(self.error.retry_after if self.error else None)
+            self._servers.next()
+            await self._backoff.wait(self._servers.pause(self.error))
 
     async def _disconnect(self) -> None:
         ended, self._socket = self._socket, None
@@ -351,7 +352,7 @@ class Client:
 
     def _feed(self) -> Feed:
         if self._feeder is None:
-            self._feed_http = Http(self._plain_url, self._tokens.get, self._tls)
+            self._feed_http = Http(self._servers, self._tokens.get, self._tls)
             self._feeder = Feed(self._kept, self._feed_http, Backoff(*self._feed_backoff), self._producer)
             self._start(self._feeder.run())
         return self._feeder

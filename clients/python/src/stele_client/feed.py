@@ -99,7 +99,8 @@ class Feed:
                 # Whoever gets it must not find the frames of this task in it, and perhaps clear them.
                 error = self.error = raised.with_traceback(None)
                 if error.retryable:
-                    await self.backoff.wait(error.retry_after)
+                    self.http.go_on()
+                    await self.backoff.wait(self.http.servers.pause(error))
                     continue
                 self.refusal = error
                 await self._on_disk(self.store.end_batch, number, error.code, error.message)

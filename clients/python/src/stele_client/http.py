@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import zlib
-from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from urllib.parse import quote, urlencode, urlsplit
 
 from .errors import SteleError
@@ -29,6 +29,37 @@ def addresses(url: str) -> Tuple[str, str]:
     return f"{socket}://{parts.netloc}{parts.path or '/'}", f"{plain}://{parts.netloc}"
 
 
+class Servers:
+    """The nodes of one log, whose turn comes one after the other, round and round."""
+
+    def __init__(self, url: Union[str, Sequence[str]]) -> None:
+        self._all = [addresses(each) for each in ([url] if isinstance(url, str) else url)]
+        if not self._all:
+            raise ValueError("there is no address of a server")
+        self._at = 0
+
+    def next(self) -> None:
+        self._at += 1
+
+    def _of(self, further: int) -> Tuple[str, str]:
+        return self._all[(self._at + further) % len(self._all)]
+
+    @property
+    def socket_url(self) -> str:
+        return self._of(0)[0]
+
+    def plain_url(self, further: int) -> str:
+        """For HTTP: of the server of the connection, or of one further down the list."""
+        return self._of(further)[1]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def pause(self, error: Optional[SteleError]) -> Optional[float]:
+        """What the server asked to wait; another one did not ask."""
+        return error.retry_after if error is not None and len(self) == 1 else None
+
+
 def error_of_answer(status: int, headers: Mapping[str, str], body: bytes) -> SteleError:
     found: Dict[str, Any] = {}
     try:
@@ -43,15 +74,20 @@ def error_of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Ste
 
 
 class Http:
-    """One connection, used by one request at a time, that is kept open."""
+    """One connection, used by one request at a time, that is kept open, as long as the server is the same."""
 
-    def __init__(self, url: str, token: Callable[[], Awaitable[Optional[str]]],
+    def __init__(self, servers: Servers, token: Callable[[], Awaitable[Optional[str]]],
                  tls: Optional[ssl.SSLContext], timeout: float = 75.0) -> None:
-        self.url = urlsplit(url)
+        self.servers, self.further = servers, 0
         self.token, self.tls, self.timeout = token, tls, timeout
+        self._url = ""
         self._connection: Optional[http.client.HTTPConnection] = None
         self._used = threading.Lock()
         self._closed = False
+
+    def go_on(self) -> None:
+        """To the next server."""
+        self.further += 1
 
     async def request(self, method: str, target: str, body: Optional[bytes] = None) -> Answer:
         """An answer of whatever status. Raises a retryable error when there is none."""
@@ -62,19 +98,25 @@ class Http:
         if body is not None:
             headers["Content-Type"] = "application/json"
         loop = asyncio.get_running_loop()
+        url = self.servers.plain_url(self.further)
         try:
-            return await loop.run_in_executor(None, self._request, method, target, body, headers)
+            return await loop.run_in_executor(None, self._request, url, method, target, body, headers)
         except (OSError, http.client.HTTPException, EOFError, zlib.error) as error:
             raise SteleError("network-error", f"{method} {target.split('?')[0]}: {error!r}", retryable=True) from error
 
     def _connect(self) -> http.client.HTTPConnection:
-        host, port = self.url.hostname or "", self.url.port
-        if self.url.scheme == "https":
+        url = urlsplit(self._url)
+        host, port = url.hostname or "", url.port
+        if url.scheme == "https":
             return http.client.HTTPSConnection(host, port, timeout=self.timeout, context=self.tls)
         return http.client.HTTPConnection(host, port, timeout=self.timeout)
 
-    def _request(self, method: str, target: str, body: Optional[bytes], headers: Dict[str, str]) -> Answer:
+    def _request(self, url: str, method: str, target: str, body: Optional[bytes], headers: Dict[str, str]) -> Answer:
         with self._used:
+            if url != self._url and self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._url = url
             was_open = self._connection is not None and self._connection.sock is not None
             try:
                 status, got, text = self._ask(method, target, body, headers)
@@ -144,10 +186,23 @@ def target_of(view: str, parameters: Mapping[str, Any]) -> str:
     return f"/v1/views/{path}" + (f"?{query}" if query else "")
 
 
+async def ask(http_: Http, target: str) -> bytes:
+    """The body of an answer of 200: of the first of the servers that gives one, each is asked once."""
+    for left in reversed(range(len(http_.servers))):
+        try:
+            status, headers, body = await http_.request("GET", target)
+            if status == 200:
+                return body
+            raise error_of_answer(status, headers, body)
+        except SteleError as error:
+            if not error.retryable or not left:
+                raise
+            http_.go_on()
+    raise AssertionError
+
+
 async def read_view(http_: Http, view: str, parameters: Mapping[str, Any]) -> Page:
-    status, headers, body = await http_.request("GET", target_of(view, parameters))
-    if status != 200:
-        raise error_of_answer(status, headers, body)
+    body = await ask(http_, target_of(view, parameters))
     found = json.loads(body)
     rows = [Row(each["key"], each["data"]) for each in found["rows"]]
     return Page(found["view"], rows, found["seq"], found["epoch"], found.get("more"), found.get("resumed"),

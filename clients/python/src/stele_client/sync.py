@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, Coroutine, Iterable, Iterator, List, Optional, TypeVar
+from typing import Any, Coroutine, Iterable, Iterator, List, Optional, Sequence, TypeVar, Union
 
 from .connection import Client
 from .errors import SteleError
@@ -73,7 +73,7 @@ async def _get(view: View, key: str) -> Optional[Json]:
 class SyncClient:
     """As Client, with the same arguments. Use it in a `with` statement, or call `close`."""
 
-    def __init__(self, url: str, storage: Optional[str] = None, **options: Any) -> None:
+    def __init__(self, url: Union[str, Sequence[str]], storage: Optional[str] = None, **options: Any) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stele-client", daemon=True)
         self._thread.start()
@@ -85,7 +85,7 @@ class SyncClient:
             raise
 
     @staticmethod
-    async def _make(url: str, storage: Optional[str], options: Any) -> Client:
+    async def _make(url: Union[str, Sequence[str]], storage: Optional[str], options: Any) -> Client:
         client = Client(url, storage, **options)
         await client.open()
         return client
