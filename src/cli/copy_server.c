@@ -40,9 +40,9 @@ static bool tell_refusal(const struct copying *copying, struct error *error)
     uint32_t message = DOC_NONE;
     if (doc_parse(&doc, span_of(answer->problem), 10, &root, &cause))
         message = doc_member(&doc, root, "message");
-    struct span text = message == DOC_NONE ? span_of("") : doc_text(&doc, message);
+    struct span text = message == DOC_NONE ? span_of("\"\"") : doc_text(&doc, message);
     error_set(error, ERROR_NETWORK, "%s refused (HTTP %d)%s%.*s", copying->copy->url,
-              answer->status, text.length ? ": " : "", (int)text.length, text.data);
+              answer->status, text.length > 2 ? ": " : "", (int)text.length - 2, text.data + 1);
     doc_fini(&doc);
     return false;
 }

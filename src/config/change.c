@@ -123,7 +123,8 @@ static void take_exports(const struct taking *taking)
 {
     struct config *config = taking->config, *from = taking->from;
     bool same = same_exports(config, from);
-    bool live = same && !config->log.stream; /* nodes of a log merge alike, from its beginning */
+    bool live = same && !config->log.stream &&
+                !config->log.from; /* nodes of a log merge alike, from its beginning */
     if ((same && same_limits(config, from)) ||
         !wants(taking, "exports", live ? CONFIG_LIVE : CONFIG_RESTART, NULL))
         return;

@@ -63,15 +63,22 @@ bool config_set_group(struct config *config, const struct config_group *group,
 
 bool config_set_log(struct config *config, const struct tree *log, struct error *error)
 {
-    static const struct config_group group = {.name = "log",
-                                              .must = "must be an object with nats and stream"};
+    static const struct config_group group = {
+        .name = "log", .must = "must be an object with nats and stream, or from"};
     return config_set_group(config, &group, log, error);
 }
 
 bool config_check_log(const struct config *config, struct error *error)
 {
     const struct config_log *log = &config->log;
-    if (log->nats && log->stream)
+    if (log->from && (log->nats || log->stream || log->subject || log->credentials_file))
+        return error_set(error, ERROR_CONFIGURATION,
+                         "setting \"log\": a server follows a stream (nats, stream) or another "
+                         "server (from); leave one of them out");
+    if (!log->from && (log->token_file || log->ca_file))
+        return error_set(error, ERROR_CONFIGURATION,
+                         "setting \"log\": token_file and ca_file go with from, which is missing");
+    if (log->from || (log->nats && log->stream))
         return true;
     if (log->nats || log->stream)
         return error_set(error, ERROR_CONFIGURATION,

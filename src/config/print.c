@@ -197,7 +197,7 @@ static void print_group(struct buffer *out, const char *group, const char **betw
 static void print_log(struct buffer *out, const struct config *config, enum config_print_for whom)
 {
     const char *between = "\n    ";
-    if (!config->log.nats && !config->log.stream)
+    if (!config->log.nats && !config->log.stream && !config->log.from)
         return;
     buffer_add_string(out, "  \"log\": {");
     print_group(out, "log", &between, config, whom);

@@ -13,3 +13,11 @@ TEXT(subject, NULL, RESTART,
 TEXT(credentials_file, NULL, RESTART, "a file with the credentials for the brokers (.creds)")
 NUMBER(max_lag_seconds, 30, 1, DAY, RESTART,
        "while the node is behind the log by more than this, /ready says so with 503")
+TEXT(from, NULL, RESTART,
+     "in place of a stream: the server whose changes this one copies, as a replica, such as "
+     "https://db.example.org",
+     .check = check_source)
+TEXT(token_file, NULL, RESTART,
+     "the file with the token for the server in log.from, which needs the scope admin")
+TEXT(ca_file, NULL, RESTART,
+     "the authorities to trust for the server in log.from (PEM) instead of the system's")

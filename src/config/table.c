@@ -102,6 +102,17 @@ static bool check_stream(const char *name, struct error *error)
                      name);
 }
 
+/* What libcurl makes of it is found out at the start. */
+static bool check_source(const char *url, struct error *error)
+{
+    size_t head = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
+    return (head && url[head] && !strpbrk(url, "@?# \t\r\n")) ||
+           error_set(error, ERROR_CONFIGURATION,
+                     "'%.100s' is no URL of a server; write http://HOST:PORT or https://HOST, and "
+                     "the token in token_file",
+                     url);
+}
+
 static bool check_subject(const char *subject, struct error *error)
 {
     return !subject[strcspn(subject, " *>\t\r\n")] ||

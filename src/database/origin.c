@@ -30,8 +30,17 @@ bool origin_take(struct database *database, const struct database_origin *origin
                          "%s is new, and %.200s cannot be reached: the first start needs it",
                          database->path, origin->url);
     }
-    if (!is_new && origin->epoch && !meta_says(main, "epoch", origin->epoch, &same, error)) {
+    bool there = false;
+    if (!is_new && (!origin_there(database, &there, error) ||
+                    (origin->epoch && !meta_says(main, "epoch", origin->epoch, &same, error)))) {
         return false;
+    }
+    if (!is_new && !there && !origin->epoch) {
+        return error_set(
+            error, ERROR_NETWORK,
+            "%s is no replica yet, and %.200s cannot be reached: the first start needs "
+            "it",
+            database->path, origin->url);
     }
     if (!same) {
         return refuse(database, origin, error);

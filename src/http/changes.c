@@ -157,6 +157,7 @@ static void read_it(struct http_changes *changes)
 
 struct wish {
     int64_t after, limit, wait;
+    bool at_head;                   /* behind all that there is */
     char epoch[DATABASE_UUID_SIZE]; /* of the cursor; "": there is none */
 };
 
@@ -171,6 +172,9 @@ static bool read_number(struct span value, const char *name, int64_t least, int6
 /* EPOCH:CHANGE */
 static bool read_cursor(struct span value, struct wish *wish, struct error *error)
 {
+    wish->at_head = span_equal(value, span_of("head"));
+    if (wish->at_head)
+        return true;
     const char *colon = value.length ? memchr(value.data, ':', value.length) : NULL;
     size_t length = colon ? (size_t)(colon - value.data) : 0;
     if (length != sizeof wish->epoch - 1 ||
@@ -244,11 +248,12 @@ static bool attach(struct http_request *request, const struct wish *wish)
     changes->timer.data = changes;
     changes->until_ms = frontend_now(frontend) + (uint64_t)wish->wait * 1000;
     changes->answer = (struct changes_answer){.after = wish->after,
+                                              .at_head = wish->at_head,
                                               .limit = wish->limit,
                                               .epoch = facts->epoch,
                                               .merging = request->http->merging,
                                               .since = database.merging_since,
-                                              .is_node = frontend->follow != NULL};
+                                              .is_node = http_follows(request->http)};
     buffer_init(&changes->answer.out, UINT32_MAX);
     request->changes = changes;
     request->source = &a_log;

@@ -17,7 +17,8 @@ void http_changes_stop(struct http *http);
 
 struct changes_answer {
     /* what is asked for */
-    int64_t after;       /* change.id */
+    int64_t after;       /* change.id, */
+    bool at_head;        /* ... or behind the newest one */
     int64_t limit;       /* changes; a transaction is not divided by it */
     const char *epoch;   /* of the database, */
     const char *merging; /* ... and the digest of its settings */

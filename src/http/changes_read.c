@@ -168,8 +168,14 @@ static bool print_all(struct printing *printing, struct store_reader *reader)
     struct changes_answer *answer = printing->answer;
     struct error *error = &answer->error;
     struct store_log_state log;
-    struct store_producer_scan producers = {.limit = -1, .since = answer->after};
-    if (!store_read_log(reader, &log, error) || !check(answer, &log, error))
+    struct store_producer_scan producers = {.limit = -1};
+    if (!store_read_log(reader, &log, error))
+        return false;
+    if (answer->at_head)
+        answer->after = answer->last = log.last_change;
+    answer->at_head = false;
+    producers.since = answer->after;
+    if (!check(answer, &log, error))
         return false;
     answer->head = log.last_change;
     buffer_printf(&answer->out, "{\"epoch\":\"%s\",\"after\":%lld,\"settings\":\"%s\"}\n",

@@ -1,7 +1,6 @@
 #include "http/health.h"
 
 #include "engine/engine.h"
-#include "follow/follow.h"
 #include "http/facts.h"
 #include "http/inspector.h"
 
@@ -35,9 +34,9 @@ static void reply_health(struct http *http, struct net_connection *connection)
  */
 static bool print_lag(const struct http *http, char *text, size_t size)
 {
-    if (!http->frontend->follow)
+    if (!http_follows(http))
         return false;
-    struct follow_state state = follow_state(http->frontend->follow);
+    struct follow_state state = http_follow_state(http);
     bool behind = state.lag_messages > 0 && state.lag_seconds > http->frontend->max_lag;
     if (state.condition == FOLLOW_GAP || state.condition == FOLLOW_REPLACED)
         snprintf(text, size, "NOT READY: %s", follow_condition_name(state.condition));
@@ -53,7 +52,7 @@ static bool print_lag(const struct http *http, char *text, size_t size)
 
 static bool is_apart(const struct http *http)
 {
-    return http->frontend->follow && follow_state(http->frontend->follow).condition == FOLLOW_APART;
+    return http_follows(http) && http_follow_state(http).condition == FOLLOW_APART;
 }
 
 /* Readers are served also while the disk takes nothing: a server that is taken out of service for
@@ -85,7 +84,7 @@ static void reply_ready_to_write(struct http *http, struct net_connection *conne
 {
     struct engine_state engine = engine_state(http->frontend->engine);
     char text[96] = "NOT READY";
-    bool follows = http->frontend->follow != NULL;
+    bool follows = http_follows(http);
     bool ready = http->frontend->running && engine.disk == ERROR_NONE && !follows;
     if (follows)
         snprintf(text, sizeof text, "NOT READY: mutations come from the log alone");

@@ -11,7 +11,20 @@
 #include "http/request.h"
 #include "net/loop_watch.h"
 #include "net/net.h"
+#include "replica/replica.h"
 #include "usage/usage.h"
+
+/* Whether its changes come from a log: a stream's, or that of another server. */
+static inline bool http_follows(const struct http *http)
+{
+    return http->frontend->follow || http->frontend->replica;
+}
+/* How far it is. Only then. */
+static inline struct follow_state http_follow_state(const struct http *http)
+{
+    return http->frontend->follow ? follow_state(http->frontend->follow)
+                                  : replica_state(http->frontend->replica);
+}
 
 /* The purpose of a request. */
 enum http_purpose { HTTP_INGEST, HTTP_READ };

@@ -6,7 +6,6 @@
 #include "access/revocations.h"
 #include "auth/certificate.h"
 #include "delivery/hub.h"
-#include "follow/follow.h"
 #include "http/http_internal.h"
 #include "http/metrics.h"
 #include "ingest/ingest.h"
@@ -235,7 +234,7 @@ static size_t windows_fill(struct http *http, bool members)
 static struct follow_state log_of(const struct http *http)
 {
     static const struct follow_state none = {.condition = FOLLOW_READING};
-    return http->frontend->follow ? follow_state(http->frontend->follow) : none;
+    return http_follows(http) ? http_follow_state(http) : none;
 }
 
 VALUE(log_ok, log_of(http).condition == FOLLOW_READING)

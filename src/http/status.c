@@ -1,7 +1,6 @@
 /* GET /status: how the server is, as JSON for people and scripts. */
 #include "delivery/hub.h"
 #include "engine/engine.h"
-#include "follow/follow.h"
 #include "http/facts.h"
 #include "http/http_internal.h"
 #include "window/window.h"
@@ -11,7 +10,7 @@
 /* Without a log a server reads all that there is. */
 static enum follow_condition log_condition(const struct http *http)
 {
-    return http->frontend->follow ? follow_state(http->frontend->follow).condition : FOLLOW_READING;
+    return http_follows(http) ? http_follow_state(http).condition : FOLLOW_READING;
 }
 
 static bool is_healthy(const struct http *http)
@@ -165,9 +164,9 @@ static void print_log(struct buffer *out, const struct facts *facts)
 /* Of a node of a log alone. */
 static void print_node(struct buffer *out, const struct http *http)
 {
-    if (!http->frontend->follow)
+    if (!http_follows(http))
         return;
-    struct follow_state state = follow_state(http->frontend->follow);
+    struct follow_state state = http_follow_state(http);
     buffer_printf(out,
                   ",\"node\":{\"condition\":\"%s\",\"position\":%lld,\"lag_messages\":%lld,"
                   "\"lag_seconds\":%.3f,\"reconnects\":%llu,\"refused\":%llu,\"problem\":",

@@ -15,6 +15,7 @@
 #include "follow/follow.h"
 #include "ingest/ingest.h"
 #include "outbound/outbound.h"
+#include "replica/replica.h"
 #include "server/tls.h"
 #include "server/transport.h"
 #include "telemetry/telemetry.h"
@@ -75,6 +76,7 @@ static void begin_drain(struct server *server)
     sessions_pause_all(&server->frontend.sessions, &session_ingest);
     http_stop(&server->http);
     follow_halt(server->log.follow);
+    replica_halt(server->replica.replica);
     ingest_drain(server->frontend.ingest);
 }
 

@@ -79,6 +79,7 @@ static struct engine_options engine_options(struct server *server, const struct 
         .store = {.path = config->database,
                   .log = server->log.follow ? &server->log.history : NULL,
                   .merging = server->merging,
+                  .origin = server->replica.replica ? &server->replica.origin : NULL,
                   .synchronous = config->synchronous,
                   .erase = config->erase,
                   .cache_mebibytes = (uint32_t)(caches.pages >> 20),
@@ -166,9 +167,20 @@ bool server_apply_export_limits(struct server *server, const struct config *conf
     return done;
 }
 
+/* What the source took is taken here, too, whatever the limits are: they are for producers. */
+static void copy_all(struct engine_options *options)
+{
+    options->copies = true;
+    options->max_exports = UINT32_MAX;
+    options->max_entity_bytes = UINT32_MAX;
+    options->max_merge_bytes = 0;
+}
+
 static bool open_engine(struct server *server, const struct config *config, struct error *error)
 {
     struct engine_options options = engine_options(server, config);
+    if (server->replica.replica)
+        copy_all(&options);
     struct engine_export_options *exports =
         export_options(options.views, config, &options.export_count, error);
     if (!exports)
@@ -204,10 +216,10 @@ static bool open_ingest(struct server *server, const struct config *config, stru
     return server->frontend.ingest != NULL;
 }
 
-/* Cursors are ahead of a node alone. */
+/* Cursors are ahead of a node or a replica alone. */
 static void take_cursor_wait(struct server *server, const struct config *config)
 {
-    if (server->log.follow)
+    if (server->log.follow || server->replica.replica)
         hub_set_cursor_wait(server->frontend.hub, config->cursor_wait_ms);
 }
 
@@ -398,8 +410,8 @@ static bool open_parts(struct server *server, const struct config *config, struc
 {
     if (!open_loop(server, error) || !open_telemetry(server, config, error) ||
         !open_hub(server, config, error) || !server_find_merging(server, config, error) ||
-        !server_open_log(server, config, error) || !open_engine(server, config, error) ||
-        !open_ingest(server, config, error))
+        !server_open_log(server, config, error) || !server_open_replica(server, config, error) ||
+        !open_engine(server, config, error) || !open_ingest(server, config, error))
         return false;
     if (!http_open(&server->http, &server->frontend))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
@@ -413,7 +425,8 @@ static bool open_parts(struct server *server, const struct config *config, struc
         return false;
     start_telemetry(server);
     return open_access(server, config, error) && open_usage(server, config, error) &&
-           start_log(server, config, error) && open_sockets(server, config, error);
+           start_log(server, config, error) && server_start_replica(server, config, error) &&
+           open_sockets(server, config, error);
 }
 
 /* Check whether the stop can go on; called whenever something ended. */
@@ -492,6 +505,7 @@ void server_close(struct server *server)
     if (server->frontend.telemetry)
         telemetry_stop(server->frontend.telemetry);
     follow_stop(server->log.follow);
+    replica_stop(server->replica.replica);
     ingest_close(server->frontend.ingest);
     server->frontend.ingest = NULL; /* who is answered below may ask for it */
     if (server->frontend.usage)
@@ -503,6 +517,7 @@ void server_close(struct server *server)
     if (server->frontend.hub)
         hub_free(server->frontend.hub);
     follow_free(server->log.follow);
+    replica_free(server->replica.replica);
     memory_free(server->log.refusal);
     usage_free(server->frontend.usage);
     telemetry_free(server->frontend.telemetry);

@@ -11,6 +11,7 @@
 #include "http/http.h"
 #include "net/listener.h"
 #include "net/loop_watch.h"
+#include "replica/replica.h"
 #include "server/server.h"
 #include "session/frontend.h"
 
@@ -21,6 +22,13 @@ struct follow;
 struct transport;
 struct certificate;
 struct outbound;
+
+/* The server whose changes this one copies. */
+struct server_replica {
+    struct replica *replica; /* NULL: none. Owned */
+    struct replica_source source;
+    struct database_origin origin;
+};
 
 /* The log that the server follows as a node, and what names its history. */
 struct server_log {
@@ -54,6 +62,7 @@ struct server {
     struct frontend frontend; /* with the engine, the hub, the ingest, access and usage, owned */
     struct http http;
     struct server_log log;
+    struct server_replica replica;
     char merging[33];          /* digest of the settings that decide what changes do */
     struct outbound *outbound; /* outgoing requests; NULL: no setting needs any */
 
@@ -74,6 +83,10 @@ struct server {
 bool server_open_log(struct server *server, const struct config *config, struct error *error);
 bool server_start_log(struct server *server, const struct config *config,
                       const struct ingest_options *ingest, struct error *error);
+
+/* replica.c: the same of a server that is a replica. */
+bool server_open_replica(struct server *server, const struct config *config, struct error *error);
+bool server_start_replica(struct server *server, const struct config *config, struct error *error);
 
 /* merging.c: server->merging, once the hub is open. */
 bool server_find_merging(struct server *server, const struct config *config, struct error *error);

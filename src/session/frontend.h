@@ -18,6 +18,7 @@ struct engine;
 struct follow;
 struct http;
 struct hub;
+struct replica;
 struct telemetry;
 struct tracer;
 struct usage;
@@ -35,8 +36,9 @@ struct frontend {
     struct engine *engine;
     struct hub *hub;
     struct ingest *ingest;
-    struct follow *follow; /* the log that it follows; NULL: none */
-    double max_lag;        /* behind that, in seconds: beyond it the server is not ready */
+    struct follow *follow;   /* the log that it follows; NULL: none */
+    struct replica *replica; /* or the server whose changes it copies; NULL: none */
+    double max_lag;          /* behind that, in seconds: beyond it the server is not ready */
     struct access *access;
     struct usage *usage;         /* NULL: usage is not metered */
     struct telemetry *telemetry; /* NULL: nothing is sent to OpenTelemetry. Owned */

@@ -440,6 +440,31 @@ TEST(the_log_is_an_object_that_prints_itself)
     config_fini(&again);
 }
 
+TEST(a_server_follows_a_stream_or_another_server)
+{
+    static const struct {
+        const char *log;
+        bool good;
+    } cases[] = {
+        {"{\"from\":\"https://a\",\"token_file\":\"t\",\"ca_file\":\"c\"}", true},
+        {"{\"from\":\"http://a:1/b\",\"max_lag_seconds\":5}", true},
+        {"{\"from\":\"http://a\",\"stream\":\"s\"}", false},
+        {"{\"from\":\"http://a\",\"nats\":\"nats://a:1\",\"stream\":\"s\"}", false},
+        {"{\"from\":\"http://a\",\"credentials_file\":\"c\"}", false},
+        {"{\"token_file\":\"t\"}", false},
+        {"{\"nats\":\"nats://a:1\",\"stream\":\"s\",\"ca_file\":\"c\"}", false},
+    };
+    struct config config;
+    struct error error;
+    assert_true(config_init(&config, &error));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_true(config_set(&config, "log", cases[i].log, &error));
+        if (config_check_log(&config, &error) != cases[i].good)
+            fail_msg("%s: %s", cases[i].log, error.message);
+    }
+    config_fini(&config);
+}
+
 TEST(members_of_the_log_are_checked)
 {
     static const char *const bad[][2] = {
@@ -447,7 +472,8 @@ TEST(members_of_the_log_are_checked)
         {"log.nats", "tls://a:1"},     {"log.nats", ", "},           {"log.stream", "a.b"},
         {"log.stream", "a b"},         {"log.stream", "a*"},         {"log.subject", "a.>"},
         {"log.subject", "a b"},        {"log.max_lag_seconds", "0"}, {"log", "[]"},
-        {"log", "{\"streem\":\"s\"}"}, {"log", "{\"nats\":7}"},
+        {"log", "{\"streem\":\"s\"}"}, {"log", "{\"nats\":7}"},      {"log.from", "ws://a"},
+        {"log.from", "http://"},       {"log.from", "http://u@a"},   {"log.from", "http://a?b"},
     };
     struct config config;
     struct error error;

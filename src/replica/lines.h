@@ -1,0 +1,26 @@
+/* The lines of GET /v1/changes (docs/protocol.md, section 13). Pure. Never included from outside.
+ */
+#ifndef REPLICA_LINES_H
+#define REPLICA_LINES_H
+
+#include "replica/replica.h"
+
+enum line_kind { LINE_HEAD, LINE_CHANGE, LINE_PRODUCER, LINE_END };
+
+struct line {
+    enum line_kind kind;
+    int64_t change, at;           /* of a change; of the end: that of the cursor */
+    struct replica_source source; /* of the head; of the end: the epoch alone */
+    int64_t head;                 /* of the end */
+    bool whole;
+};
+
+/* What a line is; `doc` is cleared before. */
+bool line_read(struct doc *doc, struct span text, struct line *line, struct error *error);
+
+/* The submission of changes, a line each, and of producers, likewise; the place in the log is the
+ * caller's. NULL with an error. */
+struct submission *lines_submission(struct span changes, struct span producers,
+                                    struct error *error);
+
+#endif

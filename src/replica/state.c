@@ -1,0 +1,127 @@
+/* How far a replica is: what its thread does and the loop is told meet here. */
+#include "replica/replica_internal.h"
+
+#include <stdio.h>
+#include <time.h>
+
+enum { SILENCE_MS = REPLICA_SILENT_S * 1000, NEAR_MS = 2000 };
+
+/* ---- with the lock ---- */
+
+static int64_t changes_behind(const struct replica_shared *shared)
+{
+    return shared->head > shared->state.position ? shared->head - shared->state.position : 0;
+}
+
+/* Without contact nobody knows what the source has: it may be as old as the contact. */
+static double seconds_since_heard(const struct replica_shared *shared)
+{
+    uint64_t now = clock_monotonic_us();
+    uint64_t silent = shared->heard_us && now > shared->heard_us ? now - shared->heard_us : 0;
+    return silent > (uint64_t)SILENCE_MS * 1000 ? (double)silent / 1e6 : 0;
+}
+
+static double seconds_behind(const struct replica_shared *shared)
+{
+    double age = (double)(clock_wall_ms() - shared->since) / 1e3;
+    double silence = seconds_since_heard(shared);
+    return !changes_behind(shared) || age < silence ? silence : age;
+}
+
+static void note_end(struct replica_shared *shared, const struct submission *submission)
+{
+    shared->under_way--;
+    if (submission->message_taken) {
+        shared->state.position = submission->message.sequence;
+        shared->since = submission->message.at;
+        shared->state.caught_up |= seconds_behind(shared) * 1000 < NEAR_MS;
+    } else if (!shared->failed) {
+        shared->failed = true;
+        shared->failure = submission->error;
+    }
+    if (!shared->under_way)
+        pthread_cond_broadcast(&shared->landed);
+}
+
+/* ---- ---- */
+
+void replica_deliver(struct engine_event *event)
+{
+    struct submission *submission = (struct submission *)event;
+    struct replica *replica = submission->context;
+    pthread_mutex_lock(&replica->shared.lock);
+    note_end(&replica->shared, submission);
+    pthread_mutex_unlock(&replica->shared.lock);
+    submission_free(submission);
+}
+
+void replica_note_handed(struct replica *replica, int by)
+{
+    struct replica_shared *shared = &replica->shared;
+    pthread_mutex_lock(&shared->lock);
+    shared->under_way += (size_t)by;
+    if (!shared->under_way)
+        pthread_cond_broadcast(&shared->landed);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+void replica_note_head(struct replica *replica, int64_t head)
+{
+    struct replica_shared *shared = &replica->shared;
+    pthread_mutex_lock(&shared->lock);
+    if (!changes_behind(shared)) /* what is new came since it had all */
+        shared->since = clock_wall_ms();
+    shared->head = head;
+    shared->heard_us = clock_monotonic_us();
+    shared->state.caught_up |= !changes_behind(shared);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+bool replica_is_over(struct replica *replica)
+{
+    pthread_mutex_lock(&replica->shared.lock);
+    bool failed = replica->shared.failed;
+    pthread_mutex_unlock(&replica->shared.lock);
+    return failed || atomic_load(&replica->halted);
+}
+
+void replica_wait_until_landed(struct replica *replica, struct error *failure)
+{
+    struct replica_shared *shared = &replica->shared;
+    pthread_mutex_lock(&shared->lock);
+    while (shared->under_way && !atomic_load(&replica->halted)) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++; /* then it looks whether it is to end */
+        pthread_cond_timedwait(&shared->landed, &shared->lock, &until);
+    }
+    *failure = shared->failed ? shared->failure : (struct error){.code = ERROR_NONE};
+    shared->failed = false;
+    replica->received = replica->handed = shared->state.position;
+    pthread_mutex_unlock(&shared->lock);
+}
+
+enum follow_condition replica_change(struct replica *replica, enum follow_condition condition,
+                                     const char *problem)
+{
+    struct follow_state *state = &replica->shared.state;
+    pthread_mutex_lock(&replica->shared.lock);
+    enum follow_condition before = state->condition;
+    state->condition = condition;
+    snprintf(state->problem, sizeof state->problem, "%s", problem);
+    if (condition == FOLLOW_READING && before != FOLLOW_READING)
+        state->reconnects += replica->shared.readings++ > 0;
+    pthread_mutex_unlock(&replica->shared.lock);
+    return before;
+}
+
+struct follow_state replica_state(struct replica *replica)
+{
+    struct replica_shared *shared = &replica->shared;
+    pthread_mutex_lock(&shared->lock);
+    struct follow_state state = shared->state;
+    state.lag_messages = changes_behind(shared);
+    state.lag_seconds = seconds_behind(shared);
+    pthread_mutex_unlock(&shared->lock);
+    return state;
+}

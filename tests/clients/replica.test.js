@@ -1,0 +1,338 @@
+// Replicas: servers that copy the log of changes of another one by HTTP.
+//
+// STELE_SEEDS seeds of the random runs (default 2), STELE_SEED the first; STELE_KILLS (default 4) ends of either server.
+
+import assert from 'node:assert/strict';
+import { copyFileSync, existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import test from 'node:test';
+import { Client } from './lib/client.js';
+import { EventStream } from './lib/events.js';
+import { http, post, postAll, tryPost } from './lib/feed.js';
+import { Gate } from './lib/gate.js';
+import { Random } from './lib/random.js';
+import { seedsOf } from './lib/seeds.js';
+import { Server, check, eventually, run, scratch, sql, within } from './lib/server.js';
+import { fillDisk, smallDisk } from './lib/small_disk.js';
+
+const KILLS = Number(process.env.STELE_KILLS ?? 4);
+const m = (key, patch = {}, more = {}) => ({ export: 'E', key, patch, ...more });
+const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+const exports = {
+  E: { max_entities: 50, max_array_length: 5, null_removes: true, views: { top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }] }, on: { pipeline: [{ filter: { field: 'on', eq: true } }] } } },
+  Scoped: { scope: 'team' },
+};
+
+const sourceFor = (t, config = {}, options = {}) => Server.forTest(t, { config: { exports, ...config }, ...options });
+const replicaOf = (t, source, { config = {}, log = {}, ...options } = {}) =>
+  Server.forTest(t, { config: { exports, ...config, log: { from: source.http ?? source, ...log } }, ...options });
+
+/** All that the file says, except where and when it is open. */
+async function content(db, { log = true } = {}) {
+  const names = (await sql(db, 'SELECT name FROM sql_view ORDER BY name')).map((row) => row.name);
+  const tables = ['SELECT * FROM tombstone ORDER BY change', 'SELECT * FROM producer ORDER BY name', 'SELECT id, name, entities, last_change, head_slot, head_idx FROM export',
+    'SELECT key, export, slot, idx, change, evict_order, data FROM entity ORDER BY export, key', ...(log ? ['SELECT * FROM change ORDER BY id', ...names.map((name) => `SELECT * FROM "${name}"`)] : names.filter((name) => !name.endsWith('/append')).map((name) => `SELECT * FROM "${name}"`))];
+  return JSON.stringify(await Promise.all(tables.map((table) => sql(db, table))), null, 1);
+}
+
+const lastOf = async (server) => (await sql(server.db, 'SELECT last_change FROM log_state'))[0].last_change;
+const nodeOf = async (server) => (await server.status()).node;
+let now;
+const isEqual = async (replica, source) => {
+  const last = await lastOf(source);
+  await eventually(async () => (now = await nodeOf(replica)).position === last && now.lag_messages === 0, () => `change ${last}: ${JSON.stringify(now)} ${replica.stderr}`, 400);
+};
+
+/** Random requests: patches, appends, removals, deletes, batches of producers, seqs of all kinds. */
+function randomRequest(random, batches) {
+  const n = random.below(12) + 1;
+  const mutations = range(n, () => {
+    const key = `k${random.below(120)}`;
+    const seq = random.below(3) ? {} : { slot: random.below(1000), index: random.below(5) };
+    const kind = random.below(10);
+    if (kind === 0) return { export: 'E', key, op: 'delete', ...seq };
+    if (kind === 1) return m(key, { n: random.below(100), t: [1, 2, 3, 4, 5, 6, 7], deep: { x: null } }, { op: 'upsert', ...seq });
+    if (kind === 2) return m(key, { t: range(random.below(4), () => random.below(9)) }, { append: ['t'], ...seq });
+    if (kind === 3) return m(key, { n: null, deep: { y: 1, x: null } }, seq);
+    if (kind === 4) return m(key, {}, { unset: ['on', 'deep.y'], ...seq });
+    if (kind === 5) return m(key, { late: 1 }, { slot: random.below(1000), index: 0, if: 'newer' });
+    if (kind === 6) return { export: 'Scoped', key, patch: { team: ['red', 'blue', null][random.below(3)], n: 1 }, ...seq };
+    if (kind === 7) return { export: 'Scoped', key, op: 'delete', slot: random.below(1000), index: 0, if: 'newer' };
+    return m(key, { n: random.below(100), on: random.below(2) === 0, text: 'ü"\\\n' }, seq);
+  });
+  if (random.below(2)) return mutations;
+  const name = `p${random.below(5)}`;
+  batches[name] = (batches[name] ?? 0) + 1;
+  return [{ producer: name, batch: batches[name], mark: `m${batches[name]}`, mutations: random.below(4) ? mutations : [] }];
+}
+
+const { seeds, first: firstSeed } = seedsOf(2);
+for (const seed of range(seeds, (i) => firstSeed + i))
+  test(`seed ${seed}: a replica is equal to its source, whichever of them is killed meanwhile`, async (t) => {
+    const random = new Random(seed);
+    const source = await sourceFor(t);
+    const replica = await replicaOf(t, source, { log: { max_lag_seconds: 1 } });
+    const batches = {};
+    for (let kill = 0; kill < KILLS; kill++) {
+      const feeding = (async () => {
+        for (let i = 0; i < 60; i++) await tryPost(source, randomRequest(random, batches)).catch(() => {});
+      })();
+      await new Promise((done) => setTimeout(done, random.below(60)));
+      const victim = kill % 2 ? source : replica;
+      await victim.kill9();
+      await victim.restart({ samePort: true });
+      await feeding;
+    }
+    await post(source, [m('last', { on: true })]);
+    await isEqual(replica, source);
+    assert.equal(await content(replica.db), await content(source.db));
+    assert.equal((await replica.get('/ready')).text, 'READY');
+    assert.equal((await replica.status()).epoch, (await source.status()).epoch);
+    for (const server of [replica, source]) {
+      await server.terminate();
+      await check(server.db);
+    }
+  });
+
+test('cursors of the one work on the other, in all forms', async (t) => {
+  const source = await sourceFor(t);
+  const replica = await replicaOf(t, source);
+  await post(source, [m('a', { n: 1 }), m('b', { n: 2 })]);
+  await isEqual(replica, source);
+  for (const [from, to] of [[source, replica], [replica, source]]) {
+    const read = async (path) => (await http(`${from.http}${path}`)).json;
+    const { seq, epoch, offset } = await read('/v1/views/E/list');
+    const { cursor } = await read('/v1/views/E/append?events=1');
+    const top = (await read('/v1/views/E/top')).epoch;
+    await post(source, [m('c', { n: 3 })]);
+    await isEqual(replica, source);
+    const frames = [];
+    const client = await Client.open(to, { named: { take: (frame) => frames.push(frame) } });
+    t.after(() => client.destroy());
+    const v2 = (id, query) => client.send({ type: 'subscribe', protocolVersion: 2, subscriptionId: id, query });
+    v2('s', { view: 'E/list', after: seq, epoch });
+    v2('t', { view: 'E/append', after: cursor });
+    await eventually(() => frames.filter(({ op }) => op === 'subscribed').length === 2 && frames.some(({ key }) => key === 'c'), () => JSON.stringify(frames));
+    assert.ok(frames.filter(({ op }) => op === 'subscribed').every(({ resumed }) => resumed !== false), JSON.stringify(frames));
+    for (const query of [{ view: 'E/list', after: seq, epoch }, { view: 'E/append', after: seq }, { view: 'E/top', after: seq, epoch: top }]) {
+      const v1 = await Client.open(to);
+      t.after(() => v1.destroy());
+      v1.send({ type: 'subscribe', ...query });
+      assert.equal((await v1.expect('subscribed')).resumed, true, JSON.stringify(query));
+    }
+    const stream = await EventStream.open(`${to.http}/v1/views/E/list/live`, { headers: { 'last-event-id': `${seq}@${epoch}` } });
+    assert.equal((await stream.next()).json.resumed, true);
+    stream.close?.();
+    const after = (await http(`${to.http}/v1/views/E/list?after=${seq}&epoch=${epoch}`)).json;
+    assert.deepEqual([after.resumed, after.rows.some(({ key }) => key === 'c')], [true, true]);
+    const past = (await http(`${to.http}/v1/views/E/list?as_of=@${offset}`)).json;
+    assert.ok(past.rows.every(({ key }) => key !== 'c'));
+    await post(source, [{ export: 'E', key: 'c', op: 'delete' }]);
+    await isEqual(replica, source);
+  }
+});
+
+test('a cursor that a replica does not have yet waits for it', async (t) => {
+  const source = await sourceFor(t);
+  const gate = await Gate.start(t, source.port);
+  const replica = await replicaOf(t, gate.url.replace('nats:', 'http:'), { log: { max_lag_seconds: 1 } });
+  await post(source, [m('a', { n: 1 })]);
+  await isEqual(replica, source);
+  gate.shut();
+  await post(source, [m('b', { n: 2 })]);
+  const { seq, epoch } = (await http(`${source.http}/v1/views/E/list`)).json;
+  const client = await Client.open(replica);
+  client.send({ type: 'subscribe', view: 'E/list', after: seq, epoch });
+  gate.open();
+  assert.equal((await client.expect('subscribed')).resumed, true);
+  assert.ok((await http(`${replica.http}/v1/views/E/list`)).json.rows.some(({ key }) => key === 'b'));
+  client.destroy();
+});
+
+test('a replica takes no writes, and says where they go', async (t) => {
+  const source = await sourceFor(t);
+  const replica = await replicaOf(t, source);
+  for (const answer of [await tryPost(replica, m('a')), await http(`${replica.http}/v1/producers/p`, { method: 'DELETE' })]) {
+    assert.deepEqual([answer.status, answer.json.code], [501, 'not-implemented']);
+    assert.ok(answer.json.message.includes(source.http), answer.text);
+  }
+  const write = await replica.get('/ready/write');
+  assert.equal(write.status, 503);
+  await eventually(async () => (await replica.get('/ready')).status === 200, 'it has all');
+});
+
+test('it starts from a backup of its source, also from one of another replica, and follows that one', async (t) => {
+  const source = await sourceFor(t, { retention_rows: 500 });
+  await postAll(source, range(2000, (i) => m(`k${i % 60}`, { n: i })), 50);
+  await eventually(async () => (await sql(source.db, 'SELECT floor_change FROM log_state'))[0].floor_change > 0, 'it is trimmed');
+  /* Without a file the log must reach back to its beginning. */
+  const refused = await Server.refused({ db: join(scratch(t), 'stele.db'), config: { exports, log: { from: source.http } } });
+  assert.match(refused.stderr, /a new replica: .* was trimmed.*backup/);
+  const [first, second] = [join(scratch(t), 'stele.db'), join(scratch(t), 'stele.db')];
+  assert.equal((await run(['backup', '--from', source.http, first])).code, 0);
+  await postAll(source, range(100, (i) => m(`k${i}`, { again: i })), 10);
+  const replica = await replicaOf(t, source, { db: first, config: { retention_rows: 500 } });
+  await isEqual(replica, source);
+  assert.equal((await run(['backup', '--from', replica.http, second])).code, 0);
+  const third = await replicaOf(t, replica, { db: second });
+  await post(source, [m('new', { n: 1 })]);
+  await isEqual(third, source);
+  for (const server of [replica, third]) {
+    assert.equal(await content(server.db, { log: false }), await content(source.db, { log: false }));
+    assert.equal((await server.status()).epoch, (await source.status()).epoch);
+    await server.terminate();
+    await check(server.db);
+  }
+});
+
+test('a log that was trimmed beyond the replica is a gap: not ready, reads go on, never a silent jump', async (t) => {
+  const source = await sourceFor(t, { retention_rows: 20 });
+  const replica = await replicaOf(t, source, { config: { retention_rows: 20 } });
+  await post(source, [m('a', { n: 1 })]);
+  await isEqual(replica, source);
+  await replica.kill9();
+  await postAll(source, range(300, (i) => m(`k${i % 9}`, { n: i })), 20);
+  await eventually(async () => (await sql(source.db, 'SELECT floor_change FROM log_state'))[0].floor_change > 100, 'it is trimmed');
+  await replica.restart({ samePort: true });
+  await replica.logged(/error follow log-gap problem="[^"]*backup/);
+  assert.deepEqual(await replica.get('/ready').then(({ status, text }) => [status, text]), [503, 'NOT READY: log-gap']);
+  const node = await nodeOf(replica);
+  assert.deepEqual([node.condition, node.position], ['log-gap', 1]);
+  assert.deepEqual((await http(`${replica.http}/v1/views/E/list`)).json.rows.map(({ key }) => key), ['a']);
+});
+
+test('a source that was restored, or is another one, ends the following; its own restart does not', async (t) => {
+  const source = await sourceFor(t);
+  const replica = await replicaOf(t, source);
+  await post(source, [m('a', { n: 1 })]);
+  await isEqual(replica, source);
+  const copy = join(scratch(t), 'copy.db');
+  assert.equal((await run(['backup', '--from', source.http, copy])).code, 0);
+  await source.terminate();
+  await source.restart({ samePort: true });
+  await post(source, [m('b', { n: 1 })]);
+  await isEqual(replica, source);
+  await source.terminate();
+  copyFileSync(copy, source.db);
+  await source.restart({ samePort: true });
+  await post(source, [m('other', { n: 1 })]);
+  await replica.logged(/error follow log-replaced problem="[^"]*has the epoch [^"]*bootstrap|error follow log-replaced problem="[^"]*cannot be followed/);
+  assert.deepEqual(await replica.get('/ready').then(({ status, text }) => [status, text]), [503, 'NOT READY: log-replaced']);
+  assert.deepEqual((await http(`${replica.http}/v1/views/E/list`)).json.rows.map(({ key }) => key), ['b', 'a']);
+  await replica.terminate();
+  const refused = await Server.refused(replica.options);
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.stderr, /is no replica of .* different epochs.*bootstrap/);
+});
+
+test('without its source it serves, starts again, and tries for ever; new files and others need it', async (t) => {
+  const source = await sourceFor(t);
+  const replica = await replicaOf(t, source);
+  await post(source, [m('a', { n: 1 })]);
+  await isEqual(replica, source);
+  await source.kill9();
+  await replica.logged(/warning follow log-apart/);
+  await eventually(async () => (await replica.get('/ready')).text === 'READY, but the log cannot be reached', 'it says so');
+  await replica.terminate();
+  await replica.restart({ samePort: true });
+  assert.deepEqual((await http(`${replica.http}/v1/views/E/list`)).json.rows.map(({ key }) => key), ['a']);
+  const fresh = await Server.refused({ db: join(scratch(t), 'stele.db'), config: { exports, log: { from: source.http } } });
+  assert.match(fresh.stderr, /is new, and .* cannot be reached/);
+  await source.restart({ samePort: true });
+  await post(source, [m('b', { n: 2 })]);
+  await isEqual(replica, source);
+  /* A server of its own, and a file of one, are no replicas. */
+  const alone = await sourceFor(t);
+  await post(alone, [m('x')]);
+  await alone.terminate();
+  const other = await Server.refused({ db: alone.db, config: { exports, log: { from: source.http } } });
+  assert.match(other.stderr, /is no replica of/);
+  await alone.restart();
+  assert.doesNotMatch(alone.stderr, /epoch-parted/);
+});
+
+test('other settings that decide merging are refused; a file that is opened alone parts from the source', async (t) => {
+  const source = await sourceFor(t);
+  await post(source, [m('a', { n: 1 })]);
+  const other = { ...exports, E: { ...exports.E, max_array_length: 6 } };
+  const refused = await Server.refused({ db: join(scratch(t), 'stele.db'), config: { exports: other, log: { from: source.http } } });
+  assert.match(refused.stderr, /"log.from".*other settings/);
+  /* Views, limits for producers and max_entities may differ. */
+  const mine = { ...exports, E: { ...exports.E, max_entities: 1, views: {} } };
+  const replica = await replicaOf(t, source, { config: { exports: mine, max_entity_bytes: 1024, max_key_bytes: 8 } });
+  await postAll(source, range(10, (i) => m(`a long key ${i}`, { pad: 'x'.repeat(5000) })), 5);
+  await isEqual(replica, source);
+  assert.equal((await http(`${replica.http}/v1/views/E/list`)).json.rows.length, 11);
+  /* The source is set otherwise: the replica says so, and does not start with the old file. */
+  await source.terminate();
+  await source.restart({ samePort: true, config: { exports: other } });
+  await post(source, [m('b', { n: 1 })]);
+  await replica.logged(/error follow log-replaced problem="[^"]*other settings/);
+  const { epoch } = await source.status();
+  await replica.terminate();
+  assert.match((await Server.refused({ ...replica.options, config: { exports: other, log: { from: source.http } } })).stderr, /was made with other settings/);
+  await replica.restart({ config: { exports: mine } });
+  assert.match(replica.stderr, /epoch-parted/);
+  assert.notEqual((await replica.status()).epoch, epoch);
+  await post(replica, [m('own')]);
+});
+
+test('while its disk is full it serves, is behind, and catches up with nothing lost', async (t) => {
+  const source = await sourceFor(t, { exports: { E: {} } });
+  let replica;
+  const folder = smallDisk(t, 40, () => replica?.discard());
+  if (!folder) return;
+  const config = { exports: { E: {} }, log: { from: source.http, max_lag_seconds: 1 } };
+  replica = await Server.start({ db: join(folder, 'stele.db'), config });
+  await post(source, [m('a', { n: 1 })]);
+  await isEqual(replica, source);
+  fillDisk(folder, 0);
+  await postAll(source, range(2000, (i) => m(`k${i}`, { pad: 'x'.repeat(2000) })), 100);
+  await eventually(async () => (await replica.get('/ready')).status === 503, 'it is behind', 400);
+  assert.equal((await http(`${replica.http}/v1/views/E/list?take=1`)).status, 200);
+  const { unlinkSync } = await import('node:fs');
+  unlinkSync(join(folder, 'filler'));
+  await isEqual(replica, source);
+  assert.equal(await content(replica.db), await content(source.db));
+  await replica.terminate();
+  await check(replica.db);
+});
+
+test('a network that says nothing is noticed, and a large transaction is copied whole', async (t) => {
+  const source = await sourceFor(t, { exports: { E: {} }, max_request_bytes: 64 << 20 });
+  const replica = await replicaOf(t, source, { config: { exports: { E: {} } } });
+  const pad = 'x'.repeat(20_000);
+  /* More than an answer has: its parts come one after the other. */
+  await post(source, [{ mutations: range(1000, (i) => m(`k${i}`, { pad })) }]);
+  const seen = new Set();
+  while ((await nodeOf(replica)).position < 1000) seen.add((await http(`${replica.http}/v1/views/E/list?take=1`)).json.rows.length ? 1 : 0) && (await sql(replica.db, 'SELECT entities FROM export')).forEach((row) => seen.add(`e${row.entities}`));
+  assert.deepEqual([...seen].filter((it) => typeof it === 'string').filter((it) => !['e0', 'e1000'].includes(it)), []);
+  await isEqual(replica, source);
+  assert.equal(await content(replica.db), await content(source.db));
+  /* A server that accepts and says nothing. */
+  const silent = createServer(() => {});
+  await new Promise((done) => silent.listen(0, '127.0.0.1', done));
+  t.after(() => silent.close());
+  const refused = await within(Server.refused({ db: join(scratch(t), 'stele.db'), config: { exports, log: { from: `http://127.0.0.1:${silent.address().port}` } } }), 'the refusal', 40_000);
+  assert.match(refused.stderr, /is new, and .* cannot be reached/);
+});
+
+test('the token is read from its file; without the scope it says why, and goes on when it has it', async (t) => {
+  const { writeFileSync } = await import('node:fs');
+  const tokens = [{ token: 'reader-reader-reader', subject: 'r', scope: 'read write' }, { token: 'admin-admin-admin', subject: 'a', scope: 'admin' }];
+  const source = await sourceFor(t, { auth: { mode: 'static', tokens } });
+  const file = join(scratch(t), 'token');
+  writeFileSync(file, 'admin-admin-admin\n');
+  const replica = await replicaOf(t, source, { log: { token_file: file } });
+  assert.equal(existsSync(replica.db), true);
+  await tryPost(source, m('a'), { authorization: 'Bearer reader-reader-reader' });
+  await isEqual(replica, source);
+  await replica.terminate();
+  writeFileSync(file, 'reader-reader-reader\n');
+  await replica.restart();
+  await replica.logged(/log-apart error="[^"]*refuses \(HTTP 403\)[^"]*scope/);
+  writeFileSync(file, 'admin-admin-admin\n');
+  await tryPost(source, m('b'), { authorization: 'Bearer reader-reader-reader' });
+  await isEqual(replica, source);
+});
