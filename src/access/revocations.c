@@ -123,16 +123,11 @@ static bool run_revoking(struct write_job *job, struct store_writer *store, stru
     struct store_revocation row = {.token_id = revoking->request.token_id,
                                    .expires_at = revoking->request.expires_at,
                                    .at = revoking->at};
-    bool more;
-    if (!store_revocation_put(store, &row, &revoking->kept, error))
-        return false;
     /* There may be rows that have run out since they were last looked at. */
-    return revoking->kept || (store_revocation_trim(store, revoking->now + STORE_REVOCATION_GRACE,
-                                                    TRIM_STEP, &more, error) &&
-                              store_revocation_put(store, &row, &revoking->kept, error));
+    return store_revocation_keep(store, &row, revoking->now, TRIM_STEP, &revoking->kept, error);
 }
 
-static bool is_full(struct error *error)
+bool revocations_full(struct error *error)
 {
     return error_set(error, ERROR_QUEUE_FULL,
                      "%d tokens are revoked, and more are not kept; name when they expire, or "
@@ -145,7 +140,7 @@ static void revoked(struct engine_event *event)
     struct revoking *revoking = (struct revoking *)event;
     struct error error = revoking->job.error;
     if (error.code == ERROR_NONE && !revoking->kept)
-        is_full(&error);
+        revocations_full(&error);
     else if (error.code != ERROR_NONE)
         error_prefix(&error, "the token is refused until the server stops, but not kept");
     revoking->request.done(revoking->request.argument, &error);
@@ -166,23 +161,37 @@ static struct revoking *prepare(struct access *access, const struct revocation_r
     return revoking;
 }
 
+/* Room goes before the grace. */
+static bool has_room(struct access *access, struct span token_id)
+{
+    struct auth_revocations *set = access->shown.revoked;
+    if (auth_is_revoked(set, token_id) || set->map.count < STORE_MAX_REVOCATIONS)
+        return true;
+    auth_revocations_trim(set, engine_times(access->context.engine).due / 1000);
+    return set->map.count < STORE_MAX_REVOCATIONS;
+}
+
+bool revocations_note(struct access *access, struct span token_id, int64_t expires_at, int64_t at,
+                      struct error *error)
+{
+    if (!has_room(access, token_id))
+        return revocations_full(error);
+    if (!auth_revocations_add(access->shown.revoked, token_id, expires_at, at / 1000))
+        return error_set(error, ERROR_MEMORY, "out of memory while revoking a token");
+    access->context.revoked(access->context.argument, token_id);
+    return true;
+}
+
 bool revocations_add(struct access *access, const struct revocation_request *request,
                      struct error *error)
 {
-    struct auth_revocations *set = access->shown.revoked;
-    bool is_new = !auth_is_revoked(set, request->token_id);
-    /* Room goes before the grace. */
-    if (is_new && set->map.count >= STORE_MAX_REVOCATIONS)
-        auth_revocations_trim(set, engine_times(access->context.engine).due / 1000);
-    if (is_new && set->map.count >= STORE_MAX_REVOCATIONS)
-        return is_full(error);
     struct revoking *revoking = prepare(access, request);
-    if (!revoking ||
-        !auth_revocations_add(set, request->token_id, request->expires_at, revoking->at / 1000)) {
-        memory_free(revoking);
+    if (!revoking)
         return error_set(error, ERROR_MEMORY, "out of memory while revoking a token");
+    if (!revocations_note(access, request->token_id, request->expires_at, revoking->at, error)) {
+        memory_free(revoking);
+        return false;
     }
-    access->context.revoked(access->context.argument, request->token_id);
     if (engine_write(access->context.engine, &revoking->job))
         return true;
     memory_free(revoking);

@@ -30,6 +30,12 @@ struct revocation_request {
     void *argument;
 };
 
+/* Refuse the token from now on, and end its sessions, without writing that down: who calls this has
+ * done so, or will. `at` in milliseconds. */
+bool revocations_note(struct access *access, struct span token_id, int64_t expires_at, int64_t at,
+                      struct error *error);
+/* The error of a revocation that was not kept, because there are too many. Always false. */
+bool revocations_full(struct error *error);
 /* The span is copied. false, without a call of `done`, if it cannot be added. */
 bool revocations_add(struct access *access, const struct revocation_request *request,
                      struct error *error);

@@ -45,8 +45,9 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(LOG_GAP, "log-gap", 410, RETRY_NEVER)                                                        \
     X(LOG_REPLACED, "log-replaced", 409, RETRY_NEVER)                                              \
     X(SHUTTING_DOWN, "shutting-down", 503, RETRY_LATER)                                            \
-    X(CLIENT_ENDED, "client-ended", 503, RETRY_LATER)                                              \
+    X(LOG_UNAVAILABLE, "log-unavailable", 503, RETRY_LATER)                                        \
     X(NODE_BEHIND, "node-behind", 503, RETRY_LATER)                                                \
+    X(CLIENT_ENDED, "client-ended", 503, RETRY_LATER)                                              \
     X(CONNECTION_LIMIT, "connection-limit-exceeded", 429, RETRY_LATER)                             \
     X(SUBSCRIPTION_LIMIT, "subscription-limit-exceeded", 429, RETRY_LATER)                         \
     X(TOKEN_MISSING, "token-missing", 401, RETRY_NEVER)                                            \

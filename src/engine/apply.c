@@ -167,6 +167,8 @@ static bool apply_whole(struct writer *writer, struct submission *submission,
         *error = submission->error;
         return false;
     }
+    if (submission->command.kind != COMMAND_NONE)
+        return command_apply(writer, submission, error);
     return keyed_admit(writer, submission, replayed, error) &&
            (*replayed ||
             (batch_order_admit(submission->order, submission, error) &&

@@ -57,7 +57,9 @@ struct submission_batch {
     int64_t number;
     struct span mark; /* kept with the number, and returned; absent: none */
     bool has_previous;
-    int64_t previous;    /* the batch that must be the last committed one */
+    int64_t previous; /* the batch that must be the last committed one */
+    bool has_after;
+    int64_t after;       /* the last committed one must be this or a later one */
     size_t first, count; /* into mutations */
 };
 
@@ -104,6 +106,16 @@ struct submission_message {
 
 struct store_producer;
 
+/* What a message of the log does that is no mutation (command.c). */
+struct submission_command {
+    enum { COMMAND_NONE, COMMAND_REVOKE, COMMAND_FORGET } kind;
+    struct span name;   /* the id of a token that is revoked, or a producer to forget */
+    int64_t expires_at; /* of the token, in seconds; 0: unknown */
+    /* results */
+    bool done; /* there was room for it; it was there, and is the owner's */
+    const struct store_producer *producer; /* as it was */
+};
+
 /*
  * One request: applied in one transaction, whole or not at all. Filled by `source` (or a test),
  * handed to engine_submit, and given back through `event.deliver` with the results.
@@ -138,6 +150,7 @@ struct submission {
      * like. */
     const struct store_producer *copied_producers;
     size_t copied_producer_count;
+    struct submission_command command; /* of a message; then there are no mutations */
     /* results */
     struct error error; /* code ERROR_NONE: committed */
     /* Of a message: its sequence is used up, because it was committed, or refused for what it

@@ -3,6 +3,8 @@
  * changes nothing. The key is written in the transaction of what the request changed, so it is
  * there exactly if that is.
  *
+ * Of a message of a log every node decides alike, so its time is that of the message.
+ *
  * A key is kept for KEY_MS at least. Beyond that the oldest keys of a subject go, but only to make
  * room for a new one; a subject that has too many younger ones has to wait.
  */
@@ -77,25 +79,28 @@ static struct key_count *count_of(struct writer *writer, struct span owner, stru
  * A key is as old as it is for certain, so that a clock that is ahead for a while lets none go
  * early. One that such a clock stamped was made by now at the latest: its day begins now.
  */
-static bool trim_keys(struct writer *writer, struct span owner, int64_t *removed,
+static bool trim_keys(struct writer *writer, const struct submission *submission, int64_t *removed,
                       struct error *error)
 {
-    int64_t due = engine_times(writer->engine).due;
+    const struct submission_message *message = &submission->message;
+    struct span owner = key_owner(submission);
+    int64_t due = message->sequence ? message->at : engine_times(writer->engine).due;
     return store_key_restamp(writer->store, owner, writer->open.now + KEY_MS, writer->open.now,
                              error) &&
            store_key_trim(writer->store, owner, due - KEY_MS, KEY_TRIM_STEP, removed, error);
 }
 
 /* Room for one more, which is counted. */
-static bool make_room(struct writer *writer, struct span owner, struct error *error)
+static bool make_room(struct writer *writer, const struct submission *submission,
+                      struct error *error)
 {
     int64_t most = writer->engine->options.max_idempotency_keys, removed = 0;
     if (!most)
         return true;
-    struct key_count *count = count_of(writer, owner, error);
+    struct key_count *count = count_of(writer, key_owner(submission), error);
     if (!count)
         return false;
-    if (count->keys >= most && !trim_keys(writer, owner, &removed, error))
+    if (count->keys >= most && !trim_keys(writer, submission, &removed, error))
         return false;
     count->keys -= removed;
     if (count->keys < most) {
@@ -141,19 +146,19 @@ bool keyed_admit(struct writer *writer, struct submission *submission, bool *rep
 bool keyed_store(struct writer *writer, struct submission *submission, struct error *error)
 {
     const struct submission_key *key = &submission->key;
-    struct span owner = key_owner(submission);
     struct buffer answer;
     if (!key->text.data)
         return true;
     buffer_init(&answer, SUBMISSION_ANSWER_BYTES);
-    struct store_key row = {.owner = owner,
+    struct store_key row = {.owner = key_owner(submission),
                             .key = key->text,
                             .body = span_make((const char *)key->digest, sizeof key->digest),
                             .at = writer->open.now};
     bool done = key->print(submission, &answer) ||
                 error_set(error, ERROR_MEMORY, "out of memory while keeping an answer");
     row.answer = buffer_span(&answer);
-    done = done && make_room(writer, owner, error) && store_key_put(writer->store, &row, error);
+    done =
+        done && make_room(writer, submission, error) && store_key_put(writer->store, &row, error);
     buffer_fini(&answer);
     return done;
 }

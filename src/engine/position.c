@@ -52,7 +52,7 @@ static bool is_by_content(enum error_code code)
     static const enum error_code codes[] = {
         ERROR_NONE,           ERROR_INVALID_MESSAGE, ERROR_INVALID_PARAMETER, ERROR_TOO_LARGE,
         ERROR_OUT_OF_ORDER,   ERROR_PRODUCER_TAKEN,  ERROR_PRODUCER_LIMIT,    ERROR_UNKNOWN_EXPORT,
-        ERROR_VIEW_NOT_FOUND, ERROR_NOT_FOUND,
+        ERROR_VIEW_NOT_FOUND, ERROR_NOT_FOUND,       ERROR_KEY_REUSED,        ERROR_RATE_LIMIT,
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (codes[i] == code)

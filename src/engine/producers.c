@@ -177,6 +177,20 @@ static bool check_previous(struct submission *submission, const struct submissio
                      (long long)batch->previous, (long long)row->batch);
 }
 
+/* A batch that its connection sent before it through a node was refused, or is not in the log. */
+static bool check_after(struct submission *submission, const struct submission_batch *batch,
+                        const struct store_producer *row, struct error *error)
+{
+    if (!batch->has_after || row->batch >= batch->after)
+        return true;
+    tell_last(submission, row);
+    return error_set(error, ERROR_OUT_OF_ORDER,
+                     "batch %lld of producer '%.*s' comes after batch %lld, which was not applied: "
+                     "send again from that one on",
+                     (long long)batch->number, (int)row->name.length, row->name.data,
+                     (long long)batch->after);
+}
+
 bool producer_admit(struct writer *writer, struct submission *submission,
                     const struct submission_batch *batch, struct producer_table *table,
                     struct producer_state **state, bool *repeated, struct error *error)
@@ -189,7 +203,8 @@ bool producer_admit(struct writer *writer, struct submission *submission,
     if (!*state)
         return false;
     if (batch->number > (*state)->row.batch)
-        return check_previous(submission, batch, &(*state)->row, error);
+        return check_after(submission, batch, &(*state)->row, error) &&
+               check_previous(submission, batch, &(*state)->row, error);
     submission->duplicate += batch->count;
     tell_last(submission, &(*state)->row);
     *repeated = true;

@@ -40,4 +40,7 @@ bool keyed_admit(struct writer *writer, struct submission *submission, bool *rep
 /* After all checks that can refuse it: note the key with the answer. */
 bool keyed_store(struct writer *writer, struct submission *submission, struct error *error);
 
+/* command.c: do what a message says that is no mutation. */
+bool command_apply(struct writer *writer, struct submission *submission, struct error *error);
+
 #endif

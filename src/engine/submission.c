@@ -38,6 +38,8 @@ void submission_reset(struct submission *submission)
     submission->stale = submission->truncated = 0;
     submission->has_seq = submission->has_last = submission->message_taken = false;
     submission->unknown_count = 0;
+    submission->command.done = false;
+    submission->command.producer = NULL;
     submission->answer = span_make(NULL, 0);
 }
 

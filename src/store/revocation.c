@@ -73,6 +73,16 @@ bool store_revocation_trim(struct store_writer *writer, int64_t now, int64_t ste
     return found == QUERY_DONE;
 }
 
+bool store_revocation_keep(struct store_writer *writer, const struct store_revocation *revocation,
+                           int64_t now, int64_t step, bool *kept, struct error *error)
+{
+    bool more;
+    return store_revocation_put(writer, revocation, kept, error) &&
+           (*kept ||
+            (store_revocation_trim(writer, now + STORE_REVOCATION_GRACE, step, &more, error) &&
+             store_revocation_put(writer, revocation, kept, error)));
+}
+
 bool store_read_revocations(struct store_reader *reader,
                             bool (*each)(void *argument, const struct store_revocation *revocation),
                             void *argument, struct error *error)

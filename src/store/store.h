@@ -226,6 +226,10 @@ enum { STORE_REVOCATION_GRACE = 7 * 24 * 3600 }; /* seconds */
  * whether there may be others. In a transaction. */
 bool store_revocation_trim(struct store_writer *writer, int64_t now, int64_t step, bool *more,
                            struct error *error);
+/* Keep a revocation; where there is no room for it, those make some whose tokens have run out by
+ * `now`, at most `step`. In a transaction. */
+bool store_revocation_keep(struct store_writer *writer, const struct store_revocation *revocation,
+                           int64_t now, int64_t step, bool *kept, struct error *error);
 /* Every one, in order of jti. A callback that returns false stops the scan early (no error). */
 bool store_read_revocations(struct store_reader *reader,
                             bool (*each)(void *argument, const struct store_revocation *revocation),

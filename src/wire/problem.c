@@ -33,8 +33,11 @@ static const char *const suggested_actions[ERROR_COUNT] = {
     [ERROR_LOG_REPLACED] = "Begin again with a backup (GET /v1/backup).",
     [ERROR_UNKNOWN_EXPORT] = "Correct the export's name, or add it to the configuration.",
     [ERROR_SHUTTING_DOWN] = "Connect again in a moment.",
+    [ERROR_LOG_UNAVAILABLE] =
+        "Send it again with the same batch number or Idempotency-Key; without one, look first.",
     [ERROR_CLIENT_ENDED] = "Connect again and resume, unless the operator asked you not to.",
-    [ERROR_NODE_BEHIND] = "Connect to another node, or again in a moment, and resume.",
+    [ERROR_NODE_BEHIND] =
+        "Ask another node, or again in a moment: resume, or write with the same number or key.",
     [ERROR_CONNECTION_LIMIT] = "Close unused connections, then try again.",
     [ERROR_SUBSCRIPTION_LIMIT] = "Unsubscribe from unused views, then try again.",
     [ERROR_TOKEN_MISSING] = "Connect with a token: in the Authorization header or the query.",

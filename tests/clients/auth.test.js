@@ -228,6 +228,7 @@ test('each row of the error table is in a table here, or is tested where it belo
     'shutting-down': 'shutdown.test.js',
     'client-ended': 'clients.test.js',
     'node-behind': 'node_behind.test.js',
+    'log-unavailable': 'log_writes.test.js',
     'disk-full': 'crash.test.js',
     'disk-failed': 'crash.test.js',
     'database-gone': 'file.test.js',

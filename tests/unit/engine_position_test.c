@@ -2,6 +2,7 @@
  * holds all behind it, and one that is refused for what it holds does not. */
 #include "engine_fixture.h"
 #include "memory_fault.h"
+#include "store/producer.h"
 #include "test.h"
 
 static struct fixture the_fixture, *const f = &the_fixture;
@@ -127,6 +128,143 @@ TEST(one_refused_for_what_it_holds_is_used_up)
     assert_int_equal(stored_position(), 3);
     assert_true(follow(3, 4, "Q a patch {\"n\":4}").taken);
     assert_n("a", 4);
+}
+
+/* ---- what nodes publish ---- */
+
+/* As a node published it behind batch `after` of its connection. */
+TEST(a_batch_comes_behind_that_of_its_connection)
+{
+    struct message message;
+    assert_true(follow(-1, 1, "@p 4\nQ a patch {\"n\":4}").taken);
+    struct submission *submission = make(&message, 1, 2, "@p 7\nQ a patch {\"n\":7}");
+    submission->batches[1].has_after = true;
+    submission->batches[1].after = 5;
+    submit(submission);
+    fixture_wait(f, &message.outcome.done);
+    assert_int_equal(message.outcome.error.code, ERROR_OUT_OF_ORDER);
+    assert_true(message.taken); /* by every node */
+    assert_n("a", 4);
+    for (int64_t after = 3; after <= 4; after++) {
+        submission = make(&message, after - 1, after, "@p 7\nQ a patch {\"n\":7}");
+        submission->batches[1].has_after = true;
+        submission->batches[1].after = after;
+        submit(submission);
+        fixture_wait(f, &message.outcome.done);
+        assert_int_equal(message.outcome.error.code, ERROR_NONE);
+        assert_int_equal(message.outcome.duplicate, after - 3);
+    }
+    assert_n("a", 7);
+}
+
+static bool print_nothing(const struct submission *submission, struct buffer *out)
+{
+    (void)submission;
+    return buffer_add_char(out, '-');
+}
+
+static struct message with_key(int64_t sequence, const char *key, int64_t at)
+{
+    struct message message;
+    struct submission *submission = make(&message, sequence - 1, sequence, "Q a patch {}");
+    submission->message.at = at;
+    submission->message.previous = sequence == 1 ? -1 : sequence - 1;
+    submission->key.text = submission_keep(submission, span_of(key));
+    submission->key.print = print_nothing;
+    submit(submission);
+    fixture_wait(f, &message.outcome.done);
+    return message;
+}
+
+/* Keys are as old as the log says, whatever the clock of the node. */
+TEST(keys_are_kept_by_the_time_of_the_messages)
+{
+    enum { HOUR_MS = 3600 * 1000 };
+    const int64_t begin = 1000;
+    fixture_close(f);
+    f->options.max_idempotency_keys = 1;
+    fixture_open(f);
+    assert_int_equal(with_key(1, "one", begin).outcome.error.code, ERROR_NONE);
+    struct message message = with_key(2, "two", begin + 23 * HOUR_MS);
+    assert_int_equal(message.outcome.error.code, ERROR_RATE_LIMIT);
+    assert_true(message.taken);
+    assert_int_equal(with_key(3, "two", begin + 25 * HOUR_MS).outcome.error.code, ERROR_NONE);
+    assert_int_equal(stored_position(), 3);
+}
+
+struct command {
+    struct message message;
+    bool done;
+    int64_t batch; /* of the producer that was forgotten; -1: none */
+};
+
+static void deliver_command(struct engine_event *event)
+{
+    struct submission *submission = (struct submission *)event;
+    struct command *command = submission->context;
+    command->done = submission->command.done;
+    command->batch = submission->command.producer ? submission->command.producer->batch : -1;
+    deliver(event);
+}
+
+static struct command order(int64_t sequence, int kind, const char *name, const char *owner)
+{
+    struct command command;
+    struct submission *submission =
+        make(&command.message, sequence == 1 ? -1 : sequence - 1, sequence, "");
+    submission->context = &command;
+    submission->event.deliver = deliver_command;
+    submission->command.kind = kind;
+    submission->command.name = submission_keep(submission, span_of(name));
+    submission->command.expires_at = 77;
+    if (owner)
+        submission->owner = submission_keep(submission, span_of(owner));
+    submit(submission);
+    fixture_wait(f, &command.message.outcome.done);
+    assert_true(command.message.taken);
+    assert_int_equal(command.message.outcome.error.code, ERROR_NONE);
+    return command;
+}
+
+static bool is_revocation(void *argument, const struct store_revocation *row)
+{
+    int *count = argument;
+    ++*count;
+    assert_true(span_equal(row->token_id, span_of("jti")));
+    assert_int_equal(row->expires_at, 77);
+    assert_int_equal(row->at, 1001); /* of the message */
+    return true;
+}
+
+TEST(a_revocation_is_on_disk_with_its_position)
+{
+    struct error error;
+    int count = 0;
+    assert_true(order(1, COMMAND_REVOKE, "jti", NULL).done);
+    assert_int_equal(stored_position(), 1);
+    struct store_reader *reader = store_reader_open(engine_facts(f->engine)->database, &error);
+    assert_true(store_read_begin(reader, &error));
+    assert_true(store_read_revocations(reader, is_revocation, &count, &error));
+    assert_int_equal(count, 1);
+    store_read_end(reader);
+    store_reader_close(reader);
+}
+
+TEST(a_producer_is_forgotten_by_its_own_subject)
+{
+    struct message message;
+    struct submission *submission = make(&message, -1, 1, "@p 5\nQ a patch {\"n\":5}");
+    submission->owner = submission_keep(submission, span_of("ada"));
+    submit(submission);
+    fixture_wait(f, &message.outcome.done);
+    assert_false(order(2, COMMAND_FORGET, "p", "bob").done);
+    assert_false(order(3, COMMAND_FORGET, "nosuch", "ada").done);
+    struct command command = order(4, COMMAND_FORGET, "p", "ada");
+    assert_true(command.done);
+    assert_int_equal(command.batch, 5);
+    assert_false(order(5, COMMAND_FORGET, "p", "ada").done);
+    assert_int_equal(follow(5, 6, "@p 5\nQ a patch {\"n\":6}").outcome.applied, 1);
+    assert_true(order(7, COMMAND_FORGET, "p", NULL).done); /* without authentication */
 }
 
 /* ---- a transaction that fails ---- */
