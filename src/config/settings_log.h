@@ -7,12 +7,16 @@ TEXT(nats, NULL, RESTART,
 TEXT(stream, NULL, RESTART, "the name of the JetStream stream that is the log",
      .check = check_stream)
 TEXT(subject, NULL, RESTART,
-     "the subject of the stream to which programs publish mutations; the refusal of a request that "
-     "would write names it",
+     "the subject to which the node publishes what it is asked to write; not needed where the "
+     "stream "
+     "has one alone",
      .check = check_subject)
 TEXT(credentials_file, NULL, RESTART, "a file with the credentials for the brokers (.creds)")
 NUMBER(max_lag_seconds, 30, 1, DAY, RESTART,
        "while the node is behind the log by more than this, /ready says so with 503")
+NUMBER(max_write_seconds, 10, 1, 300, RESTART,
+       "a request that writes and that the node has not read in the log within this gets "
+       "log-unavailable or node-behind")
 TEXT(from, NULL, RESTART,
      "in place of a stream: the server whose changes this one copies, as a replica, such as "
      "https://db.example.org",

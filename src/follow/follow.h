@@ -1,8 +1,12 @@
 /*
  * follow: log mode (docs/cluster.md). A node reads one stream of NATS JetStream from behind its own
- * position, on a thread of its own, and hands each message to the engine, in order:
+ * position, on a thread of its own, and hands each message to the engine, in order. What it is
+ * asked to write it publishes there, on another thread, and answers when it has read and applied
+ * it.
  *
  *   stream --message--> [thread: decode, place] --submission--> engine --> deliver, on the loop
+ *      ^---message---- [thread: publish] <--publication-- ingest                    |
+ *                                               ^------------- answer --------------'
  *
  * Promises: nothing is applied but the message directly behind the last one that was (the engine
  * holds that, see engine/position.c); a message that is refused is refused by every node, counted,
@@ -23,6 +27,7 @@ struct follow;
 struct follow_options {
     const char *nats;             /* addresses, with commas between them */
     const char *stream;           /* its name */
+    const char *subject;          /* to which it publishes; NULL: the only one of the stream */
     const char *credentials_file; /* NULL: none */
 };
 
@@ -31,6 +36,11 @@ struct follow_start {
     struct engine *engine;
     struct ingest_options ingest; /* what decides how a message is decoded */
     int64_t created;              /* the stream that is meant: see follow_ask */
+    double max_lag;               /* seconds: a node that is more behind publishes nothing */
+    int64_t max_write_ms;         /* for what it publishes to be applied here */
+    /* A token was revoked, `at` in milliseconds; it is on disk. Loop thread. */
+    void (*revoked)(void *argument, struct span token_id, int64_t expires_at, int64_t at);
+    void *argument;
 };
 
 enum follow_condition {
@@ -51,6 +61,14 @@ struct follow_state {
     char problem[256]; /* in FOLLOW_GAP and FOLLOW_REPLACED: what is wrong, and the remedy */
 };
 
+/* What it publishes. */
+struct follow_writes {
+    uint64_t published;
+    uint64_t failed; /* that were answered without having been applied here */
+    size_t waiting;  /* to be published or applied here */
+    size_t bytes;    /* of these */
+};
+
 /* Everything is copied. NULL with ERROR_CONFIGURATION, if the program was built without log mode.
  */
 struct follow *follow_open(const struct follow_options *options, struct error *error);
@@ -69,6 +87,19 @@ void follow_stop(struct follow *follow);
 void follow_free(struct follow *follow);
 /* Any thread. */
 struct follow_state follow_state(struct follow *follow);
+struct follow_writes follow_writes(struct follow *follow);
+/* From being handed over to the answer, of what was applied here. */
+const struct histogram *follow_write_time(const struct follow *follow);
+/* Whether what is published now would be applied soon, as far as is known; else why not. */
+bool follow_takes(struct follow *follow, struct error *error);
+/* The way to publish; it is the follow's, and its argument, too. */
+const struct publication_log *follow_log(struct follow *follow);
+/* Publish that a token is revoked, or a producer forgotten: `body` keeps what is printed, and
+ * outlives the publication. As struct publication_log has it. */
+bool follow_revoke(struct follow *follow, struct publication *publication, struct buffer *body,
+                   struct span token_id, int64_t expires_at, struct error *error);
+bool follow_forget(struct follow *follow, struct publication *publication, struct buffer *body,
+                   struct span producer, struct error *error);
 /* The name of the condition, as /ready and the log have it: "log-gap". */
 const char *follow_condition_name(enum follow_condition condition);
 

@@ -1,5 +1,5 @@
 /*
- * A stream of the broker, as follow.c reads it. Two files are behind this: stream_nats.c, and
+ * A stream of the broker, as reading.c reads it. Two files are behind this: stream_nats.c, and
  * stream_none.c in a program that was built without libnats. One thread at a time. Never included
  * from outside.
  */
@@ -25,6 +25,7 @@ struct stream_place {
 
 struct stream_message {
     struct stream_place place;
+    const char *envelope; /* the header of a node's (envelope.h); NULL: it has none */
     struct span body;
     void *handle;
 };

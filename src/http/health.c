@@ -83,12 +83,16 @@ static void reply_ready(struct http *http, struct net_connection *connection)
 static void reply_ready_to_write(struct http *http, struct net_connection *connection)
 {
     struct engine_state engine = engine_state(http->frontend->engine);
+    struct follow *follow = http->frontend->follow;
+    struct error error;
     char text[96] = "NOT READY";
-    bool follows = http_follows(http);
-    bool ready = http->frontend->running && engine.disk == ERROR_NONE && !follows;
-    if (follows)
+    bool ready = http->frontend->running && engine.disk == ERROR_NONE && !http->frontend->replica;
+    if (http->frontend->replica) {
         snprintf(text, sizeof text, "NOT READY: mutations come from the log alone");
-    else if (ready && engine.checkpoints_fail)
+    } else if (ready && follow && !follow_takes(follow, &error)) {
+        ready = false;
+        snprintf(text, sizeof text, "NOT READY: %s", error_kind(error.code)->wire);
+    } else if (ready && engine.checkpoints_fail)
         snprintf(text, sizeof text, "READY, but checkpoints fail");
     else if (ready)
         snprintf(text, sizeof text, "READY");

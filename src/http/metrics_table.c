@@ -237,6 +237,23 @@ static struct follow_state log_of(const struct http *http)
     return http_follows(http) ? http_follow_state(http) : none;
 }
 
+static struct follow_writes writes_of(const struct http *http)
+{
+    static const struct follow_writes none;
+    return http->frontend->follow ? follow_writes(http->frontend->follow) : none;
+}
+
+static void print_write_time(struct http *http, struct metric_sink *sink)
+{
+    static const struct histogram none;
+    const struct follow *follow = http->frontend->follow;
+    sink->histogram(sink, follow ? follow_write_time(follow) : &none);
+}
+
+VALUE(log_published, writes_of(http).published)
+VALUE(log_writes_failed, writes_of(http).failed)
+VALUE(log_writes_waiting, writes_of(http).waiting)
+VALUE(log_writes_bytes, writes_of(http).bytes)
 VALUE(log_ok, log_of(http).condition == FOLLOW_READING)
 VALUE(log_position, log_of(http).position < 0 ? 0 : log_of(http).position)
 VALUE(log_lag_messages, log_of(http).lag_messages)
@@ -374,6 +391,19 @@ const struct metric metrics_table[] = {
     {COUNTER("stele_log_messages_refused_total",
              "Messages of the log that every node refuses, since the start."),
      .value = log_refused},
+    {COUNTER("stele_log_published_total", "Messages that the node published, for who writes."),
+     .value = log_published},
+    {COUNTER("stele_log_writes_failed_total",
+             "Requests that got log-unavailable or node-behind, or were refused by the brokers."),
+     .value = log_writes_failed},
+    {GAUGE("stele_log_writes_waiting",
+           "Requests that wait to be published, or for the node to read them in the log."),
+     .value = log_writes_waiting},
+    {GAUGE("stele_log_writes_bytes", "Bytes of these."), .value = log_writes_bytes},
+    {HISTOGRAM("stele_log_write_seconds",
+               "Time of a request from being decoded to being applied by the node, through the "
+               "log."),
+     .print = print_write_time},
     /* commits */
     {COUNTER("stele_commits_total", "Transactions on disk."), ENGINE(commits)},
     {COUNTER("stele_commit_failures_total", "Transactions that failed."), ENGINE(commit_failures)},

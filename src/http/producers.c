@@ -5,6 +5,7 @@
  */
 #include "http/producers.h"
 
+#include "follow/follow.h"
 #include "http/http_internal.h"
 #include "http/ingest.h"
 #include "store/producer.h"
@@ -28,10 +29,11 @@ static bool has_path(struct span path)
 struct question {
     union {
         struct read_job read;
-        struct write_job write; /* to forget one */
+        struct write_job write;         /* to forget one, */
+        struct publication publication; /* ... through the log of a node */
     } job;
     struct http_request *request;
-    struct buffer texts, out;
+    struct buffer texts, out, body;
     struct span owner; /* in `texts`, like the following; absent: every name */
     struct span name;  /* absent: the list */
     struct span after;
@@ -45,6 +47,7 @@ static void question_free(struct question *question)
 {
     buffer_fini(&question->texts);
     buffer_fini(&question->out);
+    buffer_fini(&question->body);
     memory_free(question);
 }
 
@@ -190,6 +193,19 @@ static void on_forgotten(struct engine_event *event)
     answer(question);
 }
 
+static void on_forgotten_by_all(struct publication *publication, const struct submission *applied)
+{
+    struct question *question = LINK_OWNER(struct question, job.publication, publication);
+    const struct store_producer *row = applied ? applied->command.producer : NULL;
+    question->error = applied ? applied->error : publication->error;
+    question->found = row != NULL;
+    if (row) {
+        print(question, row);
+        buffer_add_char(&question->out, '\n');
+    }
+    answer(question);
+}
+
 /* ---- what is asked ---- */
 
 static struct span keep(struct question *question, struct span text)
@@ -271,6 +287,7 @@ static struct question *question_new(const struct principal *principal,
         return NULL;
     }
     buffer_init(&question->out, REPLY_BYTES);
+    buffer_init(&question->body, REPLY_BYTES);
     /* It must not move under the spans into it. */
     size_t room = path.length + sender.subject.length + HTTP_TARGET_LIMIT;
     buffer_init(&question->texts, room);
@@ -289,10 +306,23 @@ static struct question *question_new(const struct principal *principal,
 
 /* ---- requests ---- */
 
+static bool forget_everywhere(struct follow *follow, struct question *question)
+{
+    question->job.publication =
+        (struct publication){.subject = question->owner, .answer = on_forgotten_by_all};
+    return follow_forget(follow, &question->job.publication, &question->body, question->name,
+                         &question->error);
+}
+
 static void ask(struct http *http, struct question *question, bool forget)
 {
     bool taken;
     http_request_await(question->request);
+    if (forget && http->frontend->follow) {
+        if (!forget_everywhere(http->frontend->follow, question))
+            answer(question);
+        return;
+    }
     if (forget) {
         question->job.write = (struct write_job){.event.deliver = on_forgotten, .run = run_forget};
         taken = engine_write(http->frontend->engine, &question->job.write);

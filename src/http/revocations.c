@@ -1,6 +1,8 @@
 #include "http/revocations.h"
 
 #include "access/revocations.h"
+#include "engine/engine.h"
+#include "follow/follow.h"
 #include "http/http_internal.h"
 #include "http/ingest.h"
 
@@ -13,10 +15,12 @@ static bool has_path(struct span path)
 
 /* ---- POST ---- */
 
-/* A request that waits for the disk. */
+/* A request that waits for the disk, in a node of a log for that of every node. */
 struct waiting {
     struct http_request *request;
     int64_t expires_at;
+    struct publication publication;
+    struct buffer body;
     char token_id[]; /* with its NUL */
 };
 
@@ -34,6 +38,12 @@ static void tell_audit(const struct waiting *waiting)
     struct audit_client by = {.principal = &request->principal, .kind = "http"};
     audit_write(access_shown(request->http->frontend->access)->audit, AUDIT_REVOKED,
                 &(struct audit_details){.client = &by, .token = waiting->token_id});
+}
+
+static void waiting_free(struct waiting *waiting)
+{
+    buffer_fini(&waiting->body);
+    memory_free(waiting);
 }
 
 static void revoked(void *argument, const struct error *error)
@@ -56,7 +66,19 @@ static void revoked(void *argument, const struct error *error)
         http_request_respond_error(waiting->request, error);
     }
     buffer_fini(&body);
-    memory_free(waiting);
+    waiting_free(waiting);
+}
+
+static void revoked_by_all(struct publication *publication, const struct submission *applied)
+{
+    struct waiting *waiting = LINK_OWNER(struct waiting, publication, publication);
+    struct error error = applied ? applied->error : publication->error;
+    if (applied && error.code == ERROR_NONE && !applied->command.done)
+        revocations_full(&error);
+    else if (error.code != ERROR_NONE)
+        error_prefix(&error, "the token is refused by this node until it stops, and perhaps by "
+                             "others");
+    revoked(waiting, &error);
 }
 
 static bool is_wrong(struct error *error)
@@ -82,19 +104,36 @@ static bool read_body(const struct tree *body, struct span *token_id, int64_t *e
     return good || is_wrong(error);
 }
 
+/* Here at once, and by every node when it comes to the message. */
+static bool revoke_everywhere(struct frontend *frontend, struct waiting *waiting,
+                              struct error *error)
+{
+    struct span token_id = span_of(waiting->token_id);
+    waiting->publication = (struct publication){.answer = revoked_by_all};
+    if (!revocations_note(frontend->access, token_id, waiting->expires_at,
+                          engine_times(frontend->engine).now, error))
+        return false;
+    return follow_revoke(frontend->follow, &waiting->publication, &waiting->body, token_id,
+                         waiting->expires_at, error) ||
+           error_prefix(error, "the token is refused by this node until it stops, and by no other");
+}
+
 static bool start_revoking(struct http_request *request, struct span token_id, int64_t expires_at,
                            struct error *error)
 {
+    struct frontend *frontend = request->http->frontend;
     struct waiting *waiting = memory_new(sizeof *waiting + token_id.length + 1);
     if (!waiting)
         return error_set(error, ERROR_MEMORY, "out of memory while revoking a token");
     waiting->request = request;
     waiting->expires_at = expires_at;
     memcpy(waiting->token_id, token_id.data, token_id.length);
+    buffer_init(&waiting->body, BODY_BYTES);
     struct revocation_request revocation = {token_id, expires_at, revoked, waiting};
-    if (revocations_add(request->http->frontend->access, &revocation, error))
+    if (frontend->follow ? revoke_everywhere(frontend, waiting, error)
+                         : revocations_add(frontend->access, &revocation, error))
         return true;
-    memory_free(waiting);
+    waiting_free(waiting);
     return false;
 }
 

@@ -6,56 +6,21 @@
  * always on the loop thread. It is therefore the only owner of its submission, and needs nothing
  * of the ingest once it has left the decoder; ingest_close need not wait for answers.
  */
-#include "ingest/ingest.h"
+#include "ingest/ingest_internal.h"
 
 #include "wire/wire.h"
 
-#include <stdatomic.h>
 #include <time.h>
-
-enum { FULL_WAIT_MS = 2 };
-
-/* Counted, because requests on their way point to it after its owner has gone. */
-struct ingest_stream {
-    uint32_t references;        /* loop thread only: requests are made and answered there */
-    struct batch_order decoder; /* decoder thread only */
-    struct batch_order writer;  /* the engine's writer only */
-};
-
-struct ingest_request {
-    struct engine_event event; /* in the queue, and to answer when there is no submission */
-    struct ingest_stream *stream;
-    enum ingest_format format;
-    char *body;
-    size_t length;
-    struct buffer plain;      /* what a compressed body holds */
-    struct span subject, key; /* behind the body; absent as in ingest_sender */
-    uint64_t sender, share_owner;
-    uint64_t received_us;
-    struct trace trace;
-    ingest_done done;
-    void *context;
-    struct submission *submission;
-    struct span id; /* into the submission */
-    struct error error;
-};
-
-struct ingest {
-    struct engine *engine;
-    struct ingest_options options;
-    struct queue queue;
-    pthread_t thread;
-    atomic_bool draining; /* drain the engine when the queue is done */
-    atomic_bool closing;  /* wait for nothing any more */
-};
 
 /* ---- streams ---- */
 
 struct ingest_stream *ingest_stream_new(void)
 {
     struct ingest_stream *stream = memory_new(sizeof *stream);
-    if (stream)
-        stream->references = 1;
+    if (!stream)
+        return NULL;
+    stream->references = 1;
+    sent_order_init(&stream->sent);
     return stream;
 }
 
@@ -65,6 +30,7 @@ void ingest_stream_free(struct ingest_stream *stream)
         return;
     batch_order_fini(&stream->decoder);
     batch_order_fini(&stream->writer);
+    sent_order_fini(&stream->sent);
     memory_free(stream);
 }
 
@@ -76,6 +42,7 @@ static void request_free(struct ingest_request *request)
     submission_free(request->submission);
     buffer_fini(&request->plain);
     memory_free(request->body);
+    memory_free(request->id_copy);
     memory_free(request);
 }
 
@@ -97,20 +64,26 @@ static struct ingest_reply reply_of(const struct submission *submission)
                                  .answer = submission->answer};
 }
 
-static void request_answer(struct ingest_request *request)
+void ingest_answer(struct ingest_request *request, const struct submission *submission,
+                   const struct submission_times *times)
 {
-    const struct submission *submission = request->submission;
     struct ingest_reply reply = {.error = request->error};
     const struct ingest_traced traced = {.trace = request->trace,
                                          .received_us = request->received_us,
                                          .bytes = request->length,
-                                         .times = submission ? &submission->times : NULL};
+                                         .times = times};
     if (submission && reply.error.code == ERROR_NONE)
         reply = reply_of(submission);
     reply.id = request->id;
     reply.traced = request->trace.sampled ? &traced : NULL;
     request->done(request->context, &reply);
     request_free(request);
+}
+
+static void request_answer(struct ingest_request *request)
+{
+    const struct submission *submission = request->submission;
+    ingest_answer(request, submission, submission ? &submission->times : NULL);
 }
 
 static void deliver_request(struct engine_event *event)
@@ -135,7 +108,7 @@ bool ingest_takes(const struct ingest *ingest, struct error *error)
  * and dropping would be wrong. */
 static bool submit_when_there_is_room(struct ingest *ingest, struct ingest_request *request)
 {
-    static const struct timespec pause = {.tv_nsec = FULL_WAIT_MS * 1000 * 1000};
+    static const struct timespec pause = {.tv_nsec = INGEST_FULL_WAIT_MS * 1000 * 1000};
     struct error error; /* not the request's, which is not ours any more after a success */
     while (!engine_submit(ingest->engine, request->submission, &error)) {
         if (error.code != ERROR_QUEUE_FULL || atomic_load(&ingest->closing)) {
@@ -153,7 +126,7 @@ static bool print_answer(const struct submission *submission, struct buffer *out
     return ingest_reply_print(out, INGEST_LINES, &reply);
 }
 
-static struct span body_of(const struct ingest_request *request)
+struct span ingest_body_of(const struct ingest_request *request)
 {
     return request->format == INGEST_LINES_GZIP ? buffer_span(&request->plain)
                                                 : span_make(request->body, request->length);
@@ -167,19 +140,17 @@ static bool inflate(const struct ingest *ingest, struct ingest_request *request)
            wire_gunzip(span_make(request->body, request->length), &request->plain, &request->error);
 }
 
-/* The sender and its key, in memory of the submission. */
-static bool name_sender(struct ingest *ingest, const struct ingest_request *request,
-                        struct submission *submission)
+bool ingest_name_sender(const struct ingest_options *options, struct submission *submission,
+                        struct span subject, struct span key, struct span body)
 {
-    struct submission_key *key = &submission->key;
-    if (request->subject.data)
-        submission->owner = submission_keep(submission, request->subject);
-    if (request->key.data)
-        key->text = submission_keep(submission, request->key);
-    key->print = print_answer;
-    return (!request->subject.data || submission->owner.data) &&
-           (!request->key.data ||
-            (key->text.data && ingest->options.digest(body_of(request), key->digest)));
+    struct submission_key *named = &submission->key;
+    if (subject.data)
+        submission->owner = submission_keep(submission, subject);
+    if (key.data)
+        named->text = submission_keep(submission, key);
+    named->print = print_answer;
+    return (!subject.data || submission->owner.data) &&
+           (!key.data || (named->text.data && options->digest(body, named->digest)));
 }
 
 /* The message says whose part the request is; a traceparent that cannot be read says nothing. */
@@ -200,13 +171,21 @@ static void note_decoded(struct ingest_request *request, uint64_t begun)
     find_parent(request);
 }
 
+static void forget_body(struct ingest_request *request)
+{
+    buffer_fini(&request->plain);
+    memory_free(request->body);
+    request->body = NULL;
+    request->subject = request->key = span_make(NULL, 0);
+}
+
 static bool decode(struct ingest *ingest, struct ingest_request *request)
 {
     struct error *error = &request->error;
     uint64_t begun = request->trace.rule ? clock_monotonic_us() : 0;
     if (!inflate(ingest, request))
         return false;
-    request->submission = ingest_submission(body_of(request).length);
+    request->submission = ingest_submission(ingest_body_of(request).length);
     if (!request->submission)
         return error_set(error, ERROR_MEMORY, "out of memory while decoding a request");
     struct submission *submission = request->submission;
@@ -216,16 +195,15 @@ static bool decode(struct ingest *ingest, struct ingest_request *request)
     submission->sender = request->sender;
     submission->share_owner = request->share_owner;
     submission->order = request->stream ? &request->stream->writer : NULL;
-    if (!name_sender(ingest, request, submission))
+    if (!ingest_name_sender(&ingest->options, submission, request->subject, request->key,
+                            ingest_body_of(request)))
         return error_set(error, ERROR_MEMORY, "out of memory while decoding a request");
     enum ingest_format format =
         request->format == INGEST_LINES_GZIP ? INGEST_LINES : request->format;
-    bool done =
-        ingest_decode(&ingest->options, format, body_of(request), submission, &request->id, error);
-    buffer_fini(&request->plain);
-    memory_free(request->body);
-    request->body = NULL;
-    request->subject = request->key = span_make(NULL, 0);
+    bool done = ingest_decode(&ingest->options, format, ingest_body_of(request), submission,
+                              &request->id, error);
+    if (!ingest->options.log)
+        forget_body(request);
     submission->event.item.bytes = submission_memory(submission);
     note_decoded(request, begun);
     return done;
@@ -240,14 +218,21 @@ static void note_refusal(const struct ingest_request *request, struct batch_orde
         order->unknown = true;
 }
 
+/* ---- a request's way ---- */
+
+static bool pass_on(struct ingest *ingest, struct ingest_request *request)
+{
+    return ingest->options.log ? ingest_publish(ingest, request)
+                               : submit_when_there_is_room(ingest, request);
+}
+
 static void handle(struct ingest *ingest, struct ingest_request *request)
 {
     struct batch_order *order = request->stream ? &request->stream->decoder : NULL;
-    /* Once it is submitted, the request may be answered, and gone, at any moment. */
+    /* Once it is passed on, the request may be answered, and gone, at any moment. */
     if (request->error.code == ERROR_NONE && decode(ingest, request) &&
         ingest_takes(ingest, &request->error) &&
-        batch_order_admit(order, request->submission, &request->error) &&
-        submit_when_there_is_room(ingest, request))
+        batch_order_admit(order, request->submission, &request->error) && pass_on(ingest, request))
         return;
     note_refusal(request, order);
     request->event.deliver = deliver_request;
@@ -261,8 +246,12 @@ static void *decoder_main(void *argument)
     /* One by one, so that the queue's fill tells what really waits. */
     while ((item = queue_wait_one(&ingest->queue, -1)))
         handle(ingest, (struct ingest_request *)item);
-    if (atomic_load(&ingest->draining))
+    const struct publication_log *log = ingest->options.log;
+    if (atomic_load(&ingest->draining)) {
+        if (log)
+            log->settle(log->argument);
         engine_drain(ingest->engine);
+    }
     return NULL;
 }
 

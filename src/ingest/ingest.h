@@ -5,12 +5,16 @@
  *
  *   HTTP body / WebSocket message --> [queue] --> decoder --> engine --> reply, on the loop
  *
+ * In a node of a log the decoder publishes the request instead, and it is answered when this node
+ * has applied it (publication.h).
+ *
  * Requests are decoded and submitted in the order in which they were handed over.
  */
 #ifndef INGEST_INGEST_H
 #define INGEST_INGEST_H
 
 #include "engine/engine.h"
+#include "ingest/publication.h"
 #include "trace/trace.h"
 
 struct ingest;
@@ -27,9 +31,11 @@ struct ingest_options {
     uint32_t max_depth;       /* of a patch */
     size_t max_key_bytes;
     size_t queue_bytes, queue_count; /* requests that wait to be decoded */
-    /* Why nothing is taken in, as all comes from a log; NULL: it is taken in. Outlives the ingest.
-     */
+    /* Why nothing is taken in, as all comes from another server; NULL: it is taken in. Outlives the
+     * ingest, as the log does. */
     const char *refusal;
+    /* The log through which all goes; NULL: there is none. */
+    const struct publication_log *log;
     /* SHA-256, for requests with a key. Any thread. */
     bool (*digest)(struct span bytes, unsigned char out[32]);
 };
@@ -135,6 +141,11 @@ bool ingest_decode(const struct ingest_options *options, enum ingest_format form
                    struct error *error);
 /* A submission with room for a body of that length; NULL when out of memory. */
 struct submission *ingest_submission(size_t body_length);
+/* Whose it is, and its key, if they are there; `body` is plain. false: out of memory. */
+bool ingest_name_sender(const struct ingest_options *options, struct submission *submission,
+                        struct span subject, struct span key, struct span body);
+/* Whether all of it means something in a log; else ERROR_INVALID_MESSAGE. */
+bool ingest_fits_log(const struct submission *submission, struct error *error);
 
 /* Append a reply as JSON: {"applied":…,"ignored":…,"duplicate":…,"seq":…} or the fields of an error
  * for INGEST_LINES, {"ack":id,…} or {"nack":id,"error":{…}} for INGEST_MESSAGE. */

@@ -5,6 +5,7 @@
  * All nodes whose messages do the same have the same epoch, and no others. So it is made from the
  * stream, the time at which that was made, and every setting that decides what a message does.
  */
+#include "access/revocations.h"
 #include "auth/auth.h"
 #include "base/invariant.h"
 #include "delivery/hub.h"
@@ -72,8 +73,9 @@ static bool print_settings(struct buffer *out, const struct view_set *views,
         {"max_exports", config->max_exports},
         {"unknown_exports", config->unknown_exports},
         {"max_producers", config->max_producers},
+        {"max_idempotency_keys", config->max_idempotency_keys},
     };
-    buffer_add_string(out, "2\n"); /* of this list */
+    buffer_add_string(out, "3\n"); /* of this list */
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         buffer_printf(out, "%s %lld\n", numbers[i].name, (long long)numbers[i].value);
     return print_exports(out, views, config) && !out->failed;
@@ -116,18 +118,6 @@ static bool find_epoch(struct server_log *log)
     return done;
 }
 
-static bool find_refusal(struct server_log *log, const struct config *config)
-{
-    struct buffer text;
-    buffer_init(&text, 8192);
-    buffer_printf(&text, "this server follows a log and takes no mutations itself: publish to %s%s",
-                  config->log.subject ? "the subject " : "the stream ",
-                  config->log.subject ? config->log.subject : config->log.stream);
-    log->refusal = buffer_string(&text) ? buffer_take(&text, NULL) : NULL;
-    buffer_fini(&text);
-    return log->refusal;
-}
-
 /* Without its broker the history in the file is taken at its word, and checked when there is one.
  */
 static bool ask(struct server *server, struct error *error)
@@ -154,6 +144,7 @@ bool server_open_log(struct server *server, const struct config *config, struct 
     struct server_log *log = &server->log;
     struct follow_options options = {.nats = config->log.nats,
                                      .stream = config->log.stream,
+                                     .subject = config->log.subject,
                                      .credentials_file = config->log.credentials_file};
     if (!config->log.stream)
         return true;
@@ -161,10 +152,18 @@ bool server_open_log(struct server *server, const struct config *config, struct 
     if (!log->follow)
         return false;
     log->history = (struct database_log){.stream = config->log.stream, .settings = log->settings};
-    if (!find_settings(log, hub_state(server->frontend.hub).views, config) ||
-        !find_refusal(log, config))
+    if (!find_settings(log, hub_state(server->frontend.hub).views, config))
         return error_set(error, ERROR_MEMORY, "out of memory while opening the log");
     return ask(server, error);
+}
+
+static void revoked(void *argument, struct span token_id, int64_t expires_at, int64_t at)
+{
+    struct server *server = argument;
+    struct error error;
+    if (!revocations_note(server->frontend.access, token_id, expires_at, at, &error))
+        log_error("follow", "revocation-not-noted", log_text("error", error.message),
+                  log_text("effect", "the token is accepted here until the next start"));
 }
 
 bool server_start_log(struct server *server, const struct config *config,
@@ -174,7 +173,11 @@ bool server_start_log(struct server *server, const struct config *config,
     struct follow_start start = {.engine = engine,
                                  .ingest = *ingest,
                                  .created =
-                                     database_state(engine_facts(engine)->database).log_created};
+                                     database_state(engine_facts(engine)->database).log_created,
+                                 .max_lag = (double)config->log.max_lag_seconds,
+                                 .max_write_ms = config->log.max_write_seconds * 1000,
+                                 .revoked = revoked,
+                                 .argument = server};
     if (!server->log.follow)
         return true;
     server->log.history = (struct database_log){.created = 0}; /* its texts are the caller's */

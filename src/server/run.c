@@ -75,7 +75,6 @@ static void begin_drain(struct server *server)
     listener_close(&server->health);
     sessions_pause_all(&server->frontend.sessions, &session_ingest);
     http_stop(&server->http);
-    follow_halt(server->log.follow);
     replica_halt(server->replica.replica);
     ingest_drain(server->frontend.ingest);
 }
@@ -86,6 +85,7 @@ void server_on_drained(void *argument)
     if (server->state != SERVER_DRAINING)
         return;
     server_set_state(server, SERVER_PARTING);
+    follow_halt(server->log.follow); /* not before what was published is answered */
     uv_update_time(&server->loop);
     server->deadline_ms = uv_now(&server->loop) + PARTING_MS;
     uv_timer_start(&server->tick, server_on_tick, PARTING_MS, 0); /* on the dot */

@@ -205,6 +205,7 @@ static struct ingest_options ingest_options(const struct server *server,
         .queue_bytes = (size_t)config->queue_bytes / DECODE_SHARE,
         .queue_count = DECODE_COUNT,
         .refusal = server->log.refusal,
+        .log = server->log.follow ? follow_log(server->log.follow) : NULL,
         .digest = auth_digest,
     };
 }

@@ -35,7 +35,7 @@ struct server_log {
     struct follow *follow; /* NULL: it follows none. Owned */
     struct database_log history;
     char settings[33], epoch[DATABASE_UUID_SIZE];
-    char *refusal; /* of what would write; owned */
+    char *refusal; /* of what would write, in a replica; owned */
 };
 
 enum server_state {

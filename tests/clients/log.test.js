@@ -9,7 +9,6 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Broker, content, epochOf, figure, hasBroker, logOf, node, reaches } from './lib/broker.js';
-import { Ingest, tryPost } from './lib/feed.js';
 import { Server, check, eventually, patience, run, scratch, sql, sqlView } from './lib/server.js';
 import { fillDisk, smallDisk } from './lib/small_disk.js';
 
@@ -133,7 +132,7 @@ test('a file goes with one log and its settings, and a copy with a log keeps its
     assert.match(stderr, /Move the file away/);
   };
   const log = logOf(broker);
-  for (const config of [{ exports: { E: {} } }, { max_array_length: 7 }, { unknown_exports: 'refuse' }, { max_merge_bytes: 1 << 20 }, { max_request_bytes: 4096 }, { max_producers: 5 }])
+  for (const config of [{ exports: { E: {} } }, { max_array_length: 7 }, { unknown_exports: 'refuse' }, { max_merge_bytes: 1 << 20 }, { max_request_bytes: 4096 }, { max_producers: 5 }, { max_idempotency_keys: 7 }])
     await refused({ log, ...config }, /was made with other settings/);
   await broker.make('another');
   await refused({ log: logOf(broker, 'another') }, /follows another stream/);
@@ -396,28 +395,7 @@ test("commands on a node's file leave it one", { skip }, async (t) => {
   assert.deepEqual([...(await sqlView(server.db, 'E/list')).keys()].sort(), ['a', 'b']);
 });
 
-/* ---- what a node refuses ---- */
-
-test('a node takes no mutations itself, and forgets no producers', { skip }, async (t) => {
-  const broker = await Broker.forTest(t);
-  await broker.make();
-  await broker.publish([{ producer: 'p', batch: 1, mutations: [m('a')] }]);
-  const server = await node(t, broker, { config: { log: logOf(broker, 'stele', { subject: 'stele' }) } });
-  await reaches(server, 1);
-  const { status, text } = await tryPost(server, [m('z')]);
-  assert.equal(status, 501);
-  assert.match(text, /follows a log and takes no mutations itself: publish to the subject stele/);
-  const ingest = await Ingest.open(server);
-  await assert.rejects(ingest.send({ mutations: [m('z')] }), /not-implemented.*follows a log/);
-  ingest.socket.close();
-  const forgotten = await fetch(`${server.http}/v1/producers/p`, { method: 'DELETE' });
-  assert.equal(forgotten.status, 501);
-  assert.equal((await server.get('/ready/write')).status, 503);
-  const { stderr, code } = await run(['ingest', '--url', server.http, '-'], { input: `${JSON.stringify(m('z'))}\n` });
-  assert.notEqual(code, 0);
-  assert.match(stderr, /follows a log/);
-  assert.deepEqual([...(await sqlView(server.db, 'E/list')).keys()], ['a']);
-});
+/* ---- settings ---- */
 
 test('settings of the log are checked', { skip }, async (t) => {
   const broker = await Broker.forTest(t);

@@ -417,12 +417,13 @@ TEST(the_log_is_an_object_that_prints_itself)
     struct error error;
     struct buffer text, second;
     const char *file = "{\"log\": {\"nats\": [\"nats://a:1\", \"nats://b:2\"], \"stream\": \"s\","
-                       " \"subject\": \"s.in\", \"max_lag_seconds\": 5}}";
+                       " \"subject\": \"s.in\", \"max_lag_seconds\": 5, \"max_write_seconds\": 3}}";
     assert_true(config_init(&config, &error) && config_init(&again, &error));
     assert_true(config_check_log(&config, &error)); /* none is fine */
     assert_true(config_read_file(&config, test_file("config.json", file), &error));
     assert_string_equal(config.log.nats, "nats://a:1, nats://b:2");
     assert_int_equal(config.log.max_lag_seconds, 5);
+    assert_int_equal(config.log.max_write_seconds, 3);
     assert_true(config_check_log(&config, &error));
     buffer_init(&text, 1 << 16);
     buffer_init(&second, 1 << 16);
