@@ -284,6 +284,7 @@ struct producer {
     int number; /* the next to be sent on this stream */
     int under_way;
     bool failed;
+    bool parts;            /* it waits for its answers, then it goes on elsewhere */
     int refusals, unknown; /* answers */
 };
 
@@ -343,10 +344,23 @@ static void begin_again(struct producer *producer)
     producer->failed = false;
 }
 
-/* Pipelined; behind a failure it goes on from there, half of the times on the same stream, at once.
- */
+static bool coin(void)
+{
+    pthread_mutex_lock(&lock);
+    bool heads = dice(2) == 0;
+    pthread_mutex_unlock(&lock);
+    return heads;
+}
+
+/* Pipelined. Behind a failure it sends again from the first that is not acknowledged: at once, on
+ * the same stream, or on another one when all are answered. */
 static void go_on(struct producer *producer)
 {
+    if (producer->failed && !producer->parts && coin()) {
+        producer->number = producer->next;
+        producer->failed = false;
+    }
+    producer->parts = producer->failed;
     if (producer->failed && !producer->under_way)
         begin_again(producer);
     while (!producer->failed && producer->under_way < WINDOW && producer->number <= BATCHES)
