@@ -432,6 +432,7 @@ static void break_checkpoints(int fault)
 enum {
     SUBMITS_UNANSWERED,
     FOLLOWS_ITSELF,
+    ORDERS_AND_FEEDS,
     READS_NOTHING,
     WRITES_NOTHING,
     POSTS_NOTHING,
@@ -452,6 +453,11 @@ static void break_handing_over(int fault)
         break;
     case FOLLOWS_ITSELF:
         submission->message = (struct submission_message){.sequence = 1, .previous = 1};
+        writer_apply(writer, submission, &error);
+        break;
+    case ORDERS_AND_FEEDS:
+        submission->message = (struct submission_message){.sequence = 1, .previous = -1};
+        submission->command.kind = COMMAND_REVOKE;
         writer_apply(writer, submission, &error);
         break;
     case READS_NOTHING:
@@ -553,6 +559,8 @@ static const struct broken_case cases[] = {
 
     {break_handing_over, SUBMITS_UNANSWERED, "submission->event.deliver"},
     {break_handing_over, FOLLOWS_ITSELF, "message->previous < message->sequence"},
+    {break_handing_over, ORDERS_AND_FEEDS,
+     "submission->message.sequence && !submission->mutation_count"},
     {break_handing_over, READS_NOTHING, "job->run && job->event.deliver"},
     {break_handing_over, WRITES_NOTHING, "job->run && job->event.deliver"},
     {break_handing_over, POSTS_NOTHING, "event->deliver"},
