@@ -23,6 +23,9 @@ stele *api_open_unless(const stele_options *options, const atomic_bool *give_up,
 /* Whether a store is well: the loop answers, which is awaited, and the writer has worked on no
  * transaction for longer than `most_us`. */
 bool api_is_well(stele *store, uint64_t most_us, struct error *error);
+/* How many messages or changes a store is behind the log that it follows, and how far it is;
+ * whether it had all of it, at some time. The loop's answer is awaited. */
+bool api_lag(stele *store, int64_t *behind, int64_t *position, bool *has_all, struct error *error);
 /* Whether an address of a store speaks TLS: the one for health, or the main one. */
 bool api_is_secure(const stele *store, bool health);
 

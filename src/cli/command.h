@@ -65,6 +65,8 @@ extern const struct command ingest_command;
 extern const struct command subscribe_command;
 extern const struct command check_command;
 extern const struct command backup_command;
+extern const struct command bootstrap_command;
+extern const struct command follow_command;
 extern const struct command views_command;
 extern const struct command get_command;
 extern const struct command events_command;

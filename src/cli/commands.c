@@ -8,11 +8,10 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-    &serve_command, &ingest_command, &subscribe_command,  &get_command,
-    &views_command, &events_command, &explain_command,    &history_command,
-    &check_command, &backup_command, &producers_command,  &ready_command,
-    &top_command,   &token_command,  &completion_command, &version_command,
-    NULL,
+    &serve_command,     &ingest_command,     &subscribe_command, &get_command,   &views_command,
+    &events_command,    &explain_command,    &history_command,   &check_command, &backup_command,
+    &bootstrap_command, &follow_command,     &producers_command, &ready_command, &top_command,
+    &token_command,     &completion_command, &version_command,   NULL,
 };
 
 static void overview(FILE *out)

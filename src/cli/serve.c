@@ -299,7 +299,7 @@ static int fail(const stele_error *error)
 }
 
 static int serve_with(const stele_options *library, struct signals *signals,
-                      struct service *service)
+                      struct service *service, const struct serve_watch *watch)
 {
     stele_error reason = {0};
     bool given_up;
@@ -314,14 +314,18 @@ static int serve_with(const stele_options *library, struct signals *signals,
         service_ready(service, store);
         print_ready(store);
     }
+    if (watch)
+        watch->begins(watch->argument, store);
     bool clean = stele_run(store, &reason);
+    if (watch)
+        watch->ends(watch->argument);
     service_note(service, SERVICE_STOPPED, NULL);
     signals_detach(signals);
     stele_close(store);
     return clean ? EXIT_FINE : fail(&reason);
 }
 
-static int serve(const stele_options *library)
+static int serve(const stele_options *library, const struct serve_watch *watch)
 {
     static struct signals signals; /* outlives main for the threads that wait */
     struct error error = {0};
@@ -329,19 +333,21 @@ static int serve(const stele_options *library)
     struct service *service = service_start(&error);
     if (!service)
         return command_failed(&error);
-    int code = signals_start(&signals, service, &error) ? serve_with(library, &signals, service)
-                                                        : command_failed(&error);
+    int code = signals_start(&signals, service, &error)
+                   ? serve_with(library, &signals, service, watch)
+                   : command_failed(&error);
     signals_leave(&signals);
     service_end(service);
     return code;
 }
 
-static int run_library(const struct serve_options *options, const stele_options *library)
+static int run_library(const struct serve_options *options, const stele_options *library,
+                       const struct serve_watch *watch)
 {
-    return options->check_config ? check_config(library) : serve(library);
+    return options->check_config ? check_config(library) : serve(library, watch);
 }
 
-static int run_with_settings(const struct serve_options *options)
+int serve_run(const struct serve_options *options, const struct serve_watch *watch)
 {
     size_t made_room = options->stacks.count + SERVE_OWN_SETTINGS;
     const char **settings = memory_new((options->settings.count + made_room) * sizeof(*settings));
@@ -349,7 +355,7 @@ static int run_with_settings(const struct serve_options *options)
     stele_options library;
     int code = EXIT_FAILED;
     if (settings && made && serve_to_library(options, settings, made, &library))
-        code = run_library(options, &library);
+        code = run_library(options, &library, watch);
     else
         fprintf(stderr, "stele: out of memory\n");
     for (size_t i = 0; made && i < made_room; i++)
@@ -364,7 +370,7 @@ static int run_serve(int argc, char **argv)
     struct serve_options options = {0};
     int code = EXIT_FAILED;
     if (command_start(&serve_command, argc, argv, &options, &code))
-        code = options.print_schema ? print_schema() : run_with_settings(&options);
+        code = options.print_schema ? print_schema() : serve_run(&options, NULL);
     memory_free(options.settings.items);
     memory_free(options.stacks.items);
     return code;

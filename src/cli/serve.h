@@ -11,6 +11,17 @@ struct serve_options {
     bool check_config, print_schema, insecure;
 };
 
+/* Told on the main thread: the store is open and about to run; it has run, and is about to be
+ * closed. */
+struct serve_watch {
+    void (*begins)(void *argument, stele *store);
+    void (*ends)(void *argument);
+    void *argument;
+};
+
+/* Be the server that these options describe; the exit code. `watch`: NULL, nobody is told. */
+int serve_run(const struct serve_options *options, const struct serve_watch *watch);
+
 enum { SERVE_OWN_SETTINGS = 2 }; /* that have an option each */
 
 /* The options of the library for these options. `settings` has room for options->settings,

@@ -531,6 +531,16 @@ void server_close(struct server *server)
     memory_free(server);
 }
 
+struct server_lag server_lag(struct server *server)
+{
+    struct follow_state state = {.caught_up = true};
+    if (server->frontend.follow)
+        state = follow_state(server->frontend.follow);
+    else if (server->frontend.replica)
+        state = replica_state(server->frontend.replica);
+    return (struct server_lag){state.lag_messages, state.position, state.caught_up};
+}
+
 struct server_parts server_parts(struct server *server)
 {
     return (struct server_parts){.address = server->main.address,

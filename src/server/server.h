@@ -77,5 +77,11 @@ struct server_parts {
     struct hub *hub;
 };
 struct server_parts server_parts(struct server *server);
+/* How far it is behind the log that it follows, if there is one; on the loop thread. */
+struct server_lag {
+    int64_t behind, position; /* messages of a stream, or changes of another server */
+    bool has_all;             /* it had all of it, at some time */
+};
+struct server_lag server_lag(struct server *server);
 
 #endif
