@@ -1,5 +1,5 @@
 // A TCP proxy in the test's process: connections can be cut after so many bytes, and the target
-// can change between them.
+// can change between them. `passing`, if it is there, sees what the server says.
 
 import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
@@ -45,6 +45,7 @@ export class Proxy {
       }
     });
     server.on('data', (data) => {
+      this.passing?.(data);
       if (!client.write(data)) {
         server.pause();
         client.once('drain', () => server.resume());
