@@ -1,6 +1,7 @@
 // Clients of all kinds move at random between three nodes of one log. One node at a time is stopped (SIGSTOP), or cut from
 // its broker, for a while; so nodes are not equally far. In the end each client holds what the log made, no cursor was
-// refused, and no row and no cursor went back (lib/hoppers.js).
+// refused, and no row and no cursor went back (lib/hoppers.js). The clients of this repository feed meanwhile, by whatever
+// node they are at: each batch is applied once.
 //
 // STELE_SEEDS seeds (1) from STELE_SEED (1) on, each of STELE_SECONDS (3).
 
@@ -25,7 +26,7 @@ const OPTIONS = seedsOf(1);
 const SECONDS = Number(process.env.STELE_SECONDS ?? 3);
 const skip = hasBroker ? false : 'nats-server is not installed (tools/setup test brings it)';
 
-const EXPORTS = { E: { views: { top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }] } } }, F: { max_entities: 12 } };
+const EXPORTS = { E: { views: { top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }] } } }, F: { max_entities: 12 }, W: { max_array_length: 0 } };
 const BEST = { sort: [{ by: 'n', order: 'desc' }], take: 5 };
 const SOME = { where: { field: 'n', gte: 500 } };
 
@@ -72,6 +73,14 @@ class OfTypeScript {
     return status === 'live' ? new Map(rows.map((row, i) => [keys[i], row])) : new Map([['it is', `${status}: ${error?.code}`]]);
   }
 
+  feed(mutation) {
+    return this.client.enqueue(mutation).then(({ done }) => void done.catch((error) => (this.failure ??= error)));
+  }
+
+  pending() {
+    return this.client.status.pending;
+  }
+
   close() {
     return this.client.close();
   }
@@ -90,6 +99,16 @@ class OfPython {
     const { views } = await this.sdk.ask('status');
     if (views.a.state !== 'live') return new Map([['it is', views.a.state]]);
     return new Map((await this.sdk.ask('rows', { name: 'a' })).rows.map(({ key, data }) => [key, data]));
+  }
+
+  feed(mutation) {
+    return this.sdk.do('apply', { mutations: [mutation] });
+  }
+
+  async pending() {
+    const { pending, feedError } = await this.sdk.ask('status');
+    assert.equal(feedError, null);
+    return pending;
   }
 
   close() {}
@@ -161,6 +180,28 @@ class Run {
     }
   }
 
+  /** Each appends its numbers to a row of its own. */
+  async #write(until) {
+    const r = this.random.fork(4);
+    this.writers = this.others.filter((_, i) => i % 2 === 0).map((client, i) => ({ client, key: `w${i}`, count: 0 }));
+    while (Date.now() < until) {
+      const writer = r.pick(this.writers);
+      await writer.client.feed({ export: 'W', key: writer.key, patch: { l: [++writer.count] }, append: ['l'] });
+      await sleep(r.between(1, 60));
+    }
+  }
+
+  async #written() {
+    for (const { client } of this.writers) await eventually(async () => (await client.pending()) === 0, () => `all batches of ${client.name} are acknowledged`, 1200);
+    this.last = (await this.broker.manager.streams.info('stele')).state.last_seq;
+    for (const node of this.nodes) await reaches(node, this.last);
+    for (const { key, count } of this.writers) {
+      const [row] = await sql(this.nodes[0].db, `SELECT data ->> '$.l' AS l FROM "W/list" WHERE key = '${key}'`);
+      assert.deepEqual(JSON.parse(row?.l ?? '[]'), Array.from({ length: count }, (_, i) => i + 1), `each batch once, in order: ${key}`);
+    }
+    this.batches = this.writers.reduce((sum, { count }) => sum + count, 0);
+  }
+
   /** One node at a time is away. */
   async #disturb(until) {
     const r = this.random.fork(2);
@@ -189,9 +230,9 @@ class Run {
     await this.begin();
     const until = Date.now() + SECONDS * 1000;
     const lives = this.hoppers.map((hopper) => hopper.live());
-    await Promise.all([this.#feed(until), this.#disturb(until), this.#slam(until)]);
+    await Promise.all([this.#feed(until), this.#disturb(until), this.#slam(until), this.#write(until)]);
     for (const hopper of this.hoppers) hopper.isCalm = true;
-    for (const node of this.nodes) await reaches(node, this.last);
+    await this.#written();
     await this.#agree();
     this.isOver = true;
     await Promise.all(lives);
@@ -247,6 +288,6 @@ for (let seed = OPTIONS.first; seed < OPTIONS.first + OPTIONS.seeds; seed++) {
     const run = new Run(t, seed);
     await run.play();
     const sum = (name) => run.hoppers.reduce((all, hopper) => all + hopper[name], 0);
-    t.diagnostic(`seed ${seed}: ${run.hoppers.length + run.others.length} clients, ${run.last} messages, ${sum('hops')} hops, ${run.waited} cursors waited, ${sum('anew')} windows anew, ${sum('behind')} refusals of nodes that were behind`);
+    t.diagnostic(`seed ${seed}: ${run.hoppers.length + run.others.length} clients, ${run.last} messages, ${run.batches} batches of clients, ${sum('hops')} hops, ${run.waited} cursors waited, ${sum('anew')} windows anew, ${sum('behind')} refusals of nodes that were behind`);
   });
 }
