@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import test from 'node:test';
+import { clientFor } from './lib/client.js';
 import { Broker, content, epochOf, figure, hasBroker, node, reaches } from './lib/broker.js';
 import { Random } from './lib/random.js';
 import { seedsOf } from './lib/seeds.js';
@@ -159,4 +160,37 @@ async function compare({ nodes, last }, t) {
 test('nodes of one log end alike, killed at random', { skip }, async (t) => {
   const { seeds, first } = seedsOf(2);
   for (let seed = first; seed < first + seeds; seed++) await t.test(`seed ${seed}: STELE_SEED=${seed} STELE_SEEDS=1`, async (inner) => compare(await play(inner, seed), inner));
+});
+
+/** What a client sees that comes with a cursor of another node: {resumed, rows}, rows by number. */
+async function come(t, server, { seq, epoch }) {
+  const client = await clientFor(t, server);
+  client.send({ type: 'subscribe', view: 'E/list', after: seq, epoch });
+  const { resumed } = await client.expect('subscribed');
+  const rows = [];
+  for (let message; !resumed && !message?.complete; ) {
+    message = await client.next('a row');
+    if (message.op === 'snapshot') rows.push(...message.data.map((row) => row.data.n));
+  }
+  return { resumed, rows: rows.sort() };
+}
+
+test('nodes that are set differently have different epochs, refuse the cursors of each other, and show it', { skip }, async (t) => {
+  const broker = await Broker.forTest(t);
+  await broker.make();
+  const last = await broker.publish(Array.from({ length: 6 }, (_, i) => ({ export: 'E', key: `k${i}`, patch: { n: i } })));
+  const nodes = [];
+  for (const max_entities of [3, 3, 4]) nodes.push(await node(t, broker, { config: { exports: { E: { max_entities } } } }));
+  const cursors = [];
+  for (const server of nodes) {
+    await reaches(server, last);
+    const epoch = await epochOf(server);
+    assert.match((await server.get('/metrics')).text, new RegExp(`^stele_epoch_info\\{epoch="${epoch}"\\} 1$`, 'm'));
+    cursors.push({ seq: `${last}:000000000000`, epoch });
+  }
+  assert.equal(cursors[0].epoch, cursors[1].epoch);
+  assert.notEqual(cursors[0].epoch, cursors[2].epoch);
+  assert.deepEqual(await come(t, nodes[1], cursors[0]), { resumed: true, rows: [] });
+  assert.deepEqual(await come(t, nodes[2], cursors[0]), { resumed: false, rows: [2, 3, 4, 5] }); /* never wrong rows */
+  assert.deepEqual(await come(t, nodes[0], cursors[2]), { resumed: false, rows: [3, 4, 5] });
 });
