@@ -25,7 +25,11 @@ const limits = {
   max_depth: 6,
   max_key_bytes: 24,
   max_producers: 4,
+  max_idempotency_keys: 5,
 };
+
+const tokens = { ann: 'a-static-token-of-ann-0123456789', bob: 'a-static-token-of-bob-0123456789' };
+const auth = { mode: 'static', metrics: 'all', status: 'all', tokens: Object.entries(tokens).map(([subject, token]) => ({ token, subject, scope: 'read write admin' })) };
 
 const exports = {
   Few: { max_entities: 25, max_array_length: 5, views: { top: { pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 10 }] }, slim: { mode: 'list', fields: ['n', 'in.list'] } } },
@@ -92,18 +96,33 @@ function makeMessage(random, batches) {
   return mutations.map((it) => JSON.stringify(it)).join('\n');
 }
 
+/** Through a node: keys that come again, with the same body or another; names of producers; what only nodes publish. */
+async function askSome(nodes, random, batches, answers) {
+  for (let i = 0; i < 5; i++) {
+    const { http: url } = random.pick(nodes);
+    const headers = { authorization: `Bearer ${tokens[random.pick(['ann', 'bob'])]}` };
+    const [path, method, body] = random.pick([
+      ['/v1/mutations', 'POST', makeMessage(random, batches)],
+      ['/v1/mutations', 'POST', JSON.stringify(makeMutation(random))],
+      [`/v1/producers/${random.pick(['p0', 'p1', 'many1', 'many2'])}`, 'DELETE'],
+      ['/v1/revocations', 'POST', JSON.stringify({ jti: `token-${random.below(9)}`, expires_at: 4e9 + random.below(9) })],
+    ]);
+    if (random.chance(0.5)) headers['idempotency-key'] = `key-${random.below(7)}`;
+    /* A node that dies does not answer, and what it was asked is in the log or not: for all of them alike. */
+    await fetch(url + path, { method, headers, body }).then((answer) => answers.push(answer.status) && answer.text()).catch(() => {});
+  }
+}
+
 /* ---- a run ---- */
 
 /** Some messages, fast or slowly, so that nodes have to commit few of them at a time or many. */
 async function publishSome(broker, random, batches) {
-  let last = 0;
   for (let left = 90; left > 0; ) {
     const some = Array.from({ length: Math.min(left, random.pick([1, 5, 90])) }, () => makeMessage(random, batches));
-    last = await broker.publish(some);
+    await broker.publish(some);
     left -= some.length;
     if (random.chance(0.3)) await new Promise((done) => setTimeout(done, random.below(10)));
   }
-  return last;
 }
 
 /** One dies somewhere in the middle; at times again, while it catches up. */
@@ -120,26 +139,27 @@ async function play(t, seed) {
   const broker = await Broker.forTest(t);
   await broker.make();
   const common = random.chance(0.8)
-    ? { ...limits, exports, unknown_exports: random.pick(['ignore', 'refuse']) }
-    : { ...limits, max_exports: 6 }; /* those that are fed, as they come */
+    ? { ...limits, auth, exports, unknown_exports: random.pick(['ignore', 'refuse']) }
+    : { ...limits, auth, max_exports: 6 }; /* those that are fed, as they come */
   const start = (more, options = {}) => node(t, broker, { ...options, config: { ...common, ...more } });
   const nodes = [];
   for (const commit_mutations of [1, 7, 1000]) nodes.push(await start({ commit_mutations, entity_cache_bytes: random.pick([0, 30_000, 1 << 26]), queue_bytes: random.pick([300_000, 1 << 26]) }));
   const batches = [0, 0, 0];
+  const answers = [];
   const copy = join(scratch(t), 'copy.db');
   let last = 0;
   for (let round = 0; round < 8; round++) {
-    const [published] = await Promise.all([publishSome(broker, random.fork(1), batches), killOne(random.pick(nodes), random.fork(2))]);
-    last = published;
+    await Promise.all([publishSome(broker, random.fork(1), batches), killOne(random.pick(nodes), random.fork(2)), askSome(nodes, random.fork(3), batches, answers)]);
+    last = await broker.publish([JSON.stringify({ export: 'Few', key: 'round', patch: { round } })]);
     if (round === 3) assert.equal((await run(['backup', '--db', random.pick(nodes).db, copy])).code, 0);
   }
   nodes.push(await start({ commit_mutations: 50 }, { db: copy })); /* goes on from another's file */
   nodes.push(await start({})); /* reads all of it in one go */
   for (const server of nodes) await reaches(server, last);
-  return { nodes, last };
+  return { nodes, last, answers };
 }
 
-async function compare({ nodes, last }, t) {
+async function compare({ nodes, last, answers }, t) {
   const refused = await figure(nodes.at(-1), 'stele_log_messages_refused_total');
   const epochs = new Set();
   const found = [];
@@ -152,7 +172,9 @@ async function compare({ nodes, last }, t) {
   assert.equal(epochs.size, 1);
   for (const other of found.slice(1)) assert.equal(other, found[0]);
   const [{ n }] = await sql(nodes[0].db, 'SELECT count(*) AS n FROM entity');
-  t.diagnostic(`${last} messages, ${refused} refused, ${n} entities, ${found[0].length} bytes`);
+  const written = answers.filter((status) => status === 200).length;
+  t.diagnostic(`${last} messages, ${refused} refused, ${n} entities, ${found[0].length} bytes; ${written} of ${answers.length} answers of nodes were good`);
+  assert.ok(written > 3);
   assert.ok(refused > 10 && refused < last * 0.7, `${refused} of ${last} were refused`);
   assert.ok(n > 60);
 }

@@ -46,10 +46,15 @@ def processor_seconds(process):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def folder_bytes(folder):
+    return sum(os.path.getsize(f"{at}/{name}") for at, _, names in os.walk(folder) for name in names)
+
+
 class Brokers:
     """One, or three that are one cluster, with a stream."""
 
     def __init__(self, folder, count):
+        self.folder = folder
         ports = free_ports(2 * count)
         self.ports, routes = ports[:count], [f"nats://127.0.0.1:{port}" for port in ports[count:]]
         self.log = open(f"{folder}/brokers.log", "a", encoding="utf-8")
@@ -106,6 +111,9 @@ class Node:
 
     def end(self):
         self.stop()
+        self.remove()
+
+    def remove(self):
         self.log.close()
         for more in ("", "-wal", "-shm", ".json"):
             if os.path.exists(self.file + more):
@@ -284,8 +292,12 @@ def measure_rates(options, folder, report):
             began = time.monotonic()
             node.reach(len(entities) + len(patches) + len(again))
             report.add(f"{name}, from a full log", "mutations/s", count / (time.monotonic() - began))
-            node.end()
+            node.stop()
             brokers.end()
+            of_all = 2 * count + KEYS
+            report.add(name, "bytes of the stream for a mutation", folder_bytes(brokers.folder) / of_all)
+            report.add(name, "bytes of a node's file for a mutation", os.path.getsize(node.file) / of_all)
+            node.remove()
         report.ratio(f"{name}, by the log", f"{name}, directly", "mutations/s", f"{name}, by the log : directly")
         report.ratio(f"{name}, from a full log", f"{name}, directly", "mutations/s",
                      f"{name}, from a full log : directly")

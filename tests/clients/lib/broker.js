@@ -135,11 +135,13 @@ export const node = (t, broker, { config = {}, ...options } = {}) => Server.forT
 
 export const epochOf = async (server) => (await server.status()).epoch;
 
-/** All that the file says of what the log did: SQL views and producers, as text. */
+/** All that the file says of what the log did, as text: SQL views, producers, keys of requests, revoked tokens. */
 export async function content(db) {
   const names = (await sql(db, 'SELECT name FROM sql_view ORDER BY name')).map((row) => row.name);
   const views = {};
   for (const name of names) views[name] = await sql(db, `SELECT * FROM "${name}"`);
   const producers = await sql(db, 'SELECT * FROM producer ORDER BY name');
-  return JSON.stringify({ views, producers }, null, 1);
+  const keys = await sql(db, 'SELECT owner, key, hex(body), answer, at FROM idempotency_key ORDER BY owner, key');
+  const revoked = await sql(db, 'SELECT * FROM revoked_token ORDER BY jti');
+  return JSON.stringify({ views, producers, keys, revoked }, null, 1);
 }
