@@ -51,6 +51,13 @@ export class Hopper {
     this.anew++;
   }
 
+  /** It comes without a cursor: it was cut before the first, or before one that was to replace a refused one. What it
+   * gets may be older than what it had elsewhere. */
+  forgets() {
+    this.#cursor = undefined;
+    this.newest = new Newest();
+  }
+
   /** It came to this cursor. */
   reach(cursor) {
     if (cursor === undefined || cursor === null) return;
@@ -129,6 +136,7 @@ export class First extends SocketHopper {
   applier = new Applier();
 
   ask(send) {
+    if (this.applier.seq === null) this.forgets();
     send({ type: 'subscribe', view: this.view, ...this.query, ...this.applier.parameters() });
   }
 
@@ -178,6 +186,7 @@ export class Streamed extends Hopper {
   async visit(node) {
     const query = new URLSearchParams(Object.entries(this.query).map(([name, value]) => [name, typeof value === 'object' ? JSON.stringify(value) : value]));
     const { lastId } = this.applier;
+    if (lastId === '') this.forgets();
     const each = ({ name, id, json }, stream) => {
       try {
         if (name === 'end') return this.isRefused(json.reason);
