@@ -44,21 +44,40 @@ static bool begin_character(struct utf8_reader *reader, unsigned char c)
     return true;
 }
 
+enum { ASCII_RUN = 32 }; /* bytes that are looked at together */
+
+/* Skip runs of characters of one byte, of which most texts are made; where the next one begins. */
+static size_t skip_ascii(struct span bytes, size_t at)
+{
+    uint64_t words[ASCII_RUN / sizeof(uint64_t)];
+    for (; bytes.length - at >= ASCII_RUN; at += ASCII_RUN) {
+        memcpy(words, bytes.data + at, ASCII_RUN);
+        if ((words[0] | words[1] | words[2] | words[3]) & UINT64_C(0x8080808080808080))
+            break;
+    }
+    return at;
+}
+
+static bool take_byte(struct utf8_reader *reader, unsigned char c)
+{
+    if (!reader->left)
+        return begin_character(reader, c);
+    if (c < reader->low || c > reader->high)
+        return false;
+    reader->left--;
+    reader->low = 0x80;
+    reader->high = 0xbf;
+    return true;
+}
+
 /* Whether these bytes continue valid UTF-8; at the end of a text, `reader->left` must be 0. */
 static bool goes_on(struct utf8_reader *reader, struct span bytes)
 {
     for (size_t i = 0; i < bytes.length; i++) {
-        unsigned char c = (unsigned char)bytes.data[i];
-        if (!reader->left) {
-            if (!begin_character(reader, c))
-                return false;
-            continue;
-        }
-        if (c < reader->low || c > reader->high)
+        if (!reader->left && i % ASCII_RUN == 0)
+            i = skip_ascii(bytes, i);
+        if (i < bytes.length && !take_byte(reader, (unsigned char)bytes.data[i]))
             return false;
-        reader->left--;
-        reader->low = 0x80;
-        reader->high = 0xbf;
     }
     return true;
 }

@@ -130,6 +130,35 @@ TEST(test_vectors)
     assert_true(net_fixture_each("websocket/frames.jsonl", check_vector) > 100);
 }
 
+/* A long text, whose characters are read many at a time, with these bytes at each place of it. */
+static void check_at_each_place(const char *bytes, const char *says)
+{
+    enum { LENGTH = 200, HEAD = 8 };
+    size_t count = strlen(bytes);
+    struct heard heard;
+    init(&heard);
+    for (size_t at = 0; at + count <= LENGTH; at++) {
+        char frame[HEAD + LENGTH] = {(char)0x81, (char)0xfe, 0, (char)LENGTH};
+        memset(frame + HEAD, 'a', LENGTH);
+        memcpy(frame + HEAD + at, bytes, count);
+        for (size_t first = HEAD; first < sizeof frame; first += 33) {
+            read_pieces(span_make(frame, sizeof frame), first, sizeof frame, &heard);
+            assert_int_equal(strncmp(buffer_string(&heard.says), says, strlen(says)), 0);
+        }
+    }
+    fini(&heard);
+}
+
+TEST(what_is_not_utf8_is_found_anywhere)
+{
+    check_at_each_place("\xff", "fail 1007");
+    check_at_each_place("\xc3z", "fail 1007");
+    check_at_each_place("\xed\xa0\x80", "fail 1007");
+    check_at_each_place("\xc3\xa9", "text ");
+    check_at_each_place("\xf0\x9f\x98\x80", "text ");
+    check_at_each_place("\xc3\xa9xx\xe2\x82\xac", "text ");
+}
+
 /* Every mask, at every offset, gives the text back. */
 TEST(test_masks)
 {
