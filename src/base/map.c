@@ -140,6 +140,17 @@ static bool grow(struct map *map)
     return true;
 }
 
+void map_fetch(const struct map *map, uint64_t hash)
+{
+    if (map->capacity)
+        __builtin_prefetch(&map->slots[home(map, hash)]);
+}
+
+const void *map_peek(const struct map *map, uint64_t hash)
+{
+    return map->capacity ? map->slots[home(map, hash)].value : NULL;
+}
+
 void *map_get(const struct map *map, struct span key)
 {
     return map->count ? map->slots[find(map, key, map_hash(key))].value : NULL;

@@ -36,5 +36,9 @@ void *map_remove(struct map *map, struct span key);
 void *map_next(const struct map *map, size_t *position);
 /* The keyed hash itself. */
 uint64_t map_hash(struct span key);
+/* Hints for who is about to look for several keys: have the processor fetch the place of a hash;
+ * when it has, what stands there, which mostly is the value of the key; NULL: nothing. */
+void map_fetch(const struct map *map, uint64_t hash);
+const void *map_peek(const struct map *map, uint64_t hash);
 
 #endif

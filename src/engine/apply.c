@@ -107,6 +107,34 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
     return true;
 }
 
+/* Entities lie all over the memory: those of the next mutations are fetched together. A single one
+ * would gain nothing. */
+static void fetch_next(const struct writer *writer, const struct mutation *mutations, size_t count)
+{
+    struct span keys[ENTITY_FETCH];
+    size_t fetched = 0;
+    const struct export_state *export =
+        count > 1 ? map_get(&writer->exports, mutations->export_name) : NULL;
+    for (size_t i = 0; export && i < count && i < ENTITY_FETCH; i++)
+        if (span_equal(mutations[i].export_name, mutations->export_name))
+            keys[fetched++] = mutations[i].key;
+    if (fetched)
+        entity_cache_fetch(&writer->cache, export, keys, fetched);
+}
+
+static bool apply_mutations(struct writer *writer, struct submission *submission,
+                            const struct submission_batch *batch, struct error *error)
+{
+    const struct mutation *mutations = submission->mutations + batch->first;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (i % ENTITY_FETCH == 0)
+            fetch_next(writer, mutations + i, batch->count - i);
+        if (!apply_mutation(writer, submission, &mutations[i], error))
+            return false;
+    }
+    return true;
+}
+
 static bool apply_batch(struct writer *writer, struct submission *submission,
                         const struct submission_batch *batch, struct producer_table *table,
                         struct error *error)
@@ -116,9 +144,8 @@ static bool apply_batch(struct writer *writer, struct submission *submission,
     int64_t last_change = writer->open.last_change;
     if (!producer_admit(writer, submission, batch, table, &producer, &repeated, error))
         return false;
-    for (size_t i = 0; !repeated && i < batch->count; i++)
-        if (!apply_mutation(writer, submission, &submission->mutations[batch->first + i], error))
-            return false;
+    if (!repeated && !apply_mutations(writer, submission, batch, error))
+        return false;
     if (producer && !repeated)
         producer_advance(producer, submission, batch, writer->open.last_change > last_change);
     return true;

@@ -4,7 +4,13 @@
  */
 #include "engine/engine_internal.h"
 
-enum { MOST_LISTS = 32 }; /* sorted ones, each twice as long as the one before */
+#include <stdlib.h>
+
+enum {
+    MOST_LISTS = 32, /* sorted ones, each twice as long as the one before */
+    CACHE_LINE = 64,
+    ENTITY_LINES = 6 /* of an entity's text, that are fetched: most are not longer */
+};
 
 static struct span entity_map_key(const void *value)
 {
@@ -81,23 +87,64 @@ void entity_cache_fini(struct entity_cache *cache)
 {
     entity_cache_clear(cache);
     map_fini(&cache->map);
+    memory_free(cache->places);
+}
+
+/* While there is room for as much again, nothing is dropped soon, and the order by use may wait. */
+static bool is_roomy(const struct entity_cache *cache)
+{
+    return cache->bytes < cache->max_bytes / 2;
 }
 
 /* Build the map's key on the stack when it is short, which keys nearly always are. */
+enum { SHORT_KEY = 256 };
+
+static size_t print_key(char *bytes, const struct export_state *export, struct span key)
+{
+    memcpy(bytes, &export->id, sizeof export->id);
+    memcpy(bytes + sizeof export->id, key.data, key.length);
+    return sizeof export->id + key.length;
+}
+
+/* What is to be read next is where this leads to, so it goes step by step for all. */
+void entity_cache_fetch(const struct entity_cache *cache, const struct export_state *export,
+                        const struct span *keys, size_t count)
+{
+    uint64_t hashes[ENTITY_FETCH];
+    const struct entity *found[ENTITY_FETCH];
+    char bytes[SHORT_KEY];
+    for (size_t i = 0; i < count; i++) {
+        bool fits = sizeof export->id + keys[i].length <= sizeof bytes;
+        hashes[i] = fits ? map_hash(span_make(bytes, print_key(bytes, export, keys[i]))) : 0;
+        map_fetch(&cache->map, hashes[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        found[i] = map_peek(&cache->map, hashes[i]);
+        if (found[i]) {
+            __builtin_prefetch(found[i], 1);
+            __builtin_prefetch(&found[i]->data, 1);
+            __builtin_prefetch(found[i]->key);
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        if (found[i] && found[i]->data)
+            for (size_t at = 0; at < ENTITY_LINES; at++)
+                __builtin_prefetch((const char *)found[i]->data + at * CACHE_LINE);
+}
+
 bool entity_cache_find(struct entity_cache *cache, const struct export_state *export,
                        struct span key, struct entity **found)
 {
-    char small[256];
+    char small[SHORT_KEY];
     size_t length = sizeof export->id + key.length;
     char *bytes = length <= sizeof small ? small : memory_alloc(length);
     if (!bytes)
         return false;
-    memcpy(bytes, &export->id, sizeof export->id);
-    memcpy(bytes + sizeof export->id, key.data, key.length);
+    print_key(bytes, export, key);
     struct entity *entity = map_get(&cache->map, span_make(bytes, length));
     if (bytes != small)
         memory_free(bytes);
-    if (entity && cache->newest != entity) {
+    if (entity && cache->newest != entity && !is_roomy(cache)) {
         entity_unlink(cache, entity);
         entity_link(cache, entity);
     }
@@ -164,8 +211,41 @@ static struct entity *merge_sorted(struct entity *a, struct entity *b)
     return first;
 }
 
+static int compare_places(const void *a, const void *b)
+{
+    const struct dirty_place *one = a, *other = b;
+    return one->order < other->order ? -1 : one->order > other->order;
+}
+
+/* The order of is_before, as a number. */
+static uint64_t order_of(const struct entity *entity)
+{
+    return entity->stored ? (uint64_t)entity->id : UINT64_C(1) << 63 | (uint64_t)entity->change;
+}
+
+/* Entities lie all over the memory, so they are sorted by numbers beside them, where there is room
+ * for these. */
+static bool sort_places(struct entity_cache *cache)
+{
+    size_t count = 0;
+    for (struct entity *entity = cache->dirty; entity; entity = entity->next_dirty) {
+        if (!array_reserve((void **)&cache->places, count, &cache->place_capacity,
+                           sizeof *cache->places))
+            return false;
+        cache->places[count++] = (struct dirty_place){order_of(entity), entity};
+    }
+    if (count)
+        qsort(cache->places, count, sizeof *cache->places, compare_places);
+    for (size_t i = 0; i < count; i++)
+        cache->places[i].entity->next_dirty = i + 1 < count ? cache->places[i + 1].entity : NULL;
+    cache->dirty = count ? cache->places[0].entity : NULL;
+    return true;
+}
+
 void entity_cache_sort_dirty(struct entity_cache *cache)
 {
+    if (sort_places(cache))
+        return;
     /* Sorted lists of 1, 2, 4, ... entities, as the bits of a number are set that counts up. */
     struct entity *sorted[MOST_LISTS] = {NULL}, *rest = cache->dirty, *all = NULL;
     while (rest) {

@@ -34,10 +34,18 @@ struct entity {
     char key[]; /* the map's key: four bytes of export id, then the entity's key */
 };
 
+/* Where a dirty entity's row lies in the file. */
+struct dirty_place {
+    uint64_t order;
+    struct entity *entity;
+};
+
 struct entity_cache {
     struct map map;
     struct entity *newest, *oldest;
     struct entity *dirty;
+    struct dirty_place *places; /* memory for sorting them */
+    size_t place_capacity;
     size_t bytes, max_bytes;
 };
 
@@ -47,6 +55,11 @@ void entity_cache_fini(struct entity_cache *cache);
  * for the search: then the store's row may be older than the cache. */
 bool entity_cache_find(struct entity_cache *cache, const struct export_state *export,
                        struct span key, struct entity **entity);
+/* Have the processor fetch what finding these, at most ENTITY_FETCH, will read: in one go instead
+ * of one by one. */
+enum { ENTITY_FETCH = 16 };
+void entity_cache_fetch(const struct entity_cache *cache, const struct export_state *export,
+                        const struct span *keys, size_t count);
 /* Add an entity that is not cached yet, without a row; NULL when out of memory. */
 struct entity *entity_cache_add(struct entity_cache *cache, struct export_state *export,
                                 struct span key);

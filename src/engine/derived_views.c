@@ -34,9 +34,11 @@ bool writer_open_views(struct writer *writer, const struct view_set *views, stru
 
 static bool note_entity(struct derive *derive, const struct entity *entity)
 {
+    if (!entity->export->derived)
+        return true;
     bool same = entity->before == entity->data && entity->before_id == entity->id &&
                 seq_compare(entity->before_seq, entity->seq) == 0;
-    if (!entity->export->derived || same || (!entity->before && !entity->data))
+    if (same || (!entity->before && !entity->data))
         return true;
     const struct derive_change change = {.key = entity_key(entity),
                                          .before = entity->before,

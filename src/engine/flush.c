@@ -94,6 +94,8 @@ bool writer_flush(struct writer *writer, struct error *error)
     entity_cache_sort_dirty(&writer->cache);
     for (struct entity *entity = writer->cache.dirty; entity; entity = entity->next_dirty) {
         INVARIANT(entity->dirty && !entity->draft && entity->change <= writer->open.last_change);
+        if (entity->next_dirty)
+            __builtin_prefetch(entity->next_dirty->data);
         if (!(entity->data ? flush_present : flush_deleted)(writer, entity, error))
             return false;
     }
