@@ -5,7 +5,7 @@
  *   reading.c     the thread that reads, in rounds
  *   condition.c   whether the stream is as it should be, and how far behind the node is
  *   message.c     a message becomes a submission, and what becomes of that
- *   publisher.c   the thread that publishes, and who waits for what it published
+ *   publisher…c   the thread that publishes, and who waits for what it published
  */
 #ifndef FOLLOW_INTERNAL_H
 #define FOLLOW_INTERNAL_H

@@ -1,4 +1,6 @@
 // Log mode: writes through a node. Real nodes of a real nats-server; skipped where none is installed.
+//
+// STELE_KILLS: how often a broker's leader and a node are killed under load (default 1, of one broker alone).
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -352,6 +354,75 @@ test('what waits for the log is bounded, and one that has most of it leaves room
   const taken = answers.filter(({ status }) => status === 200).length;
   assert.ok(taken > 0 && taken < 60, `${taken} of 60 were taken`);
   assert.equal((await sqlView(server.db, 'E/list')).size, taken + 3);
+});
+
+/** Sends batches to one node after the other, until each is acknowledged; it says what it got. */
+async function produce(nodes, name, total, told) {
+  let at = 0;
+  let acknowledged = 0;
+  const answers = { repeated: 0, failed: 0 };
+  while (acknowledged < total) {
+    const server = nodes[at++ % nodes.length];
+    const ingest = await Ingest.open(server).catch(() => null);
+    if (!ingest) {
+      answers.failed++;
+      await new Promise((done) => setTimeout(done, 100));
+      continue;
+    }
+    let next = acknowledged + 1;
+    let going = true;
+    const under = new Set();
+    while (going && (acknowledged < total || under.size)) {
+      while (going && next <= total && under.size < 16) {
+        const number = next++;
+        const sent = ingest.send({ producer: name, batch: number, mutations: [{ export: 'E', key: name, patch: { n: [number] }, append: ['n'] }] }).then(
+          ({ duplicate }) => {
+            acknowledged = Math.max(acknowledged, number);
+            answers.repeated += duplicate;
+            told(acknowledged);
+          },
+          () => (going = false),
+        );
+        under.add(sent);
+        sent.then(() => under.delete(sent));
+      }
+      await Promise.race(under);
+      if (!going) answers.failed++;
+    }
+    ingest.destroy();
+    await Promise.allSettled(under);
+  }
+  return answers;
+}
+
+test('brokers and nodes are killed under load: what was acknowledged is there once, on every node', { skip }, async (t) => {
+  const kills = Number(process.env.STELE_KILLS ?? 1);
+  const broker = await (kills > 1 ? Broker.clusterForTest(t) : Broker.forTest(t));
+  await eventually(() => broker.make('stele', { num_replicas: kills > 1 ? 3 : 1 }).then(() => true, () => false), 'the stream is made');
+  const config = { exports: { E: { max_array_length: 0 } } };
+  const nodes = [await node(t, broker, { config, log: { max_write_seconds: 2 } }), await node(t, broker, { config, log: { max_write_seconds: 2 } })];
+  const names = ['p', 'q', 'r'];
+  const total = kills * 900;
+  const far = Object.fromEntries(names.map((name) => [name, 0]));
+  const least = () => Math.min(...Object.values(far));
+  const load = Promise.all(names.map((name, i) => produce(i ? nodes : [...nodes].reverse(), name, total, (number) => (far[name] = number))));
+  for (let i = 0; i < kills; i++) {
+    await eventually(() => least() > (i + 0.3) * 600, () => `the load goes on: ${JSON.stringify(far)}`);
+    await nodes[i % 2].kill9();
+    const member = kills > 1 ? await broker.leader() : broker;
+    await member.stop();
+    await nodes[i % 2].restart().catch(() => nodes[i % 2].restart());
+    await member.start();
+  }
+  const answers = await load;
+  assert.ok(answers.some(({ failed }) => failed), 'some were answered with an error, or not at all');
+  const last = await lastOf(broker);
+  const expected = Array.from({ length: total }, (_, i) => i + 1);
+  for (const server of nodes) {
+    await reaches(server, last);
+    for (const name of names) assert.deepEqual((await rowOf(server, name)).n, expected, name);
+  }
+  await alike(...nodes);
 });
 
 test('a node publishes to the subject of its stream, or to the one that is set', { skip }, async (t) => {
