@@ -32,6 +32,7 @@ const RULES = [
   ['warn', () => known.status.lag > 1000 && known.status.lag > 0.5 * known.status.log?.changes && known.status.lag, (n) => `The slowest subscription is ${number(n)} changes behind`,
     'Its client reads slowly. Beyond the log it begins anew: keep a longer log (retention_…).'],
   ['warn', 'resumes_refused_total', (n) => `${n} cursors could not be resumed`, 'Clients were away longer than the log reaches: keep a longer log (retention_…).'],
+  ['warn', 'cursors_behind_total', (n) => `${n} cursors were refused, because this node is behind its log`, 'See how far (“stele_log_lag_seconds”); clients go on at another node (docs/cluster.md).'],
   ['warn', () => figure('loop_longest_pause_seconds') > 0.5 && figure('loop_longest_pause_seconds'), (n) => `The loop was busy for ${seconds(n)} in one turn`,
     'The machine is overcommitted, or one request is very large: look at the processors.'],
   ['warn', 'connections_refused_total', (n) => `${n} connections were refused`, 'The log names each with a code (“handshake-denied”): tokens, origins, limits.'],
