@@ -134,10 +134,11 @@ static bool forget_row(struct store_writer *writer, const char *name, struct err
 /* As the server of a node does. */
 static bool may_forget(const struct database *database, const char *path, struct error *error)
 {
-    return !database_state(database).log_created ||
+    const struct database_state state = database_state(database);
+    return (!state.log_created && !state.is_replica) ||
            error_set(error, ERROR_INVALID_PARAMETER,
-                     "%.200s follows a log, which decides what its producers are, on all nodes "
-                     "alike; nothing was changed",
+                     "%.200s follows a log, which decides what its producers are, as on all others "
+                     "that follow it; nothing was changed",
                      path);
 }
 

@@ -88,6 +88,7 @@ struct database_state {
     const char *path;
     const char *epoch;     /* the uuid of its life, 36 characters */
     int64_t log_created;   /* of the log that it follows, see struct database_log; 0: none */
+    bool is_replica;       /* its changes come from another server */
     int64_t merging_since; /* the newest change when the options' `merging` began to hold */
     uint32_t wal_pages;    /* in the WAL that its next commit follows, */
     uint64_t wal_commits;  /* ... and commits so far that wrote there */

@@ -61,6 +61,7 @@ struct database {
     char epoch[EPOCH_LENGTH + 1];
     int64_t log_created;         /* of the log that it follows; 0: none */
     int64_t merging_since;       /* see struct database_state */
+    bool is_replica;             /* likewise */
     struct former_epoch *former; /* newest first */
     size_t former_count;
     struct connection main;       /* open as long as the database: its close folds the WAL in */

@@ -264,6 +264,7 @@ struct database_state database_state(const struct database *database)
         .path = database->path,
         .epoch = database->epoch,
         .log_created = database->log_created,
+        .is_replica = database->is_replica,
         .merging_since = database->merging_since,
         .wal_pages = atomic_load_explicit(&database->wal_pages, memory_order_relaxed),
         .wal_commits = atomic_load_explicit(&database->wal_commits, memory_order_relaxed)};

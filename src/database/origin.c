@@ -46,6 +46,7 @@ bool origin_take(struct database *database, const struct database_origin *origin
         return refuse(database, origin, error);
     }
     database->log_created = 0;
+    database->is_replica = true;
     return (!is_new || meta_put(main, "epoch", span_of(origin->epoch), error)) &&
            meta_put(main, "copied", span_of("1"), error) &&
            meta_put(main, "origin", span_of(origin->url), error) &&
@@ -59,7 +60,7 @@ bool origin_there(struct database *database, bool *there, struct error *error)
     int64_t count = 0;
     bool read = connection_integer(
         &database->main, "SELECT count(*) FROM meta WHERE name = 'origin'", &count, error);
-    *there = count > 0;
+    *there = database->is_replica = count > 0;
     return read;
 }
 

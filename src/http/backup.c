@@ -54,12 +54,26 @@ static char *path_of(const struct http *http)
     return text;
 }
 
+/* Its name until it is whole (database_backup). */
+static char *partial_of(const char *path)
+{
+    struct buffer partial;
+    buffer_init(&partial, 16 * 1024);
+    buffer_printf(&partial, "%s.partial", path ? path : "");
+    char *text = path && buffer_string(&partial) ? buffer_take(&partial, NULL) : NULL;
+    buffer_fini(&partial);
+    return text;
+}
+
 void http_backup_clean(const struct http *http)
 {
-    char *path = path_of(http);
+    char *path = path_of(http), *partial = partial_of(path);
     if (path)
-        (void)unlink(path); /* mostly there is none; what was not finished is written over */
+        (void)unlink(path); /* mostly there is none */
+    if (partial)
+        (void)unlink(partial);
     memory_free(path);
+    memory_free(partial);
 }
 
 /* ---- making it, on its thread ---- */

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Broker, hasBroker, logOf } from './lib/broker.js';
 import { http, post, postAll } from './lib/feed.js';
+import { makePair } from './lib/tls.js';
 import { BINARY, Server, check, eventually, run, scratch, sql, within } from './lib/server.js';
 import { fillDisk, smallDisk } from './lib/small_disk.js';
 
@@ -66,6 +67,31 @@ test('from nothing to following; then it is followed by `stele follow`', async (
   second.child.kill('SIGTERM');
   assert.equal(await within(second.ended, 'the end'), 0);
   await check(db);
+});
+
+test('over TLS, with a token; without either it is refused, and the token stays out of the log', async (t) => {
+  const folder = scratch(t);
+  const pair = await makePair(folder, 'source');
+  const token = 'admin-admin-admin';
+  const source = await Server.forTest(t, { config: { exports, ...pair.settings, auth: { mode: 'static', tokens: [{ token, subject: 'a', scope: 'admin' }] } } });
+  const file = join(folder, 'token');
+  writeFileSync(file, `${token}\n`);
+  const url = source.http.replace('127.0.0.1', 'localhost');
+  const bare = place(t, url);
+  assert.match((await run(['bootstrap', ...bare.args, '--token-file', file])).stderr, /certificate/);
+  assert.match((await run(['bootstrap', ...bare.args, '--ca', pair.certificate])).stderr, /refused \(HTTP 401\)/);
+  assert.deepEqual(readdirSync(bare.folder), []);
+  const { db, args } = place(t, url);
+  const replica = start(t, 'bootstrap', ...args, '--ca', pair.certificate, '--token-file', file);
+  await says(replica, /stele has all of the log, up to 0\n/);
+  assert.ok(!replica.said.includes(token), replica.said);
+  /* Beside it the file is one of a replica: what only the source decides is refused, and it stays one. */
+  replica.child.kill('SIGTERM');
+  assert.equal(await within(replica.ended, 'the end'), 0);
+  const forgotten = await run(['producers', '--db', db, '--forget', 'p']);
+  assert.match(forgotten.stderr, /follows a log, which decides what its producers are/);
+  assert.equal((await run(['token', 'revoke', '--db', db, 'some-id'])).code, 0);
+  assert.equal((await sql(db, "SELECT value FROM meta WHERE name = 'epoch'"))[0].value, (await sql(source.db, "SELECT value FROM meta WHERE name = 'epoch'"))[0].value);
 });
 
 test('from a backup, with a configuration that says whom to follow; or without following', async (t) => {

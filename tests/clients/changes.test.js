@@ -141,7 +141,8 @@ test('both need the scope admin', async (t) => {
 test('a client that does not read costs the others nothing', async (t) => {
   const server = await Server.forTest(t, { config: { exports } });
   await postAll(server, range(3000, (i) => m(`k${i}`, { i, pad })), 500);
-  const stalled = range(100, () => {
+  /* Of the answers to these, 1 MiB each, 64 MiB are kept. */
+  const stalled = range(600, () => {
     const socket = createConnection(server.port, '127.0.0.1');
     socket.on('error', () => {});
     socket.write('GET /v1/changes?limit=100000 HTTP/1.1\r\nHost: localhost\r\n\r\n');
@@ -152,7 +153,7 @@ test('a client that does not read costs the others nothing', async (t) => {
   await postAll(server, range(200, (i) => m(`n${i}`, { i })), 10);
   const answers = await askAll(server, await cursorOf(server, 3000), 5000);
   assert.equal(answers.flatMap((answer) => answer.changes).length, 200);
-  assert.ok(server.memory() - before < 150e6, `${server.memory() - before} bytes`);
+  assert.ok(server.memory() - before < 450e6, `${server.memory() - before} bytes`);
   for (const socket of stalled) socket.destroy();
 });
 
@@ -213,7 +214,7 @@ test('there is one copy at a time; who goes makes room for the next, and who doe
   const [code] = await within(once(client, 'exit'), 'the end of the client');
   if (code !== 0) assert.ok(!existsSync(`${to}.2`) && !existsSync(`${to}.2.partial`));
   await server.restart();
-  assert.ok(!left(server).some((name) => name.endsWith('served-copy')));
+  assert.deepEqual(left(server), []);
 });
 
 test('a disk without room for a copy is told, and the server goes on; a full one of the client leaves nothing', async (t) => {
