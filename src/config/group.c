@@ -75,16 +75,16 @@ bool config_check_log(const struct config *config, struct error *error)
         return error_set(error, ERROR_CONFIGURATION,
                          "setting \"log\": a server follows a stream (nats, stream) or another "
                          "server (from); leave one of them out");
-    if (!log->from && (log->token_file || log->ca_file))
+    if (!log->from && log->token_file)
         return error_set(error, ERROR_CONFIGURATION,
-                         "setting \"log\": token_file and ca_file go with from, which is missing");
+                         "setting \"log\": token_file goes with from, which is missing");
     if (log->from || (log->nats && log->stream))
         return true;
     if (log->nats || log->stream)
         return error_set(error, ERROR_CONFIGURATION,
                          "setting \"log\": nats and stream go together; %s is missing",
                          log->nats ? "stream" : "nats");
-    return (!log->subject && !log->credentials_file) ||
+    return (!log->subject && !log->credentials_file && !log->ca_file) ||
            error_set(error, ERROR_CONFIGURATION,
                      "setting \"log\": nats and stream are missing, without which there is no log");
 }

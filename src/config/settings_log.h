@@ -1,7 +1,7 @@
 /* The members of "log", which says what log a node follows, in the form of settings.h; their names
  * are "log.nats" and so on. */
 TEXT(nats, NULL, RESTART,
-     "the brokers of the log, such as nats://a:4222, nats://b:4222; with it and stream the server "
+     "the brokers of the log, such as nats://a:4222, tls://b:4222; with it and stream the server "
      "is a node, and its mutations come from the log alone",
      .check = check_brokers, .list = true)
 TEXT(stream, NULL, RESTART, "the name of the JetStream stream that is the log",
@@ -23,5 +23,7 @@ TEXT(from, NULL, RESTART,
      .check = check_source)
 TEXT(token_file, NULL, RESTART,
      "the file with the token for the server in log.from, which needs the scope admin")
-TEXT(ca_file, NULL, RESTART,
-     "the authorities to trust for the server in log.from (PEM) instead of the system's")
+TEXT(
+    ca_file, NULL, RESTART,
+    "the authorities to trust for the brokers, or for the server in log.from (PEM), instead of the "
+    "system's")

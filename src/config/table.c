@@ -76,16 +76,17 @@ static bool check_base_path(const char *path, struct error *error)
                              path);
 }
 
-/* "nats://HOST:PORT" or more of them, with commas between them. */
+/* "nats://HOST:PORT", "tls://HOST:PORT" or more of them, with commas between them. */
 static bool check_brokers(const char *text, struct error *error)
 {
-    static const char scheme[] = "nats://";
     for (const char *at = text; *at; at += strspn(at, ", ")) {
-        size_t length = strcspn(at, ", "), head = sizeof scheme - 1;
-        if (length <= head || strncmp(at, scheme, head) != 0 || memchr(at, '@', length))
+        size_t length = strcspn(at, ", ");
+        size_t head = strncmp(at, "nats://", 7) == 0 ? 7 : strncmp(at, "tls://", 6) == 0 ? 6 : 0;
+        if (!head || length <= head || memchr(at, '@', length))
             return error_set(error, ERROR_CONFIGURATION,
-                             "'%.*s' is no broker; write nats://HOST:PORT, several with commas "
-                             "between them, and credentials in credentials_file",
+                             "'%.*s' is no broker; write nats://HOST:PORT or tls://HOST:PORT, "
+                             "several with commas between them, and credentials in "
+                             "credentials_file",
                              length < 100 ? (int)length : 100, at);
         at += length;
     }

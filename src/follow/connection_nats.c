@@ -24,20 +24,27 @@ static char *copy(const char *text)
     return text ? memory_copy_string(text, strlen(text)) : NULL;
 }
 
+static bool is_readable(const char *path, const char *setting, struct error *error)
+{
+    return !path || access(path, R_OK) == 0 ||
+           error_set(error, ERROR_CONFIGURATION, "setting \"log.%s\": cannot read %.200s: %s",
+                     setting, path, strerror(errno));
+}
+
 bool nats_place_init(struct nats_place *place, const struct follow_options *options,
                      struct error *error)
 {
-    const char *credentials = options->credentials_file;
+    const char *credentials = options->credentials_file, *ca = options->ca_file;
     *place = (struct nats_place){.nats = copy(options->nats),
                                  .stream = copy(options->stream),
                                  .credentials_file = copy(credentials),
+                                 .ca_file = copy(ca),
                                  /* not all nodes begin at the same broker */
                                  .attempts = clock_monotonic_us()};
-    if (credentials && access(credentials, R_OK) != 0)
-        return error_set(error, ERROR_CONFIGURATION,
-                         "setting \"log.credentials_file\": cannot read %.200s: %s", credentials,
-                         strerror(errno));
-    return (place->nats && place->stream && !place->credentials_file == !credentials) ||
+    if (!is_readable(credentials, "credentials_file", error) || !is_readable(ca, "ca_file", error))
+        return false;
+    return (place->nats && place->stream && !place->credentials_file == !credentials &&
+            !place->ca_file == !ca) ||
            error_set(error, ERROR_MEMORY, "out of memory while opening the log");
 }
 
@@ -55,6 +62,7 @@ void nats_place_fini(struct nats_place *place)
     memory_free(place->nats);
     memory_free(place->stream);
     memory_free(place->credentials_file);
+    memory_free(place->ca_file);
 }
 
 bool nats_failed(const struct nats_place *place, const char *what, natsStatus status,
@@ -81,10 +89,30 @@ static char *find_address(const struct nats_place *place)
     return memory_copy_string(at, length);
 }
 
+/* Certificates are verified, and so is the name in the address, which libnats does not everywhere
+ * by itself. */
+static natsStatus set_tls(const struct nats_place *place, const char *address, natsOptions *options)
+{
+    static const char scheme[] = "tls://";
+    if (strncmp(address, scheme, sizeof scheme - 1) != 0)
+        return NATS_OK;
+    const char *host = address + sizeof scheme - 1, *port = strrchr(host, ':');
+    char *name = memory_copy_string(host, port ? (size_t)(port - host) : strlen(host));
+    natsStatus status = name ? natsOptions_SetSecure(options, true) : NATS_NO_MEMORY;
+    if (status == NATS_OK)
+        status = natsOptions_SetExpectedHostname(options, name);
+    memory_free(name);
+    if (status == NATS_OK && place->ca_file)
+        status = natsOptions_LoadCATrustedCertificates(options, place->ca_file);
+    return status;
+}
+
 static natsStatus set_options(const struct nats_place *place, natsOptions *options)
 {
     char *address = find_address(place);
     natsStatus status = address ? natsOptions_SetURL(options, address) : NATS_NO_MEMORY;
+    if (status == NATS_OK)
+        status = set_tls(place, address, options);
     memory_free(address);
     if (status == NATS_OK && place->credentials_file)
         status = natsOptions_SetUserCredentialsFromFiles(options, place->credentials_file, NULL);

@@ -10,7 +10,7 @@
 enum { NATS_ASK_MS = 2000 }; /* for an answer of the broker */
 
 struct nats_place {
-    char *nats, *stream, *credentials_file;
+    char *nats, *stream, *credentials_file, *ca_file;
     natsConnection *connection;
     jsCtx *context;
     uint64_t attempts; /* to connect; the next is at the address behind */

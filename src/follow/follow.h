@@ -29,6 +29,7 @@ struct follow_options {
     const char *stream;           /* its name */
     const char *subject;          /* to which it publishes; NULL: the only one of the stream */
     const char *credentials_file; /* NULL: none */
+    const char *ca_file;          /* for tls://; NULL: the system's */
 };
 
 /* What it takes to read. */

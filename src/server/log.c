@@ -145,7 +145,8 @@ bool server_open_log(struct server *server, const struct config *config, struct 
     struct follow_options options = {.nats = config->log.nats,
                                      .stream = config->log.stream,
                                      .subject = config->log.subject,
-                                     .credentials_file = config->log.credentials_file};
+                                     .credentials_file = config->log.credentials_file,
+                                     .ca_file = config->log.ca_file};
     if (!config->log.stream)
         return true;
     log->follow = follow_open(&options, error);

@@ -5,9 +5,12 @@
 // program of the brokers. One from 2.10 on writes to disk before it acknowledges.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import test from 'node:test';
 import { Broker, content, figure, hasBroker, node, reaches } from './lib/broker.js';
-import { check, eventually, sqlView } from './lib/server.js';
+import { tryPost } from './lib/feed.js';
+import { Server, check, eventually, scratch, sqlView } from './lib/server.js';
+import { makePair } from './lib/tls.js';
 
 const skip = hasBroker ? false : 'nats-server is not installed (tools/setup test brings it)';
 const KILLS = Number(process.env.STELE_KILLS ?? 1);
@@ -149,4 +152,34 @@ test('a broker that knows nothing of the stream is passed over', { skip }, async
     await reaches(server, last);
     await server.terminate();
   }
+});
+
+test('brokers by TLS: their certificate is verified, and so is the name', { skip }, async (t) => {
+  const folder = scratch(t);
+  const tls = await makePair(folder, 'broker');
+  const broker = await Broker.forTest(t, { tls });
+  await broker.make();
+  const last = await broker.publish([change('a', 1)]);
+  const log = { nats: broker.urls, stream: 'stele', ca_file: tls.certificate };
+  const server = await node(t, broker, { config: { log } });
+  await reaches(server, last);
+  await eventually(async () => (await server.get('/ready/write')).text === 'READY', 'it takes writes');
+  assert.equal((await tryPost(server, change('b', 1))).status, 200); /* the connection that publishes */
+  const other = await makePair(folder, 'other');
+  const misnamed = await makePair(folder, 'misnamed', { names: ['DNS:elsewhere'] });
+  const posing = await Broker.forTest(t, { tls: misnamed, connect: false });
+  const refused = [
+    [{ nats: posing.urls, stream: 'stele', ca_file: misnamed.certificate }, /its log cannot be reached/],
+    [{ ...log, ca_file: other.certificate }, /its log cannot be reached/],
+    [{ nats: broker.urls, stream: 'stele' }, /its log cannot be reached/],
+    [{ ...log, nats: broker.urls.map((url) => url.replace('tls', 'nats')) }, /its log cannot be reached/],
+    [{ ...log, ca_file: '/nosuch.pem' }, /setting \\?"log.ca_file\\?": cannot read \/nosuch.pem/],
+  ];
+  await Promise.all(
+    refused.map(async ([wrong, what], i) => {
+      const { code, stderr } = await Server.refused({ db: join(folder, `x${i}.db`), config: { log: wrong } });
+      assert.notEqual(code, 0, JSON.stringify(wrong));
+      assert.match(stderr, what);
+    }),
+  );
 });

@@ -24,14 +24,14 @@ const text = (body) => (typeof body === 'string' ? body : JSON.stringify(body));
 
 export class Broker {
   /** One that ends with the test `t`. */
-  static async forTest(t, { jetstream = true } = {}) {
-    const broker = Object.assign(new Broker(), { jetstream });
+  static async forTest(t, { jetstream = true, tls, connect: connects = true } = {}) {
+    const broker = Object.assign(new Broker(), { jetstream, tls });
     broker.folder = scratch(t);
     broker.port = claimPort();
     broker.urls = [broker.url];
     await broker.start();
-    await broker.connect();
     t.after(() => broker.end());
+    if (connects) await broker.connect();
     return broker;
   }
 
@@ -50,12 +50,12 @@ export class Broker {
   }
 
   get url() {
-    return `nats://127.0.0.1:${this.port}`;
+    return this.tls ? `tls://localhost:${this.port}` : `nats://127.0.0.1:${this.port}`;
   }
 
   async start() {
     const file = join(this.folder, 'broker.conf');
-    writeFileSync(file, this.jetstream === false ? '' : `jetstream { store_dir: "${this.folder}/js"${SYNCS ? ', sync_interval: always' : ''} }\n`);
+    writeFileSync(file, this.jetstream === false ? '' : `jetstream { store_dir: "${this.folder}/js"${SYNCS ? ', sync_interval: always' : ''} }\n${this.tls ? `tls { cert_file: "${this.tls.certificate}", key_file: "${this.tls.key}" }\n` : ''}`);
     this.child = spawn(PROGRAM, [...(this.more ?? []), '-c', file, '-a', '127.0.0.1', '-p', String(this.port)], { stdio: ['ignore', 'ignore', 'pipe'] });
     alive.add(this.child);
     this.log = '';
@@ -66,7 +66,7 @@ export class Broker {
   }
 
   async connect() {
-    this.connection = await connect({ servers: this.urls, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+    this.connection = await connect({ servers: this.urls, maxReconnectAttempts: -1, reconnectTimeWait: 50, tls: this.tls && { ca: this.tls.pem } });
     this.manager = await this.connection.jetstreamManager({ checkAPI: false });
     this.stream = this.connection.jetstream();
   }
