@@ -145,6 +145,20 @@ void hub_take_due(struct hub *hub)
     }
 }
 
+void hub_forget_asker(struct hub *hub, const void *asker)
+{
+    struct link *line = &hub->waits.line;
+    struct error error;
+    for (struct link *link = line->next; link != line; link = link->next) {
+        struct cursor_wait *wait = LINK_OWNER(struct cursor_wait, in_line, link);
+        if (wait->asker != asker)
+            continue;
+        error_set(&error, ERROR_SHUTTING_DOWN, "nobody waits for the answer any more");
+        finish(wait, &error);
+        return;
+    }
+}
+
 void hub_stop_waits(struct hub *hub)
 {
     struct cursor_wait *wait;

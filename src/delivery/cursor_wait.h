@@ -28,6 +28,7 @@ struct cursor_wait {
     struct link in_line;     /* the oldest first */
     struct hub *hub;
     struct cursor_place place;
+    const void *asker; /* of a request: see hub_forget_asker; NULL: none. Set before it begins */
     uint64_t since_us;
     /* Called once, when it is over already: NULL, the node is there; or why it will not be waited
      * for any more: ERROR_NODE_BEHIND, ERROR_SHUTTING_DOWN. */

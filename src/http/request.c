@@ -303,4 +303,6 @@ void http_request_gone(struct http_request *request)
         request->awaited = false; /* nobody else knows of it */
     if (!request->awaited)
         http_request_free(request);
+    else
+        hub_forget_asker(request->http->frontend->hub, request); /* which may free it */
 }

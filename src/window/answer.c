@@ -32,6 +32,15 @@ bool answer_ask(struct hub *hub, struct read_job *read, struct error *error)
                      "too many readers wait for the database; try again later");
 }
 
+void answer_hold(struct hub *hub, const struct hub_read *read, struct cursor_wait *wait,
+                 struct cursor_place place,
+                 void (*done)(struct cursor_wait *wait, const struct error *error))
+{
+    wait->asker = read->argument;
+    read->is_wanted(read->argument); /* from now on its going is noticed */
+    cursor_wait_begin(hub, wait, place, done);
+}
+
 /* `known` is a list as If-None-Match has it. No tag can be a part of another with its quotes. */
 bool answer_is_known(const struct hub_answer *answer, const char *known)
 {

@@ -412,7 +412,7 @@ bool hub_read_as_of(struct hub *hub, const struct hub_read *read, struct error *
         return error_set(error, ERROR_MEMORY, "out of memory while reading a view");
     struct cursor_place place;
     if (is_ahead(it, wanted, &place)) {
-        cursor_wait_begin(hub, &it->wait, place, on_there);
+        answer_hold(hub, read, &it->wait, place, on_there);
         return true;
     }
     if (go_on(it))

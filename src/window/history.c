@@ -394,7 +394,7 @@ bool hub_read_history(struct hub *hub, const struct hub_read *read, struct error
     bool begun = read_range(history, read, error) && read_query(history, read, error);
     struct cursor_place place = place_of(history);
     if (begun && place.change && cursor_is_ahead(hub, place)) {
-        cursor_wait_begin(hub, &history->wait, place, on_there);
+        answer_hold(hub, read, &history->wait, place, on_there);
     } else if (begun && !go_on(history)) {
         *error = history->answer.error;
         begun = false;

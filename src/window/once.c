@@ -373,7 +373,7 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
             .view = view, .after = after, .scan_rows = hub->options.scan_rows, .origin = origin};
     const struct cursor_place place = {.seq = after};
     if (once->resumed && cursor_is_ahead(hub, place)) {
-        cursor_wait_begin(hub, &once->wait, place, on_there);
+        answer_hold(hub, read, &once->wait, place, on_there);
         return true;
     }
     if (go_on(once))

@@ -145,6 +145,11 @@ test('who leaves, unsubscribes, or is met by a stop, waits no longer', { skip },
   await sockets[2].close();
   sockets[3].destroy();
   (await stream).close();
+  const gone = new AbortController();
+  const asked = fetch(`${it.behind.http}/v1/views/E/list?after=9:000000000000`, { signal: gone.signal }).catch(({ name }) => name);
+  await isWaiting(it.behind, ALL - 5 + 1);
+  gone.abort();
+  assert.equal(await asked, 'AbortError');
   await isWaiting(it.behind, ALL - 5);
   assert.equal((await sockets[0].open('E/list')).rows.size, 2, 'the connection goes on');
   await eventually(() => sockets[4].frames.some(({ op }) => op === 'unsubscribed'), 'it is told');
