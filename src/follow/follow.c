@@ -52,7 +52,11 @@ static bool may_write(struct follow *follow, struct error *error)
 static bool publish(void *argument, struct publication *publication, struct error *error)
 {
     struct follow *follow = argument;
-    return may_write(follow, error) && publisher_put(follow->publisher, publication, error);
+    if (may_write(follow, error) && publisher_put(follow->publisher, publication, error))
+        return true;
+    if (error->code == ERROR_LOG_UNAVAILABLE || error->code == ERROR_NODE_BEHIND)
+        publisher_note_refused(follow->publisher);
+    return false;
 }
 
 static void settle(void *argument)

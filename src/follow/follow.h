@@ -65,7 +65,7 @@ struct follow_state {
 /* What it publishes. */
 struct follow_writes {
     uint64_t published;
-    uint64_t failed; /* that were answered without having been applied here */
+    uint64_t failed; /* that nobody knows of, or that were not even published */
     size_t waiting;  /* to be published or applied here */
     size_t bytes;    /* of these */
 };

@@ -24,7 +24,7 @@ static void deliver_failure(struct engine_event *event)
 void publisher_give_up(struct publisher *publisher, struct publication *publication)
 {
     take_out(publisher, publication);
-    publisher->failed++;
+    publisher->failed += publication->error.code != ERROR_TOO_LARGE;
     publication->event.deliver = deliver_failure;
     publication->event.item.bytes = 0;
     engine_post(publisher->start.engine, &publication->event);
@@ -125,6 +125,13 @@ bool publisher_put(struct publisher *publisher, struct publication *publication,
     }
     pthread_mutex_unlock(&publisher->lock);
     return done;
+}
+
+void publisher_note_refused(struct publisher *publisher)
+{
+    pthread_mutex_lock(&publisher->lock);
+    publisher->failed++;
+    pthread_mutex_unlock(&publisher->lock);
 }
 
 /* ---- taking ---- */

@@ -18,6 +18,8 @@ bool publisher_start(struct publisher *publisher, const struct follow_start *sta
 bool publisher_put(struct publisher *publisher, struct publication *publication,
                    struct error *error);
 void publisher_settle(struct publisher *publisher);
+/* One was not even put. Any thread. */
+void publisher_note_refused(struct publisher *publisher);
 /* A message was applied, or is refused by every node: the publication that it was, if it came from
  * here and still waits, which is to be answered. Loop thread. */
 struct publication *publisher_take(struct publisher *publisher, struct span node, int64_t number);

@@ -1,6 +1,7 @@
 /*
  * Two nodes of one log, and two producers that write through them, under faults: what is sent gets
- * lost, is stored and not acknowledged, or refused; connections break; transactions fail. Each
+ * lost, is stored and not acknowledged, or refused; connections break; transactions fail, and so do
+ * allocations of every thread but this one. Each
  * producer sends what was not acknowledged again, to either node, and publishes bad batches
  * between. In the end each batch was applied once, in order, on both nodes, and every request was
  * answered once.
@@ -11,10 +12,11 @@
 #include "follow/follow.h"
 #include "follow/sender.h"
 #include "follow/stream.h"
+#include "memory_fault.h"
 #include "random.h"
 #include "test.h"
 
-enum { BATCHES = 80, PRODUCERS = 2, NODES = 2, WINDOW = 6, LARGE = 4000, MESSAGES = 20000 };
+enum { BATCHES = 50, PRODUCERS = 2, NODES = 2, WINDOW = 6, LARGE = 4000, MESSAGES = 20000 };
 
 /* ---- the log ---- */
 
@@ -61,6 +63,15 @@ static void clear_log(void)
         free(messages[i].body);
     }
     last = 0;
+}
+
+/* ---- memory ---- */
+
+static pthread_t loop;
+
+static int memory_fails(void)
+{
+    return !pthread_equal(pthread_self(), loop) && fails_now(3000);
 }
 
 /* ---- reading it ---- */
@@ -301,7 +312,7 @@ static void answered(void *context, const struct ingest_reply *reply)
         bool unknown =
             reply->error.code == ERROR_LOG_UNAVAILABLE || reply->error.code == ERROR_NODE_BEHIND;
         if (!unknown && reply->error.code != ERROR_TOO_LARGE &&
-            reply->error.code != ERROR_OUT_OF_ORDER)
+            reply->error.code != ERROR_OUT_OF_ORDER && reply->error.code != ERROR_MEMORY)
             fail_msg("batch %lld: %s", (long long)id, reply->error.message);
         ++*(unknown ? &producer->unknown : &producer->refusals);
         producer->failed = true;
@@ -409,6 +420,7 @@ static void check(const struct producer *producer)
 
 static void run(uint64_t seed)
 {
+    loop = pthread_self();
     random_start(seed);
     faults = true;
     for (size_t i = 0; i < NODES; i++) {
@@ -420,6 +432,7 @@ static void run(uint64_t seed)
         snprintf(producers[i].name, sizeof producers[i].name, "p%zu", i);
         begin_again(&producers[i]);
     }
+    memory_fail_if(memory_fails);
     for (int turn = 0; !are_done(); turn++) {
         if (turn % 64 == 0)
             spoil_some();
@@ -432,6 +445,7 @@ static void run(uint64_t seed)
     pthread_mutex_lock(&lock);
     faults = false;
     pthread_mutex_unlock(&lock);
+    memory_fail_if(NULL);
     while (is_spoiled())
         deliver_all();
     catch_up();
