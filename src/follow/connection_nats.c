@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 enum {
+    TRY_MS = 500,   /* for the first answer on a connection; */
+    PATIENT = 4,    /* ... at each fourth one as long as for others */
     PING_MS = 2000, /* a broker that does not answer two of these is gone */
     PINGS = 2
 };
@@ -142,6 +144,7 @@ bool nats_connect(struct nats_place *place, struct error *error)
     if (status == NATS_OK)
         status = set_options(place, options);
     place->attempts++;
+    place->answered = false;
     if (status == NATS_OK)
         status = natsConnection_Connect(&place->connection, options);
     if (status == NATS_OK)
@@ -153,11 +156,23 @@ bool nats_connect(struct nats_place *place, struct error *error)
     return nats_failed(place, "cannot connect to", status, error);
 }
 
-jsStreamInfo *nats_ask(const struct nats_place *place, struct error *error)
+/* While nobody leads the stream, a question is lost. So it is asked again soon, and whoever has
+ * just begun to lead is heard of soon; a broker that is slow is given its time now and then. */
+static void set_wait(const struct nats_place *place, jsOptions *wait)
+{
+    bool patient = place->answered || place->attempts % PATIENT == 0;
+    jsOptions_Init(wait);
+    wait->Wait = patient ? NATS_ASK_MS : TRY_MS;
+}
+
+jsStreamInfo *nats_ask(struct nats_place *place, struct error *error)
 {
     jsStreamInfo *info = NULL;
     jsErrCode code = 0;
-    natsStatus status = js_GetStreamInfo(&info, place->context, place->stream, NULL, &code);
+    jsOptions wait;
+    set_wait(place, &wait);
+    natsStatus status = js_GetStreamInfo(&info, place->context, place->stream, &wait, &code);
+    place->answered = place->answered || status == NATS_OK;
     if (status == NATS_OK)
         return info;
     if (status == NATS_NOT_FOUND || code == JSStreamNotFoundErr)

@@ -14,6 +14,7 @@ struct nats_place {
     natsConnection *connection;
     jsCtx *context;
     uint64_t attempts; /* to connect; the next is at the address behind */
+    bool answered;     /* on this connection */
 };
 
 /* Nothing is connected yet. false: nats_place_fini is due all the same. */
@@ -29,6 +30,6 @@ bool nats_failed(const struct nats_place *place, const char *what, natsStatus st
                  struct error *error);
 /* Ask for the stream, on a connection that is there. NULL: ERROR_NETWORK, or ERROR_CONFIGURATION as
  * there is none. Freed by jsStreamInfo_Destroy. */
-jsStreamInfo *nats_ask(const struct nats_place *place, struct error *error);
+jsStreamInfo *nats_ask(struct nats_place *place, struct error *error);
 
 #endif
