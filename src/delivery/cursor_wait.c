@@ -5,8 +5,10 @@
 #include "delivery/cursor_wait.h"
 #include "delivery/hub_internal.h"
 
-/* To end a connection costs something, and thousands may have come together. */
-enum { ENDS_PER_TURN = 64 };
+/* To end a connection costs something, and thousands may have come together. Messages that change
+ * nothing move the position without a commit that tells so, and requests go without a word: so the
+ * waits look for themselves, too. */
+enum { ENDS_PER_TURN = 64, LOOK_MS = 100 };
 
 void cursor_waits_init(struct cursor_waits *waits)
 {
@@ -21,8 +23,8 @@ void hub_set_cursor_wait(struct hub *hub, int64_t ms)
 
 /* ---- where the node is ---- */
 
-/* The last message of the log that is done with; it may be behind the head for a moment, while a
- * commit is being told. */
+/* The last message of the log that is done with. It is never beyond the head that was told, and may
+ * be behind it for a moment. */
 static int64_t position_of(const struct hub *hub)
 {
     const struct hub_options *options = &hub->options;
@@ -122,7 +124,20 @@ static int64_t left_of(const struct hub *hub, const struct cursor_wait *wait)
 int64_t hub_due(const struct hub *hub)
 {
     const struct cursor_wait *first = oldest(hub);
-    return first ? left_of(hub, first) : -1;
+    int64_t left = first ? left_of(hub, first) : -1;
+    return left < LOOK_MS ? left : LOOK_MS;
+}
+
+/* Each of them has a client of its own, so its end frees no other. */
+static void drop_unwanted(struct hub *hub)
+{
+    struct link *line = &hub->waits.line, *next;
+    for (struct link *at = line->next; at != line; at = next) {
+        struct cursor_wait *wait = LINK_OWNER(struct cursor_wait, in_line, at);
+        next = at->next;
+        if (wait->is_wanted && !wait->is_wanted(wait))
+            finish(wait, NULL);
+    }
 }
 
 static void set_behind(const struct hub *hub, struct error *error)
@@ -138,24 +153,12 @@ void hub_take_due(struct hub *hub)
 {
     struct cursor_wait *wait;
     struct error error;
+    drop_unwanted(hub);
+    cursor_waits_wake(hub);
     for (int i = 0; i < ENDS_PER_TURN && (wait = oldest(hub)) && !left_of(hub, wait); i++) {
         counter_add(&hub->metrics.cursors_behind, 1);
         set_behind(hub, &error);
         finish(wait, &error);
-    }
-}
-
-void hub_forget_asker(struct hub *hub, const void *asker)
-{
-    struct link *line = &hub->waits.line;
-    struct error error;
-    for (struct link *link = line->next; link != line; link = link->next) {
-        struct cursor_wait *wait = LINK_OWNER(struct cursor_wait, in_line, link);
-        if (wait->asker != asker)
-            continue;
-        error_set(&error, ERROR_SHUTTING_DOWN, "nobody waits for the answer any more");
-        finish(wait, &error);
-        return;
     }
 }
 

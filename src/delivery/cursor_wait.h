@@ -28,10 +28,12 @@ struct cursor_wait {
     struct link in_line;     /* the oldest first */
     struct hub *hub;
     struct cursor_place place;
-    const void *asker; /* of a request: see hub_forget_asker; NULL: none. Set before it begins */
     uint64_t since_us;
-    /* Called once, when it is over already: NULL, the node is there; or why it will not be waited
-     * for any more: ERROR_NODE_BEHIND, ERROR_SHUTTING_DOWN. */
+    /* Who waits may be gone, which is looked at now and then; NULL: it says so itself. */
+    bool (*is_wanted)(const struct cursor_wait *wait);
+    /* Called once, when it is over already: NULL, the node is there, or nobody
+     * wants it any more; or why it will not be waited for any more: ERROR_NODE_BEHIND,
+     * ERROR_SHUTTING_DOWN. */
     void (*done)(struct cursor_wait *wait, const struct error *error);
 };
 

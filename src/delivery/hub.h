@@ -55,9 +55,6 @@ void hub_set_cursor_wait(struct hub *hub, int64_t ms);
  * long enough; negative: it has nothing. */
 int64_t hub_due(const struct hub *hub);
 void hub_take_due(struct hub *hub);
-/* Who asked (the argument of its struct hub_read) is gone: a request that waits for its cursor
- * ends, with its `done`. */
-void hub_forget_asker(struct hub *hub, const void *asker);
 /* The server stops: no request waits for its cursor any more. */
 void hub_stop_waits(struct hub *hub);
 /* Attach the engine, once open; existing exports follow one by one before the first message. */

@@ -222,6 +222,15 @@ void http_request_end_read(struct http_request *request)
     share_end(&request->reading, &request->http->reads);
 }
 
+/* Without memory it goes on as one that is not counted. */
+void http_request_rests(void *request, bool begins)
+{
+    if (begins)
+        http_request_end_read(request);
+    else
+        http_request_begin_read(request);
+}
+
 void http_request_respond_error(struct http_request *request, const struct error *error)
 {
     if (error_kind(error->code)->http_status == 500)
@@ -303,6 +312,4 @@ void http_request_gone(struct http_request *request)
         request->awaited = false; /* nobody else knows of it */
     if (!request->awaited)
         http_request_free(request);
-    else
-        hub_forget_asker(request->http->frontend->hub, request); /* which may free it */
 }

@@ -100,6 +100,9 @@ void http_request_respond_error(struct http_request *request, const struct error
 /* A reader begins to work for it / has ended. False when out of memory. */
 bool http_request_begin_read(struct http_request *request);
 void http_request_end_read(struct http_request *request);
+/* Of a hub_read, whose argument is the struct http_request. While it rests, no reader works for it.
+ */
+void http_request_rests(void *request, bool begins);
 /* Whether somebody waits for the awaited answer, a struct http_request's, which takes long: from
  * now on a client that ends its side does not. */
 bool http_request_is_wanted(void *argument);

@@ -119,6 +119,10 @@ static void on_read(void *argument, struct hub_answer *answer)
     struct http_request *request = argument;
     char headers[HUB_TAG_SIZE + 200];
     http_request_end_read(request);
+    /* Its token may have run out, or been revoked, while it waited for its cursor or a reader. */
+    if (answer->error.code == ERROR_NONE)
+        access_still_holds(request->http->frontend->access, &request->principal, PERMISSION_READ,
+                           &answer->error);
     if (request->wait && answer->error.code == ERROR_NONE &&
         (answer->silent || answer->unchanged) && http_wait_watch(request, answer))
         return;
@@ -243,6 +247,7 @@ static bool start_read(struct http *http, struct http_request *request,
                             .gzip = http_accepts(connection, "accept-encoding", "gzip") > 0,
                             .known = has_known ? known : NULL,
                             .is_wanted = http_request_is_wanted,
+                            .rests = http_request_rests,
                             .done = on_read,
                             .argument = request};
     if (!http_request_begin_read(request))

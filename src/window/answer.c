@@ -32,13 +32,34 @@ bool answer_ask(struct hub *hub, struct read_job *read, struct error *error)
                      "too many readers wait for the database; try again later");
 }
 
-void answer_hold(struct hub *hub, const struct hub_read *read, struct cursor_wait *wait,
-                 struct cursor_place place,
-                 void (*done)(struct cursor_wait *wait, const struct error *error))
+static void tell_rest(const struct hub_read *read, bool begins)
 {
-    wait->asker = read->argument;
-    read->is_wanted(read->argument); /* from now on its going is noticed */
-    cursor_wait_begin(hub, wait, place, done);
+    if (read->rests)
+        read->rests(read->argument, begins);
+}
+
+static bool wait_is_wanted(const struct cursor_wait *wait)
+{
+    const struct hub_read *read = ((const struct answer_wait *)wait)->read;
+    return read->is_wanted(read->argument);
+}
+
+static void on_waited(struct cursor_wait *wait, const struct error *error)
+{
+    struct answer_wait *own = (struct answer_wait *)wait;
+    tell_rest(own->read, false);
+    own->done(own, error);
+}
+
+void answer_await(struct answer_wait *wait, struct hub *hub, const struct hub_read *read,
+                  struct cursor_place place,
+                  void (*done)(struct answer_wait *wait, const struct error *error))
+{
+    wait->read = read;
+    wait->done = done;
+    wait->wait.is_wanted = wait_is_wanted;
+    tell_rest(read, true);
+    cursor_wait_begin(hub, &wait->wait, place, on_waited);
 }
 
 /* `known` is a list as If-None-Match has it. No tag can be a part of another with its quotes. */

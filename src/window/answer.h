@@ -15,10 +15,18 @@ enum {
 bool answer_copy_text(const char *text, char **copy);
 /* Have the job run on a reader. False with ERROR_QUEUE_FULL. On the loop thread. */
 bool answer_ask(struct hub *hub, struct read_job *read, struct error *error);
-/* This node does not have the cursor yet: wait for it, as long as somebody wants the answer. */
-void answer_hold(struct hub *hub, const struct hub_read *read, struct cursor_wait *wait,
-                 struct cursor_place place,
-                 void (*done)(struct cursor_wait *wait, const struct error *error));
+
+/* The wait of a reading for its cursor, or for the position that it asks for. */
+struct answer_wait {
+    struct cursor_wait wait;
+    const struct hub_read *read;
+    void (*done)(struct answer_wait *wait, const struct error *error); /* see cursor_wait */
+};
+/* `read` stays until `done` is called. On the loop thread. */
+void answer_await(struct answer_wait *wait, struct hub *hub, const struct hub_read *read,
+                  struct cursor_place place,
+                  void (*done)(struct answer_wait *wait, const struct error *error));
+
 /* Whether the tag is among those of If-None-Match (NULL: there are none). On a reader. */
 bool answer_is_known(const struct hub_answer *answer, const char *known);
 /* Whether there may be so many rows; else the answer is an error. On a reader. */

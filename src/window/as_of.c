@@ -22,7 +22,7 @@
 
 struct as_of {
     struct read_job read;
-    struct cursor_wait wait; /* for the position to be there */
+    struct answer_wait wait; /* for the position to be there */
     struct hub *hub;
     struct hub_read options;  /* without what was the asker's */
     const struct view *view;  /* one reference */
@@ -250,7 +250,7 @@ static void deliver(struct engine_event *event)
 }
 
 /* This node has come to the position, or has not. */
-static void on_there(struct cursor_wait *wait, const struct error *error)
+static void on_there(struct answer_wait *wait, const struct error *error)
 {
     struct as_of *it = LINK_OWNER(struct as_of, wait, wait);
     if (error)
@@ -412,7 +412,7 @@ bool hub_read_as_of(struct hub *hub, const struct hub_read *read, struct error *
         return error_set(error, ERROR_MEMORY, "out of memory while reading a view");
     struct cursor_place place;
     if (is_ahead(it, wanted, &place)) {
-        answer_hold(hub, read, &it->wait, place, on_there);
+        answer_await(&it->wait, hub, &it->options, place, on_there);
         return true;
     }
     if (go_on(it))

@@ -19,7 +19,7 @@
 
 struct history {
     struct read_job read;
-    struct cursor_wait wait; /* for its cursors */
+    struct answer_wait wait; /* for its cursors */
     struct hub *hub;
     struct hub_read options; /* without `wanted`, `until` and `known`, which were the asker's */
     struct catch_up_request request; /* of the next page; the view, the key and the scope are its */
@@ -241,7 +241,7 @@ static void deliver(struct engine_event *event)
 }
 
 /* This node has come to its cursors, or has not. */
-static void on_there(struct cursor_wait *wait, const struct error *error)
+static void on_there(struct answer_wait *wait, const struct error *error)
 {
     struct history *history = LINK_OWNER(struct history, wait, wait);
     if (error)
@@ -394,7 +394,7 @@ bool hub_read_history(struct hub *hub, const struct hub_read *read, struct error
     bool begun = read_range(history, read, error) && read_query(history, read, error);
     struct cursor_place place = place_of(history);
     if (begun && place.change && cursor_is_ahead(hub, place)) {
-        answer_hold(hub, read, &history->wait, place, on_there);
+        answer_await(&history->wait, hub, &history->options, place, on_there);
     } else if (begun && !go_on(history)) {
         *error = history->answer.error;
         begun = false;

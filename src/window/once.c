@@ -15,7 +15,7 @@ enum { BRIEF_BYTES = 256 * 1024 }; /* of JSON, before others' turns; then it beg
 
 struct window_once {
     struct read_job read;
-    struct cursor_wait wait; /* for its cursor */
+    struct answer_wait wait; /* for its cursor */
     struct hub *hub;
     struct hub_read options; /* without `wanted` and `known`, which were the asker's */
     struct window window;    /* its content and spec; it is in no list */
@@ -300,7 +300,7 @@ static void deliver(struct engine_event *event)
 }
 
 /* This node has come to its cursor, or has not. */
-static void on_there(struct cursor_wait *wait, const struct error *error)
+static void on_there(struct answer_wait *wait, const struct error *error)
 {
     struct window_once *once = LINK_OWNER(struct window_once, wait, wait);
     if (error)
@@ -373,7 +373,7 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
             .view = view, .after = after, .scan_rows = hub->options.scan_rows, .origin = origin};
     const struct cursor_place place = {.seq = after};
     if (once->resumed && cursor_is_ahead(hub, place)) {
-        answer_hold(hub, read, &once->wait, place, on_there);
+        answer_await(&once->wait, hub, &once->options, place, on_there);
         return true;
     }
     if (go_on(once))

@@ -76,6 +76,9 @@ struct hub_read {
     bool gzip;          /* compress, where it pays */
     const char *known;  /* If-None-Match: tags in quotes, or "*"; NULL: none */
     bool (*is_wanted)(void *argument); /* still; else it may end early */
+    /* It begins to wait for its cursor, which takes no reader, or is over with that; NULL: nobody
+     * wants to know. On the loop thread. */
+    void (*rests)(void *argument, bool begins);
     void (*done)(void *argument, struct hub_answer *answer);
     void *argument;
 };

@@ -159,6 +159,47 @@ test('who leaves, unsubscribes, or is met by a stop, waits no longer', { skip },
   await ended;
 });
 
+test('a message that changes nothing ends the wait for it, too', { skip }, async (t) => {
+  const { broker, ahead } = await nodes(t, {});
+  await ahead.reload({ ...CONFIG, log: logOf(broker), cursor_wait_ms: 60_000 });
+  const paths = ['/v1/views/E/list?as_of=3:000000000000', '/v1/views/E/list?after=3:000000000000', '/v1/views/E/list?after=3:000000000009'];
+  const answers = paths.map((path) => http(ahead, path));
+  await isWaiting(ahead, paths.length);
+  await broker.publish(['not to be read']);
+  for (const [i, answer] of (await Promise.all(answers)).entries()) {
+    const anew = await http(ahead, paths[i]);
+    assert.deepEqual([answer.status, answer.json], [anew.status, anew.json], paths[i]);
+    assert.notEqual(answer.status, 503);
+  }
+  assert.equal(await figure(ahead, 'stele_cursors_behind_total'), 0);
+});
+
+test('cursors that wait take no reads away, and those of clients that left go', { skip }, async (t) => {
+  const MANY = 300;
+  const { behind } = await nodes(t, { config: { cursor_wait_ms: 60_000 } });
+  const leaving = new AbortController();
+  const asked = Array.from({ length: MANY }, () => fetch(`${behind.http}/v1/views/E/list?after=9:000000000000`, { signal: leaving.signal }).catch(() => 'left'));
+  await isWaiting(behind, MANY);
+  assert.equal((await http(behind, '/v1/views/E/list')).status, 200);
+  leaving.abort();
+  assert.deepEqual(new Set(await Promise.all(asked)), new Set(['left']));
+  await isWaiting(behind, 0);
+});
+
+test('a token that is taken back while its cursor waits gets nothing', { skip }, async (t) => {
+  const tokens = (...names) => ({ mode: 'static', metrics: 'all', tokens: names.map((name) => ({ token: `${name}-secret-secret`, subject: name })) });
+  const it = await nodes(t);
+  const config = { ...CONFIG, log: { ...logOf(it.broker), nats: [it.gate.url] }, cursor_wait_ms: 60_000 };
+  await it.behind.reload({ ...config, auth: tokens('reader', 'other') });
+  const { seq, epoch } = await leaveBehind(it);
+  const ask = (path) => fetch(`${it.behind.http}/v1/views/E/list?${path}`, { headers: { authorization: 'Bearer reader-secret-secret' } });
+  const answers = [`after=${seq}&epoch=${epoch}`, `as_of=${seq}&epoch=${epoch}`].map(ask);
+  await isWaiting(it.behind, answers.length);
+  await it.behind.reload({ ...config, auth: tokens('other') });
+  it.gate.open();
+  for (const answer of await Promise.all(answers)) assert.equal(answer.status, 401);
+});
+
 test('the published client of version 2 that comes to a node that is behind comes again, and misses nothing', { skip: skip || missing }, async (t) => {
   const it = await nodes(t, { config: { cursor_wait_ms: 100 } });
   const front = await Proxy.start(t, it.ahead.port);
