@@ -319,11 +319,14 @@ static bool put_rows(struct window_since *since)
 /* ---- the whole ---- */
 
 /* Each entity that changed costs a delete or a row; and where there are rows behind the window, it
- * may have moved one over the end in either direction. */
+ * may have moved one over the end in either direction. It has not where these are fewer than what
+ * changed, which is not known here; so a large window, whose snapshot may be much more than what is
+ * lacking, finds out. */
 int64_t window_since_affords(int64_t rows, bool more)
 {
     int64_t most = rows > FEW_ROWS ? rows : FEW_ROWS;
-    return more ? (most * ROW_COST + 1) / (ROW_COST + DELETE_COST + ROW_COST) : most;
+    bool moves = more && most == FEW_ROWS;
+    return moves ? (most * ROW_COST + 1) / (ROW_COST + DELETE_COST + ROW_COST) : most;
 }
 
 static void set_bounds(struct window_since *since)

@@ -592,6 +592,18 @@ test('a resume has at most two deletes for three rows of the snapshot that it sp
   assert.deepEqual(await resumed(), { resumed: false, deletes: 0 });
 });
 
+test('a large window of a view with few rows behind it resumes with the rows that changed', async (t) => {
+  const server = await Server.forTest(t, { config: BY_N });
+  await postAll(server, range(101, (i) => m(`k${i}`, { n: i })), 101);
+  const keeps = await clientFor(t, server); /* and the window with it */
+  const frames = await ask(keeps, new Applier(), 'E/by', { take: 100 });
+  await post(server, range(40, (i) => m(`k${50 + i}`, { x: 1 })));
+  const [subscribed, ...rest] = await ask(await clientFor(t, server), new Applier(), 'E/by', { take: 100, after: frames.at(-1).seq, epoch: frames[0].epoch });
+  const rows = rest.flatMap(({ data }) => (Array.isArray(data) ? data : []));
+  assert.equal(subscribed.resumed, true);
+  assert.ok(rows.length >= 40 && rows.length < 60, `${rows.length} rows`);
+});
+
 test('a row that changed often is one row for a resume', async (t) => {
   const server = await Server.forTest(t, { config: BY_N });
   await postAll(server, range(3000, (i) => m(`k${i}`, { n: i })), 3000);
