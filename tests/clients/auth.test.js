@@ -225,6 +225,8 @@ test('each row of the error table is in a table here, or is tested where it belo
     'idempotency-key-reused': 'producers.test.js',
     'unknown-export': 'producers.test.js',
     'history-trimmed': 'as_of.test.js',
+    'log-gap': 'changes.test.js',
+    'log-replaced': 'changes.test.js',
     'shutting-down': 'shutdown.test.js',
     'client-ended': 'clients.test.js',
     'node-behind': 'node_behind.test.js',
