@@ -62,9 +62,10 @@ static bool may_resume(const struct subscription *subscription)
 static bool look_up(struct subscription *subscription, const struct held_cursor *held)
 {
     const struct window_ops *windows = subscription->topic->hub->window_ops;
-    enum window_cursor stands =
-        subscription->member ? windows->find_cursor(subscription, held->after) : WINDOW_CURSOR_FAR;
-    if (stands == WINDOW_CURSOR_BEHIND || !may_resume(subscription))
+    enum window_cursor stands = subscription->member && held->fits
+                                    ? windows->find_cursor(subscription, held->after)
+                                    : WINDOW_CURSOR_FAR;
+    if (stands == WINDOW_CURSOR_BEHIND || !held->fits || !may_resume(subscription))
         phase_refuse_cursor(subscription);
     else if (stands == WINDOW_CURSOR_NEAR)
         phase_resume_near(subscription, held->after, &held->origin);
@@ -73,12 +74,15 @@ static bool look_up(struct subscription *subscription, const struct held_cursor 
     return true;
 }
 
-bool resume_begin(struct subscription *subscription, struct seq after, struct cursor_origin origin)
+/* One that is of no use is waited for, too: what replaces its rows must not be older than they. */
+bool resume_begin(struct subscription *subscription, struct seq after, const char *epoch)
 {
-    const struct held_cursor held = {.after = after, .origin = origin, .go_on = look_up};
+    const struct topic *topic = subscription->topic;
     const struct cursor_place place = {.seq = after};
+    struct held_cursor held = {.after = after, .go_on = look_up};
+    held.fits = view_epoch_fits(topic->hub, topic->view, topic->scope, epoch, &held.origin);
     phase_look_up(subscription, READER_RESUME);
-    return cursor_is_ahead(subscription->subscriber->hub, place)
+    return view_epoch_is_own(topic->hub, epoch) && cursor_is_ahead(topic->hub, place)
                ? held_begin(subscription, place, &held)
                : look_up(subscription, &held);
 }

@@ -151,7 +151,6 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
                   const struct seq *after, struct error *error)
 {
     const struct topic *topic = subscription->topic;
-    struct cursor_origin origin;
     counter_add(&topic->hub->metrics.subscriptions_made, 1);
     previous_take(subscription);
     if (!subscription->member)
@@ -166,10 +165,7 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
         phase_begin(subscription, false);
         return true;
     }
-    if (view_epoch_fits(topic->hub, topic->view, topic->scope, message->epoch, &origin))
-        return resume_begin(subscription, *after, origin);
-    phase_refuse_cursor(subscription);
-    return true;
+    return resume_begin(subscription, *after, message->epoch);
 }
 
 /* The limits: of subscriptions, where it is one more, and of what the database is asked for. */

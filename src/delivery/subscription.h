@@ -259,8 +259,9 @@ void snapshot_batch_unref(struct snapshot_batch *batch);
 void snapshot_forget(struct subscription *subscription);
 
 /* resume.c */
-/* A cursor of the right epoch came: look it up; continues the subscription by itself. */
-bool resume_begin(struct subscription *subscription, struct seq after, struct cursor_origin origin);
+/* A cursor came: look it up, or refuse it if its epoch does not fit; continues the subscription by
+ * itself. */
+bool resume_begin(struct subscription *subscription, struct seq after, const char *epoch);
 
 /* held.c: a cursor that this node does not have yet. */
 struct held_cursor {
@@ -268,6 +269,7 @@ struct held_cursor {
     struct subscription *subscription;
     struct seq after; /* not of a tape */
     struct cursor_origin origin;
+    bool fits; /* it is of the view as it is now, as far as its epoch says */
     /* The node is there; false: too many are read for. */
     bool (*go_on)(struct subscription *subscription, const struct held_cursor *held);
 };

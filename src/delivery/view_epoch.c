@@ -89,3 +89,9 @@ bool view_epoch_fits(const struct hub *hub, const struct view *view, const struc
     size_t length = (size_t)(shown - own);
     return strlen(parts) == length && memcmp(parts, own, length) == 0;
 }
+
+bool view_epoch_is_own(const struct hub *hub, const char *epoch)
+{
+    const char *own = engine_facts(hub->engine)->epoch;
+    return !epoch || strncmp(epoch, own, strlen(own)) == 0;
+}

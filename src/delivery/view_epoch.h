@@ -28,4 +28,8 @@ uint64_t view_epoch_scope(const struct view *view, const struct row_scope *scope
 bool view_epoch_fits(const struct hub *hub, const struct view *view, const struct row_scope *scope,
                      const char *epoch, struct cursor_origin *origin);
 
+/* Whether that epoch is of this database, perhaps of another view or other rows: then a cursor of
+ * it has a place in its log. Not told, it may be. */
+bool view_epoch_is_own(const struct hub *hub, const char *epoch);
+
 #endif

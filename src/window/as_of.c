@@ -264,12 +264,10 @@ static bool is_ahead(const struct as_of *it, const struct wire_subscribe *wanted
                      struct cursor_place *place)
 {
     const struct past_point *point = &it->search.point;
-    struct cursor_origin origin;
     *place = (struct cursor_place){.change = point->form == PAST_OFFSET ? point->number : 0,
                                    .seq = point->seq};
     return point->form != PAST_TIME && cursor_is_ahead(it->hub, *place) &&
-           (!wanted->epoch ||
-            view_epoch_fits(it->hub, it->view, it->scope, wanted->epoch, &origin));
+           view_epoch_is_own(it->hub, wanted->epoch);
 }
 
 /* As for the present. */

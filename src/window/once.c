@@ -372,7 +372,7 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
         once->cursor = (struct resume_query){
             .view = view, .after = after, .scan_rows = hub->options.scan_rows, .origin = origin};
     const struct cursor_place place = {.seq = after};
-    if (once->resumed && cursor_is_ahead(hub, place)) {
+    if (has_after && view_epoch_is_own(hub, wanted->epoch) && cursor_is_ahead(hub, place)) {
         answer_await(&once->wait, hub, &once->options, place, on_there);
         return true;
     }

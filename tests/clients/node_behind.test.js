@@ -59,6 +59,7 @@ async function come(server, { seq, epoch, offset, cursor, top }) {
       await open({ type: 'subscribe', view: 'E/append', after: seq }),
       await open({ type: 'subscribe', view: 'E/top', after: seq, epoch: top }),
       await open({ type: 'subscribe', view: 'E/state', key: 'a', after: seq, epoch, withSnapshot: false }),
+      await open({ type: 'subscribe', view: 'E/top', after: seq, epoch: `${epoch}.12345678` }), /* as of another definition */
       await open(v2('s', { view: 'E/list', after: seq, epoch })),
       await open(v2('t', { view: 'E/append', after: cursor })),
     ],
@@ -70,10 +71,11 @@ async function come(server, { seq, epoch, offset, cursor, top }) {
       `/v1/views/E/append?events=1&until=${cursor}`,
       `/v1/views/E/list?as_of=@${offset}`,
       `/v1/views/E/list?as_of=${seq}&epoch=${epoch}`,
+      `/v1/views/E/top?after=${seq}&epoch=${epoch}.12345678`,
     ].map((path) => http(server, path)),
   };
 }
-const ALL = 6 + 1 + 6;
+const ALL = 7 + 1 + 7;
 
 test('a cursor that is ahead of a node waits until the node is there, and is resumed', { skip }, async (t) => {
   const it = await nodes(t, { config: { cursor_wait_ms: 60_000 } });
@@ -89,19 +91,22 @@ test('a cursor that is ahead of a node waits until the node is there, and is res
     const subscribed = await each.expect('subscribed');
     assert.equal(subscribed.resumed, true, JSON.stringify(subscribed));
   }
-  await eventually(() => sockets.slice(4).every(({ frames }) => frames.some(({ op }) => op === 'subscribed')), 'version 2 is subscribed');
-  assert.equal(sockets[4].frames[0].resumed, true);
-  await eventually(() => sockets[5].frames.some(({ key }) => key === 'd'), 'the next event');
-  assert.deepEqual(sockets[5].frames.filter(({ key }) => key).map(({ key }) => key), ['d'], 'of the tape what is behind the cursor, and nothing before');
+  await eventually(() => sockets.slice(5).every(({ frames }) => frames.some(({ op }) => op === 'subscribed')), 'version 2 is subscribed');
+  assert.equal(sockets[5].frames[0].resumed, true);
+  const anew = await sockets[4].opening();
+  assert.deepEqual([anew.subscribed.resumed, anew.rows.get('a').n], [false, 4], 'what replaces the rows of another definition is not older');
+  await eventually(() => sockets[6].frames.some(({ key }) => key === 'd'), 'the next event');
+  assert.deepEqual(sockets[6].frames.filter(({ key }) => key).map(({ key }) => key), ['d'], 'of the tape what is behind the cursor, and nothing before');
   assert.equal((await told.next()).json.resumed, true);
-  const [rows, waited, after, until, offset, seq] = await Promise.all(answers);
+  const [rows, waited, after, until, offset, seq, other] = await Promise.all(answers);
   for (const { status, json } of [rows, waited, after]) assert.deepEqual([status, json.resumed], [200, true]);
   assert.ok([0, 1].includes(rows.json.rows.length) || rows.json.rows[0].key !== 'b', rows.text);
   assert.deepEqual(waited.json.rows.map(({ key }) => key).includes('d'), true, waited.text);
   assert.deepEqual(until.json.events.map(({ key }) => key), ['a', 'b', 'c', 'a']);
   for (const { status, json } of [offset, seq]) assert.deepEqual([status, json.rows.map(({ data }) => data.n).sort()], [200, [2, 3, 4]]);
+  assert.deepEqual([other.json.resumed, other.json.rows.find(({ key }) => key === 'a').data.n], [false, 4]);
   await isWaiting(it.behind, 0);
-  assert.deepEqual([await figure(it.behind, 'stele_cursors_waited_total'), await figure(it.behind, 'stele_cursors_behind_total'), await figure(it.behind, 'stele_resumes_refused_total')], [ALL, 0, 0]);
+  assert.deepEqual([await figure(it.behind, 'stele_cursors_waited_total'), await figure(it.behind, 'stele_cursors_behind_total'), await figure(it.behind, 'stele_resumes_refused_total')], [ALL, 0, 1]);
 });
 
 test('when the time is over, each is refused with node-behind, in the form of its protocol', { skip }, async (t) => {
@@ -141,7 +146,7 @@ test('who leaves, unsubscribes, or is met by a stop, waits no longer', { skip },
   const { sockets, stream, answers } = await come(it.behind, await leaveBehind(it));
   await isWaiting(it.behind, ALL);
   sockets[0].send({ type: 'unsubscribe', view: 'E/list' });
-  sockets[4].send({ type: 'unsubscribe', protocolVersion: 2, subscriptionId: 's' });
+  sockets[5].send({ type: 'unsubscribe', protocolVersion: 2, subscriptionId: 's' });
   await sockets[2].close();
   sockets[3].destroy();
   (await stream).close();
@@ -152,7 +157,7 @@ test('who leaves, unsubscribes, or is met by a stop, waits no longer', { skip },
   assert.equal(await asked, 'AbortError');
   await isWaiting(it.behind, ALL - 5);
   assert.equal((await sockets[0].open('E/list')).rows.size, 2, 'the connection goes on');
-  await eventually(() => sockets[4].frames.some(({ op }) => op === 'unsubscribed'), 'it is told');
+  await eventually(() => sockets[5].frames.some(({ op }) => op === 'unsubscribed'), 'it is told');
   const ended = it.behind.terminate();
   for (const answer of await Promise.all(answers)) checkAnswer({ ...answer, body: answer.text }, 'shutting-down');
   assert.equal((await sockets[1].closed).code, 1001);
