@@ -19,6 +19,7 @@ enum {
     STOPPED_MS = 5000,    /* ... while the source is not as it should be */
     REST_MS = 100,        /* so long an end may have to wait */
     FULL_WAIT_MS = 2,     /* for room in the engine's queue */
+    KEPT_BYTES = 4 << 20, /* of the memory for lines */
     LIMIT = 5000,         /* changes of an answer */
     MOST_BYTES = 64 << 20 /* of a transaction that comes in parts */
 };
@@ -48,6 +49,16 @@ static bool submit(struct replica *replica, struct submission *submission, struc
     return false;
 }
 
+/* A large transaction does not keep its memory for all that come. */
+static void empty(struct buffer *lines)
+{
+    if (lines->capacity > KEPT_BYTES) {
+        buffer_fini(lines);
+        buffer_init(lines, UINT32_MAX);
+    }
+    buffer_clear(lines);
+}
+
 static bool hand_over(struct replica *replica, struct error *error)
 {
     if (!replica->changes.length)
@@ -65,8 +76,8 @@ static bool hand_over(struct replica *replica, struct error *error)
                                                       .previous = replica->handed,
                                                       .at = replica->at,
                                                       .copied = true};
-    buffer_clear(&replica->changes);
-    buffer_clear(&replica->producers);
+    empty(&replica->changes);
+    empty(&replica->producers);
     if (!submit(replica, submission, error))
         return false;
     replica->handed = replica->received;
