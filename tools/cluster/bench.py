@@ -101,10 +101,10 @@ class Node:
         self.process = start([self.program, "serve", "--db", self.file, "--config", f"{self.file}.json",
                               "--listen", "127.0.0.1:0", "--health", "127.0.0.1:0"], self.log)
         line = self.process.stdout.readline()
-        found = re.match(r"stele ready: ws://127.0.0.1:(\d+)", line)
+        found = re.match(r"stele ready: ws://127.0.0.1:(\d+) health http://127.0.0.1:(\d+)", line)
         if not found:
             raise SystemExit(f"a node does not start: {line}; see {self.log.name}")
-        self.port = int(found.group(1))
+        self.port, self.health = int(found.group(1)), int(found.group(2))
 
     def stop(self):
         stop(self.process)
@@ -125,6 +125,12 @@ class Node:
                 return json.load(answer)["batch"]
         except urllib.error.HTTPError:
             return 0
+
+    def writable(self):
+        """Wait until it takes what it is asked to write."""
+        if subprocess.run([self.program, "ready", "--url", f"http://127.0.0.1:{self.health}", "--write",
+                           "--wait", str(PATIENCE_SECONDS)], capture_output=True, check=False).returncode:
+            raise SystemExit("a node takes nothing")
 
     def reach(self, sequence):
         until = time.monotonic() + PATIENCE_SECONDS
@@ -263,13 +269,15 @@ class Report:
 # ---- what is measured ----
 
 def measure_rates(options, folder, report):
-    """A node in three ways: fed directly; by a log, as it comes; by a log that has all already."""
+    """A node in four ways: without a log; by one, as it comes; by one that has all already; and asked
+    to write, which it does by the log."""
     for batch in options.batches:
         count = max(batch, int(options.mutations * (1 if batch >= 100 else 0.2)))
         name = f"batches of {batch}"
         for turn in range(options.rounds):
             load = Load()
-            entities, patches, again = load.entities(), load.patches(count, batch), load.patches(count, batch)
+            entities = load.entities()
+            patches, again, third = (load.patches(count, batch) for _ in range(3))
             node = Node(options, folder, f"direct-{batch}-{turn}")
             feeder = DirectFeeder(node)
             feeder.pump([frame(body) for body in entities])
@@ -292,15 +300,20 @@ def measure_rates(options, folder, report):
             began = time.monotonic()
             node.reach(len(entities) + len(patches) + len(again))
             report.add(f"{name}, from a full log", "mutations/s", count / (time.monotonic() - began))
+            node.writable()
+            through = DirectFeeder(node)
+            report.add(f"{name}, through a node", "mutations/s", count / through.pump([frame(body) for body in third]))
             node.stop()
             brokers.end()
-            of_all = 2 * count + KEYS
+            of_all = 3 * count + KEYS
             report.add(name, "bytes of the stream for a mutation", folder_bytes(brokers.folder) / of_all)
             report.add(name, "bytes of a node's file for a mutation", os.path.getsize(node.file) / of_all)
             node.remove()
         report.ratio(f"{name}, by the log", f"{name}, directly", "mutations/s", f"{name}, by the log : directly")
         report.ratio(f"{name}, from a full log", f"{name}, directly", "mutations/s",
                      f"{name}, from a full log : directly")
+        report.ratio(f"{name}, through a node", f"{name}, directly", "mutations/s",
+                     f"{name}, through a node : directly")
 
 
 class Audience:
@@ -385,12 +398,16 @@ def measure_fanout(options, folder, report):
 
 
 def measure_latency(options, folder, report):
-    """From when a mutation was due to when a subscriber has it; with one broker and with three."""
-    single, three = (Brokers(tempfile.mkdtemp(dir=folder), count) for count in (1, 3))
+    """From when a mutation was due to when a subscriber has it; with one broker and with three, and
+    where the node itself is asked to write."""
+    single, three, own = (Brokers(tempfile.mkdtemp(dir=folder), count) for count in (1, 3, 1))
     sides = []
-    for name, brokers in (("directly", None), ("by one broker", single), ("by three brokers", three)):
+    for name, brokers in (("directly", None), ("by one broker", single), ("by three brokers", three),
+                          ("through a node", own)):
         node = Node(options, folder, f"latency-{name.replace(' ', '-')}", brokers)
-        feeder = LogFeeder(brokers) if brokers else DirectFeeder(node)
+        if brokers is own:
+            node.writable()
+        feeder = DirectFeeder(node) if brokers in (None, own) else LogFeeder(brokers)
         load = Load()
         feeder.pump([feeder.message(body) for body in load.entities()])
         sides.append((name, node, feeder, load))
@@ -399,13 +416,13 @@ def measure_latency(options, folder, report):
             samples = sorted(sample_latency(options, node, feeder, load))
             for share, title in ((0.5, "p50"), (0.99, "p99")):
                 report.add(f"latency, {name}", f"{title}, ms", 1000 * samples[int(share * (len(samples) - 1))])
-    for name in ("by one broker", "by three brokers"):
+    for name in ("by one broker", "by three brokers", "through a node"):
         for title in ("p50, ms", "p99, ms"):
             report.samples[f"added latency, {name}", title] = [
                 a - b for a, b in zip(report.samples[f"latency, {name}", title], report.samples["latency, directly", title])]
     for _, node, _, _ in sides:
         node.end()
-    for brokers in (single, three):
+    for brokers in (single, three, own):
         brokers.end()
 
 
