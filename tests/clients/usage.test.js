@@ -11,7 +11,7 @@ import test from 'node:test';
 import { clientFor } from './lib/client.js';
 import { Endpoint } from './lib/endpoint.js';
 import { post, tryPost } from './lib/feed.js';
-import { Server, check, eventually, scratch, sql } from './lib/server.js';
+import { Server, check, eventually, patience, scratch, sql } from './lib/server.js';
 import { fillDisk, smallDisk } from './lib/small_disk.js';
 import { bearer, newKey, tokenOf } from './lib/token.js';
 
@@ -334,15 +334,15 @@ test('an endpoint that hangs slows nobody, and a stop waits no longer for it tha
   over = true;
   await watching;
   t.diagnostic(`the slowest answer to /health took ${slowest.toFixed(1)} ms`);
-  assert.ok(slowest < 4000, 'the loop waited for the endpoint'); /* which is given 15 s */
+  assert.ok(slowest < Math.min(patience(4000), 14_000), 'the loop waited for the endpoint'); /* which is given 15 s */
   await eventually(async () => (await rest(server)).filter(({ event }) => JSON.parse(event).type === 'connection_closed').length === 200, 'all events in the spool');
   const pause = await metric(server, 'stele_loop_longest_pause_seconds');
   t.diagnostic(`the longest pause of the loop was ${(pause * 1000).toFixed(1)} ms`);
-  assert.ok(pause < 4);
+  assert.ok(pause < Math.min(patience(4), 14));
   const begun = performance.now();
   await server.terminate();
   t.diagnostic(`the stop took ${(performance.now() - begun).toFixed(0)} ms`);
-  assert.ok(performance.now() - begun < 10_000);
+  assert.ok(performance.now() - begun < patience(10_000));
   endpoint.behave = 'ok';
   await server.restart();
   await endpoint.until(() => endpoint.events('connection_closed').length === 200, 'all ends');

@@ -10,7 +10,7 @@ import test from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { clientFor } from './lib/client.js';
 import { http, post, postAll } from './lib/feed.js';
-import { ROOT, Server, within } from './lib/server.js';
+import { ROOT, Server, patience, within } from './lib/server.js';
 import { bearer, newKey, tokenOf, unixNow } from './lib/token.js';
 
 const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
@@ -531,8 +531,8 @@ test('a token that runs out while its request waits reads nothing more', async (
   const server = await Server.forTest(t, { config: { ...STRONGEST, auth: { mode: 'signed', keys: [key.x] } } });
   const feed = (mutation) => http(`${server.http}/v1/mutations`, { method: 'POST', body: JSON.stringify(mutation), headers: bearer(tokenOf(key)) });
   const { seq } = (await feed(m('a', { n: 1 }))).json;
-  const asked = waiting(server, `/v1/views/E/list?wait=60&after=${seq}`, bearer(tokenOf(key, { exp: unixNow() + 2 })));
-  await new Promise((done) => setTimeout(done, 3000));
+  const asked = waiting(server, `/v1/views/E/list?wait=60&after=${seq}`, bearer(tokenOf(key, { exp: unixNow() + patience(2) })));
+  await new Promise((done) => setTimeout(done, patience(2) * 1000 + 1000));
   assert.equal(asked.done, false);
   assert.equal((await feed(m('b', { n: 2 }))).status, 200);
   const answer = await asked.answer;
