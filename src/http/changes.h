@@ -27,7 +27,7 @@ struct changes_answer {
     /* what there is */
     struct buffer out;
     int64_t last;  /* change.id of the last one that was printed, or `after` */
-    int64_t count; /* of changes and producers */
+    int64_t count; /* of changes */
     int64_t head;  /* the newest change */
     struct error error;
 };

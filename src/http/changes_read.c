@@ -1,7 +1,8 @@
 /*
- * Printing the log of changes: a line for the whole, one for each change, and one for each producer
- * that moved on, where the answer reaches the newest change; a last one says where it ends. So what
- * was broken off on the way has no last line.
+ * Printing the log of changes: a line for the whole, one for each change, and behind the change
+ * that a producer's last batch made one for the producer; a last line says where it ends. So what
+ * was broken off on the way has no last line, and up to there who reads it lacks nothing: a
+ * producer that is not told yet moved on later, and is told there.
  *
  * The changes of one transaction have one time (change.at), and those of the next one mostly
  * another. So an answer that ends where the time changes ends between two transactions.
@@ -18,15 +19,23 @@ struct export_names {
     struct buffer texts; /* as JSON */
     size_t *ends;
     size_t count, capacity;
+    bool failed;
+};
+
+struct printed_change {
+    int64_t id;
+    size_t end; /* of its line */
 };
 
 struct printing {
     struct changes_answer *answer;
     struct export_names names;
-    int64_t changes;
-    int64_t at; /* of the last change */
-    bool whole; /* it ends between transactions */
-    bool cut;   /* there are more changes */
+    struct buffer lines;            /* of the changes: */
+    struct printed_change *printed; /* each of them */
+    size_t capacity;
+    int64_t changes, copied; /* so many are there, and in the answer */
+    int64_t at;              /* of the last change */
+    bool whole;              /* it ends between transactions */
 };
 
 /* ---- the exports: their numbers have no holes ---- */
@@ -34,10 +43,11 @@ struct printing {
 static bool note_name(void *argument, const struct store_export *export)
 {
     struct export_names *names = argument;
-    if (export->id != names->count + 1 ||
-        !array_reserve((void **)&names->ends, names->count, &names->capacity,
-                       sizeof *names->ends) ||
-        !doc_escape(&names->texts, export->name))
+    names->failed = export->id != names->count + 1 ||
+                    !array_reserve((void **)&names->ends, names->count, &names->capacity,
+                                   sizeof *names->ends) ||
+                    !doc_escape(&names->texts, export->name);
+    if (names->failed)
         return false;
     names->ends[names->count++] = names->texts.length;
     return true;
@@ -64,7 +74,7 @@ static const char *operation_name(enum row_operation operation)
 
 static void print_change(struct printing *printing, const struct store_change *change)
 {
-    struct buffer *out = &printing->answer->out;
+    struct buffer *out = &printing->lines;
     buffer_printf(out, "{\"change\":%lld,\"op\":\"%s\",\"export\":", (long long)change->id,
                   operation_name(change->operation));
     buffer_add_span(out, name_of(&printing->names, change->export_id));
@@ -89,28 +99,48 @@ static bool add_change(void *argument, const struct store_change *change,
     struct printing *printing = argument;
     struct changes_answer *answer = printing->answer;
     bool begins = !printing->changes || change->at != printing->at;
-    bool enough = printing->changes >= answer->limit || answer->out.length >= SOFT_BYTES;
+    bool enough = printing->changes >= answer->limit || printing->lines.length >= SOFT_BYTES;
     (void)entity;
-    if (printing->changes && ((begins && enough) || answer->out.length >= HARD_BYTES)) {
+    if (printing->changes && ((begins && enough) || printing->lines.length >= HARD_BYTES)) {
         printing->whole = begins;
-        printing->cut = true;
         return false;
     }
     print_change(printing, change);
+    if (printing->lines.failed ||
+        !array_reserve((void **)&printing->printed, (size_t)printing->changes, &printing->capacity,
+                       sizeof *printing->printed)) {
+        printing->lines.failed = true;
+        return false;
+    }
+    printing->printed[printing->changes++] =
+        (struct printed_change){change->id, printing->lines.length};
     printing->at = change->at;
-    printing->changes++;
     answer->last = change->id;
-    return !answer->out.failed;
+    return true;
 }
 
 /* ---- producers ---- */
 
+/* The lines of changes up to this one; the first is always among them. */
+static void copy_up_to(struct printing *printing, int64_t change)
+{
+    const struct printed_change *printed = printing->printed;
+    int64_t next = printing->copied;
+    while (next < printing->changes && (!next || printed[next].id <= change))
+        next++;
+    size_t from = printing->copied ? printed[printing->copied - 1].end : 0;
+    size_t to = next ? printed[next - 1].end : 0;
+    buffer_add_span(&printing->answer->out, span_make(printing->lines.data + from, to - from));
+    printing->copied = next;
+}
+
 static bool add_producer(void *argument, const struct store_producer *producer)
 {
-    struct changes_answer *answer = argument;
-    struct buffer *out = &answer->out;
+    struct printing *printing = argument;
+    struct buffer *out = &printing->answer->out;
     if (span_equal(producer->name, span_of(ENGINE_LOG_PRODUCER)))
         return true;
+    copy_up_to(printing, producer->change);
     buffer_add_string(out, "{\"producer\":");
     doc_escape(out, producer->name);
     if (producer->owner.data) {
@@ -127,7 +157,6 @@ static bool add_producer(void *argument, const struct store_producer *producer)
         doc_escape(out, producer->mark);
     }
     buffer_add_string(out, "}\n");
-    answer->count++;
     return !out->failed;
 }
 
@@ -163,32 +192,47 @@ static void print_end(const struct printing *printing)
                   printing->whole ? "true" : "false");
 }
 
+/* The changes, with the producers that moved on among them. */
+static bool print_log(struct printing *printing, struct store_reader *reader, int64_t head)
+{
+    struct changes_answer *answer = printing->answer;
+    struct error *error = &answer->error;
+    if (!store_read_exports(reader, note_name, &printing->names, error))
+        return false;
+    if (printing->names.failed)
+        return error_set(error, ERROR_MEMORY, "out of memory while reading the log");
+    if (!store_scan_changes(reader, 0, span_make(NULL, 0), answer->after, head, -1, false,
+                            add_change, printing, error))
+        return false;
+    if (printing->lines.failed)
+        return error_set(error, ERROR_MEMORY, "out of memory while reading the log");
+    if (!printing->changes)
+        return true;
+    if (!store_read_moved_producers(reader, answer->after, answer->last, add_producer, printing,
+                                    error))
+        return false;
+    copy_up_to(printing, answer->last);
+    return true;
+}
+
 static bool print_all(struct printing *printing, struct store_reader *reader)
 {
     struct changes_answer *answer = printing->answer;
     struct error *error = &answer->error;
     struct store_log_state log;
-    struct store_producer_scan producers = {.limit = -1};
     if (!store_read_log(reader, &log, error))
         return false;
     if (answer->at_head)
         answer->after = answer->last = log.last_change;
     answer->at_head = false;
-    producers.since = answer->after;
     if (!check(answer, &log, error))
         return false;
     answer->head = log.last_change;
     buffer_printf(&answer->out, "{\"epoch\":\"%s\",\"after\":%lld,\"settings\":\"%s\"}\n",
                   answer->epoch, (long long)answer->after, answer->merging);
-    if (answer->after < log.last_change &&
-        (!store_read_exports(reader, note_name, &printing->names, error) ||
-         !store_scan_changes(reader, 0, span_make(NULL, 0), answer->after, log.last_change, -1,
-                             false, add_change, printing, error)))
+    if (answer->after < log.last_change && !print_log(printing, reader, log.last_change))
         return false;
     answer->count = printing->changes;
-    if (printing->changes && !printing->cut &&
-        !store_read_producers(reader, &producers, add_producer, answer, error))
-        return false;
     print_end(printing);
     return !answer->out.failed ||
            error_set(error, ERROR_MEMORY, "out of memory while reading the log");
@@ -198,6 +242,7 @@ void changes_read(struct changes_answer *answer, struct store_reader *reader)
 {
     struct printing printing = {.answer = answer, .whole = true};
     buffer_init(&printing.names.texts, UINT32_MAX);
+    buffer_init(&printing.lines, UINT32_MAX);
     answer->last = answer->after;
     answer->count = 0;
     buffer_clear(&answer->out);
@@ -205,5 +250,7 @@ void changes_read(struct changes_answer *answer, struct store_reader *reader)
         print_all(&printing, reader);
     store_read_end(reader);
     buffer_fini(&printing.names.texts);
+    buffer_fini(&printing.lines);
     memory_free(printing.names.ends);
+    memory_free(printing.printed);
 }

@@ -26,7 +26,10 @@ static const char trim_runs_sql[] =
 static const char remove_sql[] = "DELETE FROM producer WHERE name = ?";
 static const char scan_sql[] =
     "SELECT name, owner, batch, mark, slot, idx, at, change FROM producer "
-    "WHERE name > ?1 AND change >= ?3 ORDER BY name LIMIT ?2";
+    "WHERE name > ?1 ORDER BY name LIMIT ?2";
+static const char moved_sql[] =
+    "SELECT name, owner, batch, mark, slot, idx, at, change FROM producer "
+    "WHERE change >= ?1 AND change <= ?2 ORDER BY change";
 /* Both halves come from the index, in order. */
 static const char scan_owned_sql[] =
     "SELECT name, owner, batch, mark, slot, idx, at, change FROM producer WHERE owner = ?1 AND "
@@ -158,6 +161,24 @@ bool store_producer_remove(struct store_writer *writer, struct span name, struct
     return query_run(&query, error);
 }
 
+static bool each_row(struct query *query,
+                     bool (*each)(void *argument, const struct store_producer *producer),
+                     void *argument, struct error *error)
+{
+    enum query_step step;
+    while ((step = query_row(query, error)) == QUERY_ROW) {
+        struct store_producer producer;
+        read_row(query, &producer);
+        bool whole = is_whole(query, &producer);
+        if (!whole || !each(argument, &producer)) {
+            query_end(query);
+            return whole ||
+                   error_set(error, ERROR_MEMORY, "out of memory while reading a producer");
+        }
+    }
+    return step == QUERY_DONE;
+}
+
 bool store_read_producers(struct store_reader *reader, const struct store_producer_scan *scan,
                           bool (*each)(void *argument, const struct store_producer *producer),
                           void *argument, struct error *error)
@@ -174,19 +195,18 @@ bool store_read_producers(struct store_reader *reader, const struct store_produc
     }
     query_text(&query, scan->after.data ? scan->after : span_of(""));
     query_integer(&query, scan->limit);
-    if (!owned) {
-        query_integer(&query, scan->since);
+    return each_row(&query, each, argument, error);
+}
+
+bool store_read_moved_producers(struct store_reader *reader, int64_t from, int64_t to,
+                                bool (*each)(void *argument, const struct store_producer *producer),
+                                void *argument, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_PRODUCER_MOVED, moved_sql, error)) {
+        return false;
     }
-    enum query_step step;
-    while ((step = query_row(&query, error)) == QUERY_ROW) {
-        struct store_producer producer;
-        read_row(&query, &producer);
-        bool whole = is_whole(&query, &producer);
-        if (!whole || !each(argument, &producer)) {
-            query_end(&query);
-            return whole ||
-                   error_set(error, ERROR_MEMORY, "out of memory while reading a producer");
-        }
-    }
-    return step == QUERY_DONE;
+    query_integer(&query, from);
+    query_integer(&query, to);
+    return each_row(&query, each, argument, error);
 }

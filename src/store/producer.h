@@ -43,12 +43,16 @@ struct store_producer_scan {
     struct span owner; /* owner of the names, and names of nobody; absent: every row */
     struct span after; /* behind this name; absent: from the first */
     int64_t limit;
-    int64_t since; /* written when this was the newest change, or later; owner absent only */
 };
 /* In order of the names. A callback that returns false stops the scan early (no error). */
 bool store_read_producers(struct store_reader *reader, const struct store_producer_scan *scan,
                           bool (*each)(void *argument, const struct store_producer *producer),
                           void *argument, struct error *error);
+/* Every row that was written last when the newest change was one of these (`change`, of both ends),
+ * in order of these changes. */
+bool store_read_moved_producers(struct store_reader *reader, int64_t from, int64_t to,
+                                bool (*each)(void *argument, const struct store_producer *producer),
+                                void *argument, struct error *error);
 
 /* ---- keys of requests (Idempotency-Key) ---- */
 

@@ -23,7 +23,7 @@ async function ask(server, query = '', headers = {}) {
   if (answer.status !== 200) return { status: answer.status, ...JSON.parse(answer.text) };
   const lines = answer.text.trimEnd().split('\n').map((line) => JSON.parse(line));
   const of = (name) => lines.filter((line) => line[name] !== undefined);
-  return { status: 200, head: lines[0], changes: of('change').filter((line) => line.op), producers: of('producer'), end: lines.at(-1) };
+  return { status: 200, lines, head: lines[0], changes: of('change').filter((line) => line.op), producers: of('producer'), end: lines.at(-1) };
 }
 
 /** All answers from there on, until there is no more. */
@@ -62,13 +62,40 @@ test('the log is told as it is, with producers, in answers that end between tran
     assert.equal(answer.end.whole, true);
     if (i > 0 && answer.changes.length) assert.notEqual(answers[i - 1].changes.at(-1).at, answer.changes[0].at);
   }
-  assert.deepEqual(answers.at(-1).producers, []);
+  assert.deepEqual(answers[0].producers.length, 1, 'in the answer that has its changes, though more follow');
   const all = await ask(server);
   assert.equal(all.changes.length, changes.length);
   const { at, change, ...producer } = all.producers[0];
   assert.deepEqual(producer, { producer: 'p', batch: 3, slot: 0, index: 3, mark: 'here' });
   assert.equal(change, 3);
   assert.ok(at > 1e12);
+});
+
+test('who makes the changes up to anywhere knows the producers of there, in however many answers they come', async (t) => {
+  const server = await Server.forTest(t, { config: { exports } });
+  const batch = (producer, batch, ...mutations) => post(server, [{ producer, batch, mutations }]);
+  for (let i = 1; i <= 12; i++) {
+    await batch(`p${i % 5}`, i, m('a', { i }), m(`k${i}`, { i }));
+    await post(server, m('b', { i }));
+    if (i % 4 === 0) await batch('idle', i, m('b', { i })); /* changes nothing */
+  }
+  const rows = await sql(server.db, 'SELECT name AS producer, batch, change FROM producer ORDER BY name');
+  assert.equal(rows.length, 6);
+  for (const limit of [1, 4, 5000]) {
+    const lines = (await askAll(server, '', limit)).flatMap((answer) => answer.lines);
+    const told = new Map();
+    let last = 0;
+    for (const line of lines) {
+      if (line.op) last = line.change;
+      if (!line.producer) continue;
+      assert.ok(line.change <= last, `${line.producer} of change ${line.change} is told behind ${last}`);
+      /* It could be lost, if it were told later than with the transaction of its change. */
+      if (line.producer !== 'idle' && told.get(line.producer)?.batch !== line.batch) assert.equal(line.change, last);
+      told.set(line.producer, { producer: line.producer, batch: line.batch, change: line.change });
+    }
+    const missing = rows.filter((row) => row.producer !== 'idle');
+    assert.deepEqual(missing.map((row) => told.get(row.producer)), missing, `limit=${limit}`);
+  }
 });
 
 test('who has all of the log waits for more, and a stop ends the wait', async (t) => {
@@ -209,9 +236,10 @@ test('there is one copy at a time; who goes makes room for the next, and who doe
   await eventually(async () => (await run(['backup', '--from', server.http, to])).code === 0, 'the next one');
   /* Killed in between: what the copy left goes with the next start, and the client has none. */
   const client = spawn(BINARY, ['backup', '--from', server.http, `${to}.2`], { stdio: 'ignore' });
+  const ended = once(client, 'exit'); /* it may end before the server does */
   await eventually(() => existsSync(`${to}.2.partial`) || client.exitCode !== null, 'it began');
   await server.kill9();
-  const [code] = await within(once(client, 'exit'), 'the end of the client');
+  const [code] = await within(ended, 'the end of the client');
   if (code !== 0) assert.ok(!existsSync(`${to}.2`) && !existsSync(`${to}.2.partial`));
   await server.restart();
   assert.deepEqual(left(server), []);
@@ -249,6 +277,7 @@ test('the command refuses what is no copy, and does not write over a file', asyn
   assert.match(elsewhere.stderr, /refused \(HTTP 404\)/);
   const both = await run(['backup', '--from', server.http, '--db', server.db, join(folder, 'no.db')]);
   assert.equal(both.code, 2);
+  assert.equal((await run(['backup', '--from', server.http, '--wal-limit', '5', join(folder, 'no.db')])).code, 2);
   assert.deepEqual(readdirSync(folder), ['copy.db']);
   assert.equal(readFileSync(to).subarray(0, 15).toString(), 'SQLite format 3');
 });
