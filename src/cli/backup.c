@@ -11,7 +11,7 @@ struct backup_options {
     const char *database, *from;
     struct access_options access;
     bool force, unchecked;
-    int64_t wal_mebibytes;
+    int64_t wal_mebibytes; /* -1: as usual */
     struct option_texts operands;
 };
 
@@ -61,13 +61,15 @@ static int back_up(const struct backup_options *options)
     struct progress progress;
     struct database_backup_result result;
     struct error error = {0};
-    struct database_backup_options wanted = {.from = options->database,
-                                             .to = options->operands.items[0],
-                                             .replace = options->force,
-                                             .check = !options->unchecked,
-                                             .wal_limit = options->wal_mebibytes * MIB,
-                                             .progress = show,
-                                             .argument = &progress};
+    struct database_backup_options wanted = {
+        .from = options->database,
+        .to = options->operands.items[0],
+        .replace = options->force,
+        .check = !options->unchecked,
+        .wal_limit =
+            (options->wal_mebibytes < 0 ? USUAL_WAL_MEBIBYTES : options->wal_mebibytes) * MIB,
+        .progress = show,
+        .argument = &progress};
     progress_init(&progress, -1);
     progress.unit = "MiB";
     catch_signals();
@@ -99,11 +101,13 @@ static int back_up_server(const struct backup_options *options)
 
 static int run_backup(int argc, char **argv)
 {
-    struct backup_options options = {.wal_mebibytes = USUAL_WAL_MEBIBYTES};
+    struct backup_options options = {.wal_mebibytes = -1};
     int code = EXIT_MISUSED;
     if (command_start(&backup_command, argc, argv, &options, &code)) {
         if (!options.database == !options.from)
             fprintf(stderr, "stele backup: which database? Either --db FILE, or --from URL\n");
+        else if (options.from && options.wal_mebibytes >= 0)
+            fprintf(stderr, "stele backup: --wal-limit goes with --db; a server has its own\n");
         else
             code = options.from ? back_up_server(&options) : back_up(&options);
     }
@@ -122,7 +126,8 @@ static const struct command_option backup_options[] = {
      .help = "do not check the copy before it gets its name"},
     {"wal-limit", OPTION_NUMBER, AT(wal_mebibytes), .least = 0, .most = MOST_WAL_MEBIBYTES,
      .value = "MIB",
-     .help = "give up when the server's write-ahead log grows by more meanwhile (4096); 0: never"},
+     .help = "give up when the server's write-ahead log grows by more meanwhile (4096); 0: never; "
+             "with --db"},
     {.name = NULL},
 };
 

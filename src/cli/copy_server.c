@@ -5,7 +5,12 @@
 #include "outbound/fetch.h"
 #include "terminal/terminal.h"
 
-enum { MIB = 1 << 20, CONNECT_MS = 10 * 1000, SILENT_S = 600, DIGEST_BYTES = 32 };
+enum {
+    MIB = 1 << 20,
+    CONNECT_MS = 10 * 1000,
+    SILENT_S = 3600 /* it makes the copy first */,
+    DIGEST_BYTES = 32
+};
 
 struct copying {
     const struct copy_server *copy;

@@ -111,7 +111,7 @@ bool database_arrival_keep(struct database_arrival *arrival, bool check,
                            struct database_backup_result *result, struct error *error)
 {
     struct connection copy = {.path = arrival->file.partial};
-    *result = (struct database_backup_result){.bytes = arrival->bytes};
+    *result = (struct database_backup_result){.bytes = arrival->bytes, .descriptor = -1};
     int opened = open_alone(arrival->file.partial, &copy.sqlite);
     bool good = (opened == SQLITE_OK || connection_fail(&copy, opened, error)) &&
                 read_state(&copy, result, error) && (!check || check_sound(&copy, error));

@@ -183,7 +183,12 @@ static bool run(struct backup *backup, struct error *error)
     }
     connection_close(&backup->copy);
     backup->result->bytes = (int64_t)lseek(backup->file.descriptor, 0, SEEK_END);
-    return backup_file_keep(&backup->file, error);
+    if (!options->nameless) {
+        return backup_file_keep(&backup->file, error);
+    }
+    backup->result->descriptor = backup->file.descriptor;
+    backup->file.descriptor = -1; /* what it is of loses its name with the rest */
+    return true;
 }
 
 bool database_backup(const struct database_backup_options *options,
@@ -194,11 +199,18 @@ bool database_backup(const struct database_backup_options *options,
         .result = result,
         .file = {.to = options->to, .replace = options->replace, .descriptor = -1, .lock = -1},
     };
-    *result = (struct database_backup_result){.bytes = 0};
+    *result = (struct database_backup_result){.descriptor = -1};
     bool done = run(&backup, error);
     connection_close(&backup.copy);
     connection_close(&backup.source);
     backup_file_fini(&backup.file);
     database_close(backup.database);
     return done;
+}
+
+void database_backup_clean(const char *to)
+{
+    struct backup_file file = {.to = to, .descriptor = -1, .lock = -1};
+    file.made = backup_file_name(&file);
+    backup_file_fini(&file);
 }

@@ -171,6 +171,15 @@ static bool open_partial(struct backup_file *file, const struct stat *source, st
     return true;
 }
 
+bool backup_file_name(struct backup_file *file)
+{
+    char name[PATH_MAX + 16];
+    int length = snprintf(name, sizeof name, "%s.partial", file->to);
+    bool fits = length > 0 && (size_t)length < sizeof name;
+    file->partial = fits ? memory_copy_string(name, (size_t)length) : NULL;
+    return file->partial != NULL;
+}
+
 bool backup_file_make(struct backup_file *file, const struct database *database,
                       struct error *error)
 {
@@ -181,10 +190,7 @@ bool backup_file_make(struct backup_file *file, const struct database *database,
     if (!check_target(file, database, error)) {
         return false;
     }
-    char name[PATH_MAX + 16];
-    int length = snprintf(name, sizeof name, "%s.partial", file->to);
-    file->partial = memory_copy_string(name, (size_t)length);
-    if (!file->partial) {
+    if (!backup_file_name(file)) {
         return error_set(error, ERROR_MEMORY, "out of memory");
     }
     return check_partial(file, database, error) && open_partial(file, &source, error);

@@ -85,7 +85,8 @@ void database_close(struct database *database);
 /* What it is now. Any thread. */
 enum { DATABASE_WAL_PAGE_BYTES = 4096 + 24 /* in the file */ };
 struct database_state {
-    const char *path;
+    const char *path;      /* as it was given, */
+    const char *file;      /* ... and behind symbolic links */
     const char *epoch;     /* the uuid of its life, 36 characters */
     int64_t log_created;   /* of the log that it follows, see struct database_log; 0: none */
     bool is_replica;       /* its changes come from another server */
@@ -158,6 +159,7 @@ int64_t database_wal_bytes(const struct database *database);
 struct database_backup_options {
     const char *from, *to;
     bool replace;      /* `to` may exist; else that is an error */
+    bool nameless;     /* it gets no name, and is not put on disk: result->descriptor has it */
     bool check;        /* SQLite's quick check of the copy */
     int64_t wal_limit; /* give up when the WAL grows by more meanwhile; 0: no limit */
     /* Now and then; false: give up. May be NULL. */
@@ -170,11 +172,14 @@ struct database_backup_result {
     struct seq head;
     int64_t last_change;
     int64_t wal_growth; /* bytes, while it was made */
+    int descriptor;     /* of a nameless copy, which the caller closes; else -1 */
 };
 /* false: there is no copy, and nothing is left of it. ERROR_DISK_FULL, ERROR_DATABASE_IN_USE
  * (another backup writes there), and the errors of database_open. */
 bool database_backup(const struct database_backup_options *options,
                      struct database_backup_result *result, struct error *error);
+/* Remove what a copy to that name left that was killed. */
+void database_backup_clean(const char *to);
 
 /*
  * The same of bytes that come from elsewhere, in order: a copy that another server made. NULL with

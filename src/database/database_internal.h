@@ -57,11 +57,11 @@ struct database {
     char mark_epoch[EPOCH_LENGTH + 1];
     int64_t mark_change;
     bool mark_failed;
-    bool is_noted; /* that this process has it open, in the database */
+    bool is_replica; /* see struct database_state */
+    bool is_noted;   /* that this process has it open, in the database */
     char epoch[EPOCH_LENGTH + 1];
     int64_t log_created;         /* of the log that it follows; 0: none */
     int64_t merging_since;       /* see struct database_state */
-    bool is_replica;             /* likewise */
     struct former_epoch *former; /* newest first */
     size_t former_count;
     struct connection main;       /* open as long as the database: its close folds the WAL in */
@@ -101,7 +101,9 @@ struct backup_file {
     bool replace;
     bool made; /* remove it at the end */
 };
-/* Make an empty file under the temporary name, with the permissions of the database (NULL: of a new
+/* Make the temporary name. false: no memory, or it is too long. */
+bool backup_file_name(struct backup_file *file);
+/* Make an empty file under it, with the permissions of the database (NULL: of a new
  * one); or refuse, with the obstacle. The file of an interrupted backup is reused. */
 bool backup_file_make(struct backup_file *file, const struct database *database,
                       struct error *error);

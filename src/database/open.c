@@ -262,6 +262,7 @@ struct database_state database_state(const struct database *database)
 {
     return (struct database_state){
         .path = database->path,
+        .file = database->file,
         .epoch = database->epoch,
         .log_created = database->log_created,
         .is_replica = database->is_replica,

@@ -234,6 +234,7 @@ static bool start(struct engine *engine, struct error *error)
         !writer_open_views(&engine->writer, engine->options.views, error))
         return false;
     engine->facts.metrics = &engine->metrics;
+    engine->facts.max_wal_bytes = engine->options.max_wal_bytes;
     engine->facts.last_change = engine->writer.open.last_change;
     engine->facts.cursor_floor = store_writer_state(engine->writer.store).log->cursor_floor;
     engine->facts.head = engine->writer.open.head;

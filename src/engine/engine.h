@@ -360,10 +360,11 @@ struct engine_metrics;
 struct engine_facts {
     struct database *database;
     const char *epoch;
-    int64_t last_change;  /* committed */
-    struct seq head;      /* the greatest */
-    int64_t cursor_floor; /* see store_log_state */
-    int64_t log_position; /* the last message of the log that it follows; -1: none */
+    int64_t last_change;   /* committed */
+    struct seq head;       /* the greatest */
+    int64_t cursor_floor;  /* see store_log_state */
+    int64_t log_position;  /* the last message of the log that it follows; -1: none */
+    int64_t max_wal_bytes; /* see struct engine_options */
     const struct engine_metrics *metrics;
 };
 const struct engine_facts *engine_facts(const struct engine *engine);

@@ -15,5 +15,7 @@ void http_backup_clean(const struct http *http);
 bool http_backup_request(struct http *http, struct net_connection *connection, struct span path);
 /* The one that is being made is not wanted any more. */
 void http_backup_stop(struct http *http);
+/* The same, and its thread has ended then: its request is answered by engine_close. */
+void http_backup_end(struct http *http);
 
 #endif

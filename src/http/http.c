@@ -36,6 +36,11 @@ void http_show_configuration(struct http *http, char *text)
     http->configuration = text;
 }
 
+void http_end(struct http *http)
+{
+    http_backup_end(http);
+}
+
 void http_close(struct http *http)
 {
     http_show_configuration(http, NULL);

@@ -72,6 +72,8 @@ void http_show_configuration(struct http *http, char *text);
 void http_committed(struct http *http, int64_t last_change);
 /* The server stops: nobody waits for a change any more. */
 void http_stop(struct http *http);
+/* Before engine_close: no thread of its own uses the engine any more. A zeroed one is fine. */
+void http_end(struct http *http);
 /* After the engine, which answers waiting requests. A zeroed one is fine. */
 void http_close(struct http *http);
 

@@ -513,6 +513,7 @@ void server_close(struct server *server)
         usage_flush(server->frontend.usage);
     if (server->frontend.hub && server->frontend.engine)
         windows_keep_last(server->frontend.hub);
+    http_end(&server->http);
     if (server->frontend.engine)
         engine_close(server->frontend.engine); /* answers what is still due */
     if (server->frontend.hub)

@@ -21,6 +21,8 @@ enum fault {
     TORN,      /* likewise, and then the one that goes on fails */
     TORN_HALF, /* such a write is half done */
     CUTS,      /* of a write-ahead log: so many fail */
+    COPY,      /* 0: nothing; else what the server writes to a copy waits when so many less one are
+                * written */
     FAULTS
 };
 
@@ -97,10 +99,25 @@ static size_t part_of(int file, size_t size)
     return take(SHORT) ? size / 2 : size;
 }
 
+static void wait_for_copy(int file)
+{
+    if (!atomic_load(&faults[COPY]) || !ends_with(file, "-served-copy.partial"))
+        return;
+    int left;
+    while ((left = atomic_load(&faults[COPY])) > 0) {
+        if (left > 1 && atomic_compare_exchange_weak(&faults[COPY], &left, left - 1))
+            return;
+        if (left == 1)
+            usleep(1000);
+    }
+}
+
 ssize_t pwrite64(int file, const void *data, size_t size, off64_t offset)
 {
     ssize_t (*real)(int, const void *, size_t, off64_t) =
         (ssize_t(*)(int, const void *, size_t, off64_t))dlsym(RTLD_NEXT, "pwrite64");
+    if (faults)
+        wait_for_copy(file);
     size_t part = faults && size ? part_of(file, size) : size;
     return part || !size ? real(file, data, part, offset) : fail();
 }

@@ -1,11 +1,12 @@
 // A disk in the test's hand (tests/shim/disk_shim.c says what each fault is): so many syncs of the write-ahead log
-// fail, the database file takes nothing, writes come short or break off in the middle, the log cannot be cut.
+// fail, the database file takes nothing, writes come short or break off in the middle, the log cannot be cut, a copy
+// that the server makes waits.
 
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BINARY } from './server.js';
 
-const FAULTS = ['failing', 'database', 'short', 'torn', 'half', 'cuts'];
+const FAULTS = ['failing', 'database', 'short', 'torn', 'half', 'cuts', 'copy'];
 
 export class Disk {
   constructor(folder) {
