@@ -204,7 +204,7 @@ def tell_end(demo, folder):
     count = shell("sqlite3", "-readonly", demo.cluster.database(0), 'SELECT count(*) FROM "Quake/list"').stdout.strip()
     print(f"""
 {demo.kills} kills. The table was other than what was acknowledged for {demo.longest_wrong:.1f} s at most. Its connection
-was made {demo.view.begun} times, and got the whole table again {demo.view.anew} times: ten rows are less than many changes.
+was made {demo.view.begun} times; {demo.view.anew} of them brought the whole table, which is less than the changes it missed.
 All three files hold the same {count} quakes, and stele check finds nothing wrong.
 
   sqlite3 {folder}/node-1.db 'SELECT count(*) FROM "Quake/list"'
