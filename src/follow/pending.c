@@ -1,7 +1,14 @@
 /* Publications that wait to be sent, or were, and are not answered. */
 #include "follow/publisher_internal.h"
 
-enum { MOST_COUNT = 1024, MOST_BYTES = 16 * 1024 * 1024 };
+/* Commands are few and small, and have room behind that of requests, which may take all of theirs:
+ * else no token could be revoked while a client writes as fast as it can. */
+enum {
+    MOST_COUNT = 1024,
+    MOST_BYTES = 16 * 1024 * 1024,
+    MORE_COUNT = 64,
+    MORE_BYTES = 1024 * 1024
+};
 
 void pending_init(struct pending *pending)
 {
@@ -9,9 +16,12 @@ void pending_init(struct pending *pending)
     link_init(&pending->sent);
 }
 
-bool pending_has_room(const struct pending *pending, size_t bytes)
+bool pending_has_room(const struct pending *pending, enum publication_form form, size_t bytes)
 {
-    return pending->count < MOST_COUNT && (!pending->count || pending->bytes + bytes <= MOST_BYTES);
+    bool is_command = form == PUBLICATION_REVOKE || form == PUBLICATION_FORGET;
+    size_t most = MOST_COUNT + (is_command ? MORE_COUNT : 0);
+    size_t most_bytes = MOST_BYTES + (is_command ? MORE_BYTES : 0);
+    return pending->count < most && (!pending->count || pending->bytes + bytes <= most_bytes);
 }
 
 void pending_add(struct pending *pending, struct publication *publication, size_t bytes)
@@ -46,7 +56,7 @@ struct publication *pending_send(struct pending *pending)
         return NULL;
     link_remove(&first->in_order);
     link_append(&pending->sent, &first->in_order);
-    first->sent = true;
+    first->sent_us = clock_monotonic_us();
     return first;
 }
 

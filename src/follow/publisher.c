@@ -42,7 +42,7 @@ static void tell_late(const struct publisher *publisher, struct publication *pub
     static const char again[] =
         "with a producer's batch or an Idempotency-Key it can be sent again "
         "without harm, to any node; otherwise look first";
-    if (!publication->sent)
+    if (!publication->sent_us)
         error_set(error, ERROR_LOG_UNAVAILABLE,
                   "the log took nothing, so nothing of the request was published: %.300s",
                   publisher->settle_us ? "the server stops" : publisher->problem.message);
@@ -75,7 +75,7 @@ bool publisher_expire(struct publisher *publisher, struct link *list, bool all)
     bool silent = false;
     struct publication *first;
     while ((first = pending_first(list)) && (all || is_late(publisher, first, now))) {
-        silent = silent || (first->sent && !first->stored);
+        silent = silent || (first->sent_us > publisher->heard_us && !first->stored);
         tell_late(publisher, first);
         publisher_give_up(publisher, first);
     }
@@ -90,7 +90,8 @@ static bool has_been_apart(const struct publisher *publisher)
            clock_monotonic_us() - publisher->apart_us > publisher_patience_us(publisher);
 }
 
-static bool may_put(const struct publisher *publisher, size_t bytes, struct error *error)
+static bool may_put(const struct publisher *publisher, enum publication_form form, size_t bytes,
+                    struct error *error)
 {
     const struct error *problem = &publisher->problem;
     if (!publisher->takes)
@@ -103,7 +104,7 @@ static bool may_put(const struct publisher *publisher, size_t bytes, struct erro
         return error_set(error, ERROR_LOG_UNAVAILABLE,
                          "the log takes nothing, so nothing of the request was published: %.300s",
                          problem->message);
-    return pending_has_room(&publisher->pending, bytes) ||
+    return pending_has_room(&publisher->pending, form, bytes) ||
            error_set(error, ERROR_QUEUE_FULL, "too many requests wait for the log");
 }
 
@@ -111,12 +112,12 @@ bool publisher_put(struct publisher *publisher, struct publication *publication,
                    struct error *error)
 {
     size_t bytes = sizeof *publication + publication->body.length + publication->subject.length +
-                   publication->key.length;
+                   publication->key.length + publication->beside;
     pthread_mutex_lock(&publisher->lock);
-    bool done = may_put(publisher, bytes, error);
+    bool done = may_put(publisher, publication->form, bytes, error);
     if (done) {
         publication->put_us = clock_monotonic_us();
-        publication->sent = false;
+        publication->sent_us = 0;
         publication->stored = 0;
         publication->error.code = ERROR_NONE;
         link_init(&publication->in_order);

@@ -32,7 +32,7 @@ struct pending {
 };
 
 void pending_init(struct pending *pending);
-bool pending_has_room(const struct pending *pending, size_t bytes);
+bool pending_has_room(const struct pending *pending, enum publication_form form, size_t bytes);
 /* It waits from now on, and has a number. */
 void pending_add(struct pending *pending, struct publication *publication, size_t bytes);
 /* NULL: there is none. */
@@ -52,6 +52,7 @@ struct publisher {
     char node[ENVELOPE_NODE + 1];
     bool was_apart; /* which was logged; the thread's */
     uint64_t tried_us;
+    uint64_t heard_us; /* when a broker last acknowledged something; the thread's */
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
@@ -67,8 +68,8 @@ struct publisher {
 uint64_t publisher_patience_us(const struct publisher *publisher);
 /* With the lock: taken out, and answered on the loop, as its error says. */
 void publisher_give_up(struct publisher *publisher, struct publication *publication);
-/* With the lock: those of the list whose time is over, or all. Whether a broker was silent about
- * one. */
+/* With the lock: those of the list whose time is over, or all. Whether nothing was acknowledged
+ * since one of them was sent. */
 bool publisher_expire(struct publisher *publisher, struct link *list, bool all);
 
 /* publisher_send.c */

@@ -123,6 +123,7 @@ static void send_some(struct publisher *publisher)
 
 static void note_ack(struct publisher *publisher, const struct sender_ack *ack)
 {
+    publisher->heard_us = ack->sequence ? clock_monotonic_us() : publisher->heard_us;
     pthread_mutex_lock(&publisher->lock);
     struct publication *publication = pending_find(&publisher->pending, ack->number);
     if (publication && ack->sequence) {
@@ -132,6 +133,8 @@ static void note_ack(struct publisher *publisher, const struct sender_ack *ack)
         publisher_give_up(publisher, publication);
     }
     pthread_mutex_unlock(&publisher->lock);
+    if (ack->unheard) /* what waits goes on waiting until there is a leader */
+        be_apart(publisher, &ack->error);
 }
 
 static void take_acks(struct publisher *publisher)

@@ -14,6 +14,7 @@ struct sender;
 struct sender_ack {
     uint64_t number;
     int64_t sequence;   /* of the message in the log; 0: it is not there, and `error` says why */
+    bool unheard;       /* nobody took it, nor would the next one be taken */
     struct error error; /* ERROR_TOO_LARGE or ERROR_LOG_UNAVAILABLE */
 };
 

@@ -79,10 +79,11 @@ static bool take(natsMsg *message, struct sender_ack *ack)
     *ack = (struct sender_ack){.sequence = 0};
     if (!read_number(natsMsg_GetSubject(message), &ack->number))
         return false;
-    if (natsMsg_IsNoResponders(message))
+    ack->unheard = natsMsg_IsNoResponders(message);
+    if (ack->unheard)
         error_set(&ack->error, ERROR_LOG_UNAVAILABLE,
                   "the log has not taken the request: no stream takes its subject, or it has no "
-                  "leader");
+                  "leader, so nothing of it was published");
     else
         read_ack(span_make(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message)), ack);
     return ack->sequence > 0 || ack->error.code != ERROR_NONE;
@@ -218,11 +219,40 @@ static bool connect_sender(struct sender *sender, struct error *error)
     return nats_failed(&sender->place, "cannot publish to", status, error);
 }
 
+/* By names with points between them: '*' is for any one, '>' for all that follow, one at least. */
+static bool subject_fits(const char *pattern, const char *subject)
+{
+    while (*pattern && *subject) {
+        size_t wanted = strcspn(pattern, "."), has = strcspn(subject, ".");
+        if (wanted == 1 && *pattern == '>')
+            return true;
+        if (!(wanted == 1 && *pattern == '*') &&
+            (wanted != has || memcmp(pattern, subject, has) != 0))
+            return false;
+        pattern += wanted + (pattern[wanted] == '.');
+        subject += has + (subject[has] == '.');
+    }
+    return !*pattern && !*subject;
+}
+
+static bool takes_subject(const struct sender *sender, const jsStreamConfig *config,
+                          struct error *error)
+{
+    for (int i = 0; i < config->SubjectsLen; i++)
+        if (subject_fits(config->Subjects[i], sender->subject))
+            return true;
+    return error_set(
+        error, ERROR_NOT_IMPLEMENTED,
+        "the stream '%.100s' does not take the subject '%.100s' (log.subject), so this "
+        "node cannot publish: set log.subject to one that it takes",
+        sender->place.stream, sender->subject);
+}
+
 /* A stream may take many subjects, or a pattern of them. */
 static bool find_subject(struct sender *sender, const jsStreamConfig *config, struct error *error)
 {
     if (sender->subject)
-        return true;
+        return takes_subject(sender, config, error);
     if (config->SubjectsLen != 1 || strpbrk(config->Subjects[0], "*>"))
         return error_set(
             error, ERROR_NOT_IMPLEMENTED,

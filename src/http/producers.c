@@ -308,6 +308,8 @@ static struct question *question_new(const struct principal *principal,
 
 static bool forget_everywhere(struct follow *follow, struct question *question)
 {
+    if (!ingest_is_producer(question->name) || !doc_valid_utf8(question->name))
+        return false; /* there is none, so there is nothing to publish */
     question->job.publication =
         (struct publication){.subject = question->owner, .answer = on_forgotten_by_all};
     return follow_forget(follow, &question->job.publication, &question->body, question->name,

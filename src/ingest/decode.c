@@ -62,6 +62,12 @@ static const struct member_names message_members = {
     "a message has id, mutations, slot, index, producer, batch, previous, mark and traceparent",
     message_names, MESSAGE_MEMBERS};
 
+bool ingest_is_producer(struct span name)
+{
+    return name.length && name.length <= MAX_PRODUCER_BYTES &&
+           !memchr(name.data, '\0', name.length);
+}
+
 static bool decode_producer(struct decoder *decoder, uint32_t producer, uint32_t number,
                             struct submission_batch *batch)
 {
@@ -78,7 +84,7 @@ static bool decode_producer(struct decoder *decoder, uint32_t producer, uint32_t
     if (!decode_string(decoder, producer, &name) ||
         !decode_natural(decoder, number, "batch", &batch->number))
         return false;
-    if (!name.length || name.length > MAX_PRODUCER_BYTES || memchr(name.data, '\0', name.length))
+    if (!ingest_is_producer(name))
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
                          "producer must have 1 to %d bytes and no NUL character",
                          MAX_PRODUCER_BYTES);

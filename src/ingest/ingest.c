@@ -247,7 +247,7 @@ static void *decoder_main(void *argument)
     while ((item = queue_wait_one(&ingest->queue, -1)))
         handle(ingest, (struct ingest_request *)item);
     const struct publication_log *log = ingest->options.log;
-    if (atomic_load(&ingest->draining)) {
+    if (atomic_load(&ingest->drained_us)) {
         if (log)
             log->settle(log->argument);
         engine_drain(ingest->engine);
@@ -403,7 +403,7 @@ double ingest_pressure(struct ingest *ingest)
 
 void ingest_drain(struct ingest *ingest)
 {
-    atomic_store(&ingest->draining, true);
+    atomic_store(&ingest->drained_us, clock_monotonic_us());
     queue_close(&ingest->queue);
 }
 

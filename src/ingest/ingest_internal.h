@@ -45,8 +45,9 @@ struct ingest {
     struct ingest_options options;
     struct queue queue;
     pthread_t thread;
-    atomic_bool draining; /* drain the engine when the queue is done */
-    atomic_bool closing;  /* wait for nothing any more */
+    _Atomic uint64_t
+        drained_us;      /* drain the engine when the queue is done; since then; 0: not yet */
+    atomic_bool closing; /* wait for nothing any more */
 };
 
 /* What the request's body holds. */

@@ -25,6 +25,7 @@ struct publication {
     enum publication_form form;
     struct span body;         /* outlives the publication, like the two below */
     struct span subject, key; /* as in struct ingest_sender */
+    size_t beside;            /* bytes that are kept for it, beside these */
     /* The batch is applied only if its producer's last committed one is this or a later one. */
     bool has_after;
     int64_t after;
@@ -37,8 +38,8 @@ struct publication {
     struct publication *in_bucket;
     uint64_t number, put_us;
     size_t bytes;
-    bool sent;
-    int64_t stored; /* its sequence, when a broker has said it; 0 before */
+    uint64_t sent_us; /* 0: it was not */
+    int64_t stored;   /* its sequence, when a broker has said it; 0 before */
 };
 
 struct publication_log {

@@ -6,6 +6,8 @@
 
 #include <time.h>
 
+enum { DRAIN_WAIT_MS = 2000 };
+
 /* The log has it, and this node has applied it; or nobody knows. */
 static void answer_published(struct publication *publication, const struct submission *applied)
 {
@@ -35,6 +37,14 @@ bool ingest_fits_log(const struct submission *submission, struct error *error)
     return true;
 }
 
+/* What came compressed is kept until the answer, too. */
+static size_t beside_body(const struct ingest_request *request)
+{
+    return request->format == INGEST_LINES_GZIP
+               ? request->length + request->plain.capacity - request->plain.length
+               : 0;
+}
+
 /* What travels with the body: whose it is, and what its connection sent before. */
 static bool address(struct ingest_request *request, const struct submission *submission,
                     struct error *error)
@@ -47,6 +57,7 @@ static bool address(struct ingest_request *request, const struct submission *sub
                              .body = ingest_body_of(request),
                              .subject = request->subject,
                              .key = request->key,
+                             .beside = beside_body(request),
                              .answer = answer_published};
     if (request->stream && submission->batch_count && batch->producer.data)
         request->sent = sent_order_add(&request->stream->sent, batch->producer, batch->number,
@@ -66,17 +77,29 @@ static bool keep_id(struct ingest_request *request, struct error *error)
     return true;
 }
 
+/* At the end there is no waiting for room: who is served then has had it already. */
+static bool waits(struct ingest *ingest)
+{
+    uint64_t since = atomic_load(&ingest->drained_us);
+    return !atomic_load(&ingest->closing) &&
+           (!since || clock_monotonic_us() - since < (uint64_t)DRAIN_WAIT_MS * 1000);
+}
+
 static bool publish_when_there_is_room(struct ingest *ingest, struct ingest_request *request)
 {
     static const struct timespec pause = {.tv_nsec = INGEST_FULL_WAIT_MS * 1000 * 1000};
     const struct publication_log *log = ingest->options.log;
     struct error error; /* not the request's, which is not ours any more after a success */
     while (!log->publish(log->argument, &request->publication, &error)) {
-        if (error.code != ERROR_QUEUE_FULL || atomic_load(&ingest->closing)) {
-            request->error = error;
-            return false;
+        if (error.code == ERROR_QUEUE_FULL && waits(ingest)) {
+            nanosleep(&pause, NULL);
+            continue;
         }
-        nanosleep(&pause, NULL);
+        request->error = error;
+        if (error.code == ERROR_QUEUE_FULL && atomic_load(&ingest->drained_us))
+            error_set(&request->error, ERROR_SHUTTING_DOWN,
+                      "the server is stopping, and nothing of the request was published");
+        return false;
     }
     return true;
 }
