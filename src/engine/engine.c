@@ -218,6 +218,7 @@ static bool start_checkpoints(struct engine *engine, struct error *error)
     engine->checkpoints.database = engine->facts.database;
     engine->checkpoints.metrics = &engine->metrics;
     engine->checkpoints.intake = &engine->disk.state;
+    engine->longest_wal = longest_wal(&engine->options);
     return checkpoints_start(&engine->checkpoints, checkpoint_pages(&engine->options), error);
 }
 
@@ -370,11 +371,6 @@ struct engine_state engine_state(struct engine *engine)
     state.queue_count += atomic_load(&engine->large_count);
     state.queue_bytes += atomic_load(&engine->large_bytes);
     return state;
-}
-
-bool engine_wal_is_long(const struct engine *engine)
-{
-    return database_state(engine->facts.database).wal_pages > longest_wal(&engine->options);
 }
 
 void engine_note_holder(struct engine *engine, bool begins)

@@ -450,6 +450,7 @@ struct engine {
     /* Any thread. */
     struct engine_clock clock;
     _Atomic unsigned holders;                /* see engine_note_holder */
+    int64_t longest_wal;                     /* pages; more are engine_wal_is_long */
     _Atomic uint64_t writer_since_us;        /* the writer's present step; 0: none */
     _Atomic size_t large_count, large_bytes; /* that wait in writer.large */
     struct engine_metrics metrics;

@@ -37,6 +37,11 @@ static void run_job(struct reader_thread *thread, struct read_job *job)
     engine_post(engine, &job->event);
 }
 
+bool engine_wal_is_long(const struct engine *engine)
+{
+    return database_state(engine->facts.database).wal_pages > engine->longest_wal;
+}
+
 /* The log starts over only while nobody reads a state from before its end. Long jobs that follow
  * each other would keep it from that for ever, so while it is long they pause; brief ones do not.
  */
