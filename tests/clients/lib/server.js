@@ -48,12 +48,15 @@ export function scratch(t) {
   return folder;
 }
 
+/* The shell waits for a transaction of the server, in which views may be made behind an answer. */
+const shellWaits = ['-cmd', '.timeout 20000'];
+
 /** Run the binary to its end: {code, signal, stdout, stderr}. `input` goes to its stdin. */
 export function run(args, { input, env, cwd, ms = 60_000, program = BINARY } = {}) {
   return new Promise((done, fail) => {
     const child = execFile(
       program,
-      args,
+      program === 'sqlite3' ? [...shellWaits, ...args] : args,
       { env: { ...process.env, ...env }, cwd, timeout: patience(ms), killSignal: 'SIGKILL', maxBuffer: 1 << 30 },
       (error, stdout, stderr) => {
         if (error && typeof error.code === 'string') return fail(error); /* not started */
