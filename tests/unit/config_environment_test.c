@@ -128,6 +128,7 @@ static const char *other_value(const struct setting *setting, char room[32])
     }
     static const char *const texts[][2] = {{"log_levels", "hub=debug"},
                                            {"log.nats", "nats://a:4222, nats://b:4222"},
+                                           {"log.from", "http://a:8877"},
                                            {"base_path", "/stele"},
                                            {"allowed_hosts", "a.example, b.example"},
                                            {"trusted_proxies", "10.0.0.0/8, ::1"},

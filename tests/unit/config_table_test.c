@@ -453,7 +453,7 @@ TEST(a_server_follows_a_stream_or_another_server)
         {"{\"from\":\"http://a\",\"nats\":\"nats://a:1\",\"stream\":\"s\"}", false},
         {"{\"from\":\"http://a\",\"credentials_file\":\"c\"}", false},
         {"{\"token_file\":\"t\"}", false},
-        {"{\"nats\":\"nats://a:1\",\"stream\":\"s\",\"ca_file\":\"c\"}", false},
+        {"{\"nats\":\"tls://a:1\",\"stream\":\"s\",\"ca_file\":\"c\"}", true},
     };
     struct config config;
     struct error error;
@@ -470,7 +470,7 @@ TEST(members_of_the_log_are_checked)
 {
     static const char *const bad[][2] = {
         {"log.nats", "a:4222"},        {"log.nats", "nats://"},      {"log.nats", "nats://u:p@a:1"},
-        {"log.nats", "tls://a:1"},     {"log.nats", ", "},           {"log.stream", "a.b"},
+        {"log.nats", "tls://"},        {"log.nats", ", "},           {"log.stream", "a.b"},
         {"log.stream", "a b"},         {"log.stream", "a*"},         {"log.subject", "a.>"},
         {"log.subject", "a b"},        {"log.max_lag_seconds", "0"}, {"log", "[]"},
         {"log", "{\"streem\":\"s\"}"}, {"log", "{\"nats\":7}"},      {"log.from", "ws://a"},
