@@ -73,12 +73,13 @@ const char *setting_variable(const struct setting *setting, char room[SETTING_VA
 /* Set by that variable, if it is there and the configuration reads the environment. */
 bool setting_read_variable(struct config *config, const struct setting *setting,
                            struct error *error);
+#define OTEL_ENDPOINT "OTEL_EXPORTER_OTLP_ENDPOINT"
+#define OTEL_TRACES_ENDPOINT "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+#define OTEL_METRICS_ENDPOINT "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 /* Set by a variable of OpenTelemetry, by its rules: what cannot be used is told, and ignored.
  * False without memory. */
 bool setting_read_otel(struct config *config, const struct setting *setting, struct error *error);
 bool setting_is_otel(const struct setting *setting);
-/* A text was set: an URL that OTEL_EXPORTER_OTLP_ENDPOINT gave one signal yields to a base URL. */
-void setting_was_set(struct config *config, const struct setting *setting);
 /* Tell of variables of OpenTelemetry that have no effect. */
 void config_tell_otel(void);
 /* From a member of the configuration file. */

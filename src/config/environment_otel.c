@@ -11,16 +11,14 @@
 #include <strings.h>
 
 static const char prefix[] = "OTEL_";
-static const char endpoint[] = "OTEL_EXPORTER_OTLP_ENDPOINT";
+static const char endpoint[] = OTEL_ENDPOINT;
 
 /* What goes to an endpoint of its own. */
 static const struct signal {
     const char *endpoint, *protocol, *exporter;
 } signals[] = {
-    {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-     "OTEL_TRACES_EXPORTER"},
-    {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
-     "OTEL_METRICS_EXPORTER"},
+    {OTEL_TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_TRACES_EXPORTER"},
+    {OTEL_METRICS_ENDPOINT, "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_METRICS_EXPORTER"},
 };
 enum { SIGNALS = sizeof signals / sizeof *signals };
 
@@ -142,21 +140,6 @@ static bool put_below(struct config *config, size_t signal, const char *base, st
     buffer_fini(&url);
     config->otel_below = (unsigned char)(done ? 1 + signal : 0);
     return done;
-}
-
-void setting_was_set(struct config *config, const struct setting *setting)
-{
-    char **urls[SIGNALS] = {&config->otlp_traces_endpoint, &config->otlp_metrics_endpoint};
-    if (!config->otel_below || !setting->environment)
-        return;
-    size_t signal = config->otel_below - 1u;
-    bool is_base = strcmp(setting->environment, endpoint) == 0;
-    if (is_base) {
-        memory_free(*urls[signal]);
-        *urls[signal] = NULL;
-    }
-    if (is_base || strcmp(setting->environment, signals[signal].endpoint) == 0)
-        config->otel_below = 0;
 }
 
 /*

@@ -214,6 +214,24 @@ static bool is_address(struct span text)
            port <= 65535;
 }
 
+/* A text was set: an URL that the base URL of the environment gave one signal yields to one that is
+ * set. */
+static void note_set(struct config *config, const struct setting *setting)
+{
+    bool is_traces = config->otel_below == 1;
+    char **url = is_traces ? &config->otlp_traces_endpoint : &config->otlp_metrics_endpoint;
+    if (!config->otel_below || !setting->environment)
+        return;
+    bool is_base = strcmp(setting->environment, OTEL_ENDPOINT) == 0;
+    if (is_base) {
+        memory_free(*url);
+        *url = NULL;
+    }
+    if (is_base ||
+        strcmp(setting->environment, is_traces ? OTEL_TRACES_ENDPOINT : OTEL_METRICS_ENDPOINT) == 0)
+        config->otel_below = 0;
+}
+
 bool setting_set_text(struct config *config, const struct setting *setting, struct span text,
                       struct error *error)
 {
@@ -249,7 +267,7 @@ bool setting_set_text(struct config *config, const struct setting *setting, stru
         return refuse(setting, text, error);
     if (!put_text(config, setting, text, error))
         return false;
-    setting_was_set(config, setting);
+    note_set(config, setting);
     return true;
 }
 
