@@ -125,8 +125,8 @@ test('a disk that fills up gets the room of a copy back', async (t) => {
   const free = () => statfsSync(folder).bavail * statfsSync(folder).bsize;
   const { rest } = await begin(server);
   fillDisk(folder, 10);
-  await rest();
   await server.logged(/backup-broken-off .*the disk of the database needs the room/);
+  await rest();
   await eventually(() => free() > 20e6, 'the room is free');
   await post(server, m('more', { n: 1 }));
   assert.ok(existsSync(server.db));
