@@ -157,7 +157,7 @@ class Recorder {
 
 async function ask(client: SteleClient, view: View<any>, more: Record<string, string>, end: number): Promise<Answer> {
   const { token, fetch: fetcher = globalThis.fetch } = client['options'];
-  const target = overHttp(client['url'](), 'v1/checksum');
+  const target = overHttp(client.backoff.url, 'v1/checksum');
   target.search = String(parametersOf({ ...view.query, ...more, subscribed: 1 }));
   target.searchParams.set('view', view.query.view);
   const bearer = await token?.();

@@ -4,14 +4,12 @@ import { after, Backoff } from './backoff.js';
 import type { Applied, Feed } from './feed.js';
 import { canonical } from './query.js';
 import { socketTransport } from './socket.js';
-import { FEED, makeStorage, type CarefulStorage } from './storage.js';
+import { FEED, INDEX, makeStorage, type CarefulStorage } from './storage.js';
 import { SteleError, type Ack, type ClientStatus, type Mutation, type Options, type Query, type TypedQuery } from './types.js';
 import type { Transport } from './transport.js';
 import { View, type Home } from './view.js';
-import { errorOf, tell, type Frame } from './wire.js';
+import { errorOf, tell, withChange, type Frame } from './wire.js';
 
-/** The key of when each view was used last. */
-const INDEX = 'views';
 const DAY_MS = 86_400_000;
 const WAKE_PROBE_MS = 3000;
 const PRUNE_MS = 60_000;
@@ -24,13 +22,13 @@ const CURSOR_CODES = /^cursor-|^invalid-cursor|-rescoped$/;
 
 export class SteleClient {
   status: ClientStatus = {
-    connection: 'connecting', transport: 'websocket', error: null, storage: 'durable', storageError: null, pending: 0, feedError: null,
-  };
+    connection: 'connecting', transport: 'websocket', error: null, pending: 0, feedError: null,
+  } as ClientStatus; /* of the storage #noteStorage tells */
 
-  readonly #urls: URL[];
-  #at = 0; /* the server whose turn it is, round and round */
+  readonly #urls: string[];
   readonly #storage: CarefulStorage;
-  readonly #backoff: Backoff;
+  /** For the parts of this package. */
+  readonly backoff: Backoff;
   readonly #home: Home;
   readonly #listeners = new Set<(status: ClientStatus) => void>();
   readonly #page = new AbortController();
@@ -42,21 +40,23 @@ export class SteleClient {
   #nextId = 1;
 
   #transport: Transport | undefined; /* once messages may be sent */
-  #stop = (): void => {}; /* ends the connection, opened or not */
+  #made: Transport | undefined; /* the newest, opened or not */
   #attempt = 0;
   #chances: number; /* of WebSockets; at first one at each server, and another */
   #token: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined; /* the next attempt, or the next token */
 
-  constructor(private readonly options: Options) {
-    this.#urls = [options.url].flat().map((text) => {
-      const url = new URL(text.replace(/^http/i, 'ws'));
+  constructor(readonly options: Options) {
+    const urls = [options.url].flat().map((text) => {
+      const url = new URL(`${text}`.replace(/^http/i, 'ws'));
       url.pathname = url.pathname.replace(/\/?$/, '/');
-      return url;
+      return url.href;
     });
-    this.#chances = this.#urls.length + 1;
-    this.#backoff = new Backoff(options.backoff);
-    const storage = (this.#storage = makeStorage(options.storage ?? 'auto', `stele ${this.url()} ${options.user ?? ''}`, () => this.#noteStorage()));
+    if (!urls[0]) throw new TypeError('url: []');
+    this.#urls = [...new Set(urls)];
+    this.#chances = urls.length + 1;
+    this.backoff = new Backoff(options.backoff, this.#urls);
+    const storage = (this.#storage = makeStorage(options.storage ?? 'auto', `stele ${options.store ?? [...this.#urls].sort()} ${options.user ?? ''}`, () => this.#noteStorage()));
     this.#noteStorage();
     this.#home = {
       maxRows: 100_000, maxKeptRows: 10_000, lingerMs: 5000, ...options,
@@ -69,7 +69,7 @@ export class SteleClient {
     void storage.get(FEED).then((kept: any) => {
       if (kept?.pending.length) void this.#feeding(); /* an earlier page left them */
     });
-    after(PRUNE_MS, () => this.#page.signal.aborted || void import('./upkeep.js').then(({ prune }) => prune(storage, INDEX, (id) => this.#views.has(id), options)));
+    after(PRUNE_MS, () => this.#page.signal.aborted || void import('./upkeep.js').then(({ prune }) => prune(storage, this.#views, options)));
   }
 
   // ---- for users ----
@@ -117,26 +117,23 @@ export class SteleClient {
     this.#attempt++;
     clearTimeout(this.#timer);
     this.#page.abort();
+    this.#made?.close();
     await this.#feed?.then((feed) => feed.close());
     await this.flush();
     for (const view of this.#open.keys()) view.close();
-    this.#stop();
     this.#set({ connection: 'closed' });
   }
 
   /** Forget all rows that are kept, such as when a user logs out. Batches that wait stay. */
   async forget(): Promise<void> {
-    await Promise.all([...this.#open.keys()].map((view) => view.forget()));
-    await (await import('./upkeep.js')).forget(this.#storage, INDEX);
+    await (await import('./upkeep.js')).forget(this.#storage, this.#open);
   }
 
   // ---- status ----
 
   #set(change: Partial<ClientStatus>): void {
-    const next = { ...this.status, ...change };
-    if (Object.entries(change).every(([name, value]) => this.status[name as keyof ClientStatus] === value)) return;
-    this.status = next;
-    tell(this.#listeners, next);
+    const next = withChange(this.status, change);
+    if (next !== this.status) tell(this.#listeners, (this.status = next));
   }
 
   #noteStorage(): void {
@@ -147,26 +144,11 @@ export class SteleClient {
   /** What most pages do not need is loaded by those that do. */
   #feeding(): Promise<Feed> {
     return (this.#feed ??= import('./feed.js').then(
-      ({ Feed }) =>
-        new Feed(
-          this.#storage,
-          {
-            url: (further) => this.url(further),
-            fetch: this.options.fetch,
-            token: async (isRefused) => (isRefused ? undefined : this.#token) ?? this.#askToken(),
-            changed: (pending, feedError) => this.#set({ pending, feedError }),
-          },
-          new Backoff(this.options.backoff),
-        ),
+      ({ Feed }) => new Feed(this.#storage, this, async (isRefused) => (isRefused ? undefined : this.#token) ?? this.#askToken(), (change) => this.#set(change), new Backoff(this.options.backoff, this.#urls)),
     ));
   }
 
   // ---- the connection ----
-
-  /** The server whose turn it is, or one further down the list. */
-  private url(further = 0): URL {
-    return this.#urls[(this.#at + further) % this.#urls.length]!;
-  }
 
   async #askToken(): Promise<string | undefined> {
     return (this.#token = await this.options.token?.());
@@ -175,45 +157,36 @@ export class SteleClient {
   async #connect(): Promise<void> {
     clearTimeout(this.#timer);
     const attempt = ++this.#attempt;
-    const ifCurrent =
-      <A extends unknown[]>(act: (...args: A) => void) =>
-      (...args: A): void => {
-        if (attempt === this.#attempt) act(...args);
-      };
-    const closed = ifCurrent((error: SteleError) => this.#closed(error));
     this.#set({ connection: 'connecting' });
     try {
       const token = await this.#askToken();
-      const socketClass = this.options.WebSocket ?? globalThis.WebSocket;
-      const transport = this.#choose(socketClass);
-      const open = transport === 'sse' ? (await import('./sse.js')).sseTransport(this.options.fetch) : socketTransport(socketClass);
+      const isSocket = this.#takesSocket();
+      const open = isSocket ? socketTransport(this.options.WebSocket ?? globalThis.WebSocket) : (await import('./sse.js')).sseTransport(this.options.fetch);
       if (attempt !== this.#attempt) return;
-      this.#set({ transport });
+      this.#set({ transport: isSocket ? 'websocket' : 'sse' });
       /* Streams count as open when the first of them is. */
-      if (transport === 'websocket') this.#chances--;
-      const made = open(this.url(), token, {
-        opened: ifCurrent(() => {
-          this.#transport = made;
-          if (transport === 'websocket') {
+      if (isSocket) this.#chances--;
+      this.#made = open(this.backoff.url, token, {
+        opened: () => {
+          this.#transport = this.#made;
+          if (isSocket) {
             this.#chances = CHANCES;
             if (token === undefined) this.#isOpen();
           }
           for (const view of this.#open.keys()) void view.loaded.then(() => this.#subscribe(view));
-        }),
-        frame: ifCurrent((frame) => this.#take(frame)),
-        closed,
+        },
+        frame: (frame) => this.#take(frame),
+        closed: (error) => this.#closed(error),
       });
-      this.#stop = () => made.close();
     } catch (error) {
-      closed(new SteleError('connection-failed', String(error)));
+      if (attempt === this.#attempt) this.#closed(new SteleError('connection-failed', String(error)));
     }
   }
 
   /** Streams, when WebSockets failed to open, and every other time only. */
-  #choose(socketClass: unknown): 'websocket' | 'sse' {
-    const { transport = 'auto' } = this.options;
-    if (transport !== 'auto') return transport;
-    return socketClass && (this.#chances > 0 || this.status.transport === 'sse') ? 'websocket' : 'sse';
+  #takesSocket(): boolean {
+    const { transport, WebSocket = globalThis.WebSocket } = this.options;
+    return transport === 'websocket' || (transport !== 'sse' && !!WebSocket && (this.#chances > 0 || this.status.transport === 'sse'));
   }
 
   #isOpen(): void {
@@ -224,7 +197,9 @@ export class SteleClient {
     /* A token that ran out is replaced at once, unless that was just done. */
     const isAtOnce = this.status.connection === 'open' && error.code.startsWith('token-');
     this.#attempt++;
-    this.#at++;
+    /* A stream is tried where a WebSocket failed: so each server has its turn with both. */
+    const pause = this.status.transport === 'sse' || this.#takesSocket() ? this.backoff.leave(error.retryAfter) : this.backoff.next();
+    if (isAtOnce) this.backoff.reset();
     this.#transport = undefined;
     clearTimeout(this.#timer);
     this.#byId.clear();
@@ -233,26 +208,24 @@ export class SteleClient {
       view.lost(error);
     }
     this.#set({ connection: 'waiting', error });
-    this.#timer = setTimeout(() => void this.#connect(), isAtOnce ? 0 : this.#backoff.next(this.#urls[1] ? 0 : error.retryAfter)); /* another has not asked for that */
+    this.#timer = setTimeout(() => void this.#connect(), isAtOnce ? 0 : pause);
   }
 
   #take(frame: Frame): void {
     const view = this.#byId.get(frame.subscriptionId ?? '');
-    if (frame.success === false) {
-      this.#set({ error: errorOf(frame) });
-      this.#refreshIn(TOKEN_AGAIN_MS);
-    } else if (frame.type !== 'error') {
-      this.#backoff.reset();
-      this.#isOpen();
-      /* What is over by this clock already is over when the server says so: the clock is wrong. */
-      const left = frame.expiresAt! * 1000 - Date.now();
-      if (left > 0) this.#refreshIn(left * (0.7 + Math.random() / 5));
-      if (!view?.isEnded) view?.take(frame);
-    } else if (view) {
-      this.#refused(view, errorOf(frame));
-    } else {
-      this.#set({ error: errorOf(frame) });
+    if (frame.success === false) this.#refreshIn(TOKEN_AGAIN_MS);
+    if (frame.success === false || frame.type === 'error') {
+      const error = errorOf(frame);
+      if (view) this.#refused(view, error);
+      else this.#set({ error });
+      return;
     }
+    this.backoff.reset();
+    this.#isOpen();
+    /* What is over by this clock already is over when the server says so: the clock is wrong. */
+    const left = frame.expiresAt! * 1000 - Date.now();
+    if (left > 0) this.#refreshIn(left * (0.7 + Math.random() / 5));
+    if (!view?.isEnded) view?.take(frame);
   }
 
   #refreshIn(ms: number): void {
@@ -300,7 +273,7 @@ export class SteleClient {
       this.#subscribe(view);
     } else if (error.retryable) {
       view.lost(error);
-      setTimeout(() => attempt === this.#attempt && this.#subscribe(view), this.#backoff.next(error.retryAfter));
+      setTimeout(() => attempt === this.#attempt && this.#subscribe(view), this.backoff.next(error.retryAfter));
     } else {
       view.end(error);
     }

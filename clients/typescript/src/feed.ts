@@ -10,9 +10,10 @@
 // again what may have been sent; the server knows those numbers.
 
 import { after, Backoff } from './backoff.js';
+import type { SteleClient } from './client.js';
 import { FEED, type CarefulStorage } from './storage.js';
 import { overHttp } from './transport.js';
-import { SteleError, type Ack } from './types.js';
+import { SteleError, type Ack, type ClientStatus } from './types.js';
 
 interface Pending {
   producer: string;
@@ -27,15 +28,6 @@ interface Kept {
   pending: Pending[];
   /** The newest batches that were given up, for the tabs that wait for them. */
   refused: { producer: string; batch: number; code: string; message: string }[];
-}
-
-export interface FeedHome {
-  /** The server of the connection, or one further down the list. */
-  url(further: number): URL;
-  readonly fetch: typeof fetch | undefined;
-  /** The token of now; or a new one, when that was refused. */
-  token(isRefused: boolean): Promise<string | undefined>;
-  changed(pending: number, error: SteleError | null): void;
 }
 
 export interface Applied {
@@ -77,9 +69,13 @@ export class Feed {
 
   constructor(
     private readonly storage: CarefulStorage,
-    private readonly home: FeedHome,
+    private readonly client: SteleClient,
+    /** The token of now; or a new one, when that was refused. */
+    private readonly token: (isRefused: boolean) => Promise<string | undefined>,
+    private readonly changed: (change: Partial<ClientStatus>) => void,
     private readonly backoff: Backoff,
   ) {
+    this.#watch();
     this.#send(); /* what an earlier page left */
   }
 
@@ -121,6 +117,18 @@ export class Feed {
     await Promise.race([this.#sending, new Promise<void>((done) => after(CLOSE_MS, done))]);
   }
 
+  /** Where the connection goes on because its server does not answer, what waits for that server does so, too. */
+  #watch(): void {
+    const { client } = this;
+    let { url } = client.backoff;
+    client.onStatus(({ connection, error }) => {
+      if (connection === 'connecting') ({ url } = client.backoff);
+      if (connection !== 'waiting' || error?.code !== 'connection-timeout' || url === client.backoff.url) return;
+      if (url === this.backoff.url) this.#post.abort();
+      ({ url } = client.backoff); /* once */
+    });
+  }
+
   #send(): void {
     this.#hasMore = true;
     this.#sending ??= this.#sendAll();
@@ -142,7 +150,7 @@ export class Feed {
     this.#sending = undefined;
   }
 
-  #retryAfter = 0;
+  #pause = 0;
 
   /** True when it is dealt with. */
   async #deliver(first: Pending): Promise<boolean> {
@@ -170,34 +178,40 @@ export class Feed {
   }
 
   #isRefused = false;
+  #followed = ''; /* the newest server of an open connection, where the feed has gone */
 
   async #ask(body: string): Promise<{ status: number; body: any }> {
-    const token = await this.home.token(this.#isRefused);
+    const token = await this.token(this.#isRefused);
+    const { status, backoff } = this.client;
+    if (status.connection === 'open' && backoff.url !== this.#followed) this.#begin((this.#followed = backoff.url));
     const post = (this.#post = new AbortController());
     if (this.#isClosed) post.abort();
     after(ANSWER_MS, () => post.abort());
-    const response = await (this.home.fetch ?? globalThis.fetch)(overHttp(this.home.url(this.#further), 'v1/mutations'), {
+    const response = await (this.client.options.fetch ?? globalThis.fetch)(overHttp(this.backoff.url, 'v1/mutations'), {
       method: 'POST', body, signal: post.signal, ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
     });
     this.#isRefused = response.status === 401 || response.status === 403;
     return { status: response.status, body: await response.json().catch(() => undefined) };
   }
 
-  #further = 0;
+  /** At this server, if that has not asked to be left. */
+  #begin(at: string): void {
+    const { turns } = this.backoff;
+    const place = turns.findIndex(([url]) => url === at);
+    if (turns[place]![1] <= performance.now() / 1000) turns.unshift(...turns.splice(place, 1));
+  }
 
-  /** Then by another server, if there is one, which has not asked to wait. */
+  /** Then by another server, if there is one that has not asked to wait. */
   #retry(error: SteleError): false {
-    const { home } = this;
     this.#error = error;
-    this.#retryAfter = home.url(0) === home.url(1) ? (error.retryAfter ?? 0) : 0;
-    this.#further++;
+    this.#pause = this.backoff.leave(error.retryAfter);
     this.#tell();
     return false;
   }
 
   #rest(): Promise<void> {
     return new Promise((done) => {
-      const timer = setTimeout(done, this.backoff.next(this.#retryAfter));
+      const timer = setTimeout(done, this.#pause);
       this.#wake = () => {
         clearTimeout(timer);
         done();
@@ -232,7 +246,7 @@ export class Feed {
   }
 
   #tell(): void {
-    this.home.changed(this.#pending, this.#error ?? this.#refusal);
+    this.changed({ pending: this.#pending, feedError: this.#error ?? this.#refusal });
   }
 
   /** What is kept; of a storage that was cleared, with what this page saw there. Numbers of a producer stay in order. */

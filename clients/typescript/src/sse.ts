@@ -21,7 +21,7 @@ class SseTransport implements Transport {
 
   constructor(
     private readonly fetcher: typeof fetch,
-    private readonly url: URL,
+    private readonly url: string,
     private token: string | undefined,
     private readonly listener: Listener,
   ) {
@@ -55,7 +55,7 @@ class SseTransport implements Transport {
   }
 
   #refuse(id: string, message: string): void {
-    queueMicrotask(() => this.listener.frame({ type: 'error', subscriptionId: id, code: 'transport-limit', message, retryAfter: 30 }));
+    queueMicrotask(() => this.#isClosed || this.listener.frame({ type: 'error', subscriptionId: id, code: 'transport-limit', message, retryAfter: 30 }));
   }
 
   #fail(id: string, error: SteleError): void {

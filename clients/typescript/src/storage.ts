@@ -10,8 +10,11 @@ const STORE = 'kept';
 /** The key of what `apply` keeps. */
 export const FEED = 'feed';
 
-function openDatabase(name: string): Promise<IDBDatabase> {
-  return new Promise((done, fail) => {
+/** The key of when each view was used last. */
+export const INDEX = 'views';
+
+function indexedStorage(name: string): Storage {
+  const opened = new Promise<IDBDatabase>((done, fail) => {
     const request = indexedDB.open(name, 1);
     after(PATIENCE_MS, () => fail(new Error('it does not open')));
     request.onupgradeneeded = () => request.result.createObjectStore(STORE);
@@ -22,10 +25,6 @@ function openDatabase(name: string): Promise<IDBDatabase> {
       done(database);
     };
   });
-}
-
-function indexedStorage(name: string): Storage {
-  const opened = openDatabase(name);
   opened.catch(() => {}); /* whoever asks is told */
 
   /** One transaction: resolves with what `act` gives, when all of it is on disk; or at once, when `act` says done. */
@@ -68,10 +67,12 @@ export interface CarefulStorage extends Storage {
 }
 
 /** The wished one, until it fails; from then on memory, in front of what can still be read. */
-function carefulStorage(wished: Storage | null, onFailure: () => void): CarefulStorage {
+export function makeStorage(wish: 'auto' | 'memory' | Storage, name: string, onFailure: () => void): CarefulStorage {
+  /* Merely to read that member is forbidden in some frames. */
+  const wished = wish === 'auto' ? 'indexedDB' in globalThis && indexedStorage(name) : wish !== 'memory' && wish;
   const memory = new Map<string, unknown>(); /* what is undefined here is gone */
   let failure: SteleError | null = null;
-  const isDurable = (): boolean => wished !== null && !failure;
+  const isDurable = (): boolean => !!wished && !failure;
 
   /** What the wished one gives; undefined when it fails. */
   const careful = async <V>(act: (wished: Storage) => Promise<V>): Promise<V | undefined> => {
@@ -105,10 +106,4 @@ function carefulStorage(wished: Storage | null, onFailure: () => void): CarefulS
       if (isDurable()) memory.delete(key);
     },
   };
-}
-
-export function makeStorage(wish: 'auto' | 'memory' | Storage, name: string, onFailure: () => void): CarefulStorage {
-  /* Merely to read that member is forbidden in some frames. */
-  const wished = wish === 'auto' && 'indexedDB' in globalThis ? indexedStorage(name) : wish;
-  return carefulStorage(typeof wished === 'string' ? null : wished, onFailure);
 }

@@ -21,7 +21,7 @@ export interface Transport {
 }
 
 /** The address of a path by HTTP, from that of the WebSocket. */
-export function overHttp(base: URL, path: string): URL {
+export function overHttp(base: string, path: string): URL {
   const url = new URL(path, base);
   url.protocol = url.protocol.replace('ws', 'http');
   return url;
@@ -38,4 +38,4 @@ export function parametersOf(query: Record<string, unknown>): URLSearchParams {
   return parameters;
 }
 
-export type OpenTransport = (url: URL, token: string | undefined, listener: Listener) => Transport;
+export type OpenTransport = (url: string, token: string | undefined, listener: Listener) => Transport;

@@ -129,11 +129,13 @@ export interface Options {
    * ws://host:port or wss://host, with the server's base path if it has one. Or several, of nodes of one log: the client
    * goes on to the next when a connection ends, or cannot be made.
    */
-  url: string | readonly string[];
+  url: string | URL | readonly (string | URL)[];
   /** Asked before each connection, and before a token runs out. It never stands in a URL. */
   token?: () => string | Promise<string>;
   /** Where rows are kept: "auto" is IndexedDB, or memory where there is none. */
   storage?: 'auto' | 'memory' | Storage;
+  /** The name of what is kept, where the list of `url` may change (the list, in any order). */
+  store?: string;
   /** Keeps the rows of several users of one page apart: their id. */
   user?: string;
   /** More rows end a view, with the code too-many-rows (100,000). */

@@ -15,7 +15,7 @@ import { merge } from './merge.js';
 import { comparator, type Sort } from './order.js';
 import { canonical } from './query.js';
 import { SteleError, type Query, type Row, type Storage, type TapeEvent, type ViewState, type ViewStatus } from './types.js';
-import { tell, type Frame } from './wire.js';
+import { tell, withChange, type Frame } from './wire.js';
 
 const SILENCE_MS = 50;
 const KEPT_EVENTS = 1000;
@@ -263,7 +263,7 @@ export class View<T = any> {
     else if (replaces) this.#cursor = {};
     this.#more = frame.more ?? (replaces ? undefined : this.#more);
     this.#isComplete = this.#isKnown = true;
-    this.#settle(frame.seq !== undefined || !this.#ack.epoch || this.#ack.replayWindow !== undefined);
+    this.#settle(!!frame.seq || !this.#ack.epoch || !!this.#ack.replayWindow);
   }
 
   #change({ op, key, data, append, seq }: Frame): void {
@@ -330,7 +330,7 @@ export class View<T = any> {
   #publish(): void {
     clearTimeout(this.#publishing);
     this.#waitsSince = 0;
-    const isTape = this.#ack.replayWindow !== undefined; /* each event counts at once */
+    const isTape = this.#ack.replayWindow; /* each event counts at once */
     if (!isTape && (!this.#isKnown || (this.#ack.op && !this.#isComplete))) return;
     this.#shownCursor = this.#cursor;
     const changed = this.#changed;
@@ -349,13 +349,10 @@ export class View<T = any> {
   #show(changed = new Set<string>()): void {
     const status: ViewStatus = this.#ended ? 'ended' : !this.#isKnown ? 'loading' : this.#isComplete ? 'live' : 'stale';
     const error = this.#ended ?? (status === 'live' ? null : this.#lost);
-    const { state } = this;
-    const events = this.#events;
-    const rows = changed.size ? this.#order.map(({ data }) => data as Row<T>) : state.rows;
-    const keys = changed.size ? this.#order.map(({ key }) => key) : state.keys;
-    if (rows === state.rows && events === state.events && status === state.status && error === state.error && this.#more === state.more) return;
-    this.state = { status, rows, keys, events, more: this.#more, error };
-    tell(this.#listeners, this.state, changed);
+    const order = this.#order;
+    const rows = changed.size > 0 && { rows: order.map(({ data }) => data as Row<T>), keys: order.map(({ key }) => key) };
+    const next = withChange(this.state, { status, events: this.#events, more: this.#more, error, ...rows });
+    if (next !== this.state) tell(this.#listeners, (this.state = next), changed);
   }
 }
 

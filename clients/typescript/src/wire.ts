@@ -73,6 +73,10 @@ export function decoder(take: (frame: Frame) => void, fail: (error: SteleError) 
   };
 }
 
+/** The same object, if nothing is other. */
+export const withChange = <S extends object>(old: S, change: Partial<S>): S =>
+  Object.entries(change).every(([name, value]) => old[name as keyof S] === value) ? old : { ...old, ...change };
+
 /** Tell all of them; what one of them throws is none of the others'. */
 export function tell<A extends unknown[]>(listeners: Iterable<(...args: A) => void>, ...args: A): void {
   for (const listener of listeners) {

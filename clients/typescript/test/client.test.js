@@ -277,7 +277,7 @@ test('views that were not used for long are forgotten, and the oldest beyond a n
   const used = { now: Date.now(), yesterday: Date.now() - day, month: Date.now() - 31 * day, shown: Date.now() - 40 * day, older: Date.now() - 2 * day };
   for (const id of Object.keys(used)) await storage.update(id, () => ({ rows: [] }));
   await storage.update('views', () => used);
-  await prune(storage, 'views', (id) => id === 'shown', { maxKeptViews: 2 });
+  await prune(storage, new Map([['shown', null]]), { maxKeptViews: 2 });
   assert.deepEqual(Object.keys(await storage.get('views')).toSorted(), ['now', 'shown', 'yesterday']);
   for (const id of Object.keys(used)) assert.equal((await storage.get(id)) !== undefined, ['now', 'shown', 'yesterday'].includes(id), id);
 });

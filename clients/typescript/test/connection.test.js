@@ -66,6 +66,7 @@ function sockets() {
 /** Time stands still, but for what the test lets pass. */
 function clock(t) {
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_000_000_000_000 });
+  t.mock.method(performance, 'now', () => Date.now());
   const pass = async (seconds) => {
     await settle();
     t.mock.timers.tick(seconds * 1000);
@@ -368,7 +369,7 @@ test('of several servers each is tried, from the first on and round, before stre
   }
   await pass(0.2);
   assert.deepEqual(net.all.map(({ url }) => url), ['ws://a.example/', 'ws://b.example/stele/', 'ws://c.example/', 'ws://a.example/']);
-  assert.match(web.last.url, /^http:\/\/b\.example\/stele\/v1\/views\//);
+  assert.match(web.last.url, /^http:\/\/a\.example\/v1\/views\//);
   web.last.open().say({ status: 1013, reason: 'node-behind: this node has the log up to message 2' });
   await pass(0.1);
   assert.equal(client.status.error.code, 'node-behind');
@@ -381,7 +382,7 @@ test('a batch goes to the server of the connection, and from one that cannot tak
     fetch: (url) => {
       urls.push(String(url));
       const isTaken = urls.length > 2;
-      return Promise.resolve(Response.json(isTaken ? { applied: 1 } : { code: 'log-unavailable', retry_after: 3600 }, { status: isTaken ? 200 : 503 }));
+      return Promise.resolve(Response.json(isTaken ? { applied: 1 } : { code: 'log-unavailable' }, { status: isTaken ? 200 : 503 }));
     },
   });
   net.last.end();
@@ -391,6 +392,125 @@ test('a batch goes to the server of the connection, and from one that cannot tak
   for (let i = 0; i < 3; i++) await pass(1.1);
   assert.equal((await done).applied, 1);
   assert.deepEqual(urls, ['b', 'a', 'b'].map((name) => `http://${name}.example/v1/mutations`));
+});
+
+for (const [what, code, retry] of [['connection', 'too-many-connections', 3600], ['feed', 'queue-full', 3600]]) {
+  test(`a server that asks to be left is left, by a ${what}; where all ask, the first of them is waited for`, async (t) => {
+    const posts = [];
+    const waits = [retry, 0, 60, 0];
+    const { net, pass, client } = await start(t, {
+      url: ['ws://a.example', 'ws://b.example', 'ws://a.example/'], transport: 'websocket', backoff: { first: 1, most: 1 },
+      fetch: (url) => {
+        posts.push(new URL(url).host[0]);
+        return Promise.resolve(Response.json({ code, retry_after: waits[posts.length - 1] }, { status: 503 }));
+      },
+    });
+    if (what === 'feed') void (await client.enqueue({ export: 'E', key: 'k', patch: {} })).done.catch(() => {});
+    await pass(0);
+    for (let i = 0; i < 3; i++) {
+      if (what === 'connection') {
+        net.last.onopen();
+        net.last.say({ type: 'error', code, retryable: true, retryAfter: waits[i], fatal: true });
+        await settle();
+        net.last.end(1013, `${code}: later`);
+      }
+      await pass(1.1);
+    }
+    const asked = () => (what === 'feed' ? posts : net.all.map(({ url }) => new URL(url).host[0])).slice(0, 4).join('');
+    assert.equal(asked(), 'abb');
+    await pass(50);
+    assert.equal(asked(), 'abb');
+    await pass(12);
+    assert.equal(asked(), 'abbb');
+  });
+}
+
+for (const names of ['ab', 'abcd']) {
+  for (const works of names) {
+    test(`where WebSockets are blocked, streams of the one server that works are found: ${works} of ${names}`, async (t) => {
+      const { net, pass, client } = await start(t, {
+        url: [...names].map((name) => `ws://${name}.example`), backoff: { first: 1, most: 1 },
+        fetch: (url) => (new URL(url).host[0] === works ? Promise.resolve(new Response(new ReadableStream({}))) : Promise.reject(new Error('down'))),
+      });
+      for (let i = 0; i < 4 * names.length; i++) {
+        net.last.end();
+        await pass(1.1);
+        if (client.status.transport === 'sse' && client.status.connection === 'connecting') return;
+      }
+      assert.fail('it was not found');
+    });
+  }
+}
+
+test('a batch that hangs at a server that stopped goes to the next as soon as the connection notices', async (t) => {
+  const posts = [];
+  const { net, pass, now, client } = await start(t, {
+    url: ['ws://a.example', 'ws://b.example'], transport: 'websocket', backoff: { first: 1, most: 1 },
+    fetch: (url, { signal }) => {
+      posts.push([new URL(url).host[0], Math.floor(now() - begun)]);
+      if (posts.length > 1) return Promise.resolve(Response.json({ applied: 1 }));
+      return new Promise((_, fail) => signal.addEventListener('abort', () => fail(signal.reason)));
+    },
+  });
+  (await net.last.open()).show('a');
+  await pass(0.1);
+  net.last.answers = false;
+  const begun = now();
+  const { done } = await client.enqueue({ export: 'E', key: 'k', patch: {} });
+  for (let i = 0; i < 40; i++) await pass(1);
+  assert.equal(posts.map(([name]) => name).join(''), 'ab');
+  assert.ok(posts[1][1] < 40, `${posts}`);
+  assert.equal((await done).applied, 1);
+});
+
+/** As much of IndexedDB as the client takes: name → key → value. */
+function databases(t) {
+  const all = new Map();
+  const soon = (result) => {
+    const request = { result };
+    setImmediate(() => request.onsuccess?.());
+    return request;
+  };
+  const transaction = (kept) => {
+    const made = { objectStore: () => ({ get: (key) => soon(kept.get(key)), put: (value, key) => kept.set(key, value), delete: (key) => kept.delete(key) }) };
+    setTimeout(() => made.oncomplete(), 20);
+    return made;
+  };
+  globalThis.indexedDB = {
+    open(name) {
+      if (!all.has(name)) all.set(name, new Map());
+      return soon({ transaction: () => transaction(all.get(name)) });
+    },
+  };
+  t.after(() => delete globalThis.indexedDB);
+  return all;
+}
+
+test('what is kept is that of the list in any order: a batch that waits there is sent; `store` names it', async (t) => {
+  const all = databases(t);
+  const { Socket } = sockets();
+  const client = (options, answer) => new SteleClient({ WebSocket: Socket, fetch: answer, ...options });
+  const urls = ['ws://b.example', 'ws://a.example'];
+  const one = client({ url: urls }, () => Promise.reject(new Error('down')));
+  void (await one.enqueue({ export: 'E', key: 'k', patch: {} })).done.catch(() => {});
+  await one.close();
+  const sent = new Promise((done) => {
+    const other = client({ url: urls.toReversed() }, async (_, { body }) => done(JSON.parse(body).batch) ?? Response.json({ applied: 1 }));
+    t.after(() => other.close());
+  });
+  assert.equal(await Promise.race([sent, new Promise((done) => setTimeout(done, 2000, 'nothing'))]), 1);
+  await client({ url: 'ws://a.example', user: 'ann' }).close();
+  await client({ url: urls, store: 'quakes' }).close();
+  assert.deepEqual([...all.keys()], ['stele ws://a.example/,ws://b.example/ ', 'stele ws://a.example/ ann', 'stele quakes ']);
+});
+
+test('a list without a URL is refused, and an object URL is one', async () => {
+  const { Socket, all } = sockets();
+  assert.throws(() => new SteleClient({ url: [], storage: 'memory', WebSocket: Socket }), TypeError);
+  const client = new SteleClient({ url: new URL('http://a.example/x'), storage: 'memory', WebSocket: Socket });
+  await settle();
+  assert.equal(all[0].url, 'ws://a.example/x/');
+  await client.close();
 });
 
 test('a stream asks for what the query says', async (t) => {
