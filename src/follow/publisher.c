@@ -24,7 +24,7 @@ static void deliver_failure(struct engine_event *event)
 void publisher_give_up(struct publisher *publisher, struct publication *publication)
 {
     take_out(publisher, publication);
-    publisher->failed += publication->error.code != ERROR_TOO_LARGE;
+    publisher->failed += publication->error->code != ERROR_TOO_LARGE;
     publication->event.deliver = deliver_failure;
     publication->event.item.bytes = 0;
     engine_post(publisher->start.engine, &publication->event);
@@ -37,7 +37,7 @@ uint64_t publisher_patience_us(const struct publisher *publisher)
 
 static void tell_late(const struct publisher *publisher, struct publication *publication)
 {
-    struct error *error = &publication->error;
+    struct error *error = publication->error;
     double seconds = (double)publisher->start.max_write_ms / 1e3;
     static const char again[] =
         "with a producer's batch or an Idempotency-Key it can be sent again "
@@ -119,7 +119,7 @@ bool publisher_put(struct publisher *publisher, struct publication *publication,
         publication->put_us = clock_monotonic_us();
         publication->sent_us = 0;
         publication->stored = 0;
-        publication->error.code = ERROR_NONE;
+        publication->error->code = ERROR_NONE;
         link_init(&publication->in_order);
         pending_add(&publisher->pending, publication, bytes);
         pthread_cond_broadcast(&publisher->changed);

@@ -70,7 +70,7 @@ static void refuse(struct publisher *publisher, struct publication *publication,
                    const struct error *error)
 {
     pthread_mutex_lock(&publisher->lock);
-    publication->error = *error;
+    *publication->error = *error;
     publisher->published--;
     publisher_give_up(publisher, publication);
     pthread_mutex_unlock(&publisher->lock);
@@ -129,7 +129,7 @@ static void note_ack(struct publisher *publisher, const struct sender_ack *ack)
     if (publication && ack->sequence) {
         publication->stored = ack->sequence;
     } else if (publication) {
-        publication->error = ack->error;
+        *publication->error = ack->error;
         publisher_give_up(publisher, publication);
     }
     pthread_mutex_unlock(&publisher->lock);

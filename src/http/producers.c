@@ -197,7 +197,8 @@ static void on_forgotten_by_all(struct publication *publication, const struct su
 {
     struct question *question = LINK_OWNER(struct question, job.publication, publication);
     const struct store_producer *row = applied ? applied->command.producer : NULL;
-    question->error = applied ? applied->error : publication->error;
+    if (applied)
+        question->error = applied->error;
     question->found = row != NULL;
     if (row) {
         print(question, row);
@@ -310,8 +311,8 @@ static bool forget_everywhere(struct follow *follow, struct question *question)
 {
     if (!ingest_is_producer(question->name) || !doc_valid_utf8(question->name))
         return false; /* there is none, so there is nothing to publish */
-    question->job.publication =
-        (struct publication){.subject = question->owner, .answer = on_forgotten_by_all};
+    question->job.publication = (struct publication){
+        .subject = question->owner, .error = &question->error, .answer = on_forgotten_by_all};
     return follow_forget(follow, &question->job.publication, &question->body, question->name,
                          &question->error);
 }

@@ -20,6 +20,7 @@ struct waiting {
     struct http_request *request;
     int64_t expires_at;
     struct publication publication;
+    struct error failure; /* the publication's */
     struct buffer body;
     char token_id[]; /* with its NUL */
 };
@@ -72,7 +73,7 @@ static void revoked(void *argument, const struct error *error)
 static void revoked_by_all(struct publication *publication, const struct submission *applied)
 {
     struct waiting *waiting = LINK_OWNER(struct waiting, publication, publication);
-    struct error error = applied ? applied->error : publication->error;
+    struct error error = applied ? applied->error : waiting->failure;
     if (applied && error.code == ERROR_NONE && !applied->command.done)
         revocations_full(&error);
     else if (error.code != ERROR_NONE)
@@ -109,7 +110,8 @@ static bool revoke_everywhere(struct frontend *frontend, struct waiting *waiting
                               struct error *error)
 {
     struct span token_id = span_of(waiting->token_id);
-    waiting->publication = (struct publication){.answer = revoked_by_all};
+    waiting->publication =
+        (struct publication){.error = &waiting->failure, .answer = revoked_by_all};
     if (!revocations_note(frontend->access, token_id, waiting->expires_at,
                           engine_times(frontend->engine).now, error))
         return false;

@@ -30,9 +30,9 @@ struct publication {
     bool has_after;
     int64_t after;
     /* Called once, on the loop thread: this node has applied or refused it, as every node does; or
-     * NULL: `error` says why that is not known. */
+     * NULL: *error says why that is not known. */
     void (*answer)(struct publication *publication, const struct submission *applied);
-    struct error error;
+    struct error *error; /* outlives the publication, too */
     /* the log's */
     struct link in_order;
     struct publication *in_bucket;

@@ -18,8 +18,6 @@ static void answer_published(struct publication *publication, const struct submi
         times = applied->times;
         times.decoding_us = request->decoding.decoding_us;
         times.decoded_us = request->decoding.decoded_us;
-    } else {
-        request->error = publication->error;
     }
     if (request->sent)
         sent_order_end(&request->stream->sent, request->sent, committed);
@@ -58,6 +56,7 @@ static bool address(struct ingest_request *request, const struct submission *sub
                              .subject = request->subject,
                              .key = request->key,
                              .beside = beside_body(request),
+                             .error = &request->error,
                              .answer = answer_published};
     if (request->stream && submission->batch_count && batch->producer.data)
         request->sent = sent_order_add(&request->stream->sent, batch->producer, batch->number,

@@ -125,7 +125,7 @@ TEST(a_full_queue_is_said_at_once)
         pthread_cond_wait(&flood.changed, &flood.lock);
     int taken = -flood.refused;
     pthread_mutex_unlock(&flood.lock);
-    assert_true(taken > 1024); /* some hundred bytes each */
+    assert_true(taken > 512); /* about a kilobyte each */
     wait_answered(&flood, taken);
     assert_int_equal(flood.refused, -taken);
     assert_true(feed_one(store, taken + 1, &flood, &error)); /* the answers made room */

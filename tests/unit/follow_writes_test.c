@@ -485,14 +485,12 @@ static void note_answer(struct publication *publication, const struct submission
     assert_false(asked->answered);
     asked->answered = true;
     asked->applied = applied && applied->error.code == ERROR_NONE && applied->command.done;
-    if (!applied)
-        asked->error = publication->error;
 }
 
 static void ask_to_revoke(struct node *node, struct asked *asked)
 {
     struct error error;
-    *asked = (struct asked){.publication = {.answer = note_answer}};
+    *asked = (struct asked){.publication = {.answer = note_answer, .error = &asked->error}};
     buffer_init(&asked->body, 1000);
     while (!follow_revoke(node->follow, &asked->publication, &asked->body, span_of("jti"), 12,
                           &error)) {

@@ -202,10 +202,10 @@ static bool rule_holds(const struct server *server)
 }
 
 /* With files that are no ordinary texts: tests/clients/tls.test.js; with an endpoint:
- * usage.test.js. */
-static const char *const elsewhere[] = {"tls_certificate",  "tls_key",          "health_tls",
-                                        "usage_url",        "usage_token_file", "usage_spool_rows",
-                                        "usage_spool_bytes"};
+ * usage.test.js; of a node alone: node_behind.test.js. */
+static const char *const elsewhere[] = {"tls_certificate",   "tls_key",          "health_tls",
+                                        "usage_url",         "usage_token_file", "usage_spool_rows",
+                                        "usage_spool_bytes", "cursor_wait_ms"};
 
 static const struct probe *find_probe(const char *name)
 {

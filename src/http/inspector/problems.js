@@ -1,4 +1,4 @@
-// What is unhealthy, and what to do: short words of docs/logs.md and docs/operations.md.
+// What is unhealthy, and what to do (docs/operations.md).
 
 import { bytes, number, seconds } from './dom.js';
 import { figure, grown, known } from './data.js';
@@ -6,7 +6,7 @@ import { figure, grown, known } from './data.js';
 /* Words of "status" in /status. */
 const STATES = {
   stopping: ['The server is stopping', 'Clients connect again and resume.'],
-  'disk-full': ['The disk is full: no mutations are accepted', 'Make room on that disk. Subscribers are served, and intake goes on by itself.'],
+  'disk-full': ['The disk is full: no mutations are accepted', 'Make room there. Subscribers are served, and intake goes on by itself.'],
   'disk-failed': ['The disk fails: no mutations are accepted', 'Look at dmesg, SMART and the mount. Do not restart; copy with “stele backup” to another disk.'],
   'wal-limit-exceeded': ['The write-ahead log is at its limit: no mutations are accepted', 'Some process keeps a read transaction open: find it with lsof, and end it.'],
   'database-gone': ['The database file was removed, moved or replaced', 'Do not stop the server: it alone has the data. Run the commands of “intake-stopped” in its log.'],
@@ -31,10 +31,10 @@ const RULES = [
   ['warn', () => figure('intake_pressure') > 0.8, () => 'The intake queue is nearly full', 'More mutations come than can be applied. Producers wait, nothing is lost: use larger batches.'],
   ['warn', () => known.status.lag > 1000 && known.status.lag > 0.5 * known.status.log?.changes && known.status.lag, (n) => `The slowest subscription is ${number(n)} changes behind`,
     'Its client reads slowly. Beyond the log it begins anew: keep a longer log (retention_…).'],
-  ['warn', 'resumes_refused_total', (n) => `${n} cursors could not be resumed`, 'Clients were away longer than the log reaches: keep a longer log (retention_…).'],
-  ['warn', 'cursors_behind_total', (n) => `${n} cursors were refused, because this node is behind its log`, 'See how far (“stele_log_lag_seconds”); clients go on at another node (docs/cluster.md).'],
+  ['warn', 'resumes_refused_total', (n) => `${n} cursors could not be resumed`, 'They were from before the log: keep a longer one (retention_…).'],
+  ['warn', 'cursors_behind_total', (n) => `${n} cursors were ahead of this node`, 'See docs/cluster.md.'],
   ['warn', () => figure('loop_longest_pause_seconds') > 0.5 && figure('loop_longest_pause_seconds'), (n) => `The loop was busy for ${seconds(n)} in one turn`,
-    'The machine is overcommitted, or one request is very large: look at the processors.'],
+    'One request is very large, or the machine is overcommitted.'],
   ['warn', 'connections_refused_total', (n) => `${n} connections were refused`, 'The log names each with a code (“handshake-denied”): tokens, origins, limits.'],
   ['warn', 'limit_denials_total', (n) => `Limits refused ${n} times`, 'Look at “limit-exceeded” in the log; behind a proxy set trusted_proxies.'],
   ['warn', 'requests_refused_total', (n) => `${n} requests of producers were refused`, 'Look at “request-refused” in the log: it has the code and the reason.'],
