@@ -1,4 +1,4 @@
-// What is unhealthy, and what to do (docs/operations.md).
+// What is unhealthy, and what to do.
 
 import { bytes, number, seconds } from './dom.js';
 import { figure, grown, known } from './data.js';
