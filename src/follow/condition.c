@@ -4,6 +4,18 @@
 #include "follow/follow_internal.h"
 
 #include <stdio.h>
+#include <time.h>
+
+void follow_pause(int ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000 * 1000};
+    nanosleep(&time, NULL);
+}
+
+int64_t follow_next(const struct follow *follow)
+{
+    return follow->handed < 0 ? 1 : follow->handed + 1;
+}
 
 const char *follow_condition_name(enum follow_condition condition)
 {

@@ -2,23 +2,10 @@
 #include "follow/envelope.h"
 #include "follow/follow_internal.h"
 
-#include <time.h>
-
 enum {
     ASK_FOR_MS = 5000, /* at the start */
     ASK_REST_MS = 100
 };
-
-void follow_pause(int ms)
-{
-    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000 * 1000};
-    nanosleep(&time, NULL);
-}
-
-int64_t follow_next(const struct follow *follow)
-{
-    return follow->handed < 0 ? 1 : follow->handed + 1;
-}
 
 /* ---- writing ---- */
 

@@ -54,15 +54,15 @@ struct follow {
     uint64_t asked_us;   /* when the stream's leader answered, in this round */
 };
 
-void follow_pause(int ms);
-/* The next message of this round. */
-int64_t follow_next(const struct follow *follow);
-
 /* ---- reading.c ---- */
 
 void *follow_read(void *follow);
 
-/* ---- condition.c ---- */
+/* ---- condition.c, which calls none of the others ---- */
+
+void follow_pause(int ms);
+/* The next message of this round. */
+int64_t follow_next(const struct follow *follow);
 
 /* With the lock. */
 int64_t follow_messages_behind(const struct follow_shared *shared);
