@@ -76,7 +76,7 @@ static enum follow_condition change(struct follow *follow, enum follow_condition
 }
 
 /* The following ends, until the stream is as it should be. Told when it begins. */
-void follow_stop_at(struct follow *follow, enum follow_condition condition, const char *problem)
+static void stop_at(struct follow *follow, enum follow_condition condition, const char *problem)
 {
     if (change(follow, condition, problem) == condition)
         return;
@@ -145,10 +145,9 @@ bool follow_goes_on(struct follow *follow, const struct stream_facts *facts)
     char problem[256];
     int64_t next = follow_next(follow);
     if (facts->created != follow->start.created) {
-        follow_stop_at(
-            follow, FOLLOW_REPLACED,
-            "the stream was made anew, so its messages are others: start with a new file, or "
-            "the backup of a node that follows it");
+        stop_at(follow, FOLLOW_REPLACED,
+                "the stream was made anew, so its messages are others: start with a new file, or "
+                "the backup of a node that follows it");
         return false;
     }
     note_facts(follow, facts);
@@ -168,7 +167,7 @@ bool follow_goes_on(struct follow *follow, const struct stream_facts *facts)
                  "the stream ends with message %lld, and %lld were applied here: it has lost some, "
                  "so this node shows what others never will; start with a new file",
                  (long long)facts->last, (long long)(next - 1));
-    follow_stop_at(follow, FOLLOW_GAP, problem);
+    stop_at(follow, FOLLOW_GAP, problem);
     return false;
 }
 
@@ -187,7 +186,7 @@ bool follow_is_next(struct follow *follow, const struct stream_place *place)
              "the stream goes on with message %lld, and the next one here is %lld: restore a newer "
              "backup",
              (long long)place->sequence, (long long)next);
-    follow_stop_at(follow, FOLLOW_GAP, problem);
+    stop_at(follow, FOLLOW_GAP, problem);
     return false;
 }
 
@@ -216,7 +215,7 @@ bool follow_is_whole(struct follow *follow)
              "the stream has had messages up to %lld, and sends none from %lld on: restore a newer "
              "backup",
              (long long)last, (long long)next);
-    follow_stop_at(follow, FOLLOW_GAP, problem);
+    stop_at(follow, FOLLOW_GAP, problem);
     return false;
 }
 

@@ -71,8 +71,6 @@ void follow_note_last(struct follow_shared *shared, int64_t last);
 /* Without it. */
 void follow_be_apart(struct follow *follow, const struct error *error);
 void follow_be_reading(struct follow *follow);
-/* The following ends, until the stream is as it should be. Told when it begins. */
-void follow_stop_at(struct follow *follow, enum follow_condition condition, const char *problem);
 bool follow_is_stopped(struct follow *follow);
 /* Whether it is the stream that is meant, and goes on behind the position. */
 bool follow_goes_on(struct follow *follow, const struct stream_facts *facts);

@@ -30,7 +30,7 @@ void publisher_give_up(struct publisher *publisher, struct publication *publicat
     engine_post(publisher->start.engine, &publication->event);
 }
 
-uint64_t publisher_patience_us(const struct publisher *publisher)
+static uint64_t patience_us(const struct publisher *publisher)
 {
     return (uint64_t)publisher->start.max_write_ms * 1000;
 }
@@ -65,7 +65,7 @@ static void tell_late(const struct publisher *publisher, struct publication *pub
 static bool is_late(const struct publisher *publisher, const struct publication *publication,
                     uint64_t now)
 {
-    return now - publication->put_us > publisher_patience_us(publisher) ||
+    return now - publication->put_us > patience_us(publisher) ||
            (publisher->settle_us && now > publisher->settle_us);
 }
 
@@ -87,7 +87,7 @@ bool publisher_expire(struct publisher *publisher, struct link *list, bool all)
 static bool has_been_apart(const struct publisher *publisher)
 {
     return publisher->apart_us &&
-           clock_monotonic_us() - publisher->apart_us > publisher_patience_us(publisher);
+           clock_monotonic_us() - publisher->apart_us > patience_us(publisher);
 }
 
 static bool may_put(const struct publisher *publisher, enum publication_form form, size_t bytes,

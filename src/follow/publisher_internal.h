@@ -65,7 +65,6 @@ struct publisher {
     uint64_t published, failed;
 };
 
-uint64_t publisher_patience_us(const struct publisher *publisher);
 /* With the lock: taken out, and answered on the loop, as its error says. */
 void publisher_give_up(struct publisher *publisher, struct publication *publication);
 /* With the lock: those of the list whose time is over, or all. Whether nothing was acknowledged

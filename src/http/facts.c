@@ -235,7 +235,8 @@ void facts_when_fresh(struct facts *facts, struct http_request *request, facts_p
     wait_for(facts, waiter);
 }
 
-bool facts_tell_fresh(struct facts *facts, void (*ready)(void *argument), void *argument)
+/* Call `ready` when they are, for whom no request waits. False when out of memory. */
+static bool tell_fresh(struct facts *facts, void (*ready)(void *argument), void *argument)
 {
     struct facts_waiter *waiter = memory_new(sizeof *waiter);
     if (!waiter)
@@ -248,5 +249,5 @@ bool facts_tell_fresh(struct facts *facts, void (*ready)(void *argument), void *
 
 bool http_refresh_metrics(struct http *http, void (*ready)(void *argument), void *argument)
 {
-    return facts_tell_fresh(http->facts, ready, argument);
+    return tell_fresh(http->facts, ready, argument);
 }

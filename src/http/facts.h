@@ -38,8 +38,6 @@ void facts_free(struct facts *facts);
 /* Call `print` for the request when the facts are fresh; `print` must answer it. The request is
  * awaited until then. */
 void facts_when_fresh(struct facts *facts, struct http_request *request, facts_print print);
-/* Call `ready` when they are, for whom no request waits. False when out of memory. */
-bool facts_tell_fresh(struct facts *facts, void (*ready)(void *argument), void *argument);
 
 /* status.c and metrics.c */
 void status_print(struct http *http, struct http_request *request);
