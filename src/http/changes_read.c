@@ -228,8 +228,9 @@ static bool print_all(struct printing *printing, struct store_reader *reader)
     if (!check(answer, &log, error))
         return false;
     answer->head = log.last_change;
-    buffer_printf(&answer->out, "{\"epoch\":\"%s\",\"after\":%lld,\"settings\":\"%s\"}\n",
-                  answer->epoch, (long long)answer->after, answer->merging);
+    buffer_printf(
+        &answer->out, "{\"epoch\":\"%s\",\"after\":%lld,\"head\":%lld,\"settings\":\"%s\"}\n",
+        answer->epoch, (long long)answer->after, (long long)answer->head, answer->merging);
     if (answer->after < log.last_change && !print_log(printing, reader, log.last_change))
         return false;
     answer->count = printing->changes;

@@ -59,6 +59,8 @@ static bool read_end(const struct doc *doc, uint32_t root, struct line *line)
 static bool read_head(const struct doc *doc, uint32_t root, struct line *line)
 {
     line->kind = LINE_HEAD;
+    if (!get_number(doc, root, "head", &line->head))
+        line->head = -1;
     return copy_text(doc, root, "epoch", line->source.epoch, sizeof line->source.epoch) &&
            copy_text(doc, root, "settings", line->source.settings, sizeof line->source.settings) &&
            get_number(doc, root, "after", &line->change);

@@ -11,7 +11,7 @@ struct line {
     enum line_kind kind;
     int64_t change, at;           /* of a change; of the end: that of the cursor */
     struct replica_source source; /* of the head; of the end: the epoch alone */
-    int64_t head;                 /* of the end */
+    int64_t head;                 /* the newest change; of a head without it: -1 */
     bool whole;
 };
 

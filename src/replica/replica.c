@@ -86,7 +86,8 @@ static bool hand_over(struct replica *replica, struct error *error)
 
 /* ---- lines ---- */
 
-static bool check_head(const struct replica *replica, const struct line *line, struct error *error)
+static bool check_source(const struct replica *replica, const struct line *line,
+                         struct error *error)
 {
     if (strcmp(line->source.epoch, replica->epoch) != 0)
         return error_set(error, ERROR_LOG_REPLACED,
@@ -123,6 +124,16 @@ static bool take_change(struct replica *replica, const struct line *line, struct
     return add_line(&replica->changes, text, error);
 }
 
+/* How far behind it is, is known before the first change, so nothing seems to be all of the log. */
+static bool take_head(struct replica *replica, const struct line *line, struct error *error)
+{
+    if (!check_source(replica, line, error))
+        return false;
+    if (line->head >= 0)
+        replica_note_head(replica, line->head);
+    return true;
+}
+
 static bool take_line(struct replica *replica, struct span text)
 {
     struct error *error = &replica->problem;
@@ -131,7 +142,7 @@ static bool take_line(struct replica *replica, struct span text)
         return false;
     switch (line.kind) {
     case LINE_HEAD:
-        return check_head(replica, &line, error);
+        return take_head(replica, &line, error);
     case LINE_CHANGE:
         return take_change(replica, &line, text, error);
     case LINE_PRODUCER:
@@ -195,8 +206,12 @@ static void be_apart(struct replica *replica, const struct error *error)
     replica->told_apart = true;
 }
 
+/* An answer with a change that cannot be made here says nothing new, until that one is made. */
 static void be_reading(struct replica *replica)
 {
+    if (replica_state(replica).position == replica->stuck_at)
+        return;
+    replica->stuck_at = -1;
     if (replica_change(replica, FOLLOW_READING, "") == FOLLOW_READING)
         return;
     struct follow_state state = replica_state(replica);
@@ -265,7 +280,8 @@ static bool may_go_on(struct replica *replica, const struct error *failure)
         ERROR_DATABASE,     ERROR_DATABASE_IN_USE, ERROR_DATABASE_GONE,    ERROR_DATABASE_DAMAGED,
         ERROR_OUT_OF_ORDER, ERROR_OUTCOME_UNKNOWN, ERROR_DATABASE_UNUSABLE};
     char text[ERROR_MESSAGE_SIZE];
-    if (failure->code != ERROR_NONE)
+    bool is_told = replica->stuck_at == replica->handed;
+    if (failure->code != ERROR_NONE && !is_told)
         log_warning("follow", "log-message-waits", log_number("sequence", replica->handed + 1),
                     log_text("error", failure->message), log_text("effect", "it is read again"));
     for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
@@ -274,6 +290,7 @@ static bool may_go_on(struct replica *replica, const struct error *failure)
     snprintf(text, sizeof text,
              "changes of %.100s cannot be made here: %.250s. Make a new replica (stele bootstrap)",
              replica->url, failure->message);
+    replica->stuck_at = replica->handed;
     stop_at(replica, FOLLOW_REPLACED, text);
     return false;
 }
@@ -371,6 +388,7 @@ bool replica_start(struct replica *replica, struct engine *engine, const char *s
     replica->engine = engine;
     replica->epoch = facts->epoch;
     snprintf(replica->settings, sizeof replica->settings, "%s", settings);
+    replica->stuck_at = -1;
     replica->shared.since = clock_wall_ms(); /* nothing is known to be older */
     replica->shared.state.position = facts->last_change;
     replica->started = pthread_create(&replica->thread, NULL, replica_main, replica) == 0;

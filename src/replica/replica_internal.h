@@ -16,6 +16,7 @@ struct replica_shared {
     struct error failure;
     struct follow_state state;
     int64_t head;      /* the newest change of the source, as far as is known, */
+    bool head_known;   /* ... of this round: else it may be one of long ago, or none */
     int64_t since;     /* ... and since when, about, there are changes that are not done with */
     uint64_t readings; /* that were begun */
     uint64_t heard_us; /* when the source was heard; 0: never */
@@ -38,6 +39,7 @@ struct replica {
     int64_t received; /* the last change that came, */
     int64_t handed;   /* ... and that was handed over */
     int64_t at;       /* the time of the transaction that is coming */
+    int64_t stuck_at; /* behind this change is one that cannot be made here; -1: none */
     bool told_apart;
     bool has_heard;       /* in this round, so how far behind it is, is known */
     struct error problem; /* of a line, while an answer is taken */

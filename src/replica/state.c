@@ -34,7 +34,7 @@ static void note_end(struct replica_shared *shared, const struct submission *sub
     if (submission->message_taken) {
         shared->state.position = submission->message.sequence;
         shared->since = submission->message.at;
-        shared->state.caught_up |= seconds_behind(shared) * 1000 < NEAR_MS;
+        shared->state.caught_up |= shared->head_known && seconds_behind(shared) * 1000 < NEAR_MS;
     } else if (!shared->failed) {
         shared->failed = true;
         shared->failure = submission->error;
@@ -72,6 +72,7 @@ void replica_note_head(struct replica *replica, int64_t head)
     if (!changes_behind(shared)) /* what is new came since it had all */
         shared->since = clock_wall_ms();
     shared->head = head;
+    shared->head_known = true;
     shared->heard_us = clock_monotonic_us();
     shared->state.caught_up |= !changes_behind(shared);
     pthread_mutex_unlock(&shared->lock);
@@ -97,6 +98,7 @@ void replica_wait_until_landed(struct replica *replica, struct error *failure)
     }
     *failure = shared->failed ? shared->failure : (struct error){.code = ERROR_NONE};
     shared->failed = false;
+    shared->head_known = false;
     replica->received = replica->handed = shared->state.position;
     pthread_mutex_unlock(&shared->lock);
 }
