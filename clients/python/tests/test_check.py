@@ -102,7 +102,7 @@ class Checks(Base):
         async with self.client() as client:
             view = await client.view("E/list").live()
 
-            async def never(*_):
+            async def never(*_, **__):
                 await asyncio.Event().wait()
 
             with unittest.mock.patch.object(client._http, "request", never):

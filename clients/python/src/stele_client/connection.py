@@ -16,7 +16,7 @@ from .backoff import Backoff
 from .check import check
 from .errors import ProtocolError, SteleError, StorageError
 from .feed import Batch, Feed
-from .http import Http, Servers, read_view
+from .http import Address, Http, Servers, read_view
 from .store import Store
 from .tokens import Tokens, expiry, seconds_left
 from .types import CheckResult, Json, Mutation, Page, Predicate, Sort, Token
@@ -26,6 +26,8 @@ STORE_AFTER = 0.02
 """So long changes are gathered before they are stored, in seconds."""
 STORE_AGAIN = 1.0
 """After a failure."""
+SILENT = ("connection-lost", "network-error")
+"""Errors of a connection whose server said nothing: it may hang, and requests at it would wait long."""
 
 
 class Client:
@@ -46,7 +48,8 @@ class Client:
         self._tokens = Tokens(token)
         self._backoff = Backoff(backoff, backoff_most)
         self._feed_backoff = (backoff, backoff_most)
-        self._http = Http(self._servers, self._tokens.get, tls)
+        self._opened: Optional[Address] = None
+        self._http = self._make_http()
         self._views: Dict[str, View] = {}
         self._ids: Dict[str, View] = {}
         self._count = 0
@@ -66,6 +69,9 @@ class Client:
         self._store_: Optional[Store] = None
 
     # ---- beginning and end ----
+
+    def _make_http(self) -> Http:
+        return Http(self._servers.again(), self._tokens.get, self._tls, opened=lambda: self._opened)
 
     async def __aenter__(self) -> "Client":
         await self.open()
@@ -208,7 +214,8 @@ class Client:
         while True:
             try:
                 token = await self._tokens.get()
-                self._socket = await socket.connect(self._servers.socket_url, token, self._tls, self._timeout)
+                self._socket = await socket.connect(self._servers.address[0], token, self._tls, self._timeout)
+                self._opened = self._servers.address
                 self._tell(None)
                 self._plan_refresh(expiry(token))
                 await self._talk()
@@ -216,8 +223,17 @@ class Client:
                 self._tell(error)
             finally:
                 await self._disconnect()
-            self._servers.next()
-            await self._backoff.wait(self._servers.pause(self.error))
+            await self._backoff.wait(self._go_on())
+
+    def _go_on(self) -> float:
+        """To the next server; the seconds until it may be asked."""
+        error, left = self.error, self._servers.address
+        pause = self._servers.next(error.retry_after if error is not None else None)
+        if error is not None and error.code in SILENT and left != self._servers.address:
+            for http in (self._http, self._feed_http):
+                if http is not None:
+                    http.leave(left)
+        return pause
 
     async def _disconnect(self) -> None:
         ended, self._socket = self._socket, None
@@ -352,7 +368,7 @@ class Client:
 
     def _feed(self) -> Feed:
         if self._feeder is None:
-            self._feed_http = Http(self._servers, self._tokens.get, self._tls)
+            self._feed_http = self._make_http()
             self._feeder = Feed(self._kept, self._feed_http, Backoff(*self._feed_backoff), self._producer)
             self._start(self._feeder.run())
         return self._feeder

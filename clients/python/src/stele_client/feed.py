@@ -99,8 +99,7 @@ class Feed:
                 # Whoever gets it must not find the frames of this task in it, and perhaps clear them.
                 error = self.error = raised.with_traceback(None)
                 if error.retryable:
-                    self.http.go_on()
-                    await self.backoff.wait(self.http.servers.pause(error))
+                    await self.backoff.wait(self.http.servers.next(error.retry_after))
                     continue
                 self.refusal = error
                 await self._on_disk(self.store.end_batch, number, error.code, error.message)
@@ -138,6 +137,7 @@ class Feed:
             future.set_exception(error)
 
     async def _send(self, body: bytes) -> Dict[str, Any]:
+        self.http.follow()
         status, headers, text = await self.http.request("POST", "/v1/mutations", body)
         if status == 200:
             try:

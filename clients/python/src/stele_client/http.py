@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 import zlib
 from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from urllib.parse import quote, urlencode, urlsplit
@@ -17,6 +18,8 @@ from .types import Page, Row
 from .wire import MOST_BYTES, inflate, text_of
 
 Answer = Tuple[int, Mapping[str, str], bytes]
+CONNECT = 10.0
+"""So long a server may take to accept a connection, in seconds."""
 
 
 def addresses(url: str) -> Tuple[str, str]:
@@ -29,35 +32,50 @@ def addresses(url: str) -> Tuple[str, str]:
     return f"{socket}://{parts.netloc}{parts.path or '/'}", f"{plain}://{parts.netloc}"
 
 
+Address = Tuple[str, str]
+
+
 class Servers:
-    """The nodes of one log, whose turn comes one after the other, round and round."""
+    """
+    The nodes of one log, whose turn comes one after the other, round and round: that of the one that was asked longest
+    ago, and of those that asked to be left behind all others. Who asks has turns of its own: the connection, the feed,
+    and the reads.
+    """
 
     def __init__(self, url: Union[str, Sequence[str]]) -> None:
-        self._all = [addresses(each) for each in ([url] if isinstance(url, str) else url)]
-        if not self._all:
+        self._asked = {addresses(each): 0.0 for each in ([url] if isinstance(url, str) else url)}
+        if not self._asked:
             raise ValueError("there is no address of a server")
-        self._at = 0
+        self._turns = list(self._asked)
 
-    def next(self) -> None:
-        self._at += 1
-
-    def _of(self, further: int) -> Tuple[str, str]:
-        return self._all[(self._at + further) % len(self._all)]
+    def again(self) -> "Servers":
+        """The same servers, in turns that begin anew."""
+        other = Servers.__new__(Servers)
+        other._asked = dict.fromkeys(self._asked, 0.0)
+        other._turns = list(self._asked)
+        return other
 
     @property
-    def socket_url(self) -> str:
-        return self._of(0)[0]
+    def address(self) -> Address:
+        return self._turns[0]
 
-    def plain_url(self, further: int) -> str:
-        """For HTTP: of the server of the connection, or of one further down the list."""
-        return self._of(further)[1]
+    @property
+    def all(self) -> List[Address]:
+        """In the order of their turns."""
+        return list(self._turns)
 
-    def __len__(self) -> int:
-        return len(self._all)
+    def next(self, retry_after: Optional[float] = None) -> float:
+        """Leave this one, which asked for so many seconds. In how many may the next be asked? 0, unless all asked."""
+        now = time.monotonic()
+        self._asked[self.address] = now + (retry_after or 0.0)
+        self._turns.sort(key=self._asked.__getitem__)
+        return max(0.0, self._asked[self.address] - now)
 
-    def pause(self, error: Optional[SteleError]) -> Optional[float]:
-        """What the server asked to wait; another one did not ask."""
-        return error.retry_after if error is not None and len(self) == 1 else None
+    def begin(self, address: Address) -> None:
+        """At this one, unless it asked to be left."""
+        if self._asked[address] <= time.monotonic():
+            self._turns.remove(address)
+            self._turns.insert(0, address)
 
 
 def error_of_answer(status: int, headers: Mapping[str, str], body: bytes) -> SteleError:
@@ -73,51 +91,22 @@ def error_of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Ste
     return SteleError(str(code), str(found.get("message", "")), retryable, float(after) if after.isdigit() else None)
 
 
-class Http:
-    """One connection, used by one request at a time, that is kept open, as long as the server is the same."""
+class Line:
+    """A connection to one server, used by one request at a time, that is kept open. `end` ends it, once and for all."""
 
-    def __init__(self, servers: Servers, token: Callable[[], Awaitable[Optional[str]]],
-                 tls: Optional[ssl.SSLContext], timeout: float = 75.0) -> None:
-        self.servers, self.further = servers, 0
-        self.token, self.tls, self.timeout = token, tls, timeout
-        self._url = ""
-        self._connection: Optional[http.client.HTTPConnection] = None
+    def __init__(self, url: str, tls: Optional[ssl.SSLContext], timeout: float) -> None:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        self._connection = (
+            http.client.HTTPSConnection(host, port, timeout=CONNECT, context=tls) if parts.scheme == "https"
+            else http.client.HTTPConnection(host, port, timeout=CONNECT))
+        self._timeout = timeout
         self._used = threading.Lock()
-        self._closed = False
+        self._ended = False
 
-    def go_on(self) -> None:
-        """To the next server."""
-        self.further += 1
-
-    async def request(self, method: str, target: str, body: Optional[bytes] = None) -> Answer:
-        """An answer of whatever status. Raises a retryable error when there is none."""
-        headers = {"Accept-Encoding": "gzip"}
-        token = await self.token()
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        loop = asyncio.get_running_loop()
-        url = self.servers.plain_url(self.further)
-        try:
-            return await loop.run_in_executor(None, self._request, url, method, target, body, headers)
-        except (OSError, http.client.HTTPException, EOFError, zlib.error) as error:
-            raise SteleError("network-error", f"{method} {target.split('?')[0]}: {error!r}", retryable=True) from error
-
-    def _connect(self) -> http.client.HTTPConnection:
-        url = urlsplit(self._url)
-        host, port = url.hostname or "", url.port
-        if url.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=self.timeout, context=self.tls)
-        return http.client.HTTPConnection(host, port, timeout=self.timeout)
-
-    def _request(self, url: str, method: str, target: str, body: Optional[bytes], headers: Dict[str, str]) -> Answer:
+    def request(self, method: str, target: str, body: Optional[bytes], headers: Dict[str, str]) -> Answer:
         with self._used:
-            if url != self._url and self._connection is not None:
-                self._connection.close()
-                self._connection = None
-            self._url = url
-            was_open = self._connection is not None and self._connection.sock is not None
+            was_open = self._connection.sock is not None
             try:
                 status, got, text = self._ask(method, target, body, headers)
             except ConnectionError:
@@ -131,38 +120,98 @@ class Http:
         return status, got, text
 
     def _ask(self, method: str, target: str, body: Optional[bytes], headers: Dict[str, str]) -> Answer:
-        if self._closed:
-            raise ConnectionAbortedError("the client was closed")
-        connection = self._connection or self._connect()
-        self._connection = connection
+        connection = self._connection
         try:
-            if connection.sock is None:
+            if connection.sock is None and not self._ended:
                 connection.connect()
-            if self._closed:  # meanwhile, when there was no socket to shut down yet
-                raise ConnectionAbortedError("the client was closed")
+                connection.sock.settimeout(self._timeout)
+            if self._ended:  # perhaps meanwhile, when there was no socket to shut down yet
+                raise ConnectionAbortedError("the request was given up")
             connection.request(method, target, body, headers)
             answer = connection.getresponse()
             text = answer.read(MOST_BYTES)
         except BaseException:
             connection.close()
-            self._connection = None
             raise
         if answer.will_close or not answer.isclosed():
             connection.close()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, text
 
-    def close(self) -> None:
+    def end(self) -> None:
         """A request that is under way ends with an error."""
-        self._closed = True
-        connection = self._connection
-        if connection is not None and self._used.acquire(blocking=False):
-            connection.close()
+        self._ended = True
+        sock = self._connection.sock
+        if self._used.acquire(blocking=False):
+            self._connection.close()
             self._used.release()
-        elif connection is not None and connection.sock is not None:
+        elif sock is not None:
             try:
-                connection.sock.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+class Http:
+    """A line to each server that is asked. `opened`: the server where the socket of the client opened last."""
+
+    def __init__(self, servers: Servers, token: Callable[[], Awaitable[Optional[str]]], tls: Optional[ssl.SSLContext],
+                 timeout: float = 75.0, opened: Callable[[], Optional[Address]] = lambda: None) -> None:
+        self.servers, self.token, self.tls, self.timeout = servers, token, tls, timeout
+        self._opened = opened
+        self._followed: Optional[Address] = None
+        self._lines: Dict[str, Line] = {}
+        self._orders: Dict[str, asyncio.Lock] = {}
+        self._closed = False
+
+    def follow(self) -> None:
+        """To where the socket has opened since."""
+        opened = self._opened()
+        if opened is not None and opened != self._followed:
+            self._followed = opened
+            self.servers.begin(opened)
+
+    async def request(self, method: str, target: str, body: Optional[bytes] = None,
+                      address: Optional[Address] = None) -> Answer:
+        """An answer of whatever status. Raises a retryable error when there is none."""
+        headers = {"Accept-Encoding": "gzip"}
+        token = await self.token()
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        _, url = address or self.servers.address
+        try:
+            # Who waits for its turn keeps no thread busy.
+            async with self._orders.setdefault(url, asyncio.Lock()):
+                return await self._send(url, method, target, body, headers)
+        except (OSError, http.client.HTTPException, EOFError, zlib.error) as error:
+            raise SteleError("network-error", f"{method} {target.split('?')[0]}: {error!r}", retryable=True) from error
+
+    async def _send(self, url: str, *request: Any) -> Answer:
+        if self._closed:
+            raise ConnectionAbortedError("the client was closed")
+        if url not in self._lines:
+            self._lines[url] = Line(url, self.tls, self.timeout)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, self._lines[url].request, *request)
+        except asyncio.CancelledError:
+            self._end(url)  # else the next request would wait for the answer of this one
+            raise
+
+    def _end(self, url: str) -> None:
+        line = self._lines.pop(url, None)
+        if line is not None:
+            line.end()
+
+    def leave(self, address: Address) -> None:
+        """This server does not answer: a request that waits for it ends with an error."""
+        self._end(address[1])
+
+    def close(self) -> None:
+        """Requests that are under way end with an error."""
+        self._closed = True
+        for url in list(self._lines):
+            self._end(url)
 
 
 def query_of(parameters: Mapping[str, Any]) -> str:
@@ -188,16 +237,19 @@ def target_of(view: str, parameters: Mapping[str, Any]) -> str:
 
 async def ask(http_: Http, target: str) -> bytes:
     """The body of an answer of 200: of the first of the servers that gives one, each is asked once."""
-    for left in reversed(range(len(http_.servers))):
+    http_.follow()
+    addresses_ = http_.servers.all
+    for address in addresses_:
         try:
-            status, headers, body = await http_.request("GET", target)
-            if status == 200:
-                return body
-            raise error_of_answer(status, headers, body)
+            status, headers, body = await http_.request("GET", target, address=address)
+            if status != 200:
+                raise error_of_answer(status, headers, body)
         except SteleError as error:
-            if not error.retryable or not left:
+            if not error.retryable or address == addresses_[-1]:
                 raise
-            http_.go_on()
+        else:
+            http_.servers.begin(address)
+            return body
     raise AssertionError
 
 
