@@ -47,6 +47,9 @@ struct database_log {
 struct database_origin {
     const char *url;
     const char *epoch; /* NULL: not known; what the file says is right */
+    /* The databases that it is a copy of, for a new file: {"EPOCH":last_change,…}. NULL: not
+     * known, and a file that is to begin is refused */
+    const char *former;
 };
 
 enum { DATABASE_READER_MEBIBYTES = 16 };
@@ -108,6 +111,8 @@ bool database_check_content(struct database *database, struct error *error);
  * such databases, and until when all of them agree. */
 bool database_former_epoch(const struct database *database, const char *epoch,
                            int64_t *last_change);
+/* The epochs of all of these, in turn; NULL: there are no more. Any thread. */
+const char *database_former_at(const struct database *database, size_t index, int64_t *last_change);
 
 enum { DATABASE_UUID_SIZE = 37 };
 /* A fresh random uuid: 36 characters and a NUL. Any thread. */

@@ -253,3 +253,12 @@ bool database_former_epoch(const struct database *database, const char *epoch, i
     }
     return false;
 }
+
+const char *database_former_at(const struct database *database, size_t index, int64_t *last_change)
+{
+    if (index >= database->former_count) {
+        return NULL;
+    }
+    *last_change = database->former[index].last_change;
+    return database->former[index].epoch;
+}

@@ -20,16 +20,36 @@ static bool refuse(const struct database *database, const struct database_origin
         database->path, origin->url);
 }
 
+/* A cursor of these is no better at a replica than at its origin. */
+static bool take_former(struct database *database, const char *former, struct error *error)
+{
+    static const char sql[] = "INSERT INTO former_epoch SELECT key, value FROM json_each(?) WHERE "
+                              "type = 'integer' AND length(key) = 36";
+    struct query query;
+    if (!query_start(&query, &database->main, STATEMENT_FORMER_PUT, sql, error)) {
+        return false;
+    }
+    query_text(&query, span_of(former));
+    return query_run(&query, error);
+}
+
+static bool begin(struct database *database, const struct database_origin *origin,
+                  struct error *error)
+{
+    if (!origin->epoch || !origin->former) {
+        return error_set(error, ERROR_CONFIGURATION,
+                         "%s is there, and was never opened by a server: move it away",
+                         database->path);
+    }
+    return meta_put(&database->main, "epoch", span_of(origin->epoch), error) &&
+           take_former(database, origin->former, error);
+}
+
 bool origin_take(struct database *database, const struct database_origin *origin, bool is_new,
                  struct error *error)
 {
     struct connection *main = &database->main;
     bool same = true;
-    if (is_new && !origin->epoch) {
-        return error_set(error, ERROR_NETWORK,
-                         "%s is new, and %.200s cannot be reached: the first start needs it",
-                         database->path, origin->url);
-    }
     bool there = false;
     if (!is_new && (!origin_there(database, &there, error) ||
                     (origin->epoch && !meta_says(main, "epoch", origin->epoch, &same, error)))) {
@@ -47,7 +67,7 @@ bool origin_take(struct database *database, const struct database_origin *origin
     }
     database->log_created = 0;
     database->is_replica = true;
-    return (!is_new || meta_put(main, "epoch", span_of(origin->epoch), error)) &&
+    return (!is_new || begin(database, origin, error)) &&
            meta_put(main, "copied", span_of("1"), error) &&
            meta_put(main, "origin", span_of(origin->url), error) &&
            connection_execute(

@@ -240,6 +240,7 @@ static bool attach(struct http_request *request, const struct wish *wish)
     struct http_changes *changes = memory_new(sizeof *changes);
     const struct engine_facts *facts = engine_facts(frontend->engine);
     struct database_state database = database_state(facts->database);
+    bool from_start = !*wish->epoch && !wish->at_head;
     if (!changes)
         return false;
     changes->request = request;
@@ -253,6 +254,7 @@ static bool attach(struct http_request *request, const struct wish *wish)
                                               .epoch = facts->epoch,
                                               .merging = request->http->merging,
                                               .since = database.merging_since,
+                                              .former = from_start ? facts->database : NULL,
                                               .is_node = http_follows(request->http)};
     buffer_init(&changes->answer.out, UINT32_MAX);
     request->changes = changes;

@@ -17,13 +17,14 @@ void http_changes_stop(struct http *http);
 
 struct changes_answer {
     /* what is asked for */
-    int64_t after;       /* change.id, */
-    bool at_head;        /* ... or behind the newest one */
-    int64_t limit;       /* changes; a transaction is not divided by it */
-    const char *epoch;   /* of the database, */
-    const char *merging; /* ... and the digest of its settings */
-    int64_t since;       /* from when these hold */
-    bool is_node;        /* other nodes of its log may be ahead of it */
+    int64_t after;                 /* change.id, */
+    bool at_head;                  /* ... or behind the newest one */
+    int64_t limit;                 /* changes; a transaction is not divided by it */
+    const char *epoch;             /* of the database, */
+    const char *merging;           /* ... and the digest of its settings */
+    int64_t since;                 /* from when these hold */
+    const struct database *former; /* tell the databases that this one is a copy of; NULL: do not */
+    bool is_node;                  /* other nodes of its log may be ahead of it */
     /* what there is */
     struct buffer out;
     int64_t last;  /* change.id of the last one that was printed, or `after` */

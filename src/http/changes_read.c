@@ -184,6 +184,30 @@ static bool check(const struct changes_answer *answer, const struct store_log_st
     return true;
 }
 
+static void print_former(const struct database *database, struct buffer *out)
+{
+    const char *epoch;
+    int64_t last_change;
+    buffer_add_string(out, ",\"former\":{");
+    for (size_t i = 0; (epoch = database_former_at(database, i, &last_change)); i++) {
+        buffer_add_string(out, i ? "," : "");
+        doc_escape(out, span_of(epoch));
+        buffer_printf(out, ":%lld", (long long)last_change);
+    }
+    buffer_add_char(out, '}');
+}
+
+static void print_head(struct changes_answer *answer)
+{
+    struct buffer *out = &answer->out;
+    buffer_printf(out, "{\"epoch\":\"%s\",\"after\":%lld,\"head\":%lld,\"settings\":\"%s\"",
+                  answer->epoch, (long long)answer->after, (long long)answer->head,
+                  answer->merging);
+    if (answer->former)
+        print_former(answer->former, out);
+    buffer_add_string(out, "}\n");
+}
+
 static void print_end(const struct printing *printing)
 {
     struct changes_answer *answer = printing->answer;
@@ -228,9 +252,7 @@ static bool print_all(struct printing *printing, struct store_reader *reader)
     if (!check(answer, &log, error))
         return false;
     answer->head = log.last_change;
-    buffer_printf(
-        &answer->out, "{\"epoch\":\"%s\",\"after\":%lld,\"head\":%lld,\"settings\":\"%s\"}\n",
-        answer->epoch, (long long)answer->after, (long long)answer->head, answer->merging);
+    print_head(answer);
     if (answer->after < log.last_change && !print_log(printing, reader, log.last_change))
         return false;
     answer->count = printing->changes;

@@ -50,6 +50,12 @@ struct asking {
     bool refused; /* somebody answered, and it was no */
 };
 
+static bool keep_former(struct replica *replica, const struct line *line)
+{
+    buffer_clear(&replica->former);
+    return buffer_add_span(&replica->former, line->former.data ? line->former : span_of("{}"));
+}
+
 static bool take(void *argument, struct span bytes)
 {
     struct asking *asking = argument;
@@ -61,6 +67,8 @@ static bool take(void *argument, struct span bytes)
         struct error error;
         struct line *line = asking->has_first ? &asking->last : &asking->first;
         if (!line_read(&asking->replica->doc, span_make(asking->text.data, length), line, &error))
+            return false;
+        if (!asking->has_first && !keep_former(asking->replica, line))
             return false;
         *(asking->has_first ? &asking->has_last : &asking->has_first) = true;
         memmove(asking->text.data, end + 1, asking->text.length - length - 1);
@@ -137,8 +145,12 @@ bool replica_ask(struct replica *replica, bool is_new, const atomic_bool *give_u
         return false;
     }
     *source = asking.first.source;
-    if (!is_new || ask(replica, "limit=1", give_up, &whole, error))
+    if (!is_new)
         return true;
+    if (ask(replica, "limit=1", give_up, &whole, error)) {
+        source->former = buffer_string(&replica->former);
+        return source->former || error_set(error, ERROR_MEMORY, "out of memory");
+    }
     if (error->code == ERROR_LOG_GAP)
         error->code = ERROR_CONFIGURATION;
     return error_prefix(error, "a new replica");

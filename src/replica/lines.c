@@ -58,7 +58,10 @@ static bool read_end(const struct doc *doc, uint32_t root, struct line *line)
 
 static bool read_head(const struct doc *doc, uint32_t root, struct line *line)
 {
+    uint32_t former = doc_member(doc, root, "former");
     line->kind = LINE_HEAD;
+    if (former != DOC_NONE && doc->nodes[former].type == DOC_OBJECT)
+        line->former = doc_text(doc, former);
     if (!get_number(doc, root, "head", &line->head))
         line->head = -1;
     return copy_text(doc, root, "epoch", line->source.epoch, sizeof line->source.epoch) &&

@@ -11,11 +11,12 @@ struct line {
     enum line_kind kind;
     int64_t change, at;           /* of a change; of the end: that of the cursor */
     struct replica_source source; /* of the head; of the end: the epoch alone */
+    struct span former;           /* of the head: see struct database_origin; absent: not told */
     int64_t head;                 /* the newest change; of a head without it: -1 */
     bool whole;
 };
 
-/* What a line is; `doc` is cleared before. */
+/* What a line is; `doc` is cleared before, and has the line's texts. */
 bool line_read(struct doc *doc, struct span text, struct line *line, struct error *error);
 
 /* The submission of changes, a line each, and of producers, likewise; the place in the log is the

@@ -353,6 +353,7 @@ static void init(struct replica *replica)
     buffer_init(&replica->token, 16 * 1024);
     buffer_init(&replica->target, 64 * 1024);
     buffer_init(&replica->line, UINT32_MAX);
+    buffer_init(&replica->former, UINT32_MAX);
     buffer_init(&replica->changes, UINT32_MAX);
     buffer_init(&replica->producers, UINT32_MAX);
     doc_init(&replica->doc, UINT32_MAX, UINT32_MAX - 1);
@@ -418,6 +419,7 @@ void replica_free(struct replica *replica)
     buffer_fini(&replica->token);
     buffer_fini(&replica->target);
     buffer_fini(&replica->line);
+    buffer_fini(&replica->former);
     buffer_fini(&replica->changes);
     buffer_fini(&replica->producers);
     doc_fini(&replica->doc);

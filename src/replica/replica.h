@@ -29,6 +29,9 @@ struct replica_options {
 struct replica_source {
     char epoch[DATABASE_UUID_SIZE];
     char settings[65]; /* a digest of what decides what changes do */
+    /* The databases that it is a copy of (struct database_origin); the replica's. NULL: it was not
+     * asked, as there is a file */
+    const char *former;
 };
 
 /* Everything is copied. */

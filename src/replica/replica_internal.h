@@ -34,6 +34,7 @@ struct replica {
     struct replica_shared shared;
     /* the thread's */
     struct buffer token, target, line;
+    struct buffer former;             /* see struct replica_source */
     struct buffer changes, producers; /* lines of the transaction that is coming */
     struct doc doc;
     int64_t received; /* the last change that came, */

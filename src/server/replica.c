@@ -27,8 +27,8 @@ static bool check_settings(const struct server *server, const struct config *con
                      config->log.from);
 }
 
-/* Without its source the history in the file is taken at its word, and checked when there is one.
- */
+/* Without its source the history in the file is taken at its word, and checked when there is one. A
+ * first start fails before there is a file. */
 static bool ask(struct server *server, const struct config *config, struct error *error)
 {
     struct server_replica *replica = &server->replica;
@@ -37,11 +37,15 @@ static bool ask(struct server *server, const struct config *config, struct error
     bool is_new = stat(config->database, &status) != 0 || status.st_size == 0;
     if (replica_ask(replica->replica, is_new, server->give_up, &replica->source, &problem)) {
         replica->origin.epoch = replica->source.epoch;
+        replica->origin.former = replica->source.former;
         return check_settings(server, config, error);
     }
-    if (problem.code != ERROR_NETWORK) {
+    if (problem.code != ERROR_NETWORK || is_new) {
         *error = problem;
-        return false;
+        return problem.code == ERROR_NETWORK
+                   ? error_prefix(error, "%.200s is new, and its first start needs the source",
+                                  config->database)
+                   : false;
     }
     log_warning("follow", "log-apart", log_text("error", problem.message),
                 log_text("effect", "reads go on, and it is tried again"));

@@ -249,6 +249,32 @@ test('a source that was restored, or is another one, ends the following; its own
   assert.match(refused.stderr, /is no replica of .* different epochs.*bootstrap/);
 });
 
+test('a replica of a source that was restored refuses the cursors that it refuses, however the replica began', async (t) => {
+  const source = await sourceFor(t);
+  const { epoch } = await source.status();
+  await post(source, [m('a', { n: 1 })]);
+  const copy = join(scratch(t), 'copy.db');
+  assert.equal((await run(['backup', '--db', source.db, copy])).code, 0);
+  await post(source, [m('lost', { n: 1 })]);
+  const [kept, lost] = [1, 2].map((change) => `0:${String(change).padStart(12, '0')}`);
+  await source.terminate();
+  copyFileSync(copy, source.db);
+  await source.restart();
+  for (const n of range(3, (i) => i)) await post(source, [m('new', { n })]);
+  const second = join(scratch(t), 'stele.db');
+  assert.equal((await run(['backup', '--from', source.http, second])).code, 0);
+  for (const server of [source, await replicaOf(t, source), await replicaOf(t, source, { db: second })]) {
+    if (server !== source) await isEqual(server, source);
+    assert.deepEqual(await sql(server.db, 'SELECT epoch, last_change FROM former_epoch'), [{ epoch, last_change: 1 }]);
+    for (const [after, more, resumed] of [[kept, {}, true], [lost, {}, false], [kept, { epoch }, true], [lost, { epoch }, false]]) {
+      const client = await Client.open(server);
+      t.after(() => client.destroy());
+      client.send({ type: 'subscribe', view: 'E/list', after, ...more });
+      assert.equal((await client.expect('subscribed')).resumed, resumed, JSON.stringify({ after, more }));
+    }
+  }
+});
+
 test('without its source it serves, starts again, and tries for ever; new files and others need it', async (t) => {
   const source = await sourceFor(t);
   const replica = await replicaOf(t, source);
@@ -260,8 +286,11 @@ test('without its source it serves, starts again, and tries for ever; new files 
   await replica.terminate();
   await replica.restart({ samePort: true });
   assert.deepEqual((await http(`${replica.http}/v1/views/E/list`)).json.rows.map(({ key }) => key), ['a']);
-  const fresh = await Server.refused({ db: join(scratch(t), 'stele.db'), config: { exports, log: { from: source.http } } });
-  assert.match(fresh.stderr, /is new, and .* cannot be reached/);
+  const first = join(scratch(t), 'stele.db');
+  const fresh = await Server.refused({ db: first, config: { exports, log: { from: source.http } } });
+  assert.match(fresh.stderr, /is new, and its first start needs the source: /);
+  assert.doesNotMatch(fresh.stderr, /reads go on/);
+  assert.equal(existsSync(first), false); /* so a bootstrap may make it */
   await source.restart({ samePort: true });
   await post(source, [m('b', { n: 2 })]);
   await isEqual(replica, source);
@@ -338,7 +367,7 @@ test('a network that says nothing is noticed, and a large transaction is copied 
   await new Promise((done) => silent.listen(0, '127.0.0.1', done));
   t.after(() => silent.close());
   const refused = await within(Server.refused({ db: join(scratch(t), 'stele.db'), config: { exports, log: { from: `http://127.0.0.1:${silent.address().port}` } } }), 'the refusal', 40_000);
-  assert.match(refused.stderr, /is new, and .* cannot be reached/);
+  assert.match(refused.stderr, /is new, and its first start needs the source: /);
 });
 
 test('the token is read from its file; without the scope it says why, and goes on when it has it', async (t) => {
