@@ -59,7 +59,7 @@ struct follow_state {
     int64_t lag_messages; /* in the stream behind that, as far as is known */
     double lag_seconds;   /* how old what it shows may be: 0 while it has all */
     uint64_t reconnects, refused;
-    char problem[256]; /* in FOLLOW_GAP and FOLLOW_REPLACED: what is wrong, and the remedy */
+    char problem[256]; /* what is wrong, and the remedy; of a node not in FOLLOW_APART */
 };
 
 /* What it publishes. */

@@ -200,9 +200,10 @@ static void print_former(const struct database *database, struct buffer *out)
 static void print_head(struct changes_answer *answer)
 {
     struct buffer *out = &answer->out;
-    buffer_printf(out, "{\"epoch\":\"%s\",\"after\":%lld,\"head\":%lld,\"settings\":\"%s\"",
+    buffer_printf(out,
+                  "{\"epoch\":\"%s\",\"after\":%lld,\"head\":%lld,\"now\":%lld,\"settings\":\"%s\"",
                   answer->epoch, (long long)answer->after, (long long)answer->head,
-                  answer->merging);
+                  (long long)clock_wall_ms(), answer->merging);
     if (answer->former)
         print_former(answer->former, out);
     buffer_add_string(out, "}\n");

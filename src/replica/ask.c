@@ -142,6 +142,8 @@ bool replica_ask(struct replica *replica, bool is_new, const atomic_bool *give_u
     struct asking asking, whole;
     if (!ask_patiently(replica, give_up, &asking, error)) {
         replica->told_apart = error->code == ERROR_NETWORK; /* by the caller */
+        replica->apart_because = *error;
+        replica->apart_us = clock_monotonic_us();
         return false;
     }
     *source = asking.first.source;

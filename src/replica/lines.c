@@ -59,6 +59,7 @@ static bool read_end(const struct doc *doc, uint32_t root, struct line *line)
 static bool read_head(const struct doc *doc, uint32_t root, struct line *line)
 {
     uint32_t former = doc_member(doc, root, "former");
+    (void)get_number(doc, root, "now", &line->now);
     line->kind = LINE_HEAD;
     if (former != DOC_NONE && doc->nodes[former].type == DOC_OBJECT)
         line->former = doc_text(doc, former);

@@ -20,6 +20,7 @@ enum {
     REST_MS = 100,        /* so long an end may have to wait */
     FULL_WAIT_MS = 2,     /* for room in the engine's queue */
     KEPT_BYTES = 4 << 20, /* of the memory for lines */
+    TOLD_S = 10,          /* before another reason is told */
     LIMIT = 5000,         /* changes of an answer */
     MOST_BYTES = 64 << 20 /* of a transaction that comes in parts */
 };
@@ -129,6 +130,8 @@ static bool take_head(struct replica *replica, const struct line *line, struct e
 {
     if (!check_source(replica, line, error))
         return false;
+    if (line->now > 0)
+        replica_note_clock(replica, line->now);
     if (line->head >= 0)
         replica_note_head(replica, line->head);
     return true;
@@ -195,14 +198,25 @@ static void stop_at(struct replica *replica, enum follow_condition condition, co
         log_error("follow", "log-replaced", log_text("problem", problem));
 }
 
+/* Once; another reason, too, but reasons that take turns only now and then. */
+static bool is_told(const struct replica *replica, const struct error *error)
+{
+    uint64_t since = clock_monotonic_us() - replica->apart_us;
+    return replica->told_apart && (since < (uint64_t)TOLD_S * 1000 * 1000 ||
+                                   strcmp(replica->apart_because.message, error->message) == 0);
+}
+
 /* What is wrong with the source stays so until it shows otherwise. */
 static void be_apart(struct replica *replica, const struct error *error)
 {
     if (!is_stopped(replica))
-        replica_change(replica, FOLLOW_APART, "");
-    if (!replica->told_apart)
+        replica_change(replica, FOLLOW_APART, error->message);
+    if (!is_told(replica, error)) {
         log_warning("follow", "log-apart", log_text("error", error->message),
                     log_text("effect", "reads go on, and it is tried again"));
+        replica->apart_because = *error;
+        replica->apart_us = clock_monotonic_us();
+    }
     replica->told_apart = true;
 }
 
@@ -390,7 +404,9 @@ bool replica_start(struct replica *replica, struct engine *engine, const char *s
     replica->epoch = facts->epoch;
     snprintf(replica->settings, sizeof replica->settings, "%s", settings);
     replica->stuck_at = -1;
-    replica->shared.since = clock_wall_ms(); /* nothing is known to be older */
+    replica_note_clock(replica, clock_wall_ms()); /* until it tells its own */
+    replica->shared.since =
+        (int64_t)(clock_monotonic_us() / 1000); /* nothing is known to be older */
     replica->shared.state.position = facts->last_change;
     replica->started = pthread_create(&replica->thread, NULL, replica_main, replica) == 0;
     return replica->started || error_set(error, ERROR_MEMORY, "cannot start the thread of the log");

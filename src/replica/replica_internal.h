@@ -15,11 +15,13 @@ struct replica_shared {
     bool failed; /* something was not taken: the round is over */
     struct error failure;
     struct follow_state state;
-    int64_t head;      /* the newest change of the source, as far as is known, */
-    bool head_known;   /* ... of this round: else it may be one of long ago, or none */
-    int64_t since;     /* ... and since when, about, there are changes that are not done with */
-    uint64_t readings; /* that were begun */
-    uint64_t heard_us; /* when the source was heard; 0: never */
+    int64_t head;    /* the newest change of the source, as far as is known, */
+    bool head_known; /* ... of this round: else it may be one of long ago, or none */
+    /* since when, about, there are changes that are not done with; monotonic, in ms */
+    int64_t since;
+    int64_t source_clock; /* of the source's clock, which dates changes: how far ahead of that */
+    uint64_t readings;    /* that were begun */
+    uint64_t heard_us;    /* when the source was heard; 0: never */
 };
 
 struct replica {
@@ -42,12 +44,15 @@ struct replica {
     int64_t at;       /* the time of the transaction that is coming */
     int64_t stuck_at; /* behind this change is one that cannot be made here; -1: none */
     bool told_apart;
-    bool has_heard;       /* in this round, so how far behind it is, is known */
-    struct error problem; /* of a line, while an answer is taken */
+    struct error apart_because; /* what was told last, */
+    uint64_t apart_us;          /* ... and when */
+    bool has_heard;             /* in this round, so how far behind it is, is known */
+    struct error problem;       /* of a line, while an answer is taken */
 };
 
 /* state.c: with the lock inside. */
 void replica_note_handed(struct replica *replica, int by);
+void replica_note_clock(struct replica *replica, int64_t now); /* of the source */
 void replica_note_head(struct replica *replica, int64_t head);
 void replica_deliver(struct engine_event *event);
 bool replica_is_over(struct replica *replica);

@@ -1,10 +1,16 @@
 /* How far a replica is: what its thread does and the loop is told meet here. */
+#include "base/utf8.h"
 #include "replica/replica_internal.h"
 
 #include <stdio.h>
 #include <time.h>
 
 enum { SILENCE_MS = REPLICA_SILENT_S * 1000, NEAR_MS = 2000 };
+
+static int64_t monotonic_ms(void)
+{
+    return (int64_t)(clock_monotonic_us() / 1000);
+}
 
 /* ---- with the lock ---- */
 
@@ -23,7 +29,7 @@ static double seconds_since_heard(const struct replica_shared *shared)
 
 static double seconds_behind(const struct replica_shared *shared)
 {
-    double age = (double)(clock_wall_ms() - shared->since) / 1e3;
+    double age = (double)(monotonic_ms() - shared->since) / 1e3;
     double silence = seconds_since_heard(shared);
     return !changes_behind(shared) || age < silence ? silence : age;
 }
@@ -33,7 +39,7 @@ static void note_end(struct replica_shared *shared, const struct submission *sub
     shared->under_way--;
     if (submission->message_taken) {
         shared->state.position = submission->message.sequence;
-        shared->since = submission->message.at;
+        shared->since = submission->message.at - shared->source_clock;
         shared->state.caught_up |= shared->head_known && seconds_behind(shared) * 1000 < NEAR_MS;
     } else if (!shared->failed) {
         shared->failed = true;
@@ -65,12 +71,19 @@ void replica_note_handed(struct replica *replica, int by)
     pthread_mutex_unlock(&shared->lock);
 }
 
+void replica_note_clock(struct replica *replica, int64_t now)
+{
+    pthread_mutex_lock(&replica->shared.lock);
+    replica->shared.source_clock = now - monotonic_ms();
+    pthread_mutex_unlock(&replica->shared.lock);
+}
+
 void replica_note_head(struct replica *replica, int64_t head)
 {
     struct replica_shared *shared = &replica->shared;
     pthread_mutex_lock(&shared->lock);
     if (!changes_behind(shared)) /* what is new came since it had all */
-        shared->since = clock_wall_ms();
+        shared->since = monotonic_ms();
     shared->head = head;
     shared->head_known = true;
     shared->heard_us = clock_monotonic_us();
@@ -111,6 +124,7 @@ enum follow_condition replica_change(struct replica *replica, enum follow_condit
     enum follow_condition before = state->condition;
     state->condition = condition;
     snprintf(state->problem, sizeof state->problem, "%s", problem);
+    state->problem[utf8_whole(state->problem, strlen(state->problem))] = '\0';
     if (condition == FOLLOW_READING && before != FOLLOW_READING)
         state->reconnects += replica->shared.readings++ > 0;
     pthread_mutex_unlock(&replica->shared.lock);

@@ -282,6 +282,7 @@ test('without its source it serves, starts again, and tries for ever; new files 
   await isEqual(replica, source);
   await source.kill9();
   await replica.logged(/warning follow log-apart/);
+  assert.notEqual((await nodeOf(replica)).problem, '');
   await eventually(async () => (await replica.get('/ready')).text === 'READY, but the log cannot be reached', 'it says so');
   await replica.terminate();
   await replica.restart({ samePort: true });

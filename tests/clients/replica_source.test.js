@@ -22,7 +22,7 @@ async function fakeFor(t, tell) {
     const after = asked === 'head' ? source.head : Number(asked.split(':')[1]);
     const say = (...lines) => response.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-    say({ epoch, after, head: source.head, settings });
+    say({ epoch, after, head: source.head, now: source.now, settings });
     if (asked === 'head' || !query.has('after')) {
       say(source.end(after));
       response.end();
@@ -47,6 +47,17 @@ test('a replica that begins far behind is not ready with the first changes that 
   assert.equal(await ready(replica), 'NOT READY: the log cannot be reached');
   assert.equal((await replica.status()).node.lag_messages, 999);
 });
+
+for (const hours of [-1, 1])
+  test(`how old what it shows is does not depend on its clock: the source's is ${hours} h from it`, async (t) => {
+    const now = Date.now() + hours * 3_600_000;
+    const source = await fakeFor(t, ({ say }) => say({ ...change(1), at: now - 100_000 }, change(2)));
+    Object.assign(source, { head: 1000, now });
+    const replica = await replicaOf(t, source);
+    await eventually(async () => (await positionOf(replica)) === 1, 'the first change is made');
+    const { lag_seconds: lag } = (await replica.status()).node;
+    assert.ok(lag >= 99 && lag < 160, String(lag));
+  });
 
 test('a change that cannot be made here stops the replica once, and for as long as it is there', async (t) => {
   let bad = 0;
