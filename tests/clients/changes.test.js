@@ -113,7 +113,9 @@ test('who has all of the log waits for more, and a stop ends the wait', async (t
   gone.end(`GET /v1/changes?after=${await cursorOf(server, 2)}&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n`);
   await within(once(gone, 'close'), 'the end of one that went');
   await server.terminate();
-  assert.deepEqual((await last).code, 'shutting-down');
+  const { code, changes } = await last; /* or it was just being read, and then there was nothing */
+  if (code !== undefined) assert.equal(code, 'shutting-down');
+  else assert.deepEqual(changes, []);
 });
 
 test('a cursor of another database, or of what was trimmed, is refused with the remedy', async (t) => {

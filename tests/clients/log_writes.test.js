@@ -12,7 +12,7 @@ import { headers as natsHeaders } from 'nats';
 import { Broker, figure, hasBroker, logOf, reaches } from './lib/broker.js';
 import { clientFor } from './lib/client.js';
 import { Ingest, Nack, http, post, tryPost } from './lib/feed.js';
-import { Server, check, eventually, run, sql, sqlView, within } from './lib/server.js';
+import { Server, check, eventually, freeze, run, sql, sqlView, within } from './lib/server.js';
 import { bearer, newKey, tokenOf, unixNow } from './lib/token.js';
 
 const skip = hasBroker ? false : 'nats-server is not installed (tools/setup test brings it)';
@@ -247,7 +247,7 @@ test('a broker that does not answer: log-unavailable, and the repetition is ther
   const server = await node(t, broker, { log: { max_write_seconds: 1 } });
   await post(server, [batch(1, [m('list', { n: [1] }, { append: ['n'] })])]);
   const second = [batch(2, [m('list', { n: [2] }, { append: ['n'] })])];
-  broker.child.kill('SIGSTOP');
+  await freeze(broker.child);
   const answer = await tryPost(server, second);
   assert.deepEqual([answer.status, answer.json.code, answer.json.retryable], [503, 'log-unavailable', true]);
   assert.match(answer.json.message, /no broker has said within 1 s that the log has the request; it may have it/);
@@ -323,7 +323,7 @@ test('a node that stops answers what it has published, or closes; it never ackno
 
   /* Soon, too, when its broker does not answer. */
   const stuck = await Ingest.open(fresh);
-  broker.child.kill('SIGSTOP');
+  await freeze(broker.child);
   const answer = stuck.send({ mutations: [m('stuck')] }).then(() => 'acknowledged', (error) => (error instanceof Nack ? error.answer.error.code : 'closed'));
   await eventually(async () => (await figure(fresh, 'stele_log_writes_waiting')) === 1, 'it waits');
   await fresh.terminate();
@@ -345,7 +345,7 @@ test('a client that leaves disturbs nothing', { skip }, async (t) => {
 test('what waits for the log is bounded, and one that has most of it leaves room for others', { skip }, async (t) => {
   const broker = await brokerWithStream(t);
   const server = await node(t, broker, { config: { auth, queue_bytes: 16 << 20 }, log: { max_write_seconds: 300 } });
-  broker.child.kill('SIGSTOP');
+  await freeze(broker.child);
   const pad = 'x'.repeat(900_000);
   const answers = [];
   const flood = [];
@@ -369,7 +369,7 @@ test('a log that takes nothing has room for commands, counts what is kept compre
   const broker = await brokerWithStream(t);
   const server = await node(t, broker, { config: { auth }, log: { max_write_seconds: 300 } });
   const root = bearer(admin);
-  broker.child.kill('SIGSTOP');
+  await freeze(broker.child);
   /* Many empty members and a line: it is long compressed alone. */
   const long = Buffer.concat([...Array(100_000).fill(gzipSync('')), gzipSync(JSON.stringify(m('long')))]);
   const waiting = [tryPost(server, long, { ...bearer(tokenFor('long')), 'content-encoding': 'gzip' })];

@@ -148,8 +148,8 @@ TEST_WITH(what_is_no_line_is_refused, NULL, NULL)
         LINE(1, "what", "a", ",\"patch\":{}"),
         LINE(1, "patch", "a", ",\"patch\":7"),
         LINE(1, "patch", "a", ",\"patch\":{},\"append\":[\"t\"]"),
-        "{\"change\":1,\"op\":\"patch\",\"export\":7,\"key\":\"k\",\"slot\":1,\"index\":1,"
-        "\"patch\":{}}",
+        ("{\"change\":1,\"op\":\"patch\",\"export\":7,\"key\":\"k\",\"slot\":1,\"index\":1,"
+         "\"patch\":{}}"),
         "{\"change\":1,\"op\":\"patch\",\"export\":\"Q\",\"key\":\"k\",\"slot\":1,\"patch\":{}}",
         "{\"change\":1,",
     };

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,6 +31,13 @@ const alive = new Set();
 process.on('exit', () => {
   for (const child of alive) child.kill('SIGKILL');
 });
+
+/** Stop a program (SIGSTOP). Its threads do not run any more when this returns. */
+export async function freeze({ pid }) {
+  process.kill(pid, 'SIGSTOP');
+  const stands = (thread) => /\) T /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8'));
+  await eventually(() => readdirSync(`/proc/${pid}/task`).every(stands), `${pid} stands still`);
+}
 
 /** Wait for a fact that no event tells of. */
 export async function eventually(test, what, times = 1200) {
