@@ -17,8 +17,9 @@ static const char *const suggested_actions[ERROR_COUNT] = {
     [ERROR_HEAD_TOO_LARGE] = "Send fewer or shorter headers, and a shorter token.",
     [ERROR_EXPECTATION] = "Send the request without Expect, or with 100-continue.",
     [ERROR_UPGRADE_REQUIRED] = "Use a client that speaks version 13 of WebSocket (RFC 6455).",
-    [ERROR_NOT_IMPLEMENTED] = "Send it to the server that the message names, if it names one; else "
-                              "send the body plainly.",
+    [ERROR_NOT_IMPLEMENTED] =
+        ("Send it to the server that the message names, if it names one; else "
+         "send the body plainly."),
     [ERROR_HTTP_VERSION] = "Use HTTP/1.1; a proxy in front can speak other versions.",
     [ERROR_HOST] = "Use a name from allowed_hosts, or localhost; see the configuration.",
     [ERROR_TOO_SLOW] = "Send it again without pausing, in smaller requests if the line is slow.",
