@@ -255,6 +255,7 @@ static bool attach(struct http_request *request, const struct wish *wish)
                                               .merging = request->http->merging,
                                               .since = database.merging_since,
                                               .former = from_start ? facts->database : NULL,
+                                              .replica = frontend->replica,
                                               .is_node = http_follows(request->http)};
     buffer_init(&changes->answer.out, UINT32_MAX);
     request->changes = changes;

@@ -24,6 +24,7 @@ struct changes_answer {
     const char *merging;           /* ... and the digest of its settings */
     int64_t since;                 /* from when these hold */
     const struct database *former; /* tell the databases that this one is a copy of; NULL: do not */
+    struct replica *replica;       /* that this server is; NULL: none */
     bool is_node;                  /* other nodes of its log may be ahead of it */
     /* what there is */
     struct buffer out;

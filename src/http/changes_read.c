@@ -204,6 +204,8 @@ static void print_head(struct changes_answer *answer)
                   "{\"epoch\":\"%s\",\"after\":%lld,\"head\":%lld,\"now\":%lld,\"settings\":\"%s\"",
                   answer->epoch, (long long)answer->after, (long long)answer->head,
                   (long long)clock_wall_ms(), answer->merging);
+    if (answer->replica)
+        replica_print_chain(answer->replica, out);
     if (answer->former)
         print_former(answer->former, out);
     buffer_add_string(out, "}\n");

@@ -59,6 +59,9 @@ static bool read_end(const struct doc *doc, uint32_t root, struct line *line)
 static bool read_head(const struct doc *doc, uint32_t root, struct line *line)
 {
     uint32_t former = doc_member(doc, root, "former");
+    uint32_t replicas = doc_member(doc, root, "replicas");
+    if (replicas != DOC_NONE && doc->nodes[replicas].type == DOC_ARRAY)
+        line->replicas = doc_text(doc, replicas);
     (void)get_number(doc, root, "now", &line->now);
     line->kind = LINE_HEAD;
     if (former != DOC_NONE && doc->nodes[former].type == DOC_OBJECT)

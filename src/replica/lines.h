@@ -13,6 +13,7 @@ struct line {
     struct replica_source source; /* of the head; of the end: the epoch alone */
     struct span former;           /* of the head: see struct database_origin; absent: not told */
     int64_t head;                 /* the newest change; of a head without it: -1 */
+    struct span replicas;         /* of the head: a list; absent: it is none */
     int64_t now;                  /* of the head: the source's clock; not told: 0 */
     bool whole;
 };

@@ -87,9 +87,13 @@ static bool hand_over(struct replica *replica, struct error *error)
 
 /* ---- lines ---- */
 
-static bool check_source(const struct replica *replica, const struct line *line,
-                         struct error *error)
+static bool check_source(struct replica *replica, const struct line *line, struct error *error)
 {
+    if (!replica_note_chain(replica, line->replicas))
+        return error_set(error, ERROR_LOG_REPLACED,
+                         "%.200s is this replica itself, or one that has its changes from it: "
+                         "log.from must lead to the server that takes the writes",
+                         replica->url);
     if (strcmp(line->source.epoch, replica->epoch) != 0)
         return error_set(error, ERROR_LOG_REPLACED,
                          "%.200s has the epoch %s, and this replica %s: its database is another "
@@ -368,6 +372,8 @@ static void init(struct replica *replica)
     buffer_init(&replica->target, 64 * 1024);
     buffer_init(&replica->line, UINT32_MAX);
     buffer_init(&replica->former, UINT32_MAX);
+    buffer_init(&replica->shared.chain, UINT32_MAX);
+    database_new_uuid(replica->id);
     buffer_init(&replica->changes, UINT32_MAX);
     buffer_init(&replica->producers, UINT32_MAX);
     doc_init(&replica->doc, UINT32_MAX, UINT32_MAX - 1);
@@ -436,6 +442,7 @@ void replica_free(struct replica *replica)
     buffer_fini(&replica->target);
     buffer_fini(&replica->line);
     buffer_fini(&replica->former);
+    buffer_fini(&replica->shared.chain);
     buffer_fini(&replica->changes);
     buffer_fini(&replica->producers);
     doc_fini(&replica->doc);

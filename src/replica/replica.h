@@ -48,6 +48,8 @@ bool replica_start(struct replica *replica, struct engine *engine, const char *s
 void replica_halt(struct replica *replica);
 void replica_stop(struct replica *replica);
 void replica_free(struct replica *replica);
+/* Append a member: the ids of this replica, and of those that it has its changes by. Any thread. */
+void replica_print_chain(struct replica *replica, struct buffer *out);
 /* Positions are ids of changes. */
 struct follow_state replica_state(struct replica *replica);
 

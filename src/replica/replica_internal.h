@@ -21,11 +21,13 @@ struct replica_shared {
     int64_t since;
     int64_t source_clock; /* of the source's clock, which dates changes: how far ahead of that */
     uint64_t readings;    /* that were begun */
+    struct buffer chain;  /* of the source: see replica_print_chain; without brackets */
     uint64_t heard_us;    /* when the source was heard; 0: never */
 };
 
 struct replica {
     char *url, *token_file;
+    char id[DATABASE_UUID_SIZE]; /* of this run */
     struct fetch *fetch;
     struct engine *engine;
     const char *epoch;
@@ -53,6 +55,8 @@ struct replica {
 /* state.c: with the lock inside. */
 void replica_note_handed(struct replica *replica, int by);
 void replica_note_clock(struct replica *replica, int64_t now); /* of the source */
+/* The list that the source tells; false: this replica is in it. */
+bool replica_note_chain(struct replica *replica, struct span chain);
 void replica_note_head(struct replica *replica, int64_t head);
 void replica_deliver(struct engine_event *event);
 bool replica_is_over(struct replica *replica);

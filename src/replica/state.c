@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { SILENCE_MS = REPLICA_SILENT_S * 1000, NEAR_MS = 2000 };
+enum { SILENCE_MS = REPLICA_SILENT_S * 1000, NEAR_MS = 2000, MOST_CHAIN = 4000 };
 
 static int64_t monotonic_ms(void)
 {
@@ -75,6 +75,35 @@ void replica_note_clock(struct replica *replica, int64_t now)
 {
     pthread_mutex_lock(&replica->shared.lock);
     replica->shared.source_clock = now - monotonic_ms();
+    pthread_mutex_unlock(&replica->shared.lock);
+}
+
+/* Up to this one, or it would grow with each turn. */
+bool replica_note_chain(struct replica *replica, struct span chain)
+{
+    struct buffer *kept = &replica->shared.chain;
+    const char *own =
+        chain.length ? memmem(chain.data, chain.length, replica->id, strlen(replica->id)) : NULL;
+    /* Without the brackets, and ," before its own. */
+    size_t end = own ? (size_t)(own - chain.data) - 1 : chain.length;
+    pthread_mutex_lock(&replica->shared.lock);
+    buffer_clear(kept);
+    if (end > 2 && end <= MOST_CHAIN && !buffer_add_span(kept, span_make(chain.data + 1, end - 2)))
+        buffer_clear(kept);
+    pthread_mutex_unlock(&replica->shared.lock);
+    return !own;
+}
+
+void replica_print_chain(struct replica *replica, struct buffer *out)
+{
+    struct buffer *kept = &replica->shared.chain;
+    pthread_mutex_lock(&replica->shared.lock);
+    buffer_printf(out, ",\"replicas\":[\"%s\"", replica->id);
+    if (kept->length) {
+        buffer_add_char(out, ',');
+        buffer_add_span(out, buffer_span(kept));
+    }
+    buffer_add_char(out, ']');
     pthread_mutex_unlock(&replica->shared.lock);
 }
 

@@ -275,6 +275,22 @@ test('a replica of a source that was restored refuses the cursors that it refuse
   }
 });
 
+test('replicas that follow each other, or themselves, say so', async (t) => {
+  const source = await sourceFor(t);
+  const replica = await replicaOf(t, source);
+  await post(source, [m('a', { n: 1 })]);
+  await isEqual(replica, source);
+  await source.terminate();
+  await source.restart({ samePort: true, config: { exports, log: { from: replica.http } } });
+  for (const server of [replica, source]) {
+    await server.logged(/error follow log-replaced problem="[^"]*is this replica itself/);
+    assert.equal((await server.get('/ready')).text, 'NOT READY: log-replaced');
+  }
+  await replica.terminate();
+  await replica.restart({ samePort: true, config: { exports, log: { from: replica.http } } });
+  await replica.logged(/error follow log-replaced problem="[^"]*is this replica itself/);
+});
+
 test('without its source it serves, starts again, and tries for ever; new files and others need it', async (t) => {
   const source = await sourceFor(t);
   const replica = await replicaOf(t, source);
