@@ -105,7 +105,9 @@ static int run_backup(int argc, char **argv)
     int code = EXIT_MISUSED;
     if (command_start(&backup_command, argc, argv, &options, &code)) {
         if (!options.database == !options.from)
-            fprintf(stderr, "stele backup: which database? Either --db FILE, or --from URL\n");
+            fprintf(stderr, "stele backup: %s\n",
+                    options.from ? "--db FILE and --from URL are two databases: name one"
+                                 : "which database? --db FILE, or --from URL");
         else if (options.from && options.wal_mebibytes >= 0)
             fprintf(stderr, "stele backup: --wal-limit goes with --db; a server has its own\n");
         else

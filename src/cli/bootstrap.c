@@ -28,7 +28,10 @@ static void on_signal(int signal_number)
 {
     (void)signal_number;
     atomic_store(&interrupted, true);
+    static const char text[] = "stele: interrupted: nothing is left of the copy\n";
     if (being_checked[0]) {
+        ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+        (void)written;
         (void)unlink(being_checked);
         _exit(EXIT_FAILED);
     }
@@ -101,6 +104,20 @@ static bool refuse_file(const struct follow_options *options, struct error *erro
                      options->serve.database, url ? "follow" : "serve");
 }
 
+/* What another database left beside its name. The copy would not be opened there. */
+static bool is_free(const char *database, struct error *error)
+{
+    static const char *const suffixes[] = {"-wal", "-shm", "-journal"};
+    char name[PATH_MAX + 16];
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        snprintf(name, sizeof name, "%s%s", database, suffixes[i]);
+        if (access(name, F_OK) == 0)
+            return error_set(error, ERROR_CONFIGURATION,
+                             "%s is there, of another database: move it away", name);
+    }
+    return true;
+}
+
 static bool give_name(const char *name, const struct follow_options *options, struct error *error)
 {
     if (renameat2(AT_FDCWD, name, AT_FDCWD, options->serve.database, RENAME_NOREPLACE) == 0 ||
@@ -128,6 +145,8 @@ static bool make_copy(const struct follow_options *options, struct database_back
         return error_set(error, ERROR_CONFIGURATION, "the name of the database is too long");
     if (access(options->serve.database, F_OK) == 0)
         return refuse_file(options, error);
+    if (!is_free(options->serve.database, error))
+        return false;
     bool copied = follow_is_url(options->from) ? copy_server(&server, result, error)
                                                : copy_file(options->from, name, result, error);
     if (!copied)
@@ -225,6 +244,15 @@ static int bootstrap(const struct follow_options *options)
     bool follows = false, url = follow_is_url(options->from);
     if (!options->no_follow && !has_log(options, &follows, &error))
         return command_failed(&error);
+    if (!url && access(options->from, F_OK) != 0) {
+        fprintf(stderr,
+                "stele bootstrap: --from %s is no file that is there, and no URL: that begins with "
+                "http:// or https://\n",
+                options->from);
+        return EXIT_MISUSED;
+    }
+    if (!options->no_follow && !follows && url && !follow_token_stays(options))
+        return EXIT_MISUSED;
     if (!options->no_follow && !follows && !url) {
         fprintf(stderr,
                 "stele bootstrap: what is to be followed? A configuration with \"log\" says "

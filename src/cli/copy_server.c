@@ -52,13 +52,20 @@ static bool tell_refusal(const struct copying *copying, struct error *error)
     return false;
 }
 
+static bool interrupted(struct error *error)
+{
+    return error_set(error, ERROR_SHUTTING_DOWN, "interrupted: nothing is left of the copy");
+}
+
 static bool check_digest(const struct copying *copying, struct error *error)
 {
     unsigned char digest[DIGEST_BYTES];
     char hex[2 * DIGEST_BYTES + 1];
     if (!auth_digest_file(database_arrival_descriptor(copying->arrival), copying->copy->give_up,
                           digest))
-        return error_set(error, ERROR_DISK_FAILED, "cannot read what came");
+        return copying->copy->give_up && atomic_load(copying->copy->give_up)
+                   ? interrupted(error)
+                   : error_set(error, ERROR_DISK_FAILED, "cannot read what came");
     for (size_t i = 0; i < DIGEST_BYTES; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     if (!copying->answer.sha256[0])
@@ -92,7 +99,7 @@ static bool fetch_all(struct copying *copying, const struct ask *ask, struct err
     if (copying->error.code != ERROR_NONE)
         *error = copying->error;
     else if (fetch && !done && error->code == ERROR_SHUTTING_DOWN)
-        error_set(error, ERROR_SHUTTING_DOWN, "interrupted: nothing is left of the copy");
+        interrupted(error);
     else if (fetch && !done && error->code == ERROR_NONE)
         tell_refusal(copying, error);
     fetch_close(fetch);

@@ -42,13 +42,19 @@ static int run_with(const struct follow_options *options, char **made, size_t co
     return code;
 }
 
-int follow_run(const struct follow_options *options, bool replica, const struct serve_watch *watch)
+bool follow_token_stays(const struct follow_options *options)
 {
-    if (replica && !options->access.token_file && getenv("STELE_TOKEN")) {
+    bool stays = options->access.token_file || !getenv("STELE_TOKEN");
+    if (!stays)
         fprintf(stderr, "stele: the token is read again while the server follows, so it must be in "
                         "a file: --token-file FILE, and no STELE_TOKEN\n");
+    return stays;
+}
+
+int follow_run(const struct follow_options *options, bool replica, const struct serve_watch *watch)
+{
+    if (replica && !follow_token_stays(options))
         return EXIT_MISUSED;
-    }
     const char *const own[OWN][2] = {{"log.from", options->from},
                                      {"log.token_file", options->access.token_file},
                                      {"log.ca_file", options->access.ca}};

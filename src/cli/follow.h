@@ -35,6 +35,8 @@ struct follow_options {
             .help = "allow addresses that other machines can reach without authentication"         \
     }
 
+/* Whether the token of a replica can be read again later; else it is told. */
+bool follow_token_stays(const struct follow_options *options);
 /* Be the server of these options; with `replica`, one that follows options->from. */
 int follow_run(const struct follow_options *options, bool replica, const struct serve_watch *watch);
 /* Whether it is a server, not a file. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Broker, hasBroker, logOf } from './lib/broker.js';
@@ -105,6 +105,18 @@ test('from a backup, with a configuration that says whom to follow; or without f
   assert.equal(asked.code, 2);
   assert.match(asked.stderr, /what is to be followed/);
   assert.deepEqual(readdirSync(without.folder), []);
+  /* What will not do is said before the copy. */
+  for (const [from, env, pattern] of [['127.0.0.1:1', {}, /no file that is there, and no URL/], [source.http, { STELE_TOKEN: 'a token' }, /must be in a file/]]) {
+    const refused = await run(['bootstrap', ...place(t, from, { exports }, without.folder).args], { env });
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, pattern);
+    assert.deepEqual(readdirSync(without.folder), []);
+  }
+  writeFileSync(`${without.db}-wal`, 'of another');
+  const taken = await run(['bootstrap', ...without.args, '--no-follow']);
+  assert.match(taken.stderr, /stele\.db-wal is there, of another database/);
+  assert.deepEqual(readdirSync(without.folder), ['stele.db-wal']);
+  unlinkSync(`${without.db}-wal`);
   const alone = await run(['bootstrap', ...without.args, '--no-follow']);
   assert.equal(alone.code, 0, alone.stderr);
   assert.match(alone.stdout, /as of change 100, checked/);
