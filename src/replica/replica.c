@@ -129,6 +129,20 @@ static bool take_change(struct replica *replica, const struct line *line, struct
     return add_line(&replica->changes, text, error);
 }
 
+/* An answer with a change that cannot be made here says nothing new, until that one is made. */
+static void be_reading(struct replica *replica)
+{
+    if (replica_state(replica).position == replica->stuck_at)
+        return;
+    replica->stuck_at = -1;
+    if (replica_change(replica, FOLLOW_READING, "") == FOLLOW_READING)
+        return;
+    struct follow_state state = replica_state(replica);
+    log_info("follow", "log-reading", log_number("position", state.position),
+             log_number("last", state.position + state.lag_messages));
+    replica->told_apart = false;
+}
+
 /* How far behind it is, is known before the first change, so nothing seems to be all of the log. */
 static bool take_head(struct replica *replica, const struct line *line, struct error *error)
 {
@@ -138,6 +152,8 @@ static bool take_head(struct replica *replica, const struct line *line, struct e
         replica_note_clock(replica, line->now);
     if (line->head >= 0)
         replica_note_head(replica, line->head);
+    if (!replica->told_apart) /* else once it has a whole answer, or the two would take turns */
+        be_reading(replica);
     return true;
 }
 
@@ -222,20 +238,6 @@ static void be_apart(struct replica *replica, const struct error *error)
         replica->apart_us = clock_monotonic_us();
     }
     replica->told_apart = true;
-}
-
-/* An answer with a change that cannot be made here says nothing new, until that one is made. */
-static void be_reading(struct replica *replica)
-{
-    if (replica_state(replica).position == replica->stuck_at)
-        return;
-    replica->stuck_at = -1;
-    if (replica_change(replica, FOLLOW_READING, "") == FOLLOW_READING)
-        return;
-    struct follow_state state = replica_state(replica);
-    log_info("follow", "log-reading", log_number("position", state.position),
-             log_number("last", state.position + state.lag_messages));
-    replica->told_apart = false;
 }
 
 static void tell(struct replica *replica, const struct error *error)
