@@ -33,7 +33,7 @@ async function begin(server, token) {
   socket.write(`GET /v1/backup HTTP/1.1\r\nHost: localhost\r\n${token ? `Authorization: Bearer ${token}\r\n` : ''}\r\n`);
   await within(once(socket, 'readable'), 'the copy');
   const head = socket.read(64).toString();
-  assert.match(head, /^HTTP\/1.1 200/);
+  if (!head.startsWith('HTTP/1.1 200')) assert.fail(head + socket.read());
   const rest = async () => {
     let bytes = 64;
     socket.on('data', (data) => (bytes += data.length));
@@ -118,7 +118,7 @@ test('a token that was taken back ends its copy', async (t) => {
 
 test('a disk that fills up gets the room of a copy back', async (t) => {
   let server;
-  const folder = smallDisk(t, 200, () => server?.discard());
+  const folder = smallDisk(t, 400, () => server?.discard());
   if (!folder) return;
   server = await Server.start({ db: join(folder, 'stele.db'), config: { exports }, set: { checkpoint_pages: 500 } });
   await postAll(server, range(8000, (i) => m(`k${i}`, { i, pad })), 500);
