@@ -124,8 +124,12 @@ test('a disk that fills up gets the room of a copy back', async (t) => {
   await postAll(server, range(8000, (i) => m(`k${i}`, { i, pad })), 500);
   const free = () => statfsSync(folder).bavail * statfsSync(folder).bsize;
   const { rest } = await begin(server);
-  fillDisk(folder, 10);
-  await server.logged(/backup-broken-off .*the disk of the database needs the room/);
+  /* Again and again: a write-ahead log that starts over gives room back meanwhile. */
+  await eventually(() => {
+    if (/backup-broken-off .*the disk of the database needs the room/.test(server.stderr)) return true;
+    if (free() > 12e6) fillDisk(folder, 10);
+    return false;
+  }, 'the copy gives way');
   await rest();
   await eventually(() => free() > 20e6, 'the room is free');
   await post(server, m('more', { n: 1 }));
