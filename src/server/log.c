@@ -14,47 +14,9 @@
 
 #include <stdlib.h>
 
-enum { DIGEST = 32, SETTINGS_BYTES = 64 * 1024 * 1024 };
+enum { SETTINGS_BYTES = 64 * 1024 * 1024 };
 
 /* ---- the settings that decide ---- */
-
-static int compare_names(const void *a, const void *b)
-{
-    const struct view_export *const *left = a, *const *right = b;
-    return strcmp((*left)->name, (*right)->name);
-}
-
-static void print_export(struct buffer *out, const struct view_export *shown,
-                         const struct config *config)
-{
-    doc_escape(out, span_of(shown->name));
-    for (size_t i = 0; i < config->export_count; i++) {
-        const struct config_export *export = &config->exports[i];
-        if (strcmp(export->name, shown->name) == 0)
-            buffer_printf(out, " %lld %lld %d", (long long)export->max_entities,
-                          (long long)export->max_array_length, export->null_removes);
-    }
-    buffer_printf(out, " %s\n", shown->scope ? view_scope_text(shown->scope) : "");
-}
-
-/* By name: their order in a file decides nothing. */
-static bool print_exports(struct buffer *out, const struct view_set *views,
-                          const struct config *config)
-{
-    size_t count = 0;
-    while (view_set_export_at(views, count))
-        count++;
-    const struct view_export **exports = memory_new((count + 1) * sizeof *exports);
-    if (!exports)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        exports[i] = view_set_export_at(views, i);
-    qsort(exports, count, sizeof *exports, compare_names);
-    for (size_t i = 0; i < count; i++)
-        print_export(out, exports[i], config);
-    memory_free(exports);
-    return true;
-}
 
 static bool print_settings(struct buffer *out, const struct view_set *views,
                            const struct config *config)
@@ -78,27 +40,17 @@ static bool print_settings(struct buffer *out, const struct view_set *views,
     buffer_add_string(out, "3\n"); /* of this list */
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         buffer_printf(out, "%s %lld\n", numbers[i].name, (long long)numbers[i].value);
-    return print_exports(out, views, config) && !out->failed;
+    return server_print_exports(out, views, config, true) && !out->failed;
 }
 
 /* ---- the history ---- */
-
-static bool digest_hex(const struct buffer *text, char hex[33])
-{
-    unsigned char digest[DIGEST];
-    if (text->failed || !auth_digest(buffer_span(text), digest))
-        return false;
-    for (size_t i = 0; i < 16; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    return true;
-}
 
 static bool find_settings(struct server_log *log, const struct view_set *views,
                           const struct config *config)
 {
     struct buffer text;
     buffer_init(&text, SETTINGS_BYTES);
-    bool done = print_settings(&text, views, config) && digest_hex(&text, log->settings);
+    bool done = print_settings(&text, views, config) && server_digest(&text, log->settings);
     buffer_fini(&text);
     return done;
 }
@@ -110,7 +62,7 @@ static bool find_epoch(struct server_log *log)
     buffer_init(&text, 4096);
     buffer_printf(&text, "%s\n%lld\n%s\n", log->history.stream, (long long)log->history.created,
                   log->settings);
-    bool done = digest_hex(&text, hex);
+    bool done = server_digest(&text, hex);
     buffer_fini(&text);
     if (done)
         snprintf(log->epoch, sizeof log->epoch, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12,
