@@ -12,8 +12,6 @@
 #include "follow/follow.h"
 #include "server/server_internal.h"
 
-#include <stdlib.h>
-
 enum { SETTINGS_BYTES = 64 * 1024 * 1024 };
 
 /* ---- the settings that decide ---- */
