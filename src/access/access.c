@@ -88,6 +88,7 @@ static const struct {
     [PERMISSION_WATCH] = {AUTH_ADMIN, "admin", "to see clients", "health"},
     [PERMISSION_CONFIGURATION] = {AUTH_ADMIN, "admin", "to see the configuration", "health"},
     [PERMISSION_PRODUCERS] = {AUTH_ADMIN, "admin", "to see all producers", "http"},
+    [PERMISSION_CHANGES] = {AUTH_READ | AUTH_ADMIN, "admin' or 'read", "to read the log", "http"},
     [PERMISSION_LOG] = {AUTH_ADMIN, "admin", "to copy the database", "http"},
     [PERMISSION_ADMIN] = {AUTH_ADMIN, "admin", "for this", "http"},
 };
@@ -99,16 +100,23 @@ static bool is_open(const struct access *access, enum permission permission)
     const struct config_auth *auth = &access->rules->auth;
     bool is_read = permission == PERMISSION_METRICS || permission == PERMISSION_WATCH ||
                    permission == PERMISSION_CONFIGURATION || permission == PERMISSION_PRODUCERS ||
-                   permission == PERMISSION_LOG;
+                   permission == PERMISSION_CHANGES || permission == PERMISSION_LOG;
     return (is_read && auth->mode == CONFIG_AUTH_NONE) ||
            (permission == PERMISSION_METRICS && auth->metrics == CONFIG_FOR_ALL);
+}
+
+/* Of several scopes one is enough. */
+bool access_permits(const struct access *access, const struct auth_identity *identity,
+                    enum permission permission)
+{
+    unsigned scope = permissions[permission].scope;
+    return !scope || (identity->scopes & scope) || is_open(access, permission);
 }
 
 static bool check_scope(const struct access *access, const struct auth_identity *identity,
                         enum permission permission, struct error *error)
 {
-    unsigned scope = is_open(access, permission) ? 0 : permissions[permission].scope;
-    return (identity->scopes & scope) == scope ||
+    return access_permits(access, identity, permission) ||
            error_set(error, ERROR_SCOPE_MISSING,
                      "the token lacks the scope '%s', which is needed %s",
                      permissions[permission].name, permissions[permission].use);
@@ -339,29 +347,39 @@ static bool may_still(const struct access *access, const struct auth_identity *i
 }
 
 /* By the rules in force, which may be others than those it came in by. */
-static bool still_holds(const struct access *access, const struct principal *principal,
-                        enum permission permission, struct error *error)
+static struct auth_identity *follow(const struct access *access, const struct principal *principal,
+                                    struct error *error)
 {
     const struct access_rules *rules = access->rules;
-    if (principal->is_anonymous)
-        return rules->auth.mode == CONFIG_AUTH_NONE || no_token(error);
+    struct auth_identity *identity;
+    if (principal->is_anonymous && rules->auth.mode != CONFIG_AUTH_NONE)
+        return no_token(error);
     if (!principal->identity->is_static)
-        return may_still(access, principal->identity, permission, error);
-    struct auth_identity *now = auth_static_follow(rules->credentials.tokens, principal->identity);
-    bool holds = now ? may_still(access, now, permission, error)
-                     : error_set(error, ERROR_STATIC_TOKEN, "the token has been taken back");
-    auth_identity_release(now);
-    return holds;
+        return auth_identity_retain(principal->identity);
+    identity = auth_static_follow(rules->credentials.tokens, principal->identity);
+    if (!identity)
+        error_set(error, ERROR_STATIC_TOKEN, "the token has been taken back");
+    return identity;
+}
+
+struct auth_identity *access_hold(struct access *access, const struct principal *principal,
+                                  enum permission permission, struct error *error)
+{
+    struct audit_client client = describe(principal, NULL, permission);
+    struct auth_identity *identity = follow(access, principal, error);
+    if (identity && (principal->is_anonymous || may_still(access, identity, permission, error)))
+        return identity;
+    auth_identity_release(identity);
+    write_denied(access, &client, error);
+    return NULL;
 }
 
 bool access_still_holds(struct access *access, const struct principal *principal,
                         enum permission permission, struct error *error)
 {
-    struct audit_client client = describe(principal, NULL, permission);
-    if (still_holds(access, principal, permission, error))
-        return true;
-    write_denied(access, &client, error);
-    return false;
+    struct auth_identity *identity = access_hold(access, principal, permission, error);
+    auth_identity_release(identity);
+    return identity != NULL;
 }
 
 struct auth_identity *access_refresh(struct access *access, const struct principal *principal,

@@ -114,6 +114,7 @@ enum permission {
     PERMISSION_WATCH,         /* who is connected, by the health address */
     PERMISSION_CONFIGURATION, /* to see it */
     PERMISSION_PRODUCERS,     /* to see those of everybody */
+    PERMISSION_CHANGES,       /* its log, of who may read all; of the rest http decides */
     PERMISSION_LOG,           /* all that the database holds: its log, and copies of it */
     PERMISSION_ADMIN          /* changes the server */
 };
@@ -166,6 +167,13 @@ void access_turn_away(struct access *access, const struct principal *newcomer, c
  * none. */
 bool access_still_holds(struct access *access, const struct principal *principal,
                         enum permission permission, struct error *error);
+/* The same; the identity by the rules in force, which may allow less than that it came by: one
+ * reference, or NULL with the error. */
+struct auth_identity *access_hold(struct access *access, const struct principal *principal,
+                                  enum permission permission, struct error *error);
+/* Whether the identity has the scope that this needs; nobody is told if it has not. */
+bool access_permits(const struct access *access, const struct auth_identity *identity,
+                    enum permission permission);
 /* The identity of a token in the middle of a session: one reference, or NULL with an error. */
 struct auth_identity *access_refresh(struct access *access, const struct principal *principal,
                                      const char *token, struct error *error);

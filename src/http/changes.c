@@ -1,5 +1,6 @@
 #include "http/changes.h"
 
+#include "http/log_reader.h"
 #include "http/request.h"
 #include "http/wait.h"
 
@@ -101,6 +102,14 @@ void http_changes_stop(struct http *http)
 
 /* ---- reading ---- */
 
+/* Its token may have run out, or been revoked, while it waited; and what may be seen is decided by
+ * rules that change. */
+static bool may_read(struct http_changes *changes, struct error *error)
+{
+    return http_log_reader(changes->request->http, &changes->request->principal,
+                           &changes->answer.all, error);
+}
+
 static void run(struct read_job *job, struct store_reader *reader)
 {
     changes_read(&((struct http_changes *)job)->answer, reader);
@@ -120,8 +129,16 @@ static void respond(struct http_changes *changes)
 static void deliver(struct engine_event *event)
 {
     struct http_changes *changes = (struct http_changes *)event;
+    struct changes_answer *answer = &changes->answer;
+    bool all = answer->all;
     http_request_end_read(changes->request);
-    if (changes->answer.error.code != ERROR_NONE || !may_wait(changes))
+    /* The rules may have changed while it was read. */
+    if (answer->error.code == ERROR_NONE)
+        (void)may_read(changes, &answer->error);
+    if (answer->error.code == ERROR_NONE && all && !answer->all)
+        error_set(&answer->error, ERROR_SCOPE_MISSING,
+                  "the token has lost the scope 'admin'; ask again");
+    if (answer->error.code != ERROR_NONE || !may_wait(changes))
         respond(changes);
     else if (changes->request->http->last_change > changes->answer.head)
         read_it(changes); /* it was committed while this was on its way back */
@@ -142,15 +159,11 @@ static bool begin_read(struct http_changes *changes, struct error *error)
     return error_set(error, ERROR_QUEUE_FULL, "too many reads wait already; try again later");
 }
 
-/* Its token may have run out, or been revoked, while it waited. */
 static void read_it(struct http_changes *changes)
 {
-    struct http_request *request = changes->request;
     struct error error;
-    if (!access_still_holds(request->http->frontend->access, &request->principal, PERMISSION_LOG,
-                            &error) ||
-        !begin_read(changes, &error))
-        http_request_respond_error(request, &error);
+    if (!may_read(changes, &error) || !begin_read(changes, &error))
+        http_request_respond_error(changes->request, &error);
 }
 
 /* ---- what is asked ---- */
@@ -289,7 +302,7 @@ static void start(struct http *http, struct net_connection *connection, const st
     struct error error;
     struct http_request *request = NULL;
     /* A replica asks again with each transaction, so the rates of connections are not for it. */
-    if (access_enter(access, connection, PERMISSION_LOG, &principal, &error))
+    if (access_enter(access, connection, PERMISSION_CHANGES, &principal, &error))
         request = take(http, connection, &principal, wish, &error);
     if (!request) {
         http_respond_error(connection, &error, NULL);
@@ -298,8 +311,8 @@ static void start(struct http *http, struct net_connection *connection, const st
     if (!attach(request, wish)) {
         error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
         http_request_respond_error(request, &error);
-    } else if (!begin_read(request->changes, &error)) {
-        http_request_respond_error(request, &error);
+    } else {
+        read_it(request->changes);
     }
 }
 

@@ -26,6 +26,7 @@ struct changes_answer {
     const struct database *former; /* tell the databases that this one is a copy of; NULL: do not */
     struct replica *replica;       /* that this server is; NULL: none */
     bool is_node;                  /* other nodes of its log may be ahead of it */
+    bool all;                      /* every line; else the changes alone */
     /* what there is */
     struct buffer out;
     int64_t last;  /* change.id of the last one that was printed, or `after` */

@@ -208,6 +208,8 @@ static void print_head(struct changes_answer *answer)
         replica_print_chain(answer->replica, out);
     if (answer->former)
         print_former(answer->former, out);
+    if (!answer->all)
+        buffer_add_string(out, ",\"only\":\"changes\"");
     buffer_add_string(out, "}\n");
 }
 
@@ -235,8 +237,8 @@ static bool print_log(struct printing *printing, struct store_reader *reader, in
         return error_set(error, ERROR_MEMORY, "out of memory while reading the log");
     if (!printing->changes)
         return true;
-    if (!store_read_moved_producers(reader, answer->after, answer->last, add_producer, printing,
-                                    error))
+    if (answer->all && !store_read_moved_producers(reader, answer->after, answer->last,
+                                                   add_producer, printing, error))
         return false;
     copy_up_to(printing, answer->last);
     return true;

@@ -64,6 +64,7 @@ static bool read_head(const struct doc *doc, uint32_t root, struct line *line)
         line->replicas = doc_text(doc, replicas);
     (void)get_number(doc, root, "now", &line->now);
     line->kind = LINE_HEAD;
+    line->only_changes = doc_member_is(doc, root, "only", "\"changes\"");
     if (former != DOC_NONE && doc->nodes[former].type == DOC_OBJECT)
         line->former = doc_text(doc, former);
     if (!get_number(doc, root, "head", &line->head))

@@ -15,6 +15,7 @@ struct line {
     int64_t head;                 /* the newest change; of a head without it: -1 */
     struct span replicas;         /* of the head: a list; absent: it is none */
     int64_t now;                  /* of the head: the source's clock; not told: 0 */
+    bool only_changes;            /* of the head: the token may read no other lines */
     bool whole;
 };
 

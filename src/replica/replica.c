@@ -143,11 +143,25 @@ static void be_reading(struct replica *replica)
     replica->told_apart = false;
 }
 
+/* Told when it begins. Such a replica serves as any, but cannot take the source's place. */
+static void note_only(struct replica *replica, bool only_changes)
+{
+    if (only_changes && !replica->told_only)
+        log_warning("follow", "log-changes-only",
+                    log_text("problem",
+                             "the token of log.token_file lacks the scope 'admin', so the source "
+                             "tells the changes alone: no producers, no keys of requests and no "
+                             "revoked tokens"),
+                    log_text("effect", "reads are as ever; this replica is no reserve"));
+    replica->told_only = only_changes;
+}
+
 /* How far behind it is, is known before the first change, so nothing seems to be all of the log. */
 static bool take_head(struct replica *replica, const struct line *line, struct error *error)
 {
     if (!check_source(replica, line, error))
         return false;
+    note_only(replica, line->only_changes);
     if (line->now > 0)
         replica_note_clock(replica, line->now);
     if (line->head >= 0)

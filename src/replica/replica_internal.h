@@ -41,11 +41,11 @@ struct replica {
     struct buffer former;             /* see struct replica_source */
     struct buffer changes, producers; /* lines of the transaction that is coming */
     struct doc doc;
-    int64_t received; /* the last change that came, */
-    int64_t handed;   /* ... and that was handed over */
-    int64_t at;       /* the time of the transaction that is coming */
-    int64_t stuck_at; /* behind this change is one that cannot be made here; -1: none */
-    bool told_apart;
+    int64_t received;           /* the last change that came, */
+    int64_t handed;             /* ... and that was handed over */
+    int64_t at;                 /* the time of the transaction that is coming */
+    int64_t stuck_at;           /* behind this change is one that cannot be made here; -1: none */
+    bool told_apart, told_only; /* that it gets the changes alone */
     struct error apart_because; /* what was told last, */
     uint64_t apart_us;          /* ... and when */
     bool has_heard;             /* in this round, so how far behind it is, is known */

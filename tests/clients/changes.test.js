@@ -154,16 +154,75 @@ test('after a change of what decides merging, older changes are not given', asyn
   assert.equal((await ask(server, `after=${await cursorOf(server, 2)}`)).head.settings, now.head.settings);
 });
 
-test('both need the scope admin', async (t) => {
-  const tokens = [{ token: 'reader-reader-reader', subject: 'r', scope: 'read write' }, { token: 'admin-admin-admin', subject: 'a', scope: 'admin' }];
-  const server = await Server.forTest(t, { config: { exports, auth: { mode: 'static', tokens } } });
-  for (const path of ['changes', 'backup']) {
-    const as = async (token) => {
-      const { status, text } = await http(`${server.http}/v1/${path}`, { headers: token ? { authorization: `Bearer ${token}` } : {} });
-      return status === 200 ? 200 : `${status} ${JSON.parse(text).code}`;
-    };
-    assert.deepEqual([await as('reader-reader-reader'), await as(null), await as('admin-admin-admin')], ['403 scope-missing', '401 token-missing', 200]);
-    assert.equal((await http(`${server.http}/v1/${path}`, { method: 'DELETE', headers: { authorization: 'Bearer admin-admin-admin' } })).status, 405);
+const bearer = (token) => (token ? { authorization: `Bearer ${token}` } : {});
+
+test('the log needs admin, or read of all; a copy admin', async (t) => {
+  const tokens = [
+    { token: 'writer-writer-writer', subject: 'w', scope: 'write' },
+    { token: 'reader-reader-reader', subject: 'r', scope: 'read' },
+    { token: 'starry-starry-starry', subject: 's', scope: 'read', views: ['F/list', '**'], row_scopes: ['red'] },
+    { token: 'narrow-narrow-narrow', subject: 'n', scope: 'read', views: ['E/*', 'F/*'] },
+    { token: 'admin-admin-admin', subject: 'a', scope: 'admin' },
+  ];
+  const server = await Server.forTest(t, { config: { exports: { E: {}, F: {} }, auth: { mode: 'static', tokens } } });
+  const as = async (path, token, method = 'GET') => {
+    const { status, text } = await http(`${server.http}/v1/${path}`, { method, headers: bearer(token) });
+    return status === 200 ? 200 : `${status} ${JSON.parse(text).code}`;
+  };
+  for (const [token, ...expected] of [['reader-reader-reader', 200, '403 scope-missing'], ['starry-starry-starry', 200, '403 scope-missing'], ['narrow-narrow-narrow', '403 scope-missing', '403 scope-missing'],
+    ['writer-writer-writer', '403 scope-missing', '403 scope-missing'], [null, '401 token-missing', '401 token-missing'], ['admin-admin-admin', 200, 200]])
+    assert.deepEqual([await as('changes', token), await as('backup', token)], expected, token);
+  assert.match((await ask(server, '', bearer('narrow-narrow-narrow'))).message, /'admin'.*'read'.*limited to some views/);
+  assert.match((await ask(server, '', bearer('writer-writer-writer'))).message, /'admin' or 'read'/);
+  for (const path of ['changes', 'backup']) assert.equal(await as(path, 'admin-admin-admin', 'DELETE'), '405 method-not-allowed');
+  /* A reader of all gets the changes, and nothing that is an administrator's. */
+  await http(`${server.http}/v1/mutations`, { method: 'POST', headers: { ...bearer('writer-writer-writer'), 'idempotency-key': 'k' }, body: JSON.stringify({ producer: 'secret-name', batch: 1, mutations: [m('a', { n: 1 })] }) });
+  const [all, changes] = [await ask(server, '', bearer('admin-admin-admin')), await ask(server, '', bearer('reader-reader-reader'))];
+  assert.deepEqual(changes.changes, all.changes);
+  assert.equal(changes.head.only, 'changes');
+  assert.equal(all.head.only, undefined);
+  assert.ok(all.lines.length > changes.lines.length && all.producers.length === 1);
+  assert.equal(changes.lines.length, changes.changes.length + 2);
+});
+
+test('nothing that is hidden from a reader is told by the log, whatever hides it, and also from when it does', async (t) => {
+  const tokens = [{ token: 'reader-reader-reader', subject: 'r', scope: 'read', row_scopes: ['red', 'blue'] }, { token: 'writer-writer-writer', subject: 'w', scope: 'write' }];
+  const auth = { mode: 'static', tokens };
+  const open = { E: {}, F: { views: { slim: { fields: ['n'] }, one: { keys: ['a'] }, first: { pipeline: [{ take: 1 }] } } } };
+  const server = await Server.forTest(t, { config: { exports: open, auth } });
+  const read = (more = '') => ask(server, more, bearer('reader-reader-reader'));
+  await http(`${server.http}/v1/mutations`, { method: 'POST', headers: bearer('writer-writer-writer'), body: [m('a', { team: 'green', secret: 1 }), { export: 'F', key: 'b', patch: { secret: 2 } }].map((line) => JSON.stringify(line)).join('\n') });
+  assert.equal((await read()).changes.length, 2, 'views beside the list hide nothing');
+  const restricted = [
+    [{ ...open, E: { scope: 'team' } }, /row_scopes.* of E/],
+    [{ ...open, E: { views: { list: { fields: ['n'] } } } }, /no list shows all fields of all rows of E/],
+    [{ ...open, E: { views: { list: { keys: ['a', 'b'] } } } }, /no list shows/],
+    [{ ...open, E: { views: { list: { pipeline: [{ filter: { field: 'n', gt: 1 } }] } } } }, /no list shows/],
+  ];
+  const after = `after=${(await read()).end.cursor}`;
+  for (const [exports, why] of restricted) {
+    await server.terminate();
+    await server.restart({ config: { exports, auth } });
+    for (const query of ['', 'limit=1', 'after=head', after]) {
+      const refused = await read(query);
+      assert.deepEqual([refused.status, refused.code], [403, 'scope-missing'], JSON.stringify(exports));
+      assert.match(refused.message, why);
+    }
+  }
+  /* Of an export that is not shown any more nothing is told. */
+  await server.terminate();
+  await server.restart({ config: { exports: { E: {} }, auth } });
+  assert.equal((await read()).code, 'log-gap');
+  assert.deepEqual((await read('after=head')).changes, []);
+  await server.terminate();
+  await server.restart({ config: { exports: open, auth } });
+  /* A token that is limited, or taken back, while its client waits. */
+  for (const [fresh, code] of [[[{ ...tokens[0], views: ['E/list'] }, tokens[1]], 'scope-missing'], [[tokens[1]], 'invalid-static-token'], [[{ ...tokens[0], scope: 'write' }, tokens[1]], 'scope-missing']]) {
+    const waiting = read('after=head&wait=60');
+    await server.reload({ exports: open, auth: { ...auth, tokens: fresh } });
+    await http(`${server.http}/v1/mutations`, { method: 'POST', headers: bearer('writer-writer-writer'), body: JSON.stringify(m(`y${code}${fresh.length}`, { n: Math.random() })) });
+    assert.equal((await within(waiting, 'its answer')).code, code);
+    await server.reload({ exports: open, auth });
   }
 });
 

@@ -405,3 +405,23 @@ test('the token is read from its file; without the scope it says why, and goes o
   await tryPost(source, m('b'), { authorization: 'Bearer reader-reader-reader' });
   await isEqual(replica, source);
 });
+
+test('a token that may read all, and is no administrator, makes a replica that says that it is no reserve', async (t) => {
+  const { writeFileSync } = await import('node:fs');
+  const tokens = [{ token: 'reader-reader-reader', subject: 'r', scope: 'read write' }, { token: 'narrow-narrow-narrow', subject: 'n', scope: 'read', views: ['E/*'] }];
+  const source = await Server.forTest(t, { config: { exports: { E: {} }, auth: { mode: 'static', tokens } } });
+  const file = join(scratch(t), 'token');
+  writeFileSync(file, 'reader-reader-reader\n');
+  const replica = await Server.forTest(t, { config: { exports: { E: {} }, log: { from: source.http, token_file: file } } });
+  await replica.logged(/log-changes-only problem="[^"]*'admin'[^"]*" effect="[^"]*no reserve"/);
+  await tryPost(source, { producer: 'p', batch: 1, mutations: [m('a', { n: 1 })] }, { authorization: 'Bearer reader-reader-reader' });
+  await isEqual(replica, source);
+  assert.equal((await http(`${replica.http}/v1/views/E/list`)).json.rows.length, 1);
+  assert.equal((await replica.get('/ready')).text, 'READY');
+  assert.deepEqual(await sql(replica.db, 'SELECT name FROM producer'), []);
+  writeFileSync(file, 'narrow-narrow-narrow\n');
+  await replica.terminate();
+  await replica.restart();
+  await replica.logged(/log-apart error="[^"]*refuses \(HTTP 403\)[^"]*limited to some views/);
+  assert.equal(replica.stderr.match(/log-changes-only/g).length, 1);
+});
