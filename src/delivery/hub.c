@@ -173,6 +173,8 @@ void hub_commit(void *argument, struct engine_commit *commit)
     while (!link_alone(&hub->topics.touched))
         link_remove(hub->topics.touched.next);
     cursor_waits_wake(hub);
+    if (hub->options.committed)
+        hub->options.committed(hub->options.argument, commit->last_change);
 }
 
 /* ---- facts ---- */

@@ -37,7 +37,10 @@ struct hub_options {
     void (*due)(void *argument); /* hub_due is sooner than it was; NULL: nobody wants to know */
     /* The last message of the log that is done with, if there is a log; NULL: it is not known. */
     int64_t (*log_position)(void *argument);
-    void *argument;                 /* of both */
+    /* All who wait for it in the hub know of a commit, of which this is the last change. NULL:
+     * nobody else waits. */
+    void (*committed)(void *argument, int64_t last_change);
+    void *argument;                 /* of these */
     struct view_query_limits query; /* of queries of clients; depth 0: 8, terms 0: 256 */
 };
 
@@ -99,8 +102,6 @@ void subscriber_free(struct subscriber *subscriber);
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity);
 /* A text message to the client. */
 void subscriber_tell(struct subscriber *subscriber, struct span json);
-/* End all its subscriptions without a message: only answers are sent from now on. */
-void subscriber_silence(struct subscriber *subscriber);
 /*
  * It gets bodies (struct wire_encoding) instead of ready messages, and has one subscription, by
  * subscriber_subscribe. The sender puts heads before the bodies, and may have several of these for
@@ -143,19 +144,10 @@ void subscriber_handle(struct subscriber *subscriber, const struct wire_message 
  * uses it, too. */
 void subscriber_error(struct subscriber *subscriber, const struct error *error,
                       const struct wire_about *about, bool fatal);
-/* Drop bytes that wait to be sent, answers too. */
-void subscriber_drop(struct subscriber *subscriber);
-/*
- * The next bytes to send: whole ready frames, at most about WIRE_FRAGMENT bytes (one frame at
- * least). Empty: nothing now; wake follows. Borrowed until the next call on the hub.
- */
-struct span subscriber_pull(struct subscriber *subscriber);
-/* What is in the last pull, if it has so many bytes and what is in them was counted before. */
-bool subscriber_counted(const struct subscriber *subscriber, size_t length, struct wire_run *run);
-/* So much of the last pull was given to the connection, mostly all of it. For metering; to be
- * called before the next pull. */
-void subscriber_sent(struct subscriber *subscriber, size_t length, const struct wire_run *run);
-struct subscriber_state {
+
+/* ---- what a connection sends ---- */
+
+struct supply_state {
     size_t subscriptions;
     bool rests; /* the next pull should wait a moment, so that the client can show its rows */
     /* An answer was lost, because memory was missing or the client reads none: the connection must
@@ -164,7 +156,35 @@ struct subscriber_state {
     /* Unread answers pile up, so reading from this client should pause until a pull. */
     bool is_congested;
 };
-struct subscriber_state subscriber_state(const struct subscriber *subscriber);
+/*
+ * A supply gives a connection the bytes that it sends. A subscriber is one; so is whatever puts
+ * several of them together, or their frames into another form. The connection knows the supply by
+ * this table alone. NULL where it says so.
+ */
+struct supply_ops {
+    /* The next bytes to send: whole ready frames, at most about WIRE_FRAGMENT bytes (one frame at
+     * least). Empty: nothing now; a wake follows. Borrowed until the next call. */
+    struct span (*pull)(void *supply);
+    /* What is in the last pull, if it has so many bytes and what is in them is known without a
+     * look. NULL: never. */
+    bool (*counted)(const void *supply, size_t length, struct wire_run *run);
+    /* So much of the last pull was given to the connection, mostly all of it, and its content. To
+     * be called before the next pull. NULL: not needed. */
+    void (*sent)(void *supply, size_t length, const struct wire_run *run);
+    /* NULL: nothing of it is ever so. */
+    struct supply_state (*state)(const void *supply);
+    /* Drop bytes that are not sent yet, except answers: the client may see nothing more. NULL:
+     * there are only answers. */
+    void (*silence)(void *supply);
+    /* Drop bytes that wait to be sent, answers too. NULL: no limit of bytes holds for them, and no
+     * limit of messages ends their connection. */
+    void (*drop)(void *supply);
+};
+/* Of a struct subscriber; what silences it ends all its subscriptions without a message. */
+extern const struct supply_ops subscriber_supply;
+/* The same, for who has no connection. */
+struct span subscriber_pull(struct subscriber *subscriber);
+struct supply_state subscriber_state(const struct subscriber *subscriber);
 
 /* ---- facts for who watches the server ---- */
 

@@ -58,8 +58,9 @@ void meter_forget(struct subscriber *subscriber)
 }
 
 /* A limit may have cut it short. */
-void subscriber_sent(struct subscriber *subscriber, size_t length, const struct wire_run *run)
+static void on_sent(void *supply, size_t length, const struct wire_run *run)
 {
+    const struct subscriber *subscriber = supply;
     const struct sending *sent = &subscriber->metering.pulled;
     size_t pulled = subscriber->metering.pulled_length;
     INVARIANT(length <= pulled);
@@ -310,8 +311,65 @@ struct span subscriber_pull(struct subscriber *subscriber)
     return bytes;
 }
 
-bool subscriber_counted(const struct subscriber *subscriber, size_t length, struct wire_run *run)
+/* ---- as a supply ---- */
+
+static struct span pull(void *subscriber)
 {
+    return subscriber_pull(subscriber);
+}
+
+static bool counted(const void *supply, size_t length, struct wire_run *run)
+{
+    const struct subscriber *subscriber = supply;
     *run = (struct wire_run){subscriber->pulled.messages, subscriber->pulled.payload, false};
     return run->messages && length == subscriber->metering.pulled_length;
 }
+
+struct supply_state subscriber_state(const struct subscriber *subscriber)
+{
+    const struct outbox *outbox = &subscriber->outbox;
+    const struct text *rest = outbox->rest;
+    return (struct supply_state){
+        .subscriptions = subscriber->count,
+        .rests = rest && rest->rest_at && outbox->rest_sent == rest->rest_at,
+        .is_broken = outbox->control.failed,
+        .is_congested = outbox->control.length - outbox->control_sent > HUB_CONTROL};
+}
+
+static struct supply_state state(const void *subscriber)
+{
+    return subscriber_state(subscriber);
+}
+
+/* All are going, so none is handed the read slot of another. */
+static void silence(void *supply)
+{
+    struct subscriber *subscriber = supply;
+    while (!link_alone(&subscriber->slots.waiting))
+        link_remove(subscriber->slots.waiting.next);
+    while (!link_alone(&subscriber->subscriptions))
+        subscription_close(
+            LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
+    INVARIANT(!subscriber->count && !subscriber->slots.taken);
+    INVARIANT(link_alone(&subscriber->ready) && link_alone(&subscriber->slots.waiting));
+}
+
+static void drop(void *supply)
+{
+    struct subscriber *subscriber = supply;
+    text_unref(subscriber->outbox.rest);
+    subscriber->outbox.rest = NULL;
+    buffer_clear(&subscriber->outbox.control);
+    subscriber->outbox.control_sent = 0;
+    if (subscriber->metering.usage)
+        usage_answers_settled(subscriber->metering.usage, false);
+}
+
+const struct supply_ops subscriber_supply = {
+    .pull = pull,
+    .counted = counted,
+    .sent = on_sent,
+    .state = state,
+    .silence = silence,
+    .drop = drop,
+};

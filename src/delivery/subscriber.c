@@ -29,24 +29,12 @@ struct subscriber *subscriber_new(struct hub *hub, const struct subscriber_optio
     return subscriber;
 }
 
-/* All are going, so none is handed the read slot of another. */
-void subscriber_silence(struct subscriber *subscriber)
-{
-    while (!link_alone(&subscriber->slots.waiting))
-        link_remove(subscriber->slots.waiting.next);
-    while (!link_alone(&subscriber->subscriptions))
-        subscription_close(
-            LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
-    INVARIANT(!subscriber->count && !subscriber->slots.taken);
-    INVARIANT(link_alone(&subscriber->ready) && link_alone(&subscriber->slots.waiting));
-}
-
 void subscriber_free(struct subscriber *subscriber)
 {
     if (!subscriber)
         return;
     subscriber->ended = true;
-    subscriber_silence(subscriber);
+    subscriber_supply.silence(subscriber);
     INVARIANT(subscriber->encoding || subscriber->hub->subscriber_count > 0);
     INVARIANT(!subscriber->previous.count || !link_alone(&subscriber->previous.list));
     previous_free_all(&subscriber->previous.list);
@@ -138,7 +126,7 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
     struct row_scope *saw = subscriber->scope,
                      *sees = row_scope_get(&subscriber->hub->row_scopes, identity);
     if (!sees) {
-        subscriber_silence(subscriber);
+        subscriber_supply.silence(subscriber);
         return false;
     }
     subscriber->identity = auth_identity_retain(identity);
@@ -151,18 +139,6 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
     auth_identity_release(old);
     row_scope_unref(saw);
     return true;
-}
-
-/* ---- what it may do ---- */
-
-void subscriber_drop(struct subscriber *subscriber)
-{
-    text_unref(subscriber->outbox.rest);
-    subscriber->outbox.rest = NULL;
-    buffer_clear(&subscriber->outbox.control);
-    subscriber->outbox.control_sent = 0;
-    if (subscriber->metering.usage)
-        usage_answers_settled(subscriber->metering.usage, false);
 }
 
 /* ---- messages ---- */
@@ -303,15 +279,4 @@ bool subscriber_epoch(const struct subscriber *subscriber, char epoch[HUB_EPOCH]
         LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next)->topic;
     view_epoch(subscriber->hub, topic->view, topic->scope, epoch);
     return true;
-}
-
-struct subscriber_state subscriber_state(const struct subscriber *subscriber)
-{
-    const struct outbox *outbox = &subscriber->outbox;
-    const struct text *rest = outbox->rest;
-    return (struct subscriber_state){
-        .subscriptions = subscriber->count,
-        .rests = rest && rest->rest_at && outbox->rest_sent == rest->rest_at,
-        .is_broken = outbox->control.failed,
-        .is_congested = outbox->control.length - outbox->control_sent > HUB_CONTROL};
 }

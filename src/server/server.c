@@ -34,6 +34,11 @@ static int64_t log_position(void *argument)
     return follow ? follow_state(follow).position : -1;
 }
 
+static void committed(void *server, int64_t last_change)
+{
+    http_committed(&((struct server *)server)->http, last_change);
+}
+
 static bool open_hub(struct server *server, const struct config *config, struct error *error)
 {
     struct config_caches caches = config_caches(config);
@@ -50,6 +55,7 @@ static bool open_hub(struct server *server, const struct config *config, struct 
         .tracer = server->frontend.tracer,
         .due = server_arm,
         .log_position = log_position,
+        .committed = committed,
         .argument = server,
         .query = {.depth = (unsigned)config->max_where_depth,
                   .terms = (size_t)config->max_where_terms},
@@ -62,14 +68,6 @@ static bool open_hub(struct server *server, const struct config *config, struct 
         return true;
     view_set_free(views);
     return error_set(error, ERROR_MEMORY, "out of memory while starting the hub");
-}
-
-static void on_commit(void *argument, struct engine_commit *commit)
-{
-    struct server *server = argument;
-    int64_t last_change = commit->last_change;
-    hub_commit(server->frontend.hub, commit);
-    http_committed(&server->http, last_change);
 }
 
 static struct engine_options engine_options(struct server *server, const struct config *config)
@@ -110,8 +108,8 @@ static struct engine_options engine_options(struct server *server, const struct 
         .max_wal_bytes = config->max_wal_bytes,
         .readers = (uint32_t)config->readers,
         .notes_times = server->frontend.tracer != NULL,
-        .on_commit = on_commit,
-        .argument = server,
+        .on_commit = hub_commit,
+        .argument = server->frontend.hub,
         .wake = wake,
         .on_drained = server_on_drained,
         .wake_argument = server,

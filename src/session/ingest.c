@@ -247,9 +247,9 @@ static void on_became(struct session *session)
         session_end(session, &error);
 }
 
-static struct span on_pull(struct session *session)
+static struct span on_pull(void *supply)
 {
-    struct ingest_session *ingest = ingest_of(session);
+    struct ingest_session *ingest = supply;
     drop_pulled(ingest);
     ingest->pulled = true;
     return buffer_span(&ingest->answers);
@@ -274,6 +274,8 @@ static const char *protocol_of(const struct session *session)
     return "ingest";
 }
 
+static const struct supply_ops answers = {.pull = on_pull};
+
 const struct session_kind session_ingest = {
     .name = "ingest",
     .carrier = &session_websocket,
@@ -282,7 +284,7 @@ const struct session_kind session_ingest = {
     .tell = on_tell,
     .refuse = on_refuse,
     .became = on_became,
-    .pull = on_pull,
+    .supply = &answers,
     .settled = is_settled,
     .is_full = is_full,
     .may_resume = may_resume,

@@ -47,15 +47,6 @@ void named_set_free(struct named_set *set)
     memory_free(set);
 }
 
-struct named_state named_set_state(const struct named_set *set)
-{
-    return (struct named_state){
-        .count = set->count,
-        .is_broken = set->broken || set->answers.failed,
-        .is_congested = set->answers.length - set->answers_sent > ANSWERS,
-    };
-}
-
 void named_set_describe(const struct named_set *set, size_t most, subscription_each each,
                         void *argument)
 {
@@ -388,8 +379,9 @@ static struct span pull_named(struct named *named)
     return ready;
 }
 
-struct span named_set_pull(struct named_set *set)
+static struct span on_pull(void *supply)
 {
+    struct named_set *set = supply;
     struct span ready = span_make(NULL, 0);
     set->pulled = NULL;
     set->is_shared = false;
@@ -408,39 +400,62 @@ struct span named_set_pull(struct named_set *set)
     return ready;
 }
 
-bool named_set_counted(const struct named_set *set, size_t length, struct wire_run *run)
+static bool is_counted(const void *supply, size_t length, struct wire_run *run)
 {
+    const struct named_set *set = supply;
     return set->pulled && set->is_shared &&
-           subscriber_counted(set->pulled->subscriber, length, run);
+           subscriber_supply.counted(set->pulled->subscriber, length, run);
 }
 
 /* The heads are of the same subscription, so the hub counts by its own bytes. */
-void named_set_sent(struct named_set *set, size_t length, const struct wire_run *run)
+static void on_sent(void *supply, size_t length, const struct wire_run *run)
 {
+    const struct named_set *set = supply;
     if (!set->pulled || !set->ready_length)
         return;
     size_t pulled = length >= set->ready_length ? set->pulled_length
                                                 : set->pulled_length * length / set->ready_length;
-    subscriber_sent(set->pulled->subscriber, pulled, run);
+    subscriber_supply.sent(set->pulled->subscriber, pulled, run);
 }
 
-void named_set_silence(struct named_set *set)
+static struct supply_state state_of(const void *supply)
 {
+    const struct named_set *set = supply;
+    return (struct supply_state){
+        .subscriptions = set->count,
+        .is_broken = set->broken || set->answers.failed,
+        .is_congested = set->answers.length - set->answers_sent > ANSWERS,
+    };
+}
+
+static void on_silence(void *supply)
+{
+    struct named_set *set = supply;
     struct link *link = set->all.next;
     while (link != &set->all) {
         struct named *named = LINK_OWNER(struct named, in_set, link);
         link = link->next;
         if (set->inside == named)
-            subscriber_silence(named->subscriber); /* its message is sent to the end */
+            subscriber_supply.silence(named->subscriber); /* its message is sent to the end */
         else
             named_free(named);
     }
 }
 
-void named_set_drop(struct named_set *set)
+static void on_drop(void *supply)
 {
+    struct named_set *set = supply;
     while (!link_alone(&set->all))
         named_free(LINK_OWNER(struct named, in_set, set->all.next));
     buffer_clear(&set->answers);
     set->answers_sent = 0;
 }
+
+const struct supply_ops named_supply = {
+    .pull = on_pull,
+    .counted = is_counted,
+    .sent = on_sent,
+    .state = state_of,
+    .silence = on_silence,
+    .drop = on_drop,
+};

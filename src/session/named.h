@@ -18,12 +18,6 @@ struct named_set;
 /* None yet. `usage` NULL: it is told to nobody. NULL when out of memory. */
 struct named_set *named_set_new(struct session *session, struct usage_client *usage);
 void named_set_free(struct named_set *set);
-struct named_state {
-    size_t count;      /* of its subscriptions */
-    bool is_broken;    /* an answer was lost: the connection must be ended */
-    bool is_congested; /* too many answers are unread */
-};
-struct named_state named_set_state(const struct named_set *set);
 /* Describe up to `most` of them, with their ids. */
 void named_set_describe(const struct named_set *set, size_t most, subscription_each each,
                         void *argument);
@@ -33,11 +27,8 @@ void named_set_message(struct named_set *set, struct wire_message *message,
                        const struct error *wrong, size_t others);
 /* As those of struct session_kind. */
 void named_set_refuse(struct named_set *set, const struct error *error, bool fatal);
-void named_set_silence(struct named_set *set);
 bool named_set_became(struct named_set *set);
-struct span named_set_pull(struct named_set *set);
-bool named_set_counted(const struct named_set *set, size_t length, struct wire_run *run);
-void named_set_sent(struct named_set *set, size_t length, const struct wire_run *run);
-void named_set_drop(struct named_set *set);
+/* Its bytes; the supply is the set. */
+extern const struct supply_ops named_supply;
 
 #endif

@@ -174,9 +174,9 @@ static void make_room(struct newcomers *newcomers)
 
 /* ---- the rest of a session ---- */
 
-static struct span on_pull(struct session *session)
+static struct span on_pull(void *supply)
 {
-    struct newcomer *newcomer = newcomer_of(session);
+    struct newcomer *newcomer = supply;
     if (newcomer->pulled)
         buffer_clear(&newcomer->answer);
     newcomer->pulled = true;
@@ -186,12 +186,6 @@ static struct span on_pull(struct session *session)
 static void on_became(struct session *session)
 {
     (void)session; /* nobody's identity never changes */
-}
-
-static bool is_full(const struct session *session)
-{
-    (void)session;
-    return false;
 }
 
 static void on_closed(struct session *session)
@@ -209,6 +203,8 @@ static const char *protocol_of(const struct session *session)
     return "none";
 }
 
+static const struct supply_ops answer = {.pull = on_pull};
+
 const struct session_kind session_newcomer = {
     .name = "newcomer",
     .carrier = &session_websocket,
@@ -216,8 +212,7 @@ const struct session_kind session_newcomer = {
     .message = on_message,
     .refuse = on_refuse,
     .became = on_became,
-    .pull = on_pull,
-    .is_full = is_full,
+    .supply = &answer,
     .closed = on_closed,
 };
 

@@ -62,7 +62,8 @@ static void take_message(struct session *session, struct span text)
 {
     struct error error;
     counter_add(&session->frontend->counters.messages_in, 1);
-    if (session->kind->drop && !allowance_has(&session->allowance, ALLOWANCE_MESSAGE, 1, &error)) {
+    if (session->supply->drop &&
+        !allowance_has(&session->allowance, ALLOWANCE_MESSAGE, 1, &error)) {
         session_end(session, &error);
         return;
     }
@@ -72,7 +73,7 @@ static void take_message(struct session *session, struct span text)
     } else {
         session->kind->message(session, text);
     }
-    if (session->kind->is_full(session))
+    if (session_is_full(session))
         session_pause(session);
 }
 

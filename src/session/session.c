@@ -40,6 +40,7 @@ static void watch_closing(struct session *session, int seconds)
 }
 
 enum {
+    REST_MS = 50,          /* three pictures of a screen; docs/benchmarks.md, "First paint" */
     LAST_PULLS = 64,       /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
     WRITES_PER_TURN = 8,   /* pulls that one turn of the loop writes for a session, at most */
     PARTING_SECONDS = 5,   /* and how long that may take */
@@ -85,7 +86,7 @@ static void resume(struct session *session)
 static void try_resume(struct session *session)
 {
     const struct session_kind *kind = session->kind;
-    if (kind->may_resume ? kind->may_resume(session) : !kind->is_full(session))
+    if (kind->may_resume ? kind->may_resume(session) : !session_is_full(session))
         resume(session);
 }
 
@@ -195,6 +196,8 @@ void session_init(struct session *session, struct frontend *frontend,
     session->frontend = frontend;
     session->connection = connection;
     session->kind = kind;
+    session->supply = kind->supply;
+    session->supplies = session;
     principal_move(&session->principal, principal);
     session->allowance = (struct allowance){.limits = access_shown(frontend->access)->limits,
                                             .principal = &session->principal,
@@ -230,8 +233,9 @@ static void session_set_state(struct session *session, enum session_state state)
     session->state = (uint8_t)state;
 }
 
-void session_want_write(struct session *session)
+void session_want_write(void *argument)
 {
+    struct session *session = argument;
     INVARIANT(session->state != SESSION_GONE);
     if (session->wants_write)
         return;
@@ -247,6 +251,18 @@ void session_pause(struct session *session)
     session->paused = true;
     link_append(&session->frontend->sessions.paused, &session->in_paused);
     net_pause(session_connection(session), true);
+}
+
+static struct supply_state supply_state(const struct session *session)
+{
+    const struct supply_ops *supply = session->supply;
+    return supply->state ? supply->state(session->supplies) : (struct supply_state){0};
+}
+
+bool session_is_full(const struct session *session)
+{
+    const struct session_kind *kind = session->kind;
+    return kind->is_full ? kind->is_full(session) : supply_state(session).is_congested;
 }
 
 void session_close(struct session *session, uint16_t status, const char *reason)
@@ -274,8 +290,8 @@ void session_end(struct session *session, const struct error *error)
     struct audit_client client = {.principal = &session->principal, .kind = session->kind->name};
     audit_write(access_shown(session->frontend->access)->audit, AUDIT_SESSION_ENDED,
                 &(struct audit_details){.client = &client, .error = error});
-    if (session->kind->silence)
-        session->kind->silence(session);
+    if (session->supply->silence)
+        session->supply->silence(session->supplies);
     session->kind->refuse(session, error, true);
     wire_close_reason(reason, error);
     session_close(session, POLICY_VIOLATION, reason);
@@ -317,7 +333,8 @@ static void write_ping(struct session *session)
 static struct wire_run measure(const struct session *session, struct span bytes)
 {
     struct wire_run run;
-    if (session->kind->counted && session->kind->counted(session, bytes.length, &run))
+    const struct supply_ops *supply = session->supply;
+    if (supply->counted && supply->counted(session->supplies, bytes.length, &run))
         return run;
     return session->kind->carrier->measure(bytes);
 }
@@ -333,11 +350,45 @@ static bool write_once(struct session *session, struct span bytes)
     if (!net_write(connection, bytes))
         return false;
     session->sent_bytes += bytes.length;
-    if (session->kind->sent)
-        session->kind->sent(session, bytes.length, &run);
+    if (session->supply->sent)
+        session->supply->sent(session->supplies, bytes.length, &run);
     session->blocked = net_state(connection).is_blocked;
     note_told(session);
     return true;
+}
+
+/* Whether nothing is to be sent to it now: for REST_MS from the first call on, once. Then it is
+ * asked to write. */
+static bool rests(struct session *session)
+{
+    uint64_t now = frontend_now(session->frontend);
+    if (session->state != SESSION_OPEN)
+        return false;
+    if (!session->rests_until_ms) {
+        session->rests_until_ms = now + REST_MS;
+        link_append(&session->frontend->sessions.resting, &session->in_resting);
+        session->frontend->due(session->frontend->argument);
+    }
+    if (now < session->rests_until_ms)
+        return true;
+    session->rests_until_ms = 0;
+    link_remove(&session->in_resting);
+    return false;
+}
+
+/* The next bytes of its supply. A client must not wait for an answer that will never come. */
+static struct span pull(struct session *session)
+{
+    struct supply_state state = supply_state(session);
+    if (state.rests && rests(session))
+        return span_make(NULL, 0);
+    if (!state.is_broken) {
+        struct span bytes = session->supply->pull(session->supplies);
+        if (!supply_state(session).is_broken)
+            return bytes;
+    }
+    session_give_up(session, "out-of-memory: an answer was lost; connect again");
+    return span_make(NULL, 0);
 }
 
 /* Waiting bytes are dropped, and the client is told why; but not in the middle of a message,
@@ -346,21 +397,21 @@ static struct span end_overdrawn(struct session *session)
 {
     struct error error;
     allowance_overdrawn(&session->allowance, &error);
-    session->kind->drop(session);
+    session->supply->drop(session->supplies);
     session_end(session, &error);
     if (session->mid_message)
-        session->kind->drop(session);
-    return session->kind->pull(session);
+        session->supply->drop(session->supplies);
+    return pull(session);
 }
 
 /* The next bytes, as far as they may be sent. Bytes that do not fit are not sent at all, and end
  * the connection, though there may be room for them in a moment. */
 static struct span pull_allowed(struct session *session)
 {
-    bool limited = session->kind->drop && session->state == SESSION_OPEN;
+    bool limited = session->supply->drop && session->state == SESSION_OPEN;
     if (limited && session->overdrawn)
         return end_overdrawn(session);
-    struct span bytes = session->kind->pull(session);
+    struct span bytes = pull(session);
     if (!bytes.length || !limited || session->state != SESSION_OPEN)
         return bytes;
     size_t room = allowance_send(&session->allowance, bytes.length);

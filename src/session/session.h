@@ -83,28 +83,17 @@ struct session_kind {
     void (*tell)(struct session *session, struct span text);
     /* Tell the client that its message is refused. */
     void (*refuse)(struct session *session, const struct error *error, bool fatal);
-    /* Drop bytes that are not sent yet, except answers: the client may see nothing more. NULL:
-     * there are only answers. */
-    void (*silence)(struct session *session);
     /* Its principal has another identity. */
     void (*became)(struct session *session);
-    /* The next ready bytes to send, or none; they must stay until the next call. */
-    struct span (*pull)(struct session *session);
-    /* What is in the last pull, if it has so many bytes and what is in them is known without a
-     * look. NULL: never. */
-    bool (*counted)(const struct session *session, size_t length, struct wire_run *run);
-    /* So many bytes of the last pull were given to the connection, and their content. NULL: not
-     * needed. */
-    void (*sent)(struct session *session, size_t length, const struct wire_run *run);
+    /* What gives it its bytes, called with the session. NULL: its constructor says so. */
+    const struct supply_ops *supply;
     /* Whether nothing more is due to the client, asked after an empty pull. NULL: nothing is. */
     bool (*settled)(const struct session *session);
-    /* Whether reading from the client should pause (asked after each message). */
+    /* Whether reading from the client should pause (asked after each message). NULL: when its
+     * supply is congested. */
     bool (*is_full)(const struct session *session);
     /* Whether reading, which was paused, may go on. NULL: as soon as it is not full. */
     bool (*may_resume)(struct session *session);
-    /* Forget bytes that wait to be sent, answers too. NULL: no limit of bytes holds for this
-     * kind, and no limit of messages ends a connection. */
-    void (*drop)(struct session *session);
     /* The connection has ended, and the session with it. End its parts and free the memory, now
      * or when the last answer under way has come back. */
     void (*closed)(struct session *session);
@@ -115,6 +104,8 @@ struct session {
     struct net_connection
         *connection; /* NULL once it is gone; use session_connection, which checks that */
     const struct session_kind *kind;
+    const struct supply_ops *supply; /* gives it the bytes that go out, */
+    void *supplies;                  /* ... called with this */
     struct session *successor; /* that a newcomer's client was let in to, which gets the connection:
                                   this one is closed next; NULL: there is none */
     struct principal principal; /* whose it is */
@@ -172,9 +163,11 @@ void session_init(struct session *session, struct frontend *frontend,
 void session_expect(struct session *session, size_t limit);
 /* Its connection, which must be there. */
 struct net_connection *session_connection(const struct session *session);
-/* Ask for a chance to write. Cheap to call again. */
-void session_want_write(struct session *session);
+/* Ask for a chance to write. Cheap to call again. Of a struct session: it is what wakes one. */
+void session_want_write(void *session);
 void session_pause(struct session *session);
+/* Whether reading from its client should pause. */
+bool session_is_full(const struct session *session);
 /* Close when all due bytes are sent, or after some seconds. Idempotent: the first reason counts. */
 void session_close(struct session *session, uint16_t status, const char *reason);
 /* End it for this reason: the client gets a fatal error and 1008, and sees nothing more. */

@@ -57,7 +57,7 @@ static const struct session_carrier carrier = {
     .close = write_end,
 };
 
-/* ---- the kind ---- */
+/* ---- its events ---- */
 
 static struct span give_up(struct session *session)
 {
@@ -68,17 +68,18 @@ static struct span give_up(struct session *session)
 static bool take_frames(struct session *session)
 {
     struct stream_session *it = of_session(session);
-    struct span frames = subscriber_session_pull(session);
+    struct span frames = subscriber_pull(it->base.subscriber);
     it->pulled = frames.length;
     it->told = (struct wire_run){.messages = 0};
-    if (!frames.length && session->state == SESSION_OPEN && !session->rests_until_ms &&
+    if (!frames.length && session->state == SESSION_OPEN &&
         !subscriber_state(it->base.subscriber).subscriptions)
         session_close(session, NORMAL, "the subscription has ended");
     return wire_events_take(it->events, frames);
 }
 
-static struct span on_pull(struct session *session)
+static struct span on_pull(void *supply)
 {
+    struct session *session = supply;
     struct stream_session *it = of_session(session);
     struct span bytes;
     if (!wire_events_wait(it->events) && !take_frames(session))
@@ -86,8 +87,9 @@ static struct span on_pull(struct session *session)
     return wire_events_next(it->events, &bytes) ? bytes : give_up(session);
 }
 
-static void on_sent(struct session *session, size_t length, const struct wire_run *run)
+static void on_sent(void *supply, size_t length, const struct wire_run *run)
 {
+    struct session *session = supply;
     struct stream_session *it = of_session(session);
     (void)length;
     it->told.messages += run->messages;
@@ -95,24 +97,41 @@ static void on_sent(struct session *session, size_t length, const struct wire_ru
     note_alive(session);
     if (wire_events_wait(it->events))
         return;
-    subscriber_sent(it->base.subscriber, it->pulled, &it->told);
+    subscriber_supply.sent(it->base.subscriber, it->pulled, &it->told);
     it->pulled = 0;
 }
 
-static void on_drop(struct session *session)
+/* Events that are being told do not wait for those that may rest. */
+static struct supply_state state_of(const void *supply)
 {
-    struct stream_session *it = of_session(session);
+    const struct stream_session *it = supply;
+    struct supply_state state = subscriber_state(it->base.subscriber);
+    state.rests &= !wire_events_wait(it->events);
+    return state;
+}
+
+static void on_silence(void *supply)
+{
+    subscriber_supply.silence(((struct stream_session *)supply)->base.subscriber);
+}
+
+static void on_drop(void *supply)
+{
+    struct stream_session *it = supply;
     wire_events_drop(it->events);
     it->pulled = 0;
-    subscriber_drop(it->base.subscriber);
+    subscriber_supply.drop(it->base.subscriber);
 }
 
-/* The client sends nothing that could be too much. */
-static bool is_full(const struct session *session)
-{
-    (void)session;
-    return false;
-}
+static const struct supply_ops events_supply = {
+    .pull = on_pull,
+    .sent = on_sent,
+    .state = state_of,
+    .silence = on_silence,
+    .drop = on_drop,
+};
+
+/* ---- the kind ---- */
 
 static void on_closed(struct session *session)
 {
@@ -135,12 +154,8 @@ const struct session_kind session_stream = {
     .subscriptions = subscriber_session_count,
     .describe = subscriber_session_describe,
     .refuse = subscriber_session_refuse,
-    .silence = subscriber_session_silence,
+    .supply = &events_supply,
     .became = subscriber_session_became,
-    .pull = on_pull,
-    .sent = on_sent,
-    .is_full = is_full,
-    .drop = on_drop,
     .closed = on_closed,
 };
 

@@ -11,22 +11,84 @@
 #include "usage/usage.h"
 #include "wire/wire.h"
 
-enum { REST_MS = 50 }; /* three pictures of a screen; see docs/benchmarks.md, "First paint" */
-
 static struct subscriber *subscriber_of(const struct session *session)
 {
     return ((const struct subscriber_session *)session)->subscriber;
-}
-
-static void on_wake(void *argument)
-{
-    session_want_write(argument);
 }
 
 static struct subscriber_session *it_of(struct session *session)
 {
     return (struct subscriber_session *)session;
 }
+
+/* ---- both versions on one connection ---- */
+
+/* They send in turns, and a message is sent whole. */
+static struct span pull_either(void *supply)
+{
+    struct subscriber_session *it = supply;
+    bool named_first = it->session.mid_message ? it->from_named : !it->from_named;
+    for (int i = 0; i < 2; i++) {
+        it->from_named = named_first == (i == 0);
+        struct span bytes =
+            it->from_named ? named_supply.pull(it->named) : subscriber_pull(it->subscriber);
+        if (bytes.length || named_supply.state(it->named).is_broken)
+            return bytes;
+    }
+    return span_make(NULL, 0);
+}
+
+static bool is_counted(const void *supply, size_t length, struct wire_run *run)
+{
+    const struct subscriber_session *it = supply;
+    return it->from_named ? named_supply.counted(it->named, length, run)
+                          : subscriber_supply.counted(it->subscriber, length, run);
+}
+
+static void on_sent(void *supply, size_t length, const struct wire_run *run)
+{
+    struct subscriber_session *it = supply;
+    if (it->from_named)
+        named_supply.sent(it->named, length, run);
+    else
+        subscriber_supply.sent(it->subscriber, length, run);
+}
+
+static struct supply_state state_of_both(const void *supply)
+{
+    const struct subscriber_session *it = supply;
+    struct supply_state state = subscriber_state(it->subscriber);
+    struct supply_state named = named_supply.state(it->named);
+    state.subscriptions += named.subscriptions;
+    state.is_broken |= named.is_broken;
+    state.is_congested |= named.is_congested;
+    return state;
+}
+
+static void silence_both(void *supply)
+{
+    struct subscriber_session *it = supply;
+    subscriber_supply.silence(it->subscriber);
+    named_supply.silence(it->named);
+}
+
+static void drop_both(void *supply)
+{
+    struct subscriber_session *it = supply;
+    subscriber_supply.drop(it->subscriber);
+    named_supply.drop(it->named);
+}
+
+static const struct supply_ops both = {
+    .pull = pull_either,
+    .counted = is_counted,
+    .sent = on_sent,
+    .state = state_of_both,
+    .silence = silence_both,
+    .drop = drop_both,
+};
+
+/* ---- messages ---- */
 
 static void on_refresh(void *argument, const char *token)
 {
@@ -44,8 +106,13 @@ static void on_refresh(void *argument, const char *token)
 static struct named_set *named_of(struct subscriber_session *it)
 {
     it->version = 2;
-    if (!it->named)
-        it->named = named_set_new(&it->session, it->usage);
+    if (it->named)
+        return it->named;
+    it->named = named_set_new(&it->session, it->usage);
+    if (it->named) {
+        it->session.supply = &both;
+        it->session.supplies = it;
+    }
     return it->named;
 }
 
@@ -87,13 +154,6 @@ void subscriber_session_refuse(struct session *session, const struct error *erro
         subscriber_error(subscriber_of(session), error, NULL, fatal);
 }
 
-void subscriber_session_silence(struct session *session)
-{
-    subscriber_silence(subscriber_of(session));
-    if (it_of(session)->named)
-        named_set_silence(it_of(session)->named);
-}
-
 void subscriber_session_became(struct session *session)
 {
     struct named_set *named = it_of(session)->named;
@@ -113,92 +173,11 @@ static void on_behind(void *argument, const struct error *error)
     session_send_away(argument, error);
 }
 
-/* Both versions send in turns, and a message is sent whole. */
-static struct span pull_either(struct subscriber_session *it)
-{
-    if (!it->named)
-        return subscriber_pull(it->subscriber);
-    bool named_first = it->session.mid_message ? it->from_named : !it->from_named;
-    for (int i = 0; i < 2; i++) {
-        it->from_named = named_first == (i == 0);
-        struct span bytes =
-            it->from_named ? named_set_pull(it->named) : subscriber_pull(it->subscriber);
-        if (bytes.length || named_set_state(it->named).is_broken)
-            return bytes;
-    }
-    return span_make(NULL, 0);
-}
-
-/* Whether nothing is to be sent to it now: for REST_MS from the first call on, once. Then it is
- * asked to write. */
-static bool rests(struct session *session)
-{
-    uint64_t now = frontend_now(session->frontend);
-    if (session->state != SESSION_OPEN)
-        return false;
-    if (!session->rests_until_ms) {
-        session->rests_until_ms = now + REST_MS;
-        link_append(&session->frontend->sessions.resting, &session->in_resting);
-        session->frontend->due(session->frontend->argument);
-    }
-    if (now < session->rests_until_ms)
-        return true;
-    session->rests_until_ms = 0;
-    link_remove(&session->in_resting);
-    return false;
-}
-
-/* A client must not wait for an answer that will never come. */
-struct span subscriber_session_pull(struct session *session)
-{
-    struct subscriber *subscriber = subscriber_of(session);
-    if (subscriber_state(subscriber).rests && rests(session))
-        return span_make(NULL, 0);
-    struct span bytes = span_make(NULL, 0);
-    bool broken = subscriber_state(subscriber).is_broken;
-    if (!broken)
-        bytes = pull_either(it_of(session));
-    const struct named_set *named = it_of(session)->named;
-    if (!broken && !(named && named_set_state(named).is_broken))
-        return bytes;
-    session_give_up(session, "out-of-memory: an answer was lost; connect again");
-    return span_make(NULL, 0);
-}
-
-static bool is_counted(const struct session *session, size_t length, struct wire_run *run)
-{
-    const struct subscriber_session *it = (const struct subscriber_session *)session;
-    return it->named && it->from_named ? named_set_counted(it->named, length, run)
-                                       : subscriber_counted(it->subscriber, length, run);
-}
-
-static void on_sent(struct session *session, size_t length, const struct wire_run *run)
-{
-    if (it_of(session)->named && it_of(session)->from_named)
-        named_set_sent(it_of(session)->named, length, run);
-    else
-        subscriber_sent(subscriber_of(session), length, run);
-}
-
-static bool is_full(const struct session *session)
-{
-    const struct named_set *named = ((const struct subscriber_session *)session)->named;
-    return subscriber_state(subscriber_of(session)).is_congested ||
-           (named && named_set_state(named).is_congested);
-}
-
-static void on_drop(struct session *session)
-{
-    subscriber_drop(subscriber_of(session));
-    if (it_of(session)->named)
-        named_set_drop(it_of(session)->named);
-}
-
 size_t subscriber_session_count(const struct session *session)
 {
     const struct subscriber_session *it = (const struct subscriber_session *)session;
-    return subscriber_state(it->subscriber).subscriptions +
-           (it->named ? named_set_state(it->named).count : 0);
+    return it->named ? state_of_both(it).subscriptions
+                     : subscriber_state(it->subscriber).subscriptions;
 }
 
 void subscriber_session_describe(const struct session *session, size_t most, subscription_each each,
@@ -240,13 +219,7 @@ const struct session_kind session_subscriber = {
     .message = on_message,
     .tell = on_tell,
     .refuse = subscriber_session_refuse,
-    .silence = subscriber_session_silence,
     .became = subscriber_session_became,
-    .pull = subscriber_session_pull,
-    .counted = is_counted,
-    .sent = on_sent,
-    .is_full = is_full,
-    .drop = on_drop,
     .closed = on_closed,
 };
 
@@ -256,7 +229,7 @@ bool subscriber_session_init(struct subscriber_session *it, struct frontend *fro
 {
     if (frontend->usage)
         it->usage = usage_client_new(frontend->usage, principal->identity, principal->address);
-    struct subscriber_options options = {.wake = on_wake,
+    struct subscriber_options options = {.wake = session_want_write,
                                          .refresh = on_refresh,
                                          .denied = on_denied,
                                          .behind = on_behind,
@@ -288,5 +261,7 @@ struct session *session_subscriber_new(struct frontend *frontend, struct net_con
         memory_free(it);
         return NULL;
     }
+    it->session.supply = &subscriber_supply;
+    it->session.supplies = it->subscriber;
     return &it->session;
 }

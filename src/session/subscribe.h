@@ -26,9 +26,7 @@ void subscriber_session_fini(struct subscriber_session *it);
 
 /* For the kinds; see struct session_kind. */
 void subscriber_session_refuse(struct session *session, const struct error *error, bool fatal);
-void subscriber_session_silence(struct session *session);
 void subscriber_session_became(struct session *session);
-struct span subscriber_session_pull(struct session *session);
 size_t subscriber_session_count(const struct session *session);
 void subscriber_session_describe(const struct session *session, size_t most, subscription_each each,
                                  void *argument);

@@ -146,7 +146,7 @@ TEST(one_that_is_silenced_gets_answers_only)
     subscribe_many(&reader, "");
     read_all(&reader);
     subscribe_many(&other, "");
-    subscriber_silence(reader.subscriber);
+    subscriber_supply.silence(reader.subscriber);
     hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":2}");
     error_set(&error, ERROR_TOKEN_EXPIRED, "the token has expired");
     subscriber_error(reader.subscriber, &error, NULL, true);

@@ -174,15 +174,15 @@ static void break_outbox(int fault)
         break;
     case SENT_TOO_MUCH:
         subscriber->metering.pulled_length = 3;
-        subscriber_sent(subscriber, 4, NULL);
+        subscriber_supply.sent(subscriber, 4, NULL);
         break;
     case SLOT_LEFT:
         subscriber->slots.taken = 1;
-        subscriber_silence(subscriber);
+        subscriber_supply.silence(subscriber);
         break;
     case WAITS_LEFT:
         link_append(&subscriber->ready, &hub->topics.touched);
-        subscriber_silence(subscriber);
+        subscriber_supply.silence(subscriber);
         break;
     case NO_SUBSCRIBERS:
         hub->subscriber_count = 0;
