@@ -118,6 +118,12 @@ bool allowance_has(struct allowance *allowance, enum allowance_wish wish, int64_
     return may_have(allowance, number, error);
 }
 
+bool allowance_limits_bytes(const struct allowance *allowance)
+{
+    struct rate minute;
+    return byte_rate(allowance, &minute);
+}
+
 size_t allowance_send(struct allowance *allowance, size_t bytes)
 {
     struct rate minute;

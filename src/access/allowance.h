@@ -30,6 +30,8 @@ enum allowance_wish {
 bool allowance_has(struct allowance *allowance, enum allowance_wish wish, int64_t number,
                    struct error *error);
 
+/* Whether there is a limit of the bytes that may be sent. */
+bool allowance_limits_bytes(const struct allowance *allowance);
 /* How many of these bytes may be sent: all, which are counted then, or fewer, and nothing is. If
  * none of what may be sent can be used, allowance_overdrawn has the error, and the connection must
  * end. */

@@ -188,5 +188,18 @@ bool frame_log_seek(const struct frame_log *frame_log, int64_t id, struct frame_
  */
 struct frame_run frame_log_take(const struct frame_log *frame_log, struct frame_log_cursor *cursor,
                                 struct span name);
+/*
+ * The same without moving the cursor: up to `most` pieces that follow each other, each the rest of
+ * a block, none of frames that stand alone. 0: there are none here, or the cursor is behind.
+ */
+size_t frame_log_show(const struct frame_log *frame_log, const struct frame_log_cursor *cursor,
+                      struct span name, struct span *pieces, size_t most);
+/*
+ * So many bytes of the pieces that were just shown were taken; the cursor moves behind them. `cut`:
+ * they were not all. Then it moves behind the next frames that were not taken whole, too, and
+ * run.bytes is what is left of these. The counts are of all that the cursor passes.
+ */
+struct frame_run frame_log_took(const struct frame_log *frame_log, struct frame_log_cursor *cursor,
+                                size_t length, bool cut);
 
 #endif

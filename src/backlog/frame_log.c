@@ -317,3 +317,65 @@ struct frame_run frame_log_take(const struct frame_log *frame_log, struct frame_
     cursor->mark = block->mark_count;
     return run;
 }
+
+/* ---- several blocks at once ---- */
+
+size_t frame_log_show(const struct frame_log *frame_log, const struct frame_log_cursor *cursor,
+                      struct span name, struct span *pieces, size_t most)
+{
+    struct frame_log_cursor at = *cursor;
+    struct block *block;
+    size_t count = 0;
+    INVARIANT(name.length == frame_log->room);
+    if (cursor->id < frame_log->start || cursor->id >= frame_log->head)
+        return 0;
+    while (count < most && (block = frame_log_next(frame_log, &at)) && !block->whole) {
+        size_t from = block_mark_before(block, at.mark).end;
+        if (name.length)
+            block_take_name(block, at.mark, name);
+        pieces[count++] = span_make(block->data + from, block->used - from);
+        at.mark = block->mark_count;
+    }
+    return count;
+}
+
+/* How many marks end within the block's first bytes, by binary search. */
+static uint32_t block_marks_within(const struct block *block, size_t end)
+{
+    uint32_t low = 0, high = block->mark_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (block->marks[middle].end <= end)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct frame_run frame_log_took(const struct frame_log *frame_log, struct frame_log_cursor *cursor,
+                                size_t length, bool cut)
+{
+    struct frame_run run = {.behind = false};
+    const struct block *block;
+    while ((length || cut) && (block = frame_log_next(frame_log, cursor))) {
+        struct mark before = block_mark_before(block, cursor->mark);
+        size_t end = before.end + length;
+        bool ends = end < block->used;
+        uint32_t count = ends ? block_marks_within(block, end) + 1 : block->mark_count;
+        struct mark last = block_mark_before(block, count);
+        INVARIANT(cut || !ends);
+        run.counts.messages += (uint16_t)(last.messages - before.messages);
+        run.counts.payload += (uint16_t)(last.payload - before.payload);
+        if (ends)
+            run.bytes = span_make(block->data + end, last.end - end);
+        length = ends ? 0 : length - (block->used - before.end);
+        cut = cut && !ends;
+        cursor->mark = count;
+        cursor->id = count == block->mark_count && cursor->block + 1 == frame_log->next
+                         ? frame_log->head
+                         : last.id;
+    }
+    INVARIANT(!length && !cut);
+    return run;
+}

@@ -149,12 +149,19 @@ void subscriber_error(struct subscriber *subscriber, const struct error *error,
 
 struct supply_state {
     size_t subscriptions;
-    bool rests; /* the next pull should wait a moment, so that the client can show its rows */
+    bool is_idle; /* it has nothing to send for now */
+    bool rests;   /* the next pull should wait a moment, so that the client can show its rows */
     /* An answer was lost, because memory was missing or the client reads none: the connection must
      * end, without another pull. */
     bool is_broken;
     /* Unread answers pile up, so reading from this client should pause until a pull. */
     bool is_congested;
+};
+/* Of pieces that were shown, so many bytes were given to the connection. */
+struct supply_taken {
+    struct span rest;    /* unless it was all: the rest of a frame, which must be sent next */
+    struct wire_run run; /* what was in them, and in the rest */
+    bool more;           /* there may be more to send; else a wake follows */
 };
 /*
  * A supply gives a connection the bytes that it sends. A subscriber is one; so is whatever puts
@@ -165,6 +172,13 @@ struct supply_ops {
     /* The next bytes to send: whole ready frames, at most about WIRE_FRAGMENT bytes (one frame at
      * least). Empty: nothing now; a wake follows. Borrowed until the next call. */
     struct span (*pull)(void *supply);
+    /*
+     * Where the next bytes are a run of shared frames, and nothing else is due, they need not be
+     * pulled one block after the other: up to `most` pieces of them, which follow each other and
+     * are borrowed until the next call. 0: pull. NULL: always pull, and `took` is NULL, too.
+     */
+    size_t (*show)(void *supply, struct span *pieces, size_t most);
+    struct supply_taken (*took)(void *supply, size_t length, bool all);
     /* What is in the last pull, if it has so many bytes and what is in them is known without a
      * look. NULL: never. */
     bool (*counted)(const void *supply, size_t length, struct wire_run *run);

@@ -224,6 +224,10 @@ struct hub_export *hub_await(struct hub *hub, const struct view *view);
 /* It is in no topic any more: no subscriber waits for it. */
 void hub_stop_waiting(struct hub *hub, struct hub_export *export);
 
+/* shown.c: of subscriber_supply. */
+size_t subscriber_show(void *supply, struct span *pieces, size_t most);
+struct supply_taken subscriber_took(void *supply, size_t length, bool all);
+
 /* frames.c */
 /* Append the change as the topic's view shows it to out: a patch; or the whole entity if the
  * subscriber may lack it; or nothing: a delete of a key that the subscriber does not hold. False

@@ -331,6 +331,7 @@ struct supply_state subscriber_state(const struct subscriber *subscriber)
     const struct text *rest = outbox->rest;
     return (struct supply_state){
         .subscriptions = subscriber->count,
+        .is_idle = !rest && !outbox->control.capacity && link_alone(&subscriber->ready),
         .rests = rest && rest->rest_at && outbox->rest_sent == rest->rest_at,
         .is_broken = outbox->control.failed,
         .is_congested = outbox->control.length - outbox->control_sent > HUB_CONTROL};
@@ -367,6 +368,8 @@ static void drop(void *supply)
 
 const struct supply_ops subscriber_supply = {
     .pull = pull,
+    .show = subscriber_show,
+    .took = subscriber_took,
     .counted = counted,
     .sent = on_sent,
     .state = state,

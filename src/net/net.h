@@ -100,6 +100,13 @@ void net_peer(const struct net_connection *connection, char *text, size_t size);
 /* Send bytes as they are; bytes that the socket does not accept are copied. false: nothing can
  * be sent any more, and `closed` will follow. */
 bool net_write(struct net_connection *connection, struct span bytes);
+/*
+ * The same of several pieces by one call, as far as the socket takes them; nothing is copied,
+ * unless by TLS, which takes the first. *taken: bytes from the start of the first on.
+ */
+enum { NET_PIECES = 8 /* at most */ };
+bool net_write_pieces(struct net_connection *connection, const struct span *pieces, size_t count,
+                      size_t *taken);
 /* Have `writable` called, once, when the socket takes bytes; never from inside this call. */
 void net_want_write(struct net_connection *connection);
 /* Read nothing, until it is called with false. Idempotent. */

@@ -156,20 +156,33 @@ static void write_on(struct net_connection *connection)
     }
 }
 
+/* The part of the pieces that the socket takes at once; false: the connection closes. */
+static bool try_write(struct net_connection *connection, const struct span *pieces, size_t count,
+                      size_t *taken)
+{
+    uv_buf_t buffers[NET_PIECES];
+    *taken = 0;
+    if (connection->write_due || connection->waiting.length)
+        return true;
+    for (size_t i = 0; i < count; i++)
+        buffers[i] = uv_buf_init((char *)(uintptr_t)pieces[i].data, (unsigned)pieces[i].length);
+    int written = uv_try_write((uv_stream_t *)&connection->tcp, buffers, (unsigned)count);
+    if (written < 0 && written != UV_EAGAIN) {
+        net_close(connection);
+        return false;
+    }
+    *taken = written > 0 ? (size_t)written : 0;
+    return true;
+}
+
 /* The socket takes a part at once; the rest is copied and written when it can be. */
 bool output_send(struct net_connection *connection, struct span bytes)
 {
-    if (!connection->write_due && !connection->waiting.length && bytes.length) {
-        uv_buf_t piece = uv_buf_init((char *)(uintptr_t)bytes.data, (unsigned)bytes.length);
-        int taken = uv_try_write((uv_stream_t *)&connection->tcp, &piece, 1);
-        if (taken == UV_EAGAIN)
-            taken = 0;
-        if (taken < 0) {
-            net_close(connection);
-            return false;
-        }
-        bytes = span_make(bytes.data + taken, bytes.length - (size_t)taken);
-    }
+    size_t taken;
+    if (bytes.length && !try_write(connection, &bytes, 1, &taken))
+        return false;
+    if (bytes.length)
+        bytes = span_make(bytes.data + taken, bytes.length - taken);
     if (!bytes.length)
         return true;
     if (!buffer_add_span(&connection->waiting, bytes)) {
@@ -199,6 +212,17 @@ bool net_write(struct net_connection *connection, struct span bytes)
         return output_send_records(connection);
     net_close(connection);
     return false;
+}
+
+bool net_write_pieces(struct net_connection *connection, const struct span *pieces, size_t count,
+                      size_t *taken)
+{
+    INVARIANT(count > 0 && count <= NET_PIECES);
+    *taken = pieces[0].length;
+    if (connection->closing || connection->end_due)
+        return false;
+    return connection->tls ? net_write(connection, pieces[0])
+                           : try_write(connection, pieces, count, taken);
 }
 
 void net_want_write(struct net_connection *connection)

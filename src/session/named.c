@@ -400,6 +400,33 @@ static struct span on_pull(void *supply)
     return ready;
 }
 
+/* The one that is ready alone, if it has ready messages. */
+static struct named *find_ready(const struct named_set *set)
+{
+    const struct link *ready = &set->ready;
+    if (set->broken || set->inside || set->answers.capacity || link_alone(ready) ||
+        ready->next != ready->previous)
+        return NULL;
+    struct named *named = LINK_OWNER(struct named, in_ready, ready->next);
+    return is_due(named) || named->unfinished ? NULL : named;
+}
+
+static size_t on_show(void *supply, struct span *pieces, size_t most)
+{
+    const struct named *named = find_ready(supply);
+    return named ? subscriber_supply.show(named->subscriber, pieces, most) : 0;
+}
+
+static struct supply_taken on_took(void *supply, size_t length, bool all)
+{
+    struct named *named = find_ready(supply);
+    INVARIANT(named);
+    struct supply_taken it = subscriber_supply.took(named->subscriber, length, all);
+    if (!it.more)
+        link_remove(&named->in_ready);
+    return it;
+}
+
 static bool is_counted(const void *supply, size_t length, struct wire_run *run)
 {
     const struct named_set *set = supply;
@@ -453,6 +480,8 @@ static void on_drop(void *supply)
 
 const struct supply_ops named_supply = {
     .pull = on_pull,
+    .show = on_show,
+    .took = on_took,
     .counted = is_counted,
     .sent = on_sent,
     .state = state_of,

@@ -40,9 +40,10 @@ static void watch_closing(struct session *session, int seconds)
 }
 
 enum {
-    REST_MS = 50,          /* three pictures of a screen; docs/benchmarks.md, "First paint" */
-    LAST_PULLS = 64,       /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
-    WRITES_PER_TURN = 8,   /* pulls that one turn of the loop writes for a session, at most */
+    REST_MS = 50,    /* three pictures of a screen; docs/benchmarks.md, "First paint" */
+    LAST_PULLS = 64, /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
+    WRITES_PER_TURN =
+        NET_PIECES,        /* pulls that one turn of the loop writes for a session, at most */
     PARTING_SECONDS = 5,   /* and how long that may take */
     ANSWER_SECONDS = 2,    /* for a client to answer the close frame */
     PINGS_PER_TIMEOUT = 3, /* a client silent for this part of the time-out is asked for life, */
@@ -439,6 +440,33 @@ static void write_frames(struct session *session, struct span bytes)
     session_want_write(session);
 }
 
+/* What lies ready goes out by one write, as far as the socket takes it. false: there is none. */
+static bool write_shown(struct session *session)
+{
+    const struct supply_ops *supply = session->supply;
+    struct net_connection *connection = session_connection(session);
+    struct span pieces[WRITES_PER_TURN];
+    size_t length = 0, taken;
+    if (!supply->show || session->state != SESSION_OPEN || session->mid_message ||
+        allowance_limits_bytes(&session->allowance))
+        return false;
+    size_t count = supply->show(session->supplies, pieces, WRITES_PER_TURN);
+    for (size_t i = 0; i < count; i++)
+        length += pieces[i].length;
+    if (!count || !net_write_pieces(connection, pieces, count, &taken))
+        return count > 0;
+    struct supply_taken it = supply->took(session->supplies, taken, taken == length);
+    counter_add(&session->frontend->counters.messages_out, it.run.messages);
+    session->sent_bytes += taken + it.rest.length;
+    note_told(session);
+    if (it.rest.length && !net_write(connection, it.rest))
+        return true;
+    session->blocked = net_state(connection).is_blocked;
+    if (it.more || session->blocked || session->paused)
+        session_want_write(session);
+    return true;
+}
+
 static void write_close(struct session *session)
 {
     struct net_connection *connection = session_connection(session);
@@ -477,7 +505,8 @@ void session_writable(void *argument)
         return;
     if (session->ping_due)
         write_ping(session);
-    else if (session->state != SESSION_OPEN || !session_has_expired(session))
+    else if (session->state != SESSION_OPEN ||
+             (!session_has_expired(session) && !write_shown(session)))
         write_more(session);
 }
 

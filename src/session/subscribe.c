@@ -38,6 +38,21 @@ static struct span pull_either(void *supply)
     return span_make(NULL, 0);
 }
 
+/* Of one version, while the other has nothing. */
+static size_t show_named(void *supply, struct span *pieces, size_t most)
+{
+    const struct subscriber_session *it = supply;
+    return subscriber_state(it->subscriber).is_idle ? named_supply.show(it->named, pieces, most)
+                                                    : 0;
+}
+
+static struct supply_taken took_named(void *supply, size_t length, bool all)
+{
+    struct subscriber_session *it = supply;
+    it->from_named = true;
+    return named_supply.took(it->named, length, all);
+}
+
 static bool is_counted(const void *supply, size_t length, struct wire_run *run)
 {
     const struct subscriber_session *it = supply;
@@ -81,6 +96,8 @@ static void drop_both(void *supply)
 
 static const struct supply_ops both = {
     .pull = pull_either,
+    .show = show_named,
+    .took = took_named,
     .counted = is_counted,
     .sent = on_sent,
     .state = state_of_both,

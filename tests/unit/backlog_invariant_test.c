@@ -68,7 +68,9 @@ enum {
     MARKS,
     TOO_LONG,
     NO_ROOM,
-    OTHER_NAME
+    OTHER_NAME,
+    TOOK_A_PART,
+    TOOK_TOO_MUCH
 };
 
 static void break_frame_log(int fault)
@@ -115,6 +117,12 @@ static void break_frame_log(int fault)
     case OTHER_NAME:
         frame_log_take(&frame_log, &cursor, frame);
         break;
+    case TOOK_A_PART:
+        frame_log_took(&frame_log, &cursor, frame.length - 1, false);
+        break;
+    case TOOK_TOO_MUCH:
+        frame_log_took(&frame_log, &cursor, frame.length + 1, false);
+        break;
     case NO_ROOM:
         break;
     }
@@ -140,6 +148,8 @@ static const struct broken_case cases[] = {
     {break_frame_log, NO_ROOM,
      "!frame_log->room || (counts.messages == 1 && counts.payload >= frame_log->room)"},
     {break_frame_log, OTHER_NAME, "name.length == frame_log->room"},
+    {break_frame_log, TOOK_A_PART, "cut || !ends"},
+    {break_frame_log, TOOK_TOO_MUCH, "!length && !cut"},
 };
 
 TEST(all_fire)

@@ -148,6 +148,93 @@ TEST(frame_log_passes_what_it_does_not_show)
     frame_log_fini(&frame_log);
 }
 
+/* ---- shown and taken in part ---- */
+
+enum { PIECES = 3, SHOWN = 20000 };
+
+/* Append to `text` what a socket gets that takes some of what is shown, and the rest of the frame
+ * in which that ends. False: nothing is shown. */
+static bool take_some(const struct frame_log *frame_log, struct frame_log_cursor *cursor,
+                      struct buffer *text, size_t *messages)
+{
+    struct span pieces[PIECES];
+    size_t count = frame_log_show(frame_log, cursor, no_name, pieces, PIECES);
+    size_t length = 0, taken, before = text->length;
+    for (size_t i = 0; i < count; i++)
+        length += pieces[i].length;
+    if (!count)
+        return false;
+    taken = random_below(3) ? (size_t)random_below(length + 1) : length;
+    for (size_t i = 0, left = taken; i < count; i++) {
+        size_t part = left < pieces[i].length ? left : pieces[i].length;
+        buffer_add(text, pieces[i].data, part);
+        left -= part;
+    }
+    struct frame_run run = frame_log_took(frame_log, cursor, taken, taken < length);
+    assert_int_equal(run.bytes.length > 0, taken < length);
+    buffer_add_span(text, run.bytes);
+    assert_int_equal(text->data[text->length - 1], ';');
+    assert_int_equal(run.counts.payload, text->length - before);
+    *messages += run.counts.messages;
+    return true;
+}
+
+TEST(frame_log_shows_blocks_that_are_taken_in_part)
+{
+    struct frame_log frame_log;
+    struct frame_log_cursor cursor;
+    struct buffer text;
+    const char *at;
+    buffer_init(&text, 1 << 24);
+    random_start_anew();
+    frame_log_init(&frame_log, 0, 0);
+    for (int round = 0; round < 50; round++) {
+        int64_t shown = frame_log.head + (int64_t)random_below(SHOWN), from = frame_log.head;
+        size_t messages = 0, count = 0;
+        assert_true(frame_log_seek(&frame_log, from, &cursor));
+        assert_false(take_some(&frame_log, &cursor, &text, &messages));
+        fill(&frame_log, from + 1, shown - from, 1);
+        buffer_clear(&text);
+        while (take_some(&frame_log, &cursor, &text, &messages))
+            assert_true(cursor.id > from && cursor.id <= frame_log.head);
+        buffer_add_char(&text, '\0');
+        for (at = text.data; *at; at++, count++)
+            assert_int_equal(strtoll(at, (char **)&at, 10), from + 1 + (int64_t)count);
+        assert_int_equal(count, shown - from);
+        assert_int_equal(messages, count);
+        assert_int_equal(cursor.id, frame_log.head);
+    }
+    frame_log_clear(&frame_log);
+    assert_true(frame_log_seek(&frame_log, frame_log.head, &cursor));
+    buffer_fini(&text);
+    frame_log_fini(&frame_log);
+}
+
+/* Neither frames that stand alone nor what was dropped. */
+TEST(frame_log_shows_no_more_than_lies_ready)
+{
+    struct frame_log frame_log;
+    struct frame_log_cursor cursor, behind;
+    struct span pieces[PIECES];
+    frame_log_init(&frame_log, 0, 0);
+    assert_true(frame_log_seek(&frame_log, 0, &cursor));
+    behind = cursor;
+    assert_true(add(&frame_log, 1, "small;"));
+    assert_true(frame_log_add_alone(&frame_log, 2, span_of("alone;")));
+    assert_true(add(&frame_log, 3, "after;"));
+    assert_int_equal(frame_log_show(&frame_log, &cursor, no_name, pieces, PIECES), 1);
+    assert_int_equal(pieces[0].length, 6);
+    assert_int_equal(frame_log_took(&frame_log, &cursor, 6, false).counts.messages, 1);
+    assert_int_equal(cursor.id, 1);
+    assert_int_equal(frame_log_show(&frame_log, &cursor, no_name, pieces, PIECES), 0);
+    assert_non_null(frame_log_take(&frame_log, &cursor, no_name).whole);
+    assert_int_equal(frame_log_show(&frame_log, &cursor, no_name, pieces, PIECES), 1);
+    while (frame_log_drop_oldest(&frame_log))
+        ;
+    assert_int_equal(frame_log_show(&frame_log, &behind, no_name, pieces, PIECES), 0);
+    frame_log_fini(&frame_log);
+}
+
 TEST(frame_log_tells_who_is_behind)
 {
     struct frame_log frame_log;
@@ -260,6 +347,23 @@ static void take_named(const struct frame_log *frame_log, struct frame_log_curso
     assert_int_equal(id, frame_log->head);
 }
 
+/* One piece, of which the socket takes nothing: the first frame is left to be sent. */
+static void take_one_named(const struct frame_log *frame_log, struct frame_log_cursor *cursor,
+                           struct span name)
+{
+    char frame[LONGEST * 2];
+    struct span piece;
+    int64_t id = cursor->id + 1;
+    if (!frame_log_show(frame_log, cursor, name, &piece, 1))
+        return;
+    struct frame_run run = frame_log_took(frame_log, cursor, 0, true);
+    assert_int_equal(run.bytes.length, make_frame(frame, id, name));
+    assert_memory_equal(run.bytes.data, frame, run.bytes.length);
+    assert_int_equal(run.counts.messages, 1);
+    assert_int_equal(run.counts.payload, run.bytes.length - header_of(id));
+    assert_int_equal(cursor->id, id);
+}
+
 /* Takers of equal and of different names, each at its own pace. */
 TEST(frame_log_writes_the_name_of_who_takes)
 {
@@ -277,6 +381,8 @@ TEST(frame_log_writes_the_name_of_who_takes)
         int taker = (int)random_below(TAKERS);
         if (random_below(10) == 0)
             assert_true(frame_log_seek(&frame_log, id - id % 100, &cursors[taker]));
+        for (int64_t some = random_below(3); some; some--)
+            take_one_named(&frame_log, &cursors[taker], span_of(names[taker]));
         take_named(&frame_log, &cursors[taker], span_of(names[taker]));
     }
     frame_log_fini(&frame_log);

@@ -10,6 +10,7 @@ void client_init(struct client *client)
     client->of_v2.versions = json_object();
     client->of_tape.whole = json_object();
     buffer_init(&client->message, 1 << 26);
+    buffer_init(&client->shown, 1 << 26);
     buffer_init(&client->of_v2.head, WIRE_HEAD);
     wire_head(&client->of_v2.head, span_of("c"));
 }
@@ -22,6 +23,7 @@ void client_fini(struct client *client)
     json_decref(client->of_v2.versions);
     json_decref(client->of_tape.whole);
     buffer_fini(&client->message);
+    buffer_fini(&client->shown);
     buffer_fini(&client->of_v2.head);
 }
 
@@ -461,12 +463,45 @@ void client_take(struct client *client, struct span bytes)
     take_frames(client, bytes, -1);
 }
 
+enum { PIECES = 3, PARTS = 4 };
+
+/* The bytes that a socket gets that takes a part of what lies ready, now a smaller and now a larger
+ * one, and what it must get next. */
+static struct span take_shown(struct client *client)
+{
+    static unsigned turns;
+    struct span pieces[PIECES];
+    struct buffer *got = &client->shown;
+    size_t count = subscriber_supply.show(client->subscriber, pieces, PIECES);
+    buffer_clear(got);
+    for (size_t i = 0; i < count; i++)
+        buffer_add_span(got, pieces[i]);
+    if (!count)
+        return span_make(NULL, 0);
+    size_t length = got->length, taken = length * (turns++ % (PARTS + 1)) / PARTS;
+    got->length = taken;
+    struct supply_taken it = subscriber_supply.took(client->subscriber, taken, taken == length);
+    buffer_add_span(got, it.rest);
+    struct wire_run run = wire_measure(buffer_span(got));
+    if (run.unfinished || run.messages != it.run.messages || run.payload != it.run.payload)
+        snprintf(client->problem, sizeof client->problem,
+                 "%zu messages of %zu bytes, not %zu of %zu", run.messages, run.payload,
+                 it.run.messages, it.run.payload);
+    return buffer_span(got);
+}
+
+/* As a session does. */
+static struct span next_bytes(struct client *client)
+{
+    struct span bytes = take_shown(client);
+    return bytes.length ? bytes : subscriber_pull(client->subscriber);
+}
+
 bool client_pull(struct client *client, long frames)
 {
     struct span bytes;
     bool any = false;
-    while (frames != 0 && client->subscriber &&
-           (bytes = subscriber_pull(client->subscriber)).length) {
+    while (frames != 0 && client->subscriber && (bytes = next_bytes(client)).length) {
         any = true;
         frames = take_frames(client, bytes, frames);
         if (client->of_tape.ended)

@@ -34,6 +34,7 @@ struct client {
     struct hub *hub;
     struct subscriber *subscriber; /* NULL while cut off */
     bool woken;
+    struct buffer shown;   /* bytes that it took by `show` */
     struct buffer message; /* its frames so far, and */
     enum wire_part part;   /* ... what they are */
     json_t *rows;

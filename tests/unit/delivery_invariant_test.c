@@ -109,6 +109,7 @@ enum {
     REST_LOST,
     PIECE_BACK,
     SENT_TOO_MUCH,
+    TOOK_UNSHOWN,
     SLOT_LEFT,
     WAITS_LEFT,
     NO_SUBSCRIBERS,
@@ -175,6 +176,9 @@ static void break_outbox(int fault)
     case SENT_TOO_MUCH:
         subscriber->metering.pulled_length = 3;
         subscriber_supply.sent(subscriber, 4, NULL);
+        break;
+    case TOOK_UNSHOWN:
+        subscriber_supply.took(subscriber, 4, true);
         break;
     case SLOT_LEFT:
         subscriber->slots.taken = 1;
@@ -612,6 +616,7 @@ static const struct broken_case cases[] = {
      "!subscriber->outbox.rest || subscriber->outbox.rest_sent == subscriber->outbox.rest->length"},
     {break_outbox, PIECE_BACK, "rows >= subscriber->metering.rest_rows"},
     {break_outbox, SENT_TOO_MUCH, "length <= pulled"},
+    {break_outbox, TOOK_UNSHOWN, "subscription"},
     {break_outbox, SLOT_LEFT, "!subscriber->count && !subscriber->slots.taken"},
     {break_outbox, WAITS_LEFT,
      "link_alone(&subscriber->ready) && link_alone(&subscriber->slots.waiting)"},

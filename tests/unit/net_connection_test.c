@@ -13,10 +13,23 @@ struct world {
     struct counter tls_failed;
     size_t requests, bad, closed;
     char *answer; /* what a request is answered with; NULL: nothing, later */
+    size_t taken; /* of an answer in pieces, by the socket */
+    bool pieces;  /* it goes out in pieces */
     bool left;
 };
 
 /* ---- a handler ---- */
+
+/* As far as the socket takes them; the rest as one. */
+static void write_pieces(struct world *world, struct net_connection *connection)
+{
+    struct span pieces[NET_PIECES];
+    for (size_t i = 0; i < NET_PIECES; i++)
+        pieces[i] = span_make(world->answer + i * (ANSWER / NET_PIECES), ANSWER / NET_PIECES);
+    assert_true(net_write_pieces(connection, pieces, NET_PIECES, &world->taken));
+    assert_false(net_state(connection).is_blocked);
+    net_write(connection, span_make(world->answer + world->taken, ANSWER - world->taken));
+}
 
 static void on_request(void *argument, struct net_connection *connection)
 {
@@ -24,7 +37,10 @@ static void on_request(void *argument, struct net_connection *connection)
     world->requests++;
     if (!world->answer)
         return;
-    net_write(connection, span_make(world->answer, ANSWER));
+    if (world->pieces)
+        write_pieces(world, connection);
+    else
+        net_write(connection, span_make(world->answer, ANSWER));
     net_request_done(connection);
 }
 
@@ -197,4 +213,28 @@ TEST(test_gone_while_it_waits)
     assert_int_equal(world.closed, 0); /* it may have closed its side alone */
     end(&world);
     assert_int_equal(world.closed, 1);
+}
+
+/* The socket takes a part of the pieces; nothing is lost or repeated where that ends. */
+TEST(test_pieces)
+{
+    struct world world;
+    static char got[ANSWER + 1];
+    size_t length = 0;
+    begin(&world);
+    world.answer = memory_new(ANSWER);
+    world.pieces = true;
+    for (size_t i = 0; i < ANSWER; i++)
+        world.answer[i] = (char)(i * 31 >> 5);
+    int fd = dial(&world);
+    say(fd, "GET / HTTP/1.0\r\n\r\n", 18);
+    turn(&world);
+    for (ssize_t more; (more = recv(fd, got + length, sizeof got - length, 0)) > 0;
+         length += (size_t)more)
+        uv_run(&world.loop, UV_RUN_NOWAIT);
+    assert_true(world.taken > 0 && world.taken < ANSWER);
+    assert_int_equal(length, ANSWER);
+    assert_memory_equal(got, world.answer, ANSWER);
+    close(fd);
+    end(&world);
 }
