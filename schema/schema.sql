@@ -2,7 +2,7 @@
 -- by tests/unit/store_migration_test.c. After a new migration, write it anew from an empty file
 -- that went through all of them (the shell's .schema shows what goes here).
 PRAGMA application_id = 1398031692;
-PRAGMA user_version = 10;
+PRAGMA user_version = 11;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
@@ -255,3 +255,13 @@ CREATE TABLE watched_key (
     label TEXT NOT NULL,          -- who saw it: a change.scope or scope_left, '' for NULL; '~': time moved it
     PRIMARY KEY (pinned, change, export, key, label)
 ) WITHOUT ROWID;
+
+CREATE TABLE note (
+    -- Tokens that were revoked, producers that were forgotten, requests that had a key; in order. A
+    -- row goes when the log no longer has the change that it stands behind.
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again
+    change INTEGER NOT NULL,      -- change.id of the newest change then; it never falls
+    kind INTEGER NOT NULL,        -- 1: a token was revoked; 2: a producer was forgotten; 3: a key
+    name TEXT NOT NULL,           -- jti, name or key
+    owner TEXT                    -- of the key
+);

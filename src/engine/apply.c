@@ -228,7 +228,7 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
              apply_whole(writer, submission, &table, &replayed, &problem) && !replayed)
         going = writer_store_exports(writer, error) && writer_log_pending(writer, error) &&
                 producers_store(writer, &table, error) &&
-                copied_store_producers(writer, submission, error);
+                copied_store_rest(writer, submission, error);
     if (problem.code != ERROR_NONE)
         take_back(writer, last_change, head);
     if (writer->large.stopped) {

@@ -6,8 +6,13 @@
  *  1. Copied changes are applied only directly behind the newest change.
  *  2. Each of them becomes exactly one change: else the two servers would merge differently, and
  *     nothing of it is kept.
+ *  3. What happened beside them (store/note.h) is written in the transaction of the changes before
+ *     it, or behind that; to write it twice changes nothing.
  */
 #include "engine/producers.h"
+#include "store/note.h"
+
+enum { TRIM_STEP = 1000 }; /* revocations of tokens that have run out, to make room */
 
 bool copied_admits(struct writer *writer, const struct submission_message *message,
                    struct error *error)
@@ -28,9 +33,30 @@ bool copied_ends(struct writer *writer, const struct submission *submission, str
                      (long long)message->sequence, (long long)writer->open.last_change);
 }
 
-bool copied_store_producers(struct writer *writer, const struct submission *submission,
-                            struct error *error)
+static bool store_note(struct writer *writer, const struct store_note *note, struct error *error)
 {
+    struct store_key key = note->key;
+    bool kept; /* else there is no room: access says so */
+    switch (note->kind) {
+    case STORE_NOTE_REVOKED:
+        return store_revocation_keep(writer->store, &note->revoked, note->revoked.at / 1000,
+                                     TRIM_STEP, &kept, error);
+    case STORE_NOTE_FORGOTTEN:
+        return store_producer_remove(writer->store, note->forgotten, error);
+    case STORE_NOTE_KEY:
+        break;
+    }
+    key.change = writer->open.last_change;
+    return keyed_copy(writer, &key, error);
+}
+
+/* A producer that is there was there again after it was forgotten. */
+bool copied_store_rest(struct writer *writer, const struct submission *submission,
+                       struct error *error)
+{
+    for (size_t i = 0; i < submission->copied_note_count; i++)
+        if (!store_note(writer, &submission->copied_notes[i], error))
+            return false;
     for (size_t i = 0; i < submission->copied_producer_count; i++)
         if (!store_producer_put(writer->store, &submission->copied_producers[i], error))
             return false;

@@ -104,6 +104,7 @@ struct submission_message {
     bool copied;
 };
 
+struct store_note;
 struct store_producer;
 
 /* What a message of the log does that is no mutation (command.c). */
@@ -150,6 +151,8 @@ struct submission {
      * like. */
     const struct store_producer *copied_producers;
     size_t copied_producer_count;
+    const struct store_note *copied_notes; /* and what happened beside them; their ids are unused */
+    size_t copied_note_count;
     struct submission_command command; /* of a message; then there are no mutations */
     /* results */
     struct error error; /* code ERROR_NONE: committed */

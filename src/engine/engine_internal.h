@@ -220,13 +220,13 @@ bool position_store(struct writer *writer, struct error *error);
 void position_end(struct writer *writer, bool committed);
 
 /* copied.c: whether changes of another server's log come behind the newest here / they made what
- * they made there, in a submission that may be none of these / note its producers, which goes with
- * them. */
+ * they made there, in a submission that may be none of these / note its producers and what
+ * happened beside, which goes with them. */
 bool copied_admits(struct writer *writer, const struct submission_message *message,
                    struct error *error);
 bool copied_ends(struct writer *writer, const struct submission *submission, struct error *error);
-bool copied_store_producers(struct writer *writer, const struct submission *submission,
-                            struct error *error);
+bool copied_store_rest(struct writer *writer, const struct submission *submission,
+                       struct error *error);
 
 /* evict.c: the least recently changed entity of an export goes behind the change that made one too
  * many, with its seq. */

@@ -79,28 +79,24 @@ static struct key_count *count_of(struct writer *writer, struct span owner, stru
  * A key is as old as it is for certain, so that a clock that is ahead for a while lets none go
  * early. One that such a clock stamped was made by now at the latest: its day begins now.
  */
-static bool trim_keys(struct writer *writer, const struct submission *submission, int64_t *removed,
+static bool trim_keys(struct writer *writer, struct span owner, int64_t due, int64_t *removed,
                       struct error *error)
 {
-    const struct submission_message *message = &submission->message;
-    struct span owner = key_owner(submission);
-    int64_t due = message->sequence ? message->at : engine_times(writer->engine).due;
     return store_key_restamp(writer->store, owner, writer->open.now + KEY_MS, writer->open.now,
                              error) &&
            store_key_trim(writer->store, owner, due - KEY_MS, KEY_TRIM_STEP, removed, error);
 }
 
 /* Room for one more, which is counted. */
-static bool make_room(struct writer *writer, const struct submission *submission,
-                      struct error *error)
+static bool make_room(struct writer *writer, struct span owner, int64_t due, struct error *error)
 {
     int64_t most = writer->engine->options.max_idempotency_keys, removed = 0;
     if (!most)
         return true;
-    struct key_count *count = count_of(writer, key_owner(submission), error);
+    struct key_count *count = count_of(writer, owner, error);
     if (!count)
         return false;
-    if (count->keys >= most && !trim_keys(writer, submission, &removed, error))
+    if (count->keys >= most && !trim_keys(writer, owner, due, &removed, error))
         return false;
     count->keys -= removed;
     if (count->keys < most) {
@@ -146,6 +142,8 @@ bool keyed_admit(struct writer *writer, struct submission *submission, bool *rep
 bool keyed_store(struct writer *writer, struct submission *submission, struct error *error)
 {
     const struct submission_key *key = &submission->key;
+    const struct submission_message *message = &submission->message;
+    int64_t due = message->sequence ? message->at : engine_times(writer->engine).due;
     struct buffer answer;
     if (!key->text.data)
         return true;
@@ -153,12 +151,27 @@ bool keyed_store(struct writer *writer, struct submission *submission, struct er
     struct store_key row = {.owner = key_owner(submission),
                             .key = key->text,
                             .body = span_make((const char *)key->digest, sizeof key->digest),
-                            .at = writer->open.now};
+                            .at = writer->open.now,
+                            .change = writer->open.last_change};
     bool done = key->print(submission, &answer) ||
                 error_set(error, ERROR_MEMORY, "out of memory while keeping an answer");
     row.answer = buffer_span(&answer);
-    done =
-        done && make_room(writer, submission, error) && store_key_put(writer->store, &row, error);
+    done = done && make_room(writer, row.owner, due, error) &&
+           store_key_put(writer->store, &row, error);
     buffer_fini(&answer);
     return done;
+}
+
+/* Its source had room for it, so there is some, whatever the settings are here. */
+bool keyed_copy(struct writer *writer, const struct store_key *key, struct error *error)
+{
+    struct store_key known;
+    bool found;
+    if (!store_key_get(writer->store, key->owner, key->key, &known, &found, error) || found)
+        return found;
+    if (!make_room(writer, key->owner, engine_times(writer->engine).due, error) &&
+        error->code != ERROR_RATE_LIMIT)
+        return false;
+    error->code = ERROR_NONE;
+    return store_key_put(writer->store, key, error);
 }

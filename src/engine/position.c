@@ -31,10 +31,10 @@ bool position_admits(struct writer *writer, const struct submission *submission,
                      struct error *error)
 {
     const struct submission_message *message = &submission->message;
+    if (message->copied) /* before the first change, too, when it has no number yet */
+        return copied_admits(writer, message, error);
     if (!message->sequence)
         return true;
-    if (message->copied)
-        return copied_admits(writer, message, error);
     INVARIANT(message->previous < message->sequence);
     if (message->previous == writer->position.sequence)
         return true;
@@ -62,12 +62,12 @@ static bool is_by_content(enum error_code code)
 
 void position_advance(struct writer *writer, struct submission *submission)
 {
-    if (!submission->message.sequence || !is_by_content(submission->error.code))
-        return;
     if (submission->message.copied) { /* its position is the newest change */
         submission->message_taken = submission->error.code == ERROR_NONE;
         return;
     }
+    if (!submission->message.sequence || !is_by_content(submission->error.code))
+        return;
     submission->message_taken = true;
     writer->position.sequence = submission->message.sequence;
     writer->position.at = submission->message.at;

@@ -39,6 +39,8 @@ bool keyed_admit(struct writer *writer, struct submission *submission, bool *rep
                  struct error *error);
 /* After all checks that can refuse it: note the key with the answer. */
 bool keyed_store(struct writer *writer, struct submission *submission, struct error *error);
+/* Keep a key that another server has. */
+bool keyed_copy(struct writer *writer, const struct store_key *key, struct error *error);
 
 /* command.c: do what a message says that is no mutation. */
 bool command_apply(struct writer *writer, struct submission *submission, struct error *error);

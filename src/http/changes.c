@@ -15,6 +15,7 @@ struct http_changes {
     struct link in_http; /* while it waits */
     uint64_t until_ms;   /* loop time */
     uv_timer_t timer;
+    uint64_t wakes; /* of all who wait, when it was read */
     struct changes_answer answer;
 };
 
@@ -76,16 +77,23 @@ static void wait(struct http_changes *changes)
     uv_timer_start(&changes->timer, on_time, changes->until_ms - frontend_now(http->frontend), 0);
 }
 
-void http_committed(struct http *http, int64_t last_change)
+void http_changes_wake(struct http *http)
 {
-    bool is_news = http->frontend && last_change != http->last_change; /* it is open */
-    http->last_change = last_change;
-    while (is_news && !link_alone(&http->replicas)) {
+    http->wakes++;
+    while (!link_alone(&http->replicas)) {
         struct http_changes *changes =
             LINK_OWNER(struct http_changes, in_http, http->replicas.next);
         end_wait(changes);
         read_it(changes);
     }
+}
+
+void http_committed(struct http *http, int64_t last_change)
+{
+    bool is_news = http->frontend && last_change != http->last_change; /* it is open */
+    http->last_change = last_change;
+    if (is_news)
+        http_changes_wake(http);
 }
 
 void http_changes_stop(struct http *http)
@@ -140,8 +148,8 @@ static void deliver(struct engine_event *event)
                   "the token has lost the scope 'admin'; ask again");
     if (answer->error.code != ERROR_NONE || !may_wait(changes))
         respond(changes);
-    else if (changes->request->http->last_change > changes->answer.head)
-        read_it(changes); /* it was committed while this was on its way back */
+    else if (changes->request->http->wakes != changes->wakes)
+        read_it(changes); /* something happened while this was on its way back */
     else
         wait(changes);
 }
@@ -162,6 +170,7 @@ static bool begin_read(struct http_changes *changes, struct error *error)
 static void read_it(struct http_changes *changes)
 {
     struct error error;
+    changes->wakes = changes->request->http->wakes;
     if (!may_read(changes, &error) || !begin_read(changes, &error))
         http_request_respond_error(changes->request, &error);
 }
@@ -170,7 +179,9 @@ static void read_it(struct http_changes *changes)
 
 struct wish {
     int64_t after, limit, wait;
-    bool at_head;                   /* behind all that there is */
+    bool at_head; /* behind all that there is */
+    bool notes;   /* and behind which one, if this run of the server told that */
+    int64_t notes_behind;
     char epoch[DATABASE_UUID_SIZE]; /* of the cursor; "": there is none */
 };
 
@@ -210,7 +221,19 @@ static bool check_epoch(const struct http *http, const struct wish *wish, struct
                      wish->epoch, epoch);
 }
 
-static bool read_argument(struct span argument, struct wish *wish, struct error *error)
+/* RUN:NOTE, or nothing. What another run of a server has told is as nothing. */
+static void read_notes(const struct http *http, struct span value, struct wish *wish)
+{
+    size_t length = sizeof http->run - 1;
+    wish->notes = true;
+    wish->notes_behind = -1;
+    if (value.length > length && memcmp(value.data, http->run, length) == 0)
+        (void)typed_number(span_make(value.data + length + 1, value.length - length - 1),
+                           &wish->notes_behind);
+}
+
+static bool read_argument(const struct http *http, struct span argument, struct wish *wish,
+                          struct error *error)
 {
     struct span token;
     const char *equal = argument.length ? memchr(argument.data, '=', argument.length) : NULL;
@@ -225,13 +248,17 @@ static bool read_argument(struct span argument, struct wish *wish, struct error 
         return read_number(value, "limit", 1, MOST, &wish->limit, error);
     if (span_equal(name, span_of("wait")))
         return read_number(value, "wait", 0, HTTP_WAIT_SECONDS, &wish->wait, error);
+    if (span_equal(name, span_of("notes"))) {
+        read_notes(http, value, wish);
+        return true;
+    }
     return error_set(error, ERROR_INVALID_PARAMETER,
-                     "there is no parameter '%.*s'; use after, limit or wait",
+                     "there is no parameter '%.*s'; use after, limit, wait or notes",
                      length > 64 ? 64 : (int)length, argument.data);
 }
 
-static bool read_query(const struct net_connection *connection, struct wish *wish,
-                       struct error *error)
+static bool read_query(const struct http *http, const struct net_connection *connection,
+                       struct wish *wish, struct error *error)
 {
     char room[HTTP_TARGET_LIMIT];
     struct span query = net_state(connection).request->query, argument;
@@ -240,7 +267,7 @@ static bool read_query(const struct net_connection *connection, struct wish *wis
     while ((argument = http_next_argument(query, &at, room)).data)
         if (!doc_valid_utf8(argument))
             return error_set(error, ERROR_INVALID_PARAMETER, "the query is not valid UTF-8");
-        else if (!read_argument(argument, wish, error))
+        else if (!read_argument(http, argument, wish, error))
             return false;
     return true;
 }
@@ -269,7 +296,10 @@ static bool attach(struct http_request *request, const struct wish *wish)
                                               .since = database.merging_since,
                                               .former = from_start ? facts->database : NULL,
                                               .replica = frontend->replica,
-                                              .is_node = http_follows(request->http)};
+                                              .is_node = http_follows(request->http),
+                                              .wants_notes = wish->notes,
+                                              .notes_of = request->http->run,
+                                              .notes_behind = wish->notes_behind};
     buffer_init(&changes->answer.out, UINT32_MAX);
     request->changes = changes;
     request->source = &a_log;
@@ -326,7 +356,7 @@ bool http_changes_request(struct http *http, struct net_connection *connection, 
     if (method != HTTP_GET && method != HTTP_HEAD) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "%s takes GET", changes_path);
         http_respond_error(connection, &error, "Allow: GET, HEAD\r\n");
-    } else if (!read_query(connection, &wish, &error)) {
+    } else if (!read_query(http, connection, &wish, &error)) {
         http_respond_error(connection, &error, NULL);
     } else {
         start(http, connection, &wish);

@@ -10,6 +10,8 @@
 
 /* false: the path is another one. */
 bool http_changes_request(struct http *http, struct net_connection *connection, struct span path);
+/* Something happened beside the changes. */
+void http_changes_wake(struct http *http);
 /* Nobody waits any more. */
 void http_changes_stop(struct http *http);
 
@@ -27,10 +29,13 @@ struct changes_answer {
     struct replica *replica;       /* that this server is; NULL: none */
     bool is_node;                  /* other nodes of its log may be ahead of it */
     bool all;                      /* every line; else the changes alone */
+    bool wants_notes;              /* if every line: what happened beside the changes, too, */
+    const char *notes_of;          /* ... as this run of the server counts it, */
+    int64_t notes_behind;          /* ... behind this one; -1: nothing was told yet */
     /* what there is */
     struct buffer out;
     int64_t last;  /* change.id of the last one that was printed, or `after` */
-    int64_t count; /* of changes */
+    int64_t count; /* of changes and notes */
     int64_t head;  /* the newest change */
     struct error error;
 };

@@ -1,6 +1,7 @@
 /*
  * Printing the log of changes: a line for the whole, one for each change, and behind the change
- * that a producer's last batch made one for the producer; a last line says where it ends. So what
+ * that a producer's last batch made one for the producer; notes before that, because a producer
+ * that is there was there again after it was forgotten; a last line says where it ends. So what
  * was broken off on the way has no last line, and up to there who reads it lacks nothing: a
  * producer that is not told yet moved on later, and is told there.
  *
@@ -8,7 +9,7 @@
  * another. So an answer that ends where the time changes ends between two transactions.
  */
 #include "http/changes.h"
-#include "store/producer.h"
+#include "http/changes_notes.h"
 
 enum {
     SOFT_BYTES = 1 << 20, /* from here on the answer ends with the transaction, */
@@ -22,20 +23,17 @@ struct export_names {
     bool failed;
 };
 
-struct printed_change {
-    int64_t id;
-    size_t end; /* of its line */
-};
-
 struct printing {
     struct changes_answer *answer;
     struct export_names names;
-    struct buffer lines;            /* of the changes: */
-    struct printed_change *printed; /* each of them */
+    struct buffer text;         /* of the changes: */
+    struct changes_line *lines; /* each of them */
     size_t capacity;
     int64_t changes, copied; /* so many are there, and in the answer */
-    int64_t at;              /* of the last change */
-    bool whole;              /* it ends between transactions */
+    struct changes_notes notes;
+    size_t notes_copied;
+    int64_t at; /* of the last change */
+    bool whole; /* it ends between transactions */
 };
 
 /* ---- the exports: their numbers have no holes ---- */
@@ -74,7 +72,7 @@ static const char *operation_name(enum row_operation operation)
 
 static void print_change(struct printing *printing, const struct store_change *change)
 {
-    struct buffer *out = &printing->lines;
+    struct buffer *out = &printing->text;
     buffer_printf(out, "{\"change\":%lld,\"op\":\"%s\",\"export\":", (long long)change->id,
                   operation_name(change->operation));
     buffer_add_span(out, name_of(&printing->names, change->export_id));
@@ -99,21 +97,20 @@ static bool add_change(void *argument, const struct store_change *change,
     struct printing *printing = argument;
     struct changes_answer *answer = printing->answer;
     bool begins = !printing->changes || change->at != printing->at;
-    bool enough = printing->changes >= answer->limit || printing->lines.length >= SOFT_BYTES;
+    bool enough = printing->changes >= answer->limit || printing->text.length >= SOFT_BYTES;
     (void)entity;
-    if (printing->changes && ((begins && enough) || printing->lines.length >= HARD_BYTES)) {
+    if (printing->changes && ((begins && enough) || printing->text.length >= HARD_BYTES)) {
         printing->whole = begins;
         return false;
     }
     print_change(printing, change);
-    if (printing->lines.failed ||
-        !array_reserve((void **)&printing->printed, (size_t)printing->changes, &printing->capacity,
-                       sizeof *printing->printed)) {
-        printing->lines.failed = true;
+    if (printing->text.failed ||
+        !array_reserve((void **)&printing->lines, (size_t)printing->changes, &printing->capacity,
+                       sizeof *printing->lines)) {
+        printing->text.failed = true;
         return false;
     }
-    printing->printed[printing->changes++] =
-        (struct printed_change){change->id, printing->lines.length};
+    printing->lines[printing->changes++] = (struct changes_line){change->id, printing->text.length};
     printing->at = change->at;
     answer->last = change->id;
     return true;
@@ -121,17 +118,30 @@ static bool add_change(void *argument, const struct store_change *change,
 
 /* ---- producers ---- */
 
-/* The lines of changes up to this one; the first is always among them. */
+static void copy_line(struct printing *printing, const struct buffer *text,
+                      const struct changes_line *lines, size_t index)
+{
+    size_t from = index ? lines[index - 1].end : 0;
+    buffer_add_span(&printing->answer->out, span_make(text->data + from, lines[index].end - from));
+}
+
+/* The lines up to this change, and the notes behind each; the first change is always among them. */
 static void copy_up_to(struct printing *printing, int64_t change)
 {
-    const struct printed_change *printed = printing->printed;
-    int64_t next = printing->copied;
-    while (next < printing->changes && (!next || printed[next].id <= change))
-        next++;
-    size_t from = printing->copied ? printed[printing->copied - 1].end : 0;
-    size_t to = next ? printed[next - 1].end : 0;
-    buffer_add_span(&printing->answer->out, span_make(printing->lines.data + from, to - from));
-    printing->copied = next;
+    const struct changes_line *lines = printing->lines;
+    const struct changes_notes *notes = &printing->notes;
+    for (;;) {
+        size_t at = (size_t)printing->copied, note = printing->notes_copied;
+        bool more = printing->copied < printing->changes && (!at || lines[at].change <= change);
+        bool noted = note < notes->count && notes->lines[note].change <= change;
+        if (noted &&
+            (printing->copied == printing->changes || notes->lines[note].change < lines[at].change))
+            copy_line(printing, &notes->text, notes->lines, printing->notes_copied++);
+        else if (more)
+            copy_line(printing, &printing->text, lines, (size_t)printing->copied++);
+        else
+            return;
+    }
 }
 
 static bool add_producer(void *argument, const struct store_producer *producer)
@@ -213,32 +223,52 @@ static void print_head(struct changes_answer *answer)
     buffer_add_string(out, "}\n");
 }
 
+static bool tells_notes(const struct changes_answer *answer)
+{
+    return answer->all && answer->wants_notes;
+}
+
 static void print_end(const struct printing *printing)
 {
     struct changes_answer *answer = printing->answer;
-    buffer_printf(&answer->out, "{\"cursor\":\"%s:%lld\",\"head\":%lld,\"whole\":%s}\n",
-                  answer->epoch, (long long)answer->last, (long long)answer->head,
+    buffer_printf(&answer->out, "{\"cursor\":\"%s:%lld\",\"head\":%lld,\"whole\":%s", answer->epoch,
+                  (long long)answer->last, (long long)answer->head,
                   printing->whole ? "true" : "false");
+    if (tells_notes(answer))
+        buffer_printf(&answer->out, ",\"notes\":\"%s:%lld\"", answer->notes_of,
+                      (long long)printing->notes.last);
+    buffer_add_string(&answer->out, "}\n");
 }
 
-/* The changes, with the producers that moved on among them. */
-static bool print_log(struct printing *printing, struct store_reader *reader, int64_t head)
+static bool print_changes(struct printing *printing, struct store_reader *reader, int64_t head)
 {
     struct changes_answer *answer = printing->answer;
     struct error *error = &answer->error;
-    if (!store_read_exports(reader, note_name, &printing->names, error))
+    if (!store_read_exports(reader, note_name, &printing->names, error) ||
+        (!printing->names.failed &&
+         !store_scan_changes(reader, 0, span_make(NULL, 0), answer->after, head, -1, false,
+                             add_change, printing, error)))
         return false;
-    if (printing->names.failed)
-        return error_set(error, ERROR_MEMORY, "out of memory while reading the log");
-    if (!store_scan_changes(reader, 0, span_make(NULL, 0), answer->after, head, -1, false,
-                            add_change, printing, error))
+    return !(printing->names.failed || printing->text.failed) ||
+           error_set(error, ERROR_MEMORY, "out of memory while reading the log");
+}
+
+/* What is told of notes and producers is told behind changes of this answer, or before the first.
+ */
+static bool print_beside(struct printing *printing, struct store_reader *reader)
+{
+    struct changes_answer *answer = printing->answer;
+    struct changes_notes *notes = &printing->notes;
+    struct error *error = &answer->error;
+    notes->is_new = answer->notes_behind < 0;
+    notes->last = notes->is_new ? 0 : answer->notes_behind;
+    notes->after = answer->after;
+    notes->until = answer->last;
+    if (tells_notes(answer) && !changes_notes_read(notes, reader, error))
         return false;
-    if (printing->lines.failed)
-        return error_set(error, ERROR_MEMORY, "out of memory while reading the log");
-    if (!printing->changes)
-        return true;
-    if (answer->all && !store_read_moved_producers(reader, answer->after, answer->last,
-                                                   add_producer, printing, error))
+    if (answer->all && printing->changes &&
+        !store_read_moved_producers(reader, answer->after, answer->last, add_producer, printing,
+                                    error))
         return false;
     copy_up_to(printing, answer->last);
     return true;
@@ -258,9 +288,10 @@ static bool print_all(struct printing *printing, struct store_reader *reader)
         return false;
     answer->head = log.last_change;
     print_head(answer);
-    if (answer->after < log.last_change && !print_log(printing, reader, log.last_change))
+    if ((answer->after < log.last_change && !print_changes(printing, reader, log.last_change)) ||
+        !print_beside(printing, reader))
         return false;
-    answer->count = printing->changes;
+    answer->count = printing->changes + (int64_t)printing->notes.count;
     print_end(printing);
     return !answer->out.failed ||
            error_set(error, ERROR_MEMORY, "out of memory while reading the log");
@@ -270,7 +301,8 @@ void changes_read(struct changes_answer *answer, struct store_reader *reader)
 {
     struct printing printing = {.answer = answer, .whole = true};
     buffer_init(&printing.names.texts, UINT32_MAX);
-    buffer_init(&printing.lines, UINT32_MAX);
+    buffer_init(&printing.text, UINT32_MAX);
+    buffer_init(&printing.notes.text, UINT32_MAX);
     answer->last = answer->after;
     answer->count = 0;
     buffer_clear(&answer->out);
@@ -278,7 +310,8 @@ void changes_read(struct changes_answer *answer, struct store_reader *reader)
         print_all(&printing, reader);
     store_read_end(reader);
     buffer_fini(&printing.names.texts);
-    buffer_fini(&printing.lines);
+    buffer_fini(&printing.text);
+    changes_notes_fini(&printing.notes);
     memory_free(printing.names.ends);
-    memory_free(printing.printed);
+    memory_free(printing.lines);
 }

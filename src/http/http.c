@@ -25,6 +25,7 @@ bool http_open(struct http *http, struct frontend *frontend)
     link_init(&http->waiting);
     link_init(&http->replicas);
     http->last_change = engine_facts(frontend->engine)->last_change;
+    database_new_uuid(http->run);
     http_backup_clean(http);
     http->facts = facts_new(http);
     return http->facts != NULL;

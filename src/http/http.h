@@ -44,6 +44,7 @@ struct http {
     struct http_files *files;   /* the folder that is served; NULL: none. Owned */
     struct link waiting;        /* requests that wait for a change of a view, */
     struct link replicas;       /* ... and of the log */
+    uint64_t wakes;             /* of the latter */
     int64_t last_change;        /* the newest that this thread was told of */
     struct http_backup *backup; /* the copy that is made, or sent; NULL: none. The request's */
     const char *merging;        /* digest of the settings that decide what changes do. Borrowed */
@@ -57,6 +58,7 @@ struct http {
     struct certificate **certificate; /* for TLS; NULL: there is none */
     const struct loop_watch *watch;
     uint64_t started_us;
+    char run[DATABASE_UUID_SIZE]; /* names this run of the server, for who counts its notes */
 };
 
 /* Zeroed before, except for borrowed members. The engine and the hub of the frontend are open.

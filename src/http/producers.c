@@ -6,6 +6,7 @@
 #include "http/producers.h"
 
 #include "follow/follow.h"
+#include "http/changes.h"
 #include "http/http_internal.h"
 #include "http/ingest.h"
 #include "store/producer.h"
@@ -190,6 +191,7 @@ static void on_forgotten(struct engine_event *event)
     struct question *question = (struct question *)event;
     if (question->job.write.error.code != ERROR_NONE)
         question->error = question->job.write.error;
+    http_changes_wake(question->request->http);
     answer(question);
 }
 
@@ -204,6 +206,7 @@ static void on_forgotten_by_all(struct publication *publication, const struct su
         print(question, row);
         buffer_add_char(&question->out, '\n');
     }
+    http_changes_wake(question->request->http);
     answer(question);
 }
 

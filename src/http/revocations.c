@@ -3,6 +3,7 @@
 #include "access/revocations.h"
 #include "engine/engine.h"
 #include "follow/follow.h"
+#include "http/changes.h"
 #include "http/http_internal.h"
 #include "http/ingest.h"
 
@@ -54,6 +55,7 @@ static void revoked(void *argument, const struct error *error)
     buffer_init(&body, BODY_BYTES);
     if (error->code == ERROR_NONE) {
         tell_audit(waiting);
+        http_changes_wake(waiting->request->http);
         buffer_add_string(&body, "{\"jti\":");
         doc_escape(&body, span_of(waiting->token_id));
         print_expiry(&body, waiting->expires_at);

@@ -1,6 +1,6 @@
 #include "replica/lines.h"
 
-#include "store/producer.h"
+#include "store/note.h"
 
 #include <stdio.h>
 
@@ -53,6 +53,8 @@ static bool read_end(const struct doc *doc, uint32_t root, struct line *line)
 {
     line->kind = LINE_END;
     line->whole = doc_member_is(doc, root, "whole", "true");
+    if (!copy_text(doc, root, "notes", line->notes, sizeof line->notes))
+        *line->notes = '\0';
     return read_cursor(doc, root, line) && get_number(doc, root, "head", &line->head);
 }
 
@@ -87,8 +89,11 @@ static bool read_any(const struct doc *doc, uint32_t root, struct line *line)
         return read_end(doc, root, line);
     if (doc_member(doc, root, "epoch") != DOC_NONE)
         return read_head(doc, root, line);
-    line->kind = LINE_PRODUCER;
-    return doc_member(doc, root, "producer") != DOC_NONE;
+    line->kind = LINE_BESIDE;
+    return doc_member(doc, root, "producer") != DOC_NONE ||
+           doc_member(doc, root, "revoked") != DOC_NONE ||
+           doc_member(doc, root, "forgotten") != DOC_NONE ||
+           doc_member(doc, root, "idempotency_key") != DOC_NONE;
 }
 
 bool line_read(struct doc *doc, struct span text, struct line *line, struct error *error)
@@ -106,6 +111,8 @@ struct building {
     struct submission *submission;
     struct store_producer *producers;
     size_t producer_count;
+    struct store_note *notes;
+    size_t note_count;
     struct error *error;
 };
 
@@ -219,6 +226,68 @@ static bool take_producer(struct building *building, uint32_t root)
     return true;
 }
 
+/* ---- notes ---- */
+
+static bool take_revoked(struct building *building, uint32_t root, struct store_note *note)
+{
+    const struct doc *doc = &building->submission->doc;
+    note->kind = STORE_NOTE_REVOKED;
+    (void)get_number(doc, root, "expires_at", &note->revoked.expires_at); /* null: for ever */
+    return get_text(building, root, "revoked", &note->revoked.token_id) &&
+           (get_number(doc, root, "at", &note->revoked.at) ||
+            wrong(building->error, "tells too little of a token"));
+}
+
+static int digit_of(char digit)
+{
+    const char *digits = "0123456789abcdef";
+    const char *at = digit ? strchr(digits, digit) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+/* Two digits for each byte. */
+static bool read_digest(struct building *building, struct span text, struct span *digest)
+{
+    char bytes[32];
+    bool good = text.length == 2 * sizeof bytes;
+    for (size_t i = 0; good && i < sizeof bytes; i++) {
+        int high = digit_of(text.data[2 * i]), low = digit_of(text.data[2 * i + 1]);
+        bytes[i] = (char)(high * 16 + low);
+        good = high >= 0 && low >= 0;
+    }
+    if (!good)
+        return wrong(building->error, "has no digest of a request");
+    *digest = submission_keep(building->submission, span_make(bytes, sizeof bytes));
+    return digest->data || no_memory(building->error);
+}
+
+static bool take_key(struct building *building, uint32_t root, struct store_note *note)
+{
+    struct store_key *key = &note->key;
+    struct span body;
+    note->kind = STORE_NOTE_KEY;
+    return get_text(building, root, "idempotency_key", &key->key) &&
+           get_text(building, root, "owner", &key->owner) &&
+           get_text(building, root, "answer", &key->answer) &&
+           get_text(building, root, "body", &body) && read_digest(building, body, &key->body) &&
+           (get_number(&building->submission->doc, root, "at", &key->at) ||
+            wrong(building->error, "tells too little of a key"));
+}
+
+static bool take_beside(struct building *building, uint32_t root)
+{
+    const struct doc *doc = &building->submission->doc;
+    if (doc_member(doc, root, "producer") != DOC_NONE)
+        return take_producer(building, root);
+    struct store_note *note = &building->notes[building->note_count++];
+    if (doc_member(doc, root, "revoked") != DOC_NONE)
+        return take_revoked(building, root, note);
+    if (doc_member(doc, root, "idempotency_key") != DOC_NONE)
+        return take_key(building, root, note);
+    note->kind = STORE_NOTE_FORGOTTEN;
+    return get_text(building, root, "forgotten", &note->forgotten);
+}
+
 static bool take_lines(struct building *building, struct span text,
                        bool (*take)(struct building *building, uint32_t root))
 {
@@ -244,30 +313,32 @@ static size_t count_lines(struct span text)
     return count;
 }
 
-static bool build(struct building *building, struct span changes, struct span producers)
+static bool build(struct building *building, struct span changes, struct span beside)
 {
     struct submission *submission = building->submission;
-    size_t count = count_lines(producers);
-    building->producers = submission_zeroed(submission, (count + 1) * sizeof *building->producers);
-    if (!building->producers || !submission_add_batch(submission))
+    size_t count = count_lines(beside) + 1;
+    building->producers = submission_zeroed(submission, count * sizeof *building->producers);
+    building->notes = submission_zeroed(submission, count * sizeof *building->notes);
+    if (!building->producers || !building->notes || !submission_add_batch(submission))
         return no_memory(building->error);
     submission->batches[0].producer = span_make(NULL, 0);
-    if (!take_lines(building, changes, take_change) ||
-        !take_lines(building, producers, take_producer))
+    if (!take_lines(building, changes, take_change) || !take_lines(building, beside, take_beside))
         return false;
     submission->copied_producers = building->producers;
     submission->copied_producer_count = building->producer_count;
+    submission->copied_notes = building->notes;
+    submission->copied_note_count = building->note_count;
     return true;
 }
 
-struct submission *lines_submission(struct span changes, struct span producers, struct error *error)
+struct submission *lines_submission(struct span changes, struct span beside, struct error *error)
 {
     /* Spans into the document's text are kept, so it must not move. */
-    size_t length = changes.length + producers.length, room = length + length / 4 + 1024;
+    size_t length = changes.length + beside.length, room = length + length / 4 + 1024;
     struct building building = {.submission = submission_new(room, UINT32_MAX - 1), .error = error};
     if (!building.submission || !buffer_reserve(&building.submission->doc.text, room)) {
         no_memory(error);
-    } else if (build(&building, changes, producers)) {
+    } else if (build(&building, changes, beside)) {
         return building.submission;
     }
     submission_free(building.submission);

@@ -5,7 +5,8 @@
 
 #include "replica/replica.h"
 
-enum line_kind { LINE_HEAD, LINE_CHANGE, LINE_PRODUCER, LINE_END };
+/* LINE_BESIDE: of a producer, or a note (store/note.h) */
+enum line_kind { LINE_HEAD, LINE_CHANGE, LINE_BESIDE, LINE_END };
 
 struct line {
     enum line_kind kind;
@@ -17,14 +18,14 @@ struct line {
     int64_t now;                  /* of the head: the source's clock; not told: 0 */
     bool only_changes;            /* of the head: the token may read no other lines */
     bool whole;
+    char notes[64]; /* of the end: up to which note it has told all; "": it was not asked */
 };
 
 /* What a line is; `doc` is cleared before, and has the line's texts. */
 bool line_read(struct doc *doc, struct span text, struct line *line, struct error *error);
 
-/* The submission of changes, a line each, and of producers, likewise; the place in the log is the
- * caller's. NULL with an error. */
-struct submission *lines_submission(struct span changes, struct span producers,
-                                    struct error *error);
+/* The submission of changes, a line each, and of what is beside them, likewise; the place in the
+ * log is the caller's. NULL with an error. */
+struct submission *lines_submission(struct span changes, struct span beside, struct error *error);
 
 #endif

@@ -62,10 +62,10 @@ static void empty(struct buffer *lines)
 
 static bool hand_over(struct replica *replica, struct error *error)
 {
-    if (!replica->changes.length)
+    if (!replica->changes.length && !replica->beside.length)
         return true;
     struct submission *submission =
-        lines_submission(buffer_span(&replica->changes), buffer_span(&replica->producers), error);
+        lines_submission(buffer_span(&replica->changes), buffer_span(&replica->beside), error);
     if (!submission)
         return false;
     submission->received_us = clock_monotonic_us();
@@ -78,7 +78,7 @@ static bool hand_over(struct replica *replica, struct error *error)
                                                       .at = replica->at,
                                                       .copied = true};
     empty(&replica->changes);
-    empty(&replica->producers);
+    empty(&replica->beside);
     if (!submit(replica, submission, error))
         return false;
     replica->handed = replica->received;
@@ -182,13 +182,14 @@ static bool take_line(struct replica *replica, struct span text)
         return take_head(replica, &line, error);
     case LINE_CHANGE:
         return take_change(replica, &line, text, error);
-    case LINE_PRODUCER:
-        return add_line(&replica->producers, text, error);
+    case LINE_BESIDE:
+        return add_line(&replica->beside, text, error);
     case LINE_END:
         break;
     }
     if (line.whole && !hand_over(replica, error))
         return false;
+    memcpy(replica->notes, line.notes, sizeof replica->notes);
     replica_note_head(replica, line.head);
     return true;
 }
@@ -272,7 +273,23 @@ static bool print_target(struct replica *replica)
     buffer_printf(&replica->target, "%s/v1/changes?after=%s:%" PRId64 "&limit=%d&wait=%d",
                   replica->url, replica->epoch, replica->received, LIMIT,
                   replica->has_heard ? REPLICA_WAIT_S : 0);
+    if (!replica->is_older)
+        buffer_printf(&replica->target, "&notes=%s", replica->notes);
     return buffer_string(&replica->target) != NULL;
+}
+
+/* It refuses a parameter that it does not know: it is asked again without. */
+static bool is_older(struct replica *replica, const struct fetch_answer *answer)
+{
+    if (answer->status != 400 || replica->is_older)
+        return false;
+    if (!replica->told_older)
+        log_warning("follow", "log-source-older", log_text("url", replica->url),
+                    log_text("effect",
+                             "revoked tokens, forgotten producers and keys of requests are not "
+                             "copied until it is upgraded; this replica is no reserve"));
+    replica->is_older = replica->told_older = true;
+    return true;
 }
 
 /* One answer. false: the round is over. */
@@ -295,6 +312,8 @@ static bool fetch_one(struct replica *replica)
         be_reading(replica);
         return true;
     }
+    if (ready && error.code == ERROR_NONE && is_older(replica, &answer))
+        return true;
     if (replica->problem.code != ERROR_NONE)
         error = replica->problem;
     else if (ready && error.code == ERROR_NONE)
@@ -345,8 +364,9 @@ static void run_round(struct replica *replica)
     struct error error;
     replica_wait_until_landed(replica, &error);
     buffer_clear(&replica->changes);
-    buffer_clear(&replica->producers);
-    replica->has_heard = false;
+    buffer_clear(&replica->beside);
+    replica->has_heard = replica->is_older = false;
+    *replica->notes = '\0';
     if (atomic_load(&replica->halted) || !may_go_on(replica, &error))
         return;
     if (!replica_read_token(replica, &error)) {
@@ -391,7 +411,7 @@ static void init(struct replica *replica)
     buffer_init(&replica->shared.chain, UINT32_MAX);
     database_new_uuid(replica->id);
     buffer_init(&replica->changes, UINT32_MAX);
-    buffer_init(&replica->producers, UINT32_MAX);
+    buffer_init(&replica->beside, UINT32_MAX);
     doc_init(&replica->doc, UINT32_MAX, UINT32_MAX - 1);
 }
 
@@ -405,6 +425,8 @@ struct replica *replica_open(const struct replica_options *options, struct error
     init(replica);
     replica->url = copy(options->url);
     replica->token_file = copy(options->token_file);
+    replica->revoked = options->revoked;
+    replica->argument = options->argument;
     replica->fetch = fetch_open(options->ca_file, error);
     if (replica->fetch && replica->url && !replica->token_file == !options->token_file) {
         size_t length = strlen(replica->url);
@@ -460,7 +482,7 @@ void replica_free(struct replica *replica)
     buffer_fini(&replica->former);
     buffer_fini(&replica->shared.chain);
     buffer_fini(&replica->changes);
-    buffer_fini(&replica->producers);
+    buffer_fini(&replica->beside);
     doc_fini(&replica->doc);
     pthread_mutex_destroy(&replica->shared.lock);
     pthread_cond_destroy(&replica->shared.landed);

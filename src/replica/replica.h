@@ -23,6 +23,9 @@ struct replica_options {
     const char *url;        /* of the source: http:// or https:// */
     const char *token_file; /* with its token, read for each connection; NULL: none */
     const char *ca_file;    /* authorities to trust; NULL: the system's */
+    /* A token was revoked at the source, and here by now; on the loop. NULL: nobody is told */
+    void (*revoked)(void *argument, struct span token_id, int64_t expires_at, int64_t at);
+    void *argument;
 };
 
 /* What the source says of itself. */

@@ -28,6 +28,8 @@ struct replica_shared {
 struct replica {
     char *url, *token_file;
     char id[DATABASE_UUID_SIZE]; /* of this run */
+    void (*revoked)(void *argument, struct span token_id, int64_t expires_at, int64_t at);
+    void *argument;
     struct fetch *fetch;
     struct engine *engine;
     const char *epoch;
@@ -38,8 +40,11 @@ struct replica {
     struct replica_shared shared;
     /* the thread's */
     struct buffer token, target, line;
-    struct buffer former;             /* see struct replica_source */
-    struct buffer changes, producers; /* lines of the transaction that is coming */
+    struct buffer former;          /* see struct replica_source */
+    struct buffer changes, beside; /* lines of the transaction that is coming */
+    char notes[64]; /* what the source told of notes, in this round; "": nothing yet */
+    bool is_older;  /* ... it knows of none; told_older: so it was once */
+    bool told_older;
     struct doc doc;
     int64_t received;           /* the last change that came, */
     int64_t handed;             /* ... and that was handed over */

@@ -1,6 +1,7 @@
 /* How far a replica is: what its thread does and the loop is told meet here. */
 #include "base/utf8.h"
 #include "replica/replica_internal.h"
+#include "store/note.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -39,7 +40,8 @@ static void note_end(struct replica_shared *shared, const struct submission *sub
     shared->under_way--;
     if (submission->message_taken) {
         shared->state.position = submission->message.sequence;
-        shared->since = submission->message.at - shared->source_clock;
+        if (submission->mutation_count)
+            shared->since = submission->message.at - shared->source_clock;
         shared->state.caught_up |= shared->head_known && seconds_behind(shared) * 1000 < NEAR_MS;
     } else if (!shared->failed) {
         shared->failed = true;
@@ -51,6 +53,16 @@ static void note_end(struct replica_shared *shared, const struct submission *sub
 
 /* ---- ---- */
 
+static void tell_revoked(struct replica *replica, const struct submission *submission)
+{
+    for (size_t i = 0; replica->revoked && i < submission->copied_note_count; i++) {
+        const struct store_note *note = &submission->copied_notes[i];
+        if (note->kind == STORE_NOTE_REVOKED)
+            replica->revoked(replica->argument, note->revoked.token_id, note->revoked.expires_at,
+                             note->revoked.at);
+    }
+}
+
 void replica_deliver(struct engine_event *event)
 {
     struct submission *submission = (struct submission *)event;
@@ -58,6 +70,8 @@ void replica_deliver(struct engine_event *event)
     pthread_mutex_lock(&replica->shared.lock);
     note_end(&replica->shared, submission);
     pthread_mutex_unlock(&replica->shared.lock);
+    if (submission->message_taken)
+        tell_revoked(replica, submission);
     submission_free(submission);
 }
 

@@ -108,7 +108,7 @@ bool server_open_log(struct server *server, const struct config *config, struct 
     return ask(server, error);
 }
 
-static void revoked(void *argument, struct span token_id, int64_t expires_at, int64_t at)
+void server_note_revoked(void *argument, struct span token_id, int64_t expires_at, int64_t at)
 {
     struct server *server = argument;
     struct error error;
@@ -127,7 +127,7 @@ bool server_start_log(struct server *server, const struct config *config,
                                      database_state(engine_facts(engine)->database).log_created,
                                  .max_lag = (double)config->log.max_lag_seconds,
                                  .max_write_ms = config->log.max_write_seconds * 1000,
-                                 .revoked = revoked,
+                                 .revoked = server_note_revoked,
                                  .argument = server};
     if (!server->log.follow)
         return true;

@@ -57,7 +57,9 @@ bool server_open_replica(struct server *server, const struct config *config, str
     struct server_replica *replica = &server->replica;
     struct replica_options options = {.url = config->log.from,
                                       .token_file = config->log.token_file,
-                                      .ca_file = config->log.ca_file};
+                                      .ca_file = config->log.ca_file,
+                                      .revoked = server_note_revoked,
+                                      .argument = server};
     if (!config->log.from)
         return true;
     replica->replica = replica_open(&options, error);

@@ -46,7 +46,8 @@ bool store_key_put(struct store_writer *writer, const struct store_key *key, str
     query_bytes(&query, key->body);
     query_text(&query, key->answer);
     query_integer(&query, key->at);
-    return query_run(&query, error);
+    return query_run(&query, error) &&
+           note_put(writer, STORE_NOTE_KEY, key->change, key->key, key->owner, error);
 }
 
 bool store_key_restamp(struct store_writer *writer, struct span owner, int64_t latest, int64_t at,

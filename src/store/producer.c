@@ -22,7 +22,7 @@ static const char *const count_sql[] = {
 static const char trim_runs_sql[] =
     "DELETE FROM producer WHERE name IN (SELECT name FROM producer WHERE owner IS ?1 "
     "AND name >= 'ingest-' AND name < 'ingest.' AND length(name) = 39 "
-    "AND substr(name, 8) NOT GLOB '*[^0-9a-f]*' AND at < ?2 LIMIT ?3) RETURNING 1";
+    "AND substr(name, 8) NOT GLOB '*[^0-9a-f]*' AND at < ?2 LIMIT ?3) RETURNING name";
 static const char remove_sql[] = "DELETE FROM producer WHERE name = ?";
 static const char scan_sql[] =
     "SELECT name, owner, batch, mark, slot, idx, at, change FROM producer "
@@ -131,6 +131,15 @@ bool store_owner_count(struct store_writer *writer, enum store_owned what, struc
     return step != QUERY_FAILED;
 }
 
+static bool note_forgotten(struct store_writer *writer, struct span name, struct error *error)
+{
+    if (!name.data) {
+        return error_set(error, ERROR_MEMORY, "out of memory while forgetting a producer");
+    }
+    return note_put(writer, STORE_NOTE_FORGOTTEN, writer->now.state.last_change, name,
+                    span_make(NULL, 0), error);
+}
+
 bool store_producer_trim_runs(struct store_writer *writer, struct span owner, int64_t before,
                               int64_t step, int64_t *removed, struct error *error)
 {
@@ -146,6 +155,10 @@ bool store_producer_trim_runs(struct store_writer *writer, struct span owner, in
     query_integer(&query, step);
     while ((found = query_row(&query, error)) == QUERY_ROW) {
         ++*removed;
+        if (!note_forgotten(writer, query_column_text(&query, 0), error)) {
+            query_end(&query);
+            return false;
+        }
     }
     return found == QUERY_DONE;
 }
@@ -158,7 +171,10 @@ bool store_producer_remove(struct store_writer *writer, struct span name, struct
         return false;
     }
     query_text(&query, name);
-    return query_run(&query, error);
+    if (!query_run(&query, error)) {
+        return false;
+    }
+    return connection_changes(&writer->connection) == 0 || note_forgotten(writer, name, error);
 }
 
 static bool each_row(struct query *query,

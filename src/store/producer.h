@@ -63,6 +63,7 @@ struct store_key {
     struct span body;   /* digest of the request */
     struct span answer; /* the first answer */
     int64_t at;         /* wall clock, ms */
+    int64_t change;     /* the newest change when it was written; of store_key_put alone */
 };
 
 /* Uncommitted ones included. `body` and `answer` are borrowed until the writer is used again. */

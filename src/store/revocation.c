@@ -4,8 +4,8 @@
 /* 0 in a row would be the earliest end instead of none, so it is NULL; and no end is the latest. */
 static const char put_sql[] =
     "INSERT INTO revoked_token VALUES (?1, nullif(?2, 0), ?3) ON CONFLICT (jti) DO UPDATE SET "
-    "expires_at = CASE WHEN expires_at IS NULL OR excluded.expires_at IS NULL THEN NULL "
-    "ELSE max(expires_at, excluded.expires_at) END";
+    "expires_at = excluded.expires_at WHERE expires_at IS NOT NULL AND "
+    "(excluded.expires_at IS NULL OR excluded.expires_at > expires_at)";
 /* Whether there is room for a token: it has a row, or there are not yet so many. */
 static const char count_sql[] = "SELECT EXISTS (SELECT 1 FROM revoked_token WHERE jti = ?) OR "
                                 "(SELECT count(*) FROM revoked_token) < ?";
@@ -50,7 +50,12 @@ bool store_revocation_put(struct store_writer *writer, const struct store_revoca
     query_text(&query, revocation->token_id);
     query_integer(&query, revocation->expires_at);
     query_integer(&query, revocation->at);
-    return query_run(&query, error);
+    if (!query_run(&query, error)) {
+        return false;
+    }
+    return connection_changes(&writer->connection) == 0 ||
+           note_put(writer, STORE_NOTE_REVOKED, writer->now.state.last_change, revocation->token_id,
+                    span_make(NULL, 0), error);
 }
 
 bool store_revocation_trim(struct store_writer *writer, int64_t now, int64_t step, bool *more,

@@ -8,6 +8,7 @@
 
 #include "database/connection.h"
 #include "sqlview/upkeep.h"
+#include "store/note.h"
 #include "store/store.h"
 
 #include <stdio.h>
@@ -66,6 +67,9 @@ enum statement {
     STATEMENT_KEY_PUT,
     STATEMENT_KEY_TRIM,
     STATEMENT_KEY_RESTAMP,
+    STATEMENT_NOTE_PUT,
+    STATEMENT_NOTE_TRIM,
+    STATEMENT_NOTE_SCAN,
     STATEMENT_TRIM_WALK,
     STATEMENT_TRIM_LOWEST,
     STATEMENT_TRIM_TEAR,
@@ -293,6 +297,11 @@ bool watched_keys_note(struct store_writer *writer, int64_t from, int64_t to, in
 /* Those of changes before this one go, a few at a time. */
 bool watched_keys_forget(struct store_writer *writer, int64_t before, int64_t step,
                          struct error *error);
+
+/* note.c: what happened behind this change, or a later one / let notes go with the log. */
+bool note_put(struct store_writer *writer, enum store_note_kind kind, int64_t change,
+              struct span name, struct span owner, struct error *error);
+bool notes_trim(struct store_writer *writer, struct error *error);
 
 /* The bytes of a change in log_state.bytes. */
 enum { CHANGE_OVERHEAD = 64 };

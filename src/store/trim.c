@@ -367,5 +367,5 @@ bool store_trim(struct store_writer *writer, const struct store_retention *reten
            trim_changes(writer, retention, now, step, watched, more, error) &&
            trim_memberships(writer, step, watched, more, error) &&
            watched_keys_forget(writer, watched, step, error) &&
-           trim_tombstones(writer, retention, now, step, more, error);
+           trim_tombstones(writer, retention, now, step, more, error) && notes_trim(writer, error);
 }

@@ -2,7 +2,7 @@
 #include "engine_fixture.h"
 #include "memory_fault.h"
 #include "replica/lines.h"
-#include "store/producer.h"
+#include "store/note.h"
 #include "test.h"
 
 static struct fixture the_fixture, *const f = &the_fixture;
@@ -128,6 +128,37 @@ TEST(changes_that_make_others_here_are_refused)
     assert_int_equal(engine_facts(f->engine)->last_change, 1);
 }
 
+#define DIGEST_REST "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define KEY(body, more)                                                                            \
+    "{\"idempotency_key\":\"k\\n\",\"owner\":\"\",\"body\":\"" body                                \
+    "\",\"answer\":\"{}\",\"at" more "\":9}\n"
+
+static bool count_kind(void *argument, const struct store_note *note)
+{
+    ++((int *)argument)[note->kind];
+    return true;
+}
+
+/* Before the first change, too, and again: then it changes nothing. */
+TEST(what_happened_beside_is_kept_once)
+{
+    static const char notes[] =
+        "{\"revoked\":\"t\",\"at\":9}\n{\"forgotten\":\"nobody\"}\n" KEY("00" DIGEST_REST, "");
+    for (int times = 0; times < 2; times++)
+        assert_true(copy(0, 0, "", notes).taken);
+    assert_true(copy(0, 1, LINE(1, "create", "a", ",\"patch\":{}"), notes).taken);
+    assert_true(copy(1, 1, "", notes).taken);
+    assert_false(copy(0, 0, "", notes).taken);
+    struct error error;
+    struct store_reader *reader = store_reader_open(engine_facts(f->engine)->database, &error);
+    int kinds[4] = {0};
+    assert_true(reader && store_read_notes(reader, 0, count_kind, kinds, &error));
+    store_reader_close(reader);
+    assert_int_equal(kinds[STORE_NOTE_REVOKED], 1);
+    assert_int_equal(kinds[STORE_NOTE_FORGOTTEN], 0);
+    assert_int_equal(kinds[STORE_NOTE_KEY], 1);
+}
+
 TEST_WITH(what_is_no_line_is_refused, NULL, NULL)
 {
     static const char *const no_lines[] = {
@@ -163,7 +194,20 @@ TEST_WITH(what_is_no_line_is_refused, NULL, NULL)
     for (size_t i = 0; i < sizeof no_changes / sizeof *no_changes; i++)
         if (lines_submission(span_of(no_changes[i]), span_of(""), &error))
             fail_msg("%s", no_changes[i]);
-    assert_null(lines_submission(span_of(""), span_of("{\"producer\":\"p\"}"), &error));
+    static const char *const not_beside[] = {
+        "{\"producer\":\"p\"}",
+        "{\"revoked\":\"t\"}",
+        "{\"revoked\":7,\"at\":1}",
+        "{\"forgotten\":null}",
+        KEY("00", ""),
+        KEY("", ""),
+        KEY("zz" DIGEST_REST, ""),
+        KEY("00" DIGEST_REST "00", ""),
+        KEY("00" DIGEST_REST, "x"),
+    };
+    for (size_t i = 0; i < sizeof not_beside / sizeof *not_beside; i++)
+        if (lines_submission(span_of(""), span_of(not_beside[i]), &error))
+            fail_msg("%s", not_beside[i]);
     static const char end[] = "{\"cursor\":\"12345678-1234-1234-1234-123456789012:42\",\"head\":43,"
                               "\"whole\":true}";
     assert_true(line_read(&doc, span_of(end), &line, &error));
@@ -180,7 +224,8 @@ TEST_WITH(without_memory_there_is_no_submission, NULL, NULL)
     static const char changes[] =
         LINE(1, "create", "a\\n", ",\"patch\":{\"t\":[1]},\"append\":{\"t\":1}");
     static const char producers[] =
-        "{\"producer\":\"p\\n\",\"owner\":\"o\\n\",\"batch\":4,\"change\":8,\"at\":9}\n";
+        "{\"producer\":\"p\\n\",\"owner\":\"o\\n\",\"batch\":4,\"change\":8,\"at\":9}\n"
+        "{\"revoked\":\"t\\n\",\"at\":9}\n{\"forgotten\":\"p\\n\"}\n" KEY("00" DIGEST_REST, "");
     struct submission *submission = NULL;
     for (uint64_t nth = 1; !submission; nth++) {
         struct error error = {.code = ERROR_NONE};

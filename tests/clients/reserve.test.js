@@ -1,0 +1,183 @@
+// A replica that takes the place of its source knows what happened beside the changes, too: revoked tokens, forgotten
+// producers, keys of requests.
+//
+// STELE_KILLS (default 6): ends of either server in the random run; STELE_SEED its seed.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { Client } from './lib/client.js';
+import { http } from './lib/feed.js';
+import { Random } from './lib/random.js';
+import { Server, check, eventually, scratch, sql, within } from './lib/server.js';
+import { bearer, newKey, tokenOf, unixNow } from './lib/token.js';
+
+const KILLS = Number(process.env.STELE_KILLS ?? 6);
+const key = newKey();
+const auth = { mode: 'signed', keys: [key.x] };
+const exports = { E: {} };
+const admin = tokenOf(key, { sub: 'root', scope: 'read write admin' });
+const ann = tokenOf(key, { sub: 'ann' });
+const m = (key, patch = {}, more = {}) => ({ export: 'E', key, patch, ...more });
+const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+
+const ask = (server, path, options = {}) => http(`${server.http}${path}`, { ...options, headers: { ...bearer(admin), ...options.headers } });
+const post = (server, body, headers = {}) => ask(server, '/v1/mutations', { method: 'POST', body: [body].flat().map((line) => JSON.stringify(line)).join('\n'), headers: { ...bearer(ann), ...headers } });
+const revoke = (server, jti, expires_at) => ask(server, '/v1/revocations', { method: 'POST', body: JSON.stringify({ jti, expires_at }) });
+const forget = (server, name) => ask(server, `/v1/producers/${name}`, { method: 'DELETE', headers: bearer(ann) });
+const sourceFor = (t) => Server.forTest(t, { config: { exports, auth } });
+
+async function replicaOf(t, source, options = {}) {
+  const token_file = join(scratch(t), 'token');
+  writeFileSync(token_file, options.token ?? admin);
+  return Server.forTest(t, { ...options, config: { exports, auth, ...options.config, log: { from: source.http ?? source, token_file } } });
+}
+
+/** What both must know; `at` too, as the source has it. */
+const known = async (db) =>
+  JSON.stringify(
+    await Promise.all(
+      ['SELECT * FROM revoked_token ORDER BY jti', 'SELECT owner, key, hex(body) AS body, answer, at FROM idempotency_key ORDER BY owner, key', 'SELECT * FROM producer ORDER BY name', 'SELECT key, data, change FROM entity ORDER BY key'].map((query) => sql(db, query)),
+    ),
+    null,
+    1,
+  );
+const alike = (replica, source) => eventually(async () => (await known(replica.db)) === (await known(source.db)), async () => `${await known(replica.db)}\n${await known(source.db)}\n${replica.stderr}`, 400);
+
+/** The replica becomes an ordinary server. */
+async function takeOver(replica, source) {
+  await source.kill9();
+  await replica.kill9();
+  await replica.restart({ config: { exports, auth } });
+  return replica;
+}
+
+test('a reserve refuses the tokens that its source revoked, and takes nothing twice', async (t) => {
+  const source = await sourceFor(t);
+  await revoke(source, 'from before', unixNow() + 3600);
+  await post(source, { producer: 'was', batch: 7, mutations: [m('w')] });
+  const replica = await replicaOf(t, source);
+  const first = await post(source, m('a', { n: 1 }), { 'idempotency-key': 'k"1"' });
+  await post(source, m('gone', {}, { op: 'delete', patch: undefined }), { 'idempotency-key': 'changes-nothing' });
+  await post(source, { producer: 'p', batch: 3, mutations: [m('b', { n: 1 })] });
+  await alike(replica, source);
+
+  /* What no change follows is there, too, and ends a session of the replica by itself. */
+  const stolen = tokenOf(key, { sub: 'ann', jti: 'stolen "ä"' });
+  const client = await Client.open(replica, { headers: bearer(stolen) });
+  t.after(() => client.destroy());
+  assert.equal((await revoke(source, 'stolen "ä"')).status, 200);
+  assert.equal((await forget(source, 'was')).status, 200);
+  await alike(replica, source);
+  await within(client.closed, 'the end of the session');
+  assert.equal((await http(`${replica.http}/v1/views/E/list`, { headers: bearer(stolen) })).json.code, 'token-expired');
+
+  const reserve = await takeOver(replica, source);
+  for (const jti of ['stolen "ä"', 'from before']) assert.equal((await http(`${reserve.http}/v1/views/E/list`, { headers: bearer(tokenOf(key, { jti })) })).json.code, 'token-expired', jti);
+  const again = await post(reserve, m('a', { n: 1 }), { 'idempotency-key': 'k"1"' });
+  assert.deepEqual([first.status, again.status, again.text], [200, 200, first.text]);
+  assert.equal((await post(reserve, m('a', { n: 2 }), { 'idempotency-key': 'k"1"' })).json.code, 'idempotency-key-reused');
+  assert.equal((await post(reserve, { producer: 'p', batch: 3, mutations: [m('b', { n: 2 })] })).json.duplicate, 1);
+  assert.equal((await post(reserve, { producer: 'was', batch: 1, mutations: [m('w', { n: 2 })] })).json.applied, 1, 'a forgotten name begins anew');
+  await reserve.terminate();
+  await check(reserve.db);
+});
+
+test('a replica of a replica, of one that was away, and of one that begins with a copy know it, too', async (t) => {
+  const source = await sourceFor(t);
+  const replica = await replicaOf(t, source);
+  const behind = await replicaOf(t, replica);
+  await post(source, m('a'), { 'idempotency-key': 'k1' });
+  await alike(behind, source);
+  await replica.terminate();
+  for (const i of range(4, (i) => i)) await revoke(source, `while away ${i}`, unixNow() + 1000 + i);
+  await revoke(source, 'while away 1');
+  await post(source, m('b'), { 'idempotency-key': 'k2' });
+  await post(source, { producer: 'p', batch: 1, mutations: [m('p')] });
+  await forget(source, 'p');
+  await replica.restart({ samePort: true });
+  await alike(replica, source);
+  await alike(behind, source);
+  /* Nothing is told again and again: what is idle has no more notes than happened. */
+  const notesOf = async ({ db }) => (await sql(db, 'SELECT count(*) AS n FROM note'))[0].n;
+  assert.ok((await notesOf(behind)) <= (await notesOf(source)));
+});
+
+test(`equal, whichever of them is killed meanwhile`, async (t) => {
+  const random = new Random(Number(process.env.STELE_SEED ?? 1));
+  const source = await sourceFor(t);
+  const replica = await replicaOf(t, source);
+  const batches = {};
+  const act = async (i) => {
+    const name = `p${random.below(3)}`, kind = random.below(6);
+    if (kind === 0) return revoke(source, `t${random.below(30)}`, random.below(3) ? unixNow() + 1000 + random.below(1000) : undefined);
+    if (kind === 1 && (await forget(source, name)).status === 200) return delete batches[name];
+    if (kind === 2) return post(source, { producer: name, batch: (batches[name] = (batches[name] ?? 0) + 1), mutations: random.below(3) ? [m(name, { i })] : [] });
+    return post(source, random.below(4) ? range(random.below(3) + 1, (k) => m(`k${k}`, { i, k })) : [], { 'idempotency-key': `i${i}` });
+  };
+  for (let kill = 0, i = 0; kill < KILLS; kill++) {
+    const feeding = (async () => {
+      for (let n = 0; n < 40; n++) await act(i++).catch(() => {});
+    })();
+    await new Promise((done) => setTimeout(done, random.below(80)));
+    const victim = kill % 2 ? source : replica;
+    await victim.kill9();
+    await victim.restart({ samePort: true });
+    await feeding;
+  }
+  await post(source, m('last'));
+  await alike(replica, source);
+  const before = await known(source.db);
+  const reserve = await takeOver(replica, source);
+  assert.equal(await known(reserve.db), before);
+  await reserve.terminate();
+  await check(reserve.db);
+});
+
+test('only an administrator that asks is told, in the place where it happened, and once', async (t) => {
+  const source = await sourceFor(t);
+  await post(source, m('a'), { 'idempotency-key': 'k' });
+  await revoke(source, 'x');
+  await post(source, m('b'));
+  const lines = async (query, token) => (await ask(source, `/v1/changes?${query}`, token && { headers: bearer(token) })).text.trimEnd().split('\n').map((line) => JSON.parse(line));
+  const kinds = (list) => list.map((line) => ['op', 'idempotency_key', 'revoked', 'epoch', 'cursor'].find((name) => name in line));
+  const all = await lines('notes=');
+  assert.deepEqual(kinds(all), ['epoch', 'revoked', 'op', 'idempotency_key', 'op', 'cursor']);
+  assert.deepEqual(kinds(await lines('')), ['epoch', 'op', 'op', 'cursor'], 'an older replica does not ask');
+  assert.deepEqual(kinds(await lines('notes=', ann)), ['epoch', 'op', 'op', 'cursor'], 'a reader of all is no administrator');
+  const { cursor, notes } = all.at(-1);
+  assert.deepEqual(kinds(await lines(`after=${cursor}&notes=${notes}`)), ['epoch', 'cursor']);
+  const waiting = lines(`after=${cursor}&notes=${notes}&wait=60`);
+  await revoke(source, 'y');
+  const woken = await within(waiting, 'the note');
+  assert.deepEqual(woken[1], { revoked: 'y', at: woken[1].at, change: 2 });
+  await source.terminate();
+  await source.restart();
+  assert.deepEqual(kinds(await lines(`after=${cursor}&notes=${notes}`)), ['epoch', 'revoked', 'revoked', 'cursor'], 'another run tells what it knows');
+});
+
+test('a replica of an older source says that it is no reserve, and follows', async (t) => {
+  const source = await sourceFor(t);
+  const older = createServer(async (request, response) => {
+    const url = new URL(request.url, source.http);
+    if (url.searchParams.has('notes')) {
+      response.writeHead(400, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ code: 'invalid-parameter', message: "there is no parameter 'notes'" }));
+      return;
+    }
+    const answer = await http(url.href, { headers: { authorization: request.headers.authorization } }).catch(() => null);
+    response.writeHead(answer?.status ?? 502, { 'content-type': 'application/x-ndjson' });
+    response.end(answer?.text);
+  });
+  older.listen(0, '127.0.0.1');
+  await once(older, 'listening');
+  t.after(() => (older.closeAllConnections(), older.close()));
+  const replica = await replicaOf(t, `http://127.0.0.1:${older.address().port}`);
+  await post(source, m('a'), { 'idempotency-key': 'k' });
+  await replica.logged(/log-source-older/);
+  await eventually(async () => (await sql(replica.db, 'SELECT count(*) AS n FROM entity'))[0].n === 1, 'the change');
+  assert.deepEqual(await sql(replica.db, 'SELECT * FROM idempotency_key'), []);
+});
