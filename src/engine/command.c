@@ -45,8 +45,8 @@ static bool forget(struct writer *writer, struct submission *submission, struct 
     struct submission_command *command = &submission->command;
     struct store_producer row;
     bool found;
-    if (!store_read_producer(store_writer_reader(writer->store), command->name, &row, &found,
-                             error))
+    if (!known_producers_store(writer, error) ||
+        !known_producer_read(writer, command->name, &row, &found, error))
         return false;
     command->done = found && (!submission->owner.data ||
                               (row.owner.data && span_equal(row.owner, submission->owner)));

@@ -126,6 +126,7 @@ void writer_abandon(struct writer *writer, const struct error *error)
     derive_abandon(writer->derive);
     entity_cache_clear(&writer->cache);
     keyed_forget(writer);
+    known_producers_forget(&writer->known);
     writer_forget_exports(writer, 0);
     writer_evict_end(writer, false);
     position_end(writer, false);

@@ -58,7 +58,7 @@ bool copied_store_rest(struct writer *writer, const struct submission *submissio
         if (!store_note(writer, &submission->copied_notes[i], error))
             return false;
     for (size_t i = 0; i < submission->copied_producer_count; i++)
-        if (!store_producer_put(writer->store, &submission->copied_producers[i], error))
+        if (!known_producer_put(writer, &submission->copied_producers[i], error))
             return false;
     return true;
 }

@@ -170,12 +170,20 @@ struct log_position {
     int64_t at;       /* the time of that message */
 };
 
+/* See known_producers.c. */
+struct known_producers {
+    struct map map;
+    struct known_producer *moved; /* that the open transaction moved on, not written yet */
+    uint64_t removed;             /* rows that were gone when the first was remembered */
+};
+
 struct writer {
     struct engine *engine;
     struct store_writer *store;
     struct entity_cache cache;
-    struct map exports;      /* struct export_state by name */
-    struct map key_counts;   /* see keyed.c */
+    struct map exports;    /* struct export_state by name */
+    struct map key_counts; /* see keyed.c */
+    struct known_producers known;
     struct derive *derive;   /* how derived views are kept; NULL until they are opened */
     struct queue_item *jobs; /* struct write_job: of the open transaction */
     struct large_wait large;
@@ -348,6 +356,12 @@ bool writer_flush(struct writer *writer, struct error *error);
 void writer_publish(struct writer *writer);
 /* Forget the transaction: all its submissions get `error`. */
 void writer_abandon(struct writer *writer, const struct error *error);
+
+/* known_producers.c: begin with none / forget them, with a transaction that failed / write those
+ * that moved, before it ends and before rows are removed in it. */
+void known_producers_init(struct known_producers *known);
+void known_producers_forget(struct known_producers *known);
+bool known_producers_store(struct writer *writer, struct error *error);
 
 /* keyed.c: what is remembered of keys of requests; to be forgotten with a transaction that failed.
  */

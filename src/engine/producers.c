@@ -62,7 +62,8 @@ static bool forget_runs(struct writer *writer, const struct submission *submissi
     const struct submission_message *message = &submission->message;
     int64_t removed = 0, now = message->sequence ? message->at : engine_times(writer->engine).due;
     int64_t before = now - RUN_MS;
-    if (!store_producer_trim_runs(writer->store, submission->owner, before, RUN_STEP, &removed,
+    if (!known_producers_store(writer, error) ||
+        !store_producer_trim_runs(writer->store, submission->owner, before, RUN_STEP, &removed,
                                   error))
         return false;
     table->owned -= removed;
@@ -132,7 +133,7 @@ static struct producer_state *producer_find(struct writer *writer, struct submis
         return state;
     INVARIANT(table->count <= submission->batch_count);
     state = &table->states[table->count];
-    if (!store_read_producer(store_writer_reader(writer->store), name, &state->row, &found, error))
+    if (!known_producer_read(writer, name, &state->row, &found, error))
         return NULL;
     if (!found)
         state->row = (struct store_producer){.name = name, .batch = -1};
@@ -232,7 +233,7 @@ bool producers_store(struct writer *writer, const struct producer_table *table, 
             continue;
         state->row.at = writer->open.now;
         state->row.change = writer->open.last_change;
-        if (!store_producer_put(writer->store, &state->row, error))
+        if (!known_producer_put(writer, &state->row, error))
             return false;
     }
     return true;

@@ -33,6 +33,13 @@ void producer_advance(struct producer_state *state, const struct submission *sub
 bool producers_store(struct writer *writer, const struct producer_table *table,
                      struct error *error);
 
+/* known_producers.c: where a producer is in the open transaction, its texts borrowed until the next
+ * call / where it is now. */
+bool known_producer_read(struct writer *writer, struct span name, struct store_producer *row,
+                         bool *found, struct error *error);
+bool known_producer_put(struct writer *writer, const struct store_producer *row,
+                        struct error *error);
+
 /* keyed.c: a request with a key. Before it is applied: *replayed if it was committed before; the
  * submission then has the answer. */
 bool keyed_admit(struct writer *writer, struct submission *submission, bool *replayed,

@@ -40,6 +40,7 @@ bool writer_init(struct writer *writer, struct engine *engine, struct error *err
     *writer = (struct writer){.engine = engine};
     map_init(&writer->exports, export_key);
     keyed_init(writer);
+    known_producers_init(&writer->known);
     large_init(&writer->large);
     entity_cache_init(&writer->cache, engine->options.cache_bytes);
     buffer_init(&writer->scratch.merged, engine->options.max_entity_bytes);
@@ -65,6 +66,7 @@ void writer_fini(struct writer *writer)
         export_free(export);
     map_fini(&writer->exports);
     keyed_forget(writer);
+    known_producers_forget(&writer->known);
     while (writer->told.unknown_count)
         memory_free(writer->told.unknown_exports[--writer->told.unknown_count]);
     buffer_fini(&writer->scratch.merged);
@@ -138,8 +140,9 @@ static bool prepare(struct writer *writer, struct error *error)
 
 static bool finish(struct writer *writer, struct error *error)
 {
-    return writer_flush(writer, error) && position_store(writer, error) &&
-           writer_derive(writer, error) && writer_run_jobs(writer, true, error) &&
+    return writer_flush(writer, error) && known_producers_store(writer, error) &&
+           position_store(writer, error) && writer_derive(writer, error) &&
+           writer_run_jobs(writer, true, error) &&
            trim_some(writer, (int64_t)writer->open.change_count * 2 + TRIM_STEP, error) &&
            engine_clock_save(writer->engine,
                              writer->open.change_count ? CLOCK_SAVE_DUE : CLOCK_SAVE_FIRST,

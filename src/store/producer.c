@@ -150,6 +150,7 @@ bool store_producer_trim_runs(struct store_writer *writer, struct span owner, in
         !query_start(&query, &writer->connection, STATEMENT_PRODUCER_TRIM, trim_runs_sql, error)) {
         return false;
     }
+    writer->producers_removed++;
     query_text(&query, owner);
     query_integer(&query, before);
     query_integer(&query, step);
@@ -170,6 +171,7 @@ bool store_producer_remove(struct store_writer *writer, struct span name, struct
         !query_start(&query, &writer->connection, STATEMENT_PRODUCER_REMOVE, remove_sql, error)) {
         return false;
     }
+    writer->producers_removed++;
     query_text(&query, name);
     if (!query_run(&query, error)) {
         return false;

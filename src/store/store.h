@@ -393,6 +393,7 @@ struct store_writer_state {
     const struct store_usage_state *usage;
     int64_t largest; /* the bytes that its largest transaction so far wrote into the WAL; of a
                         failed one, as far as it came */
+    uint64_t producers_removed; /* grows with each step that removes rows of producers */
 };
 struct store_writer_state store_writer_state(struct store_writer *writer);
 /* To read on the writer's thread; needs no transaction, and must not begin one. */

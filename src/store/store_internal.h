@@ -251,7 +251,8 @@ struct store_writer {
     size_t viewed_exports, viewed_committed;
     struct sql_views views;
     struct ahead_rows ahead, tombstones_ahead;
-    int64_t trimmed_at; /* when trimming was last done, by its clock; 0: not yet */
+    uint64_t producers_removed; /* steps that removed rows, kept or not */
+    int64_t trimmed_at;         /* when trimming was last done, by its clock; 0: not yet */
     struct stage_count *stages;
     size_t stage_count, stage_capacity;
 };

@@ -185,6 +185,7 @@ struct store_writer_state store_writer_state(struct store_writer *writer)
                                            writer->export_count - writer->viewed_exports,
                                        .sql_views = &writer->views,
                                        .usage = &writer->usage_now,
+                                       .producers_removed = writer->producers_removed,
                                        .largest = writer->connection.largest};
 }
 

@@ -65,6 +65,7 @@ enum {
     PRINTED_WITHOUT_DRAFT,
     ARRAY_BEYOND,
     PRODUCERS_BEYOND,
+    PRODUCER_COMES_BACK,
     BATCH_BACK
 };
 
@@ -126,6 +127,15 @@ static void break_apply(int fault)
         table.count = submission->batch_count + 1;
         producer_admit(writer, submission, &submission->batches[1], &table, &state, &repeated,
                        &error);
+        break;
+    }
+    case PRODUCER_COMES_BACK: {
+        struct store_producer row;
+        bool found;
+        apply("@p 1\nQ a patch {\"n\":2}");
+        apply("@p 2\nQ a patch {\"n\":3}");
+        assert_true(store_producer_remove(writer->store, span_of("p"), &error));
+        known_producer_read(writer, span_of("p"), &row, &found, &error);
         break;
     }
     case BATCH_BACK: {
@@ -493,6 +503,7 @@ static const struct broken_case cases[] = {
     {break_apply, PRINTED_WITHOUT_DRAFT, "entity->draft && entity->data"},
     {break_apply, ARRAY_BEYOND, "count <= *capacity"},
     {break_apply, PRODUCERS_BEYOND, "table->count <= submission->batch_count"},
+    {break_apply, PRODUCER_COMES_BACK, "!known->moved"},
     {break_apply, BATCH_BACK, "state->row.batch < batch->number"},
 
     {break_cache, NEWEST_LOST, "(entity->newer ? entity->newer->older : cache->newest) == entity"},
