@@ -143,11 +143,16 @@ test('copies made while a server is fed at full speed are each whole, of one sta
   }
   stop = true;
   await within(feeding, 'the end of feeding', 60_000);
-  /* The log of the server is not pinned: it is moved and begins anew. */
-  const before = statSync(`${server.db}-wal`).size;
-  for (let i = 0; i < 40; i++) await postAll(server, range(500, (j) => m(`k${j}`, { pad, i })));
-  const after = statSync(`${server.db}-wal`).size;
-  assert.ok(after - before < 40 * 500 * 2000, `the write-ahead log grew from ${before} to ${after}`);
+  /* The log of the server is not pinned: it is moved and begins anew, if not in the first rounds,
+   * where others keep the checkpoint from a processor. A pinned one grows by as much in each. */
+  const grown = [];
+  const most = 40 * 500 * 2000;
+  do {
+    const before = statSync(`${server.db}-wal`).size;
+    for (let i = 0; i < 40; i++) await postAll(server, range(500, (j) => m(`k${j}`, { pad, i })));
+    grown.push(statSync(`${server.db}-wal`).size - before);
+    assert.ok(grown.length < 6, `the write-ahead log grew by ${grown}`);
+  } while (grown.at(-1) >= most);
   await check(server.db);
 });
 
