@@ -102,7 +102,7 @@ bool connection_fail(struct connection *connection, int result, struct error *er
 
 /* ---- statements of the moment ---- */
 
-void connection_settle(struct connection *connection)
+void connection_take_row(struct connection *connection)
 {
     if (connection->lent) {
         /* Its result only repeats what the last step said. */
@@ -111,9 +111,17 @@ void connection_settle(struct connection *connection)
     }
 }
 
+bool connection_settle(struct connection *connection, struct error *error)
+{
+    connection_take_row(connection);
+    return !connection->shared || helper_finish(connection, error);
+}
+
 bool connection_execute(struct connection *connection, const char *sql, struct error *error)
 {
-    connection_settle(connection);
+    if (!connection_settle(connection, error)) {
+        return false;
+    }
     int result = sqlite3_exec(connection->sqlite, sql, NULL, NULL, NULL);
     return result == SQLITE_OK || connection_fail(connection, result, error);
 }
@@ -121,7 +129,9 @@ bool connection_execute(struct connection *connection, const char *sql, struct e
 bool connection_integer(struct connection *connection, const char *sql, int64_t *value,
                         struct error *error)
 {
-    connection_settle(connection);
+    if (!connection_settle(connection, error)) {
+        return false;
+    }
     sqlite3_stmt *statement = NULL;
     int result = sqlite3_prepare_v2(connection->sqlite, sql, -1, &statement, NULL);
     if (result == SQLITE_OK) {
@@ -250,7 +260,7 @@ bool connection_open(struct connection *connection, struct database *database,
     return result == SQLITE_OK || connection_fail(connection, result, error);
 }
 
-void connection_close(struct connection *connection)
+void statements_free(struct connection *connection)
 {
     connection->lent = NULL;
     for (size_t i = 0; i < connection->statement_count; i++) {
@@ -259,6 +269,12 @@ void connection_close(struct connection *connection)
     memory_free(connection->statements);
     connection->statements = NULL;
     connection->statement_count = 0;
+}
+
+void connection_close(struct connection *connection)
+{
+    helper_stop(connection);
+    statements_free(connection);
     /* Cannot be busy: every statement is finalized. */
     (void)sqlite3_close(connection->sqlite);
     connection->sqlite = NULL;

@@ -8,7 +8,8 @@
  *  2. Once a statement of a write transaction failed, nothing more is run in it
  *     (connection.broken): SQLite may have rolled back by itself, and what follows would commit one
  *     by one.
- *  3. A transaction that connection_commit answered with false is not in the file, also after a
+ *  3. Tasks that its helper runs (connection_give) are done before another statement begins.
+ *  4. A transaction that connection_commit answered with false is not in the file, also after a
  *     crash; where that cannot be brought about, the error is ERROR_OUTCOME_UNKNOWN.
  */
 #ifndef DATABASE_CONNECTION_H
@@ -37,8 +38,12 @@ struct connection {
     const char *path;          /* as the operator named it, for messages; the database's */
     sqlite3_stmt **statements;
     size_t statement_count;
-    uint64_t rows;          /* that its statements gave so far */
-    sqlite3_stmt *lent;     /* its present row is borrowed by the caller; NULL: none */
+    uint64_t rows;                    /* that its statements gave so far */
+    sqlite3_stmt *lent;               /* its present row is borrowed by the caller; NULL: none */
+    size_t open_queries;              /* that have given a row, and may give more */
+    bool shared;                      /* the helper may be at work */
+    bool lacks_helper;                /* it is not to have one, or there is one */
+    struct connection_helper *helper; /* NULL: none */
     enum error_code broken; /* why the open transaction can only be rolled back; ERROR_NONE: fine */
     bool writes;            /* connection_begin has begun a transaction */
     int64_t given_before;   /* the bytes that it had given to the log when that began */
@@ -69,8 +74,9 @@ static inline int64_t connection_inserted(const struct connection *connection)
 /* Turn the connection's last SQLite error into ours, with the file and the remedy; marks the
  * transaction broken. Always returns false. */
 bool connection_fail(struct connection *connection, int result, struct error *error);
-/* End the loan of the row. */
-void connection_settle(struct connection *connection);
+/* Before SQLite's handle is used: end the loan of the row, and wait for the helper. false: one of
+ * its tasks failed, so the transaction is broken. */
+bool connection_settle(struct connection *connection, struct error *error);
 
 /* ---- transactions ---- */
 
@@ -89,6 +95,23 @@ bool connection_commit(struct connection *connection, int64_t change_before, int
 /* End the transaction, if one is open, without keeping anything. Cannot fail. */
 void connection_rollback(struct connection *connection);
 
+/* ---- a second thread ---- */
+
+/* Statements of the open transaction that need nothing but what the task holds. `run` is called on
+ * the helper's thread, with a connection for its statements: false ends the transaction. */
+struct connection_task {
+    struct connection_task *next;
+    bool (*run)(struct connection_task *task, struct connection *connection, struct error *error);
+    bool waits; /* given, and not done; connection_wait reads it */
+};
+
+/* Run the task on the helper's thread, behind those given before. The task is borrowed until it is
+ * done. false: not given, because there is no helper, or a query has rows left; then the caller
+ * runs it. */
+bool connection_give(struct connection *connection, struct connection_task *task);
+/* Wait until the task is done, or failed. */
+void connection_wait(struct connection *connection, const struct connection_task *task);
+
 /* ---- statements ---- */
 
 /* One run of a prepared statement. Parameters are bound in their order; the bytes are borrowed
@@ -98,6 +121,7 @@ struct query {
     sqlite3_stmt *statement;
     int bound;
     int result;
+    bool has_row; /* it is one of the connection's open_queries */
 };
 enum query_step { QUERY_ROW, QUERY_DONE, QUERY_FAILED };
 
@@ -114,10 +138,7 @@ enum query_step query_row(struct query *query, struct error *error);
 /* End it early. */
 void query_end(struct query *query);
 /* End it, but leave the present row readable until the connection is used again. */
-static inline void query_lend(struct query *query)
-{
-    query->connection->lent = query->statement;
-}
+void query_lend(struct query *query);
 static inline int64_t query_column(const struct query *query, int column)
 {
     return sqlite3_column_int64(query->statement, column);

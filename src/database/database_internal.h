@@ -69,6 +69,14 @@ struct database {
     _Atomic uint64_t wal_commits; /* commits that brought it frames */
 };
 
+/* connection.c: end the loan of the row / finalize the statements, and free their places. */
+void connection_take_row(struct connection *connection);
+void statements_free(struct connection *connection);
+/* helper.c: wait until its tasks are done; false: one failed, which breaks the transaction / end
+ * its thread, before the handle is closed. */
+bool helper_finish(struct connection *connection, struct error *error);
+void helper_stop(struct connection *connection);
+
 /* connection.c: open a database for reading without its write-ahead log. As with sqlite3_open_v2,
  * *sqlite is to be closed also after a failure. */
 int open_alone(const char *file, sqlite3 **sqlite);

@@ -6,7 +6,9 @@ bool query_start(struct query *query, struct connection *connection, size_t whic
                  struct error *error)
 {
     INVARIANT(which < connection->statement_count);
-    connection_settle(connection);
+    if (!connection_settle(connection, error)) {
+        return false;
+    }
     *query = (struct query){.connection = connection};
     sqlite3_stmt **slot = &connection->statements[which];
     if (!*slot) {
@@ -50,6 +52,17 @@ void query_bytes(struct query *query, struct span bytes)
     }
 }
 
+/* A row that can be read keeps its connection for the owner. */
+static void keep_row(struct query *query, bool keep)
+{
+    if (keep == query->has_row) {
+        return;
+    }
+    query->has_row = keep;
+    INVARIANT(keep || query->connection->open_queries);
+    query->connection->open_queries += keep ? 1 : (size_t)-1;
+}
+
 enum query_step query_row(struct query *query, struct error *error)
 {
     if (query->result == SQLITE_OK) {
@@ -57,6 +70,7 @@ enum query_step query_row(struct query *query, struct error *error)
         if (query->result == SQLITE_ROW) {
             query->result = SQLITE_OK;
             query->connection->rows++;
+            keep_row(query, true);
             return QUERY_ROW;
         }
     }
@@ -77,8 +91,15 @@ bool query_run(struct query *query, struct error *error)
     return step != QUERY_FAILED;
 }
 
+void query_lend(struct query *query)
+{
+    keep_row(query, false);
+    query->connection->lent = query->statement;
+}
+
 void query_end(struct query *query)
 {
+    keep_row(query, false);
     /* Its result only repeats what the last step said. */
     (void)sqlite3_reset(query->statement);
 }

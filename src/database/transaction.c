@@ -63,11 +63,11 @@ static void note_size(struct connection *connection)
 
 void connection_rollback(struct connection *connection)
 {
+    (void)connection_settle(connection, NULL); /* what failed goes with the rest */
     if (connection->writes) {
         note_size(connection);
         connection->writes = false;
     }
-    connection_settle(connection);
     /* SQLite may have rolled back by itself. */
     if (sqlite3_get_autocommit(connection->sqlite)) {
         return;

@@ -8,7 +8,10 @@
  *      reads it there, and before the transaction is committed.
  *   2. The counters have them already.
  *   3. Held texts are copies; a row too large for that is inserted at once, behind the held ones.
+ *   4. A full group goes to the connection's helper, which inserts it while the writer merges.
+ * Those rows are in the table before the connection's next statement.
  */
+#include "base/invariant.h"
 #include "store/store_internal.h"
 
 #define INSERT                                                                                     \
@@ -46,38 +49,91 @@ static void bind_row(struct query *query, const struct held_change *held)
     query_text(query, change->scope_left);
 }
 
-static bool insert(struct store_writer *writer, enum statement which, const char *sql,
-                   const struct held_change *rows, size_t count, struct error *error)
+static bool insert(struct connection *connection, const struct held_change *rows, size_t count,
+                   struct error *error)
 {
     struct query query;
-    if (!query_start(&query, &writer->connection, which, sql, error)) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
+    bool started =
+        count == ROWS_OF_MANY
+            ? query_start(&query, connection, STATEMENT_CHANGE_INSERT_MANY, many_sql, error)
+        : count == ROWS_OF_SEVERAL
+            ? query_start(&query, connection, STATEMENT_CHANGE_INSERT_SEVERAL, several_sql, error)
+            : query_start(&query, connection, STATEMENT_CHANGE_INSERT, one_sql, error);
+    for (size_t i = 0; started && i < count; i++) {
         bind_row(&query, &rows[i]);
     }
-    return query_run(&query, error);
+    return started && query_run(&query, error);
+}
+
+static bool insert_group(const struct held_group *held, struct connection *connection,
+                         struct error *error)
+{
+    for (size_t i = 0, step; i < held->count; i += step) {
+        size_t left = held->count - i;
+        step = left >= ROWS_OF_MANY ? ROWS_OF_MANY : left >= ROWS_OF_SEVERAL ? ROWS_OF_SEVERAL : 1;
+        if (!insert(connection, &held->rows[i], step, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool run_group(struct connection_task *task, struct connection *connection,
+                      struct error *error)
+{
+    return insert_group((const struct held_group *)task, connection, error);
+}
+
+bool held_changes_init(struct held_changes *held)
+{
+    held->at = 0;
+    for (size_t i = 0; i < HELD_GROUPS; i++) {
+        held->groups[i] = memory_alloc(sizeof *held->groups[i]);
+        if (!held->groups[i]) {
+            return false;
+        }
+        held->groups[i]->task = (struct connection_task){.run = run_group};
+        held->groups[i]->count = held->groups[i]->length = 0;
+    }
+    return true;
+}
+
+void held_changes_fini(struct held_changes *held)
+{
+    for (size_t i = 0; i < HELD_GROUPS; i++) {
+        memory_free(held->groups[i]);
+    }
+}
+
+void held_changes_forget(struct held_changes *held)
+{
+    struct held_group *now = held->groups[held->at];
+    INVARIANT(!now->task.waits);
+    now->count = now->length = 0;
 }
 
 bool changes_flush(struct store_writer *writer, struct error *error)
 {
-    const struct held_changes *held = &writer->held;
-    bool done = true;
-    for (size_t i = 0, step; done && i < held->count; i += step) {
-        const struct held_change *rows = &held->rows[i];
-        size_t left = held->count - i;
-        step = left >= ROWS_OF_MANY ? ROWS_OF_MANY : left >= ROWS_OF_SEVERAL ? ROWS_OF_SEVERAL : 1;
-        done = step == ROWS_OF_MANY
-                   ? insert(writer, STATEMENT_CHANGE_INSERT_MANY, many_sql, rows, step, error)
-               : step == ROWS_OF_SEVERAL
-                   ? insert(writer, STATEMENT_CHANGE_INSERT_SEVERAL, several_sql, rows, step, error)
-                   : insert(writer, STATEMENT_CHANGE_INSERT, one_sql, rows, step, error);
-    }
-    writer->held.count = writer->held.length = 0;
+    bool done = connection_settle(&writer->connection, error) &&
+                insert_group(writer->held.groups[writer->held.at], &writer->connection, error);
+    held_changes_forget(&writer->held);
     return done;
 }
 
-static void hold_text(struct held_changes *held, struct span *text)
+/* The next group, when the present one is full; its own rows are in the table by then. */
+static bool pass_on(struct store_writer *writer, struct error *error)
+{
+    struct held_changes *held = &writer->held;
+    if (!connection_give(&writer->connection, &held->groups[held->at]->task)) {
+        return changes_flush(writer, error);
+    }
+    held->at = (held->at + 1) % HELD_GROUPS;
+    connection_wait(&writer->connection, &held->groups[held->at]->task);
+    held_changes_forget(held);
+    return true;
+}
+
+static void hold_text(struct held_group *held, struct span *text)
 {
     if (!text->data) {
         return;
@@ -98,15 +154,17 @@ static size_t text_bytes(const struct store_change *change)
 static bool hold(struct store_writer *writer, const struct store_change *change, bool torn,
                  struct error *error)
 {
-    struct held_changes *held = &writer->held;
+    struct held_group *held = writer->held.groups[writer->held.at];
     size_t size = text_bytes(change);
-    if ((held->count == HELD_CHANGES || held->length + size > HELD_TEXT_BYTES) &&
-        !changes_flush(writer, error)) {
-        return false;
-    }
     if (size > HELD_TEXT_BYTES) {
         struct held_change row = {.row = *change, .torn = torn};
-        return insert(writer, STATEMENT_CHANGE_INSERT, one_sql, &row, 1, error);
+        return changes_flush(writer, error) && insert(&writer->connection, &row, 1, error);
+    }
+    if (held->count == HELD_CHANGES || held->length + size > HELD_TEXT_BYTES) {
+        if (!pass_on(writer, error)) {
+            return false;
+        }
+        held = writer->held.groups[writer->held.at];
     }
     struct held_change *row = &held->rows[held->count++];
     *row = (struct held_change){.row = *change, .torn = torn};
@@ -118,7 +176,7 @@ static bool hold(struct store_writer *writer, const struct store_change *change,
     return true;
 }
 
-static bool holds_seq(const struct held_changes *held, uint32_t export_id, struct seq seq)
+static bool holds_seq(const struct held_group *held, uint32_t export_id, struct seq seq)
 {
     for (size_t i = 0; i < held->count; i++) {
         const struct store_change *change = &held->rows[i].row;
@@ -130,7 +188,7 @@ static bool holds_seq(const struct held_changes *held, uint32_t export_id, struc
 }
 
 /* The newest held delete or eviction of the key; NULL: there is none. */
-static const struct store_change *find_gone(const struct held_changes *held, uint32_t export_id,
+static const struct store_change *find_gone(const struct held_group *held, uint32_t export_id,
                                             struct span key)
 {
     for (size_t i = held->count; i-- > 0;) {
@@ -161,7 +219,7 @@ static bool seq_is_shared(struct store_writer *writer, uint32_t export_id,
         *shared = true;
         return true;
     }
-    if (holds_seq(&writer->held, export_id, seq)) {
+    if (holds_seq(writer->held.groups[writer->held.at], export_id, seq)) {
         *shared = true;
         return true;
     }
@@ -184,7 +242,8 @@ static bool seq_is_shared(struct store_writer *writer, uint32_t export_id,
 bool store_change_gone(struct store_writer *writer, uint32_t export_id, struct span key,
                        struct seq *seq, bool *found, struct error *error)
 {
-    const struct store_change *held = find_gone(&writer->held, export_id, key);
+    const struct store_change *held =
+        find_gone(writer->held.groups[writer->held.at], export_id, key);
     struct query query;
     *found = held != NULL;
     if (held) {

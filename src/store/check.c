@@ -149,7 +149,9 @@ bool store_check(struct store_reader *reader, void (*found)(void *argument, cons
 {
     struct connection *connection = &reader->connection;
     struct listener listener = {found, argument};
-    connection_settle(connection);
+    if (!connection_settle(connection, error)) {
+        return false;
+    }
     /* One state for all of them, unless the caller has a transaction open already. */
     bool own = sqlite3_get_autocommit(connection->sqlite);
     if (own && !store_read_begin(reader, error)) {

@@ -216,17 +216,24 @@ struct ahead_rows {
     int64_t at;
 };
 
-enum { HELD_CHANGES = 16, HELD_TEXT_BYTES = 32 * 1024 };
+enum { HELD_CHANGES = 256, HELD_TEXT_BYTES = 128 * 1024, HELD_GROUPS = 8 };
 
-/* Changes of the open transaction that are not in the table yet; see append.c. */
-struct held_changes {
+/* A group of changes of the open transaction, for the table; see append.c. */
+struct held_group {
+    struct connection_task task; /* first: its `run` finds the group by it */
     struct held_change {
         struct store_change row;
         bool torn;
     } rows[HELD_CHANGES];
     size_t count;
-    char *texts; /* HELD_TEXT_BYTES, of which are used: */
-    size_t length;
+    size_t length; /* used of: */
+    char texts[HELD_TEXT_BYTES];
+};
+
+/* The one that is filled, and those that the helper may be at work on. */
+struct held_changes {
+    struct held_group *groups[HELD_GROUPS];
+    size_t at;
 };
 
 struct store_reader {
@@ -284,6 +291,10 @@ static inline bool export_is_ordered(const struct export_counters *counters)
 
 /* append.c: bring held changes into the table; due before it is read in their transaction. */
 bool changes_flush(struct store_writer *writer, struct error *error);
+bool held_changes_init(struct held_changes *held);
+void held_changes_fini(struct held_changes *held);
+/* The changes that are held go with their transaction; the helper is done with the others. */
+void held_changes_forget(struct held_changes *held);
 
 /* derived_row.c: the differences of the open transaction. */
 bool stage_counts_write(struct store_writer *writer, struct error *error);

@@ -85,9 +85,8 @@ struct store_writer *store_writer_open(struct database *database, struct error *
         error_set(error, ERROR_MEMORY, "out of memory");
         return NULL;
     }
-    writer->held.texts = memory_alloc(HELD_TEXT_BYTES);
     sql_views_init(&writer->views, &writer->connection);
-    if (!writer->held.texts) {
+    if (!held_changes_init(&writer->held)) {
         error_set(error, ERROR_MEMORY, "out of memory");
         store_writer_close(writer);
         return NULL;
@@ -117,7 +116,7 @@ void store_writer_close(struct store_writer *writer)
     exports_free(writer);
     sql_views_fini(&writer->views);
     memory_free(writer->stages);
-    memory_free(writer->held.texts);
+    held_changes_fini(&writer->held);
     memory_free(writer);
 }
 
@@ -144,7 +143,7 @@ static void take_back(struct store_writer *writer)
     writer->usage_now = writer->usage_committed;
     writer->log_dirty = writer->usage_dirty = false;
     writer->stage_count = 0;
-    writer->held.count = writer->held.length = 0;
+    held_changes_forget(&writer->held);
     writer->ahead = writer->tombstones_ahead = (struct ahead_rows){.until = 0};
     sql_views_forget_due(&writer->views);
     exports_settle(writer, false);

@@ -9,7 +9,12 @@
 
 TEST_EACH(set_up, tear_down)
 
-enum { TRANSACTIONS = 60, MOST_ROWS = 40, KEYS = 5, LARGEST = HELD_TEXT_BYTES * 2 };
+enum {
+    TRANSACTIONS = 40,
+    MOST_ROWS = HELD_CHANGES * HELD_GROUPS * 2, /* the helper falls behind, too */
+    KEYS = 5,
+    LARGEST = HELD_TEXT_BYTES * 2
+};
 
 /* ---- the model ---- */
 
@@ -64,15 +69,16 @@ static void expect_log(void)
 
 /* ---- random transactions ---- */
 
-static void append_random(void)
+/* The log is asked for a seq that is not behind all others. */
+static void append_random(bool forward)
 {
     static char patch[LARGEST + 1];
     struct model_row *row = &model.rows[model.count];
     *row = (struct model_row){.operation = random_below(4) ? ROW_PATCH : ROW_DELETE,
-                              .seq = {1, random_below(30)},
+                              .seq = {1, forward ? model.count : random_below(30)},
                               .key = random_below(KEYS)};
     if (row->operation == ROW_PATCH) {
-        row->size = 1 + random_below(random_below(20) ? 300 : LARGEST);
+        row->size = 1 + random_below(random_below(1000) ? 100 : LARGEST);
     }
     make_patch(patch, row, model.count);
     OK(try_append(fixture.quake, key_of(row->key), row->operation, row->seq, 1,
@@ -100,11 +106,13 @@ TEST(every_transaction_leaves_what_was_appended)
 {
     random_start(11);
     for (int i = 0; i < TRANSACTIONS; i++) {
-        uint32_t rows = random_below(MOST_ROWS + 1);
+        uint32_t rows = random_below(random_below(2) ? MOST_ROWS + 1 : 40);
+        uint32_t pause = random_below(2) ? 8 : MOST_ROWS * 2; /* rows between two questions */
+        bool forward = random_below(2);
         begin();
         for (uint32_t j = 0; j < rows; j++) {
-            append_random();
-            if (random_below(8) == 0) {
+            append_random(forward);
+            if (random_below(pause) == 0) {
                 expect_gone(random_below(KEYS));
             }
         }
@@ -119,6 +127,54 @@ TEST(every_transaction_leaves_what_was_appended)
     }
     assert_true(model.committed > MOST_ROWS);
     check_whole();
+}
+
+/* Each row takes the helper longer than the writer, which must not touch what is not inserted. */
+TEST(a_helper_that_falls_behind_gets_all_rows)
+{
+    enum { ROWS = HELD_CHANGES * (HELD_GROUPS + 3) };
+    model.count = model.committed = 0;
+    OK(connection_execute(&fixture.writer->connection,
+                          "CREATE TEMP TRIGGER slow BEFORE INSERT ON change BEGIN "
+                          "SELECT count(*) FROM sqlite_schema AS a, sqlite_schema AS b; END",
+                          &fixture.error));
+    begin();
+    for (int i = 0; i < ROWS; i++) {
+        append_random(true);
+    }
+    commit();
+    model.committed = model.count;
+    expect_log();
+}
+
+/* The insert that fails may be one of the helper's: nothing of the transaction is kept, and the
+ * next one is fine. */
+TEST(a_row_that_cannot_be_inserted_ends_the_transaction)
+{
+    enum { ROWS = HELD_CHANGES * 3 + 7 };
+    model.count = model.committed = 0;
+    OK(connection_execute(&fixture.writer->connection,
+                          "CREATE TEMP TRIGGER plant BEFORE INSERT ON change WHEN NEW.idx = 1000 "
+                          "BEGIN SELECT RAISE(FAIL, 'planted'); END",
+                          &fixture.error));
+    for (int bad = 0; bad < ROWS; bad += ROWS / 9) {
+        bool failed = false;
+        begin();
+        for (int i = 0; i < ROWS && !failed; i++) {
+            failed = !try_append(fixture.quake, "k", ROW_PATCH,
+                                 (struct seq){2, i == bad ? 1000 : i % 50}, 1, "{}");
+        }
+        failed = failed || !store_commit(fixture.writer, &fixture.error);
+        assert_true(failed);
+        assert_non_null(strstr(fixture.error.message, "planted"));
+        store_rollback(fixture.writer);
+        expect_log();
+        begin();
+        append_random(false);
+        commit();
+        model.committed = model.count;
+        expect_log();
+    }
 }
 
 /* ---- what is asked meanwhile ---- */
