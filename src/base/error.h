@@ -31,6 +31,7 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(EXPECTATION, "expectation-failed", 417, RETRY_NEVER)                                         \
     X(UPGRADE_REQUIRED, "upgrade-required", 426, RETRY_NEVER)                                      \
     X(NOT_IMPLEMENTED, "not-implemented", 501, RETRY_NEVER)                                        \
+    X(READ_ONLY, "replica-read-only", 501, RETRY_NEVER)                                            \
     X(HTTP_VERSION, "version-not-supported", 505, RETRY_NEVER)                                     \
     X(HOST, "host-not-allowed", 403, RETRY_NEVER)                                                  \
     X(TOO_SLOW, "too-slow", 408, RETRY_LATER)                                                      \
@@ -46,6 +47,7 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(LOG_REPLACED, "log-replaced", 409, RETRY_NEVER)                                              \
     X(SHUTTING_DOWN, "shutting-down", 503, RETRY_LATER)                                            \
     X(LOG_UNAVAILABLE, "log-unavailable", 503, RETRY_LATER)                                        \
+    X(LOG_FORBIDDEN, "log-forbidden", 503, RETRY_LATER)                                            \
     X(NODE_BEHIND, "node-behind", 503, RETRY_LATER)                                                \
     X(CLIENT_ENDED, "client-ended", 503, RETRY_LATER)                                              \
     X(CONNECTION_LIMIT, "connection-limit-exceeded", 429, RETRY_LATER)                             \

@@ -31,5 +31,12 @@ bool nats_failed(const struct nats_place *place, const char *what, natsStatus st
 /* Ask for the stream, on a connection that is there. NULL: ERROR_NETWORK, or ERROR_CONFIGURATION as
  * there is none. Freed by jsStreamInfo_Destroy. */
 jsStreamInfo *nats_ask(struct nats_place *place, struct error *error);
+/* probe_nats.c: whether the stream takes what this node publishes to the subject, on a connection
+ * that is there; nothing is stored. ERROR_LOG_FORBIDDEN: the broker does not let it publish;
+ * ERROR_NETWORK. */
+bool nats_probe(struct nats_place *place, const char *subject, struct error *error);
+
+/* The header of a message that names the stream that may take it. */
+#define NATS_EXPECTED_STREAM "Nats-Expected-Stream"
 
 #endif

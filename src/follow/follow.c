@@ -41,7 +41,8 @@ static bool publish(void *argument, struct publication *publication, struct erro
     struct follow *follow = argument;
     if (may_write(follow, error) && publisher_put(follow->publisher, publication, error))
         return true;
-    if (error->code == ERROR_LOG_UNAVAILABLE || error->code == ERROR_NODE_BEHIND)
+    if (error->code == ERROR_LOG_UNAVAILABLE || error->code == ERROR_LOG_FORBIDDEN ||
+        error->code == ERROR_NODE_BEHIND)
         publisher_note_refused(follow->publisher);
     return false;
 }
@@ -190,7 +191,7 @@ bool follow_takes(struct follow *follow, struct error *error)
         return error_set(error, ERROR_LOG_UNAVAILABLE, "the log cannot be reached");
     if (publisher_is_ready(follow->publisher, &problem))
         return true;
-    if (problem.code != ERROR_NOT_IMPLEMENTED)
+    if (!publisher_is_refused(&problem))
         return error_set(error, ERROR_LOG_UNAVAILABLE, "the log takes nothing");
     *error = problem;
     return false;

@@ -96,7 +96,7 @@ static bool may_put(const struct publisher *publisher, enum publication_form for
     const struct error *problem = &publisher->problem;
     if (!publisher->takes)
         return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");
-    if (!publisher->ready && problem->code == ERROR_NOT_IMPLEMENTED) {
+    if (!publisher->ready && publisher_is_refused(problem)) {
         *error = *problem;
         return false;
     }

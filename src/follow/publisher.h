@@ -25,6 +25,11 @@ void publisher_note_refused(struct publisher *publisher);
 struct publication *publisher_take(struct publisher *publisher, struct span node, int64_t number);
 /* Whether it could publish now; else *problem says why not. Any thread. */
 bool publisher_is_ready(struct publisher *publisher, struct error *problem);
+/* Whether that does not pass by itself: what is to be published is refused at once. */
+static inline bool publisher_is_refused(const struct error *problem)
+{
+    return problem->code == ERROR_NOT_IMPLEMENTED || problem->code == ERROR_LOG_FORBIDDEN;
+}
 struct follow_writes publisher_writes(struct publisher *publisher);
 const struct histogram *publisher_wait(const struct publisher *publisher);
 /* Ask the thread to end, after what it is at; returns at once. Any thread. */

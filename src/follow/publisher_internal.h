@@ -50,7 +50,8 @@ struct publisher {
     bool started;
     struct histogram wait; /* from put to answer */
     char node[ENVELOPE_NODE + 1];
-    bool was_apart; /* which was logged; the thread's */
+    bool was_apart; /* which was logged, for this; the thread's */
+    enum error_code apart_for;
     uint64_t tried_us;
     uint64_t heard_us; /* when a broker last acknowledged something; the thread's */
 

@@ -6,7 +6,8 @@
 enum {
     SEND_AT_ONCE = 64, /* before acknowledgements are looked at */
     SENT_REST_MS = 5,  /* between looks at acknowledgements */
-    IDLE_REST_MS = 100
+    IDLE_REST_MS = 100,
+    REFUSED_MS = 3000 /* before a broker that does not let it publish is asked again */
 };
 
 /* ---- whether it can publish ---- */
@@ -30,10 +31,11 @@ static void be_apart(struct publisher *publisher, const struct error *error)
     if (!publisher->apart_us)
         publisher->apart_us = clock_monotonic_us();
     pthread_mutex_unlock(&publisher->lock);
-    if (!publisher->was_apart)
+    if (!publisher->was_apart || publisher->apart_for != error->code)
         log_warning("follow", "log-not-writable", log_text("error", error->message),
                     log_text("effect", "requests that write wait, or are refused"));
     publisher->was_apart = true;
+    publisher->apart_for = error->code;
 }
 
 static void prepare(struct publisher *publisher)
@@ -41,7 +43,8 @@ static void prepare(struct publisher *publisher)
     struct error error;
     int64_t created = 0;
     uint64_t now = clock_monotonic_us();
-    if (publisher->tried_us && now - publisher->tried_us < (uint64_t)FOLLOW_RETRY_MS * 1000)
+    int64_t rest = publisher->apart_for == ERROR_LOG_FORBIDDEN ? REFUSED_MS : FOLLOW_RETRY_MS;
+    if (publisher->tried_us && now - publisher->tried_us < (uint64_t)rest * 1000)
         return;
     bool asked = sender_ask(publisher->sender, &created, &error);
     publisher->tried_us = clock_monotonic_us();

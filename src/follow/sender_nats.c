@@ -17,8 +17,6 @@
 
 enum { INBOX = 64, REPLY = INBOX + 24, TOO_LARGE = 10054 };
 
-#define EXPECTED "Nats-Expected-Stream"
-
 /* What came, for the next sender_next. The thread of libnats may still have it when the sender has
  * not. */
 struct mailbox {
@@ -264,6 +262,11 @@ static bool find_subject(struct sender *sender, const jsStreamConfig *config, st
     return sender->found || error_set(error, ERROR_MEMORY, "out of memory");
 }
 
+static const char *subject_of(const struct sender *sender)
+{
+    return sender->subject ? sender->subject : sender->found;
+}
+
 static int64_t smaller(int64_t one, int64_t other)
 {
     return other > 0 && (one <= 0 || other < one) ? other : one;
@@ -284,7 +287,10 @@ bool sender_ask(struct sender *sender, int64_t *created, struct error *error)
     *created = info->Created;
     bool found = find_subject(sender, info->Config, error);
     jsStreamInfo_Destroy(info);
-    return found;
+    if (!found || nats_probe(&sender->place, subject_of(sender), error))
+        return found;
+    disconnect(sender); /* another broker may take it */
+    return false;
 }
 
 bool sender_is_connected(const struct sender *sender)
@@ -297,7 +303,8 @@ bool sender_is_connected(const struct sender *sender)
 static bool fits(const struct sender *sender, const char *envelope, struct span body,
                  struct error *error)
 {
-    static const char around[] = "NATS/1.0\r\n" ENVELOPE_HEADER ": \r\n" EXPECTED ": \r\n\r\n";
+    static const char around[] =
+        "NATS/1.0\r\n" ENVELOPE_HEADER ": \r\n" NATS_EXPECTED_STREAM ": \r\n\r\n";
     size_t length =
         body.length + strlen(envelope) + strlen(sender->place.stream) + sizeof around - 1;
     return sender->most <= 0 || length <= (size_t)sender->most ||
@@ -314,11 +321,13 @@ static natsStatus make(const struct sender *sender, uint64_t number, const char 
 {
     char reply[REPLY];
     snprintf(reply, sizeof reply, "%s.%llu", sender->inbox, (unsigned long long)number);
-    natsStatus status = natsMsg_Create(message, sender->subject ? sender->subject : sender->found,
-                                       reply, body.length ? body.data : "", (int)body.length);
+    natsStatus status = natsMsg_Create(message, subject_of(sender), reply,
+                                       body.length ? body.data : "", (int)body.length);
     if (status == NATS_OK)
         status = natsMsgHeader_Set(*message, ENVELOPE_HEADER, envelope);
-    return status == NATS_OK ? natsMsgHeader_Set(*message, EXPECTED, sender->place.stream) : status;
+    return status == NATS_OK
+               ? natsMsgHeader_Set(*message, NATS_EXPECTED_STREAM, sender->place.stream)
+               : status;
 }
 
 bool sender_send(struct sender *sender, uint64_t number, const char *envelope, struct span body,

@@ -101,7 +101,7 @@ static void deliver_submission(struct engine_event *event)
 bool ingest_takes(const struct ingest *ingest, struct error *error)
 {
     const char *refusal = ingest->options.refusal;
-    return !refusal || error_set(error, ERROR_NOT_IMPLEMENTED, "%s", refusal);
+    return !refusal || error_set(error, ERROR_READ_ONLY, "%s", refusal);
 }
 
 /* The engine's queue is full: callers see it by this queue filling up, so waiting here is right,

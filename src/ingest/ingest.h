@@ -114,7 +114,7 @@ bool ingest_submit_counted(struct ingest *ingest, enum ingest_format format, cha
                            size_t length, ingest_done done, void *context, struct error *error);
 /* Whether a text can be the name of a producer. Any thread. */
 bool ingest_is_producer(struct span name);
-/* Whether requests are taken in at all; else ERROR_NOT_IMPLEMENTED with the refusal, which is the
+/* Whether requests are taken in at all; else ERROR_READ_ONLY with the refusal, which is the
  * answer to every request that could be read. Any thread. */
 bool ingest_takes(const struct ingest *ingest, struct error *error);
 /* The share of the queue that a request of that length takes. */

@@ -231,6 +231,8 @@ test('each row of the error table is in a table here, or is tested where it belo
     'client-ended': 'clients.test.js',
     'node-behind': 'node_behind.test.js',
     'log-unavailable': 'log_writes.test.js',
+    'log-forbidden': 'log_writes.test.js',
+    'replica-read-only': 'replica.test.js',
     'disk-full': 'crash.test.js',
     'disk-failed': 'crash.test.js',
     'database-gone': 'file.test.js',

@@ -12,6 +12,7 @@ import { headers as natsHeaders } from 'nats';
 import { Broker, figure, hasBroker, logOf, reaches } from './lib/broker.js';
 import { clientFor } from './lib/client.js';
 import { Ingest, Nack, http, post, tryPost } from './lib/feed.js';
+import { filterFor } from './lib/nats_filter.js';
 import { Server, check, eventually, freeze, run, sql, sqlView, within } from './lib/server.js';
 import { bearer, newKey, tokenOf, unixNow } from './lib/token.js';
 
@@ -479,6 +480,73 @@ test('a node publishes to the subject of its stream, or to the one that is set',
   const refused = await tryPost(server, [m('b')]);
   assert.deepEqual([refused.status, refused.json.code], [501, 'not-implemented']);
   assert.match(refused.text, /'stele' does not take the subject 'out' \(log.subject\)/);
+});
+
+/** Who does not say who it is may read, and publish what `allowed` says. */
+const rulesFor = (allowed) =>
+  `authorization { users: [{user: root, password: root}, {user: node, password: node, permissions: {publish: {allow: ["$JS.>", "_INBOX.>"${allowed}]}, subscribe: ">"}}] }\nno_auth_user: node\n`;
+
+test('a node that may not publish says so before anybody writes, and looks again', { skip }, async (t) => {
+  const broker = await Broker.forTest(t, { rules: rulesFor('') });
+  await broker.make();
+  const server = await Server.forTest(t, { config: { log: logOf(broker) } });
+  await eventually(async () => (await server.get('/ready/write')).text === 'NOT READY: log-forbidden', () => `it says so: ${server.stderr}`);
+  assert.match(server.stderr, /log-not-writable error="the broker does not let this node publish to 'stele': allow its user [^"]*log.credentials_file"/);
+  assert.equal((await server.get('/ready')).text, 'READY');
+  const refused = await tryPost(server, [m('a')]);
+  assert.deepEqual([refused.status, refused.json.code, refused.json.retryable], [503, 'log-forbidden', true]);
+  /* The broker comes back with other rules, and then with the former ones. */
+  const comesBack = async (rules) => {
+    await broker.stop();
+    broker.rules = rules;
+    await broker.start();
+  };
+  await comesBack(rulesFor(', "stele"'));
+  await takes(server);
+  await post(server, [m('a')]);
+  await comesBack(rulesFor(''));
+  await eventually(async () => (await server.get('/ready/write')).text === 'NOT READY: log-forbidden', 'it looks again');
+  /* Nothing was published but what was written. */
+  assert.equal((await broker.manager.streams.info('stele')).state.last_seq, 1);
+});
+
+test('what meets nobody who takes it makes the node not writable, until somebody does', { skip }, async (t) => {
+  const broker = await brokerWithStream(t);
+  const server = await node(t, broker);
+  await takes(server);
+  await broker.manager.streams.update('stele', { subjects: ['elsewhere'] });
+  const answer = tryPost(server, [m('a')], { 'idempotency-key': 'k' });
+  assert.deepEqual([(await answer).status, (await answer).json.code], [503, 'log-unavailable']);
+  assert.match((await answer).text, /no stream takes its subject, or it has no leader, so nothing of it was published/);
+  await eventually(async () => /^NOT READY: /.test((await server.get('/ready/write')).text), 'it says so');
+  await broker.manager.streams.update('stele', { subjects: ['stele'] });
+  await takes(server);
+  await post(server, [m('a')]);
+});
+
+test('a lost message is no reason not to write, if others are acknowledged; a log that takes nothing is', { skip }, async (t) => {
+  const broker = await brokerWithStream(t);
+  const filter = await filterFor(t, broker, (head, bytes) => bytes.includes('"lost"'));
+  const server = await Server.forTest(t, { config: { log: { ...logOf(broker), nats: [filter.url], max_write_seconds: 1 } } });
+  await takes(server);
+  const lost = tryPost(server, [m('lost')]);
+  await eventually(() => filter.dropped === 1, 'it is lost');
+  await post(server, [m('a')]);
+  const answer = await lost;
+  assert.deepEqual([answer.status, answer.json.code], [503, 'log-unavailable']);
+  assert.match(answer.text, /no broker has said within 1 s that the log has the request/);
+  await post(server, [m('b')]);
+  assert.doesNotMatch(server.stderr, /log-not-writable error="the broker does not/);
+  assert.equal((await server.get('/ready/write')).text, 'READY');
+  /* Now nothing is taken; not even what only asks whether it would be. */
+  filter.drops = (head) => /^H?PUB stele /.test(head);
+  assert.equal((await tryPost(server, [m('c')])).json.code, 'log-unavailable');
+  await server.logged(/log-not-writable error="the broker does not acknowledge what it is sent"/);
+  await eventually(async () => (await server.get('/ready/write')).text === 'NOT READY: log-unavailable', 'it says so');
+  assert.equal((await tryPost(server, [m('d')])).json.code, 'log-unavailable');
+  filter.drops = () => false;
+  await takes(server);
+  await post(server, [m('e')]);
 });
 
 test('a message with a header that no node made is refused by all', { skip }, async (t) => {

@@ -177,7 +177,7 @@ test('a replica takes no writes, and says where they go', async (t) => {
   const source = await sourceFor(t);
   const replica = await replicaOf(t, source);
   for (const answer of [await tryPost(replica, m('a')), await http(`${replica.http}/v1/producers/p`, { method: 'DELETE' })]) {
-    assert.deepEqual([answer.status, answer.json.code], [501, 'not-implemented']);
+    assert.deepEqual([answer.status, answer.json.code], [501, 'replica-read-only']);
     assert.ok(answer.json.message.includes(source.http), answer.text);
   }
   const write = await replica.get('/ready/write');

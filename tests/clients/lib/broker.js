@@ -24,8 +24,8 @@ const text = (body) => (typeof body === 'string' ? body : JSON.stringify(body));
 
 export class Broker {
   /** One that ends with the test `t`. */
-  static async forTest(t, { jetstream = true, tls, connect: connects = true } = {}) {
-    const broker = Object.assign(new Broker(), { jetstream, tls });
+  static async forTest(t, { jetstream = true, tls, rules, connect: connects = true } = {}) {
+    const broker = Object.assign(new Broker(), { jetstream, tls, rules });
     broker.folder = scratch(t);
     broker.port = claimPort();
     broker.urls = [broker.url];
@@ -55,7 +55,7 @@ export class Broker {
 
   async start() {
     const file = join(this.folder, 'broker.conf');
-    writeFileSync(file, this.jetstream === false ? '' : `jetstream { store_dir: "${this.folder}/js"${SYNCS ? ', sync_interval: always' : ''} }\n${this.tls ? `tls { cert_file: "${this.tls.certificate}", key_file: "${this.tls.key}" }\n` : ''}`);
+    writeFileSync(file, this.jetstream === false ? '' : `jetstream { store_dir: "${this.folder}/js"${SYNCS ? ', sync_interval: always' : ''} }\n${this.tls ? `tls { cert_file: "${this.tls.certificate}", key_file: "${this.tls.key}" }\n` : ''}${this.rules ?? ''}`);
     this.child = spawn(PROGRAM, [...(this.more ?? []), '-c', file, '-a', '127.0.0.1', '-p', String(this.port)], { stdio: ['ignore', 'ignore', 'pipe'] });
     alive.add(this.child);
     this.log = '';
@@ -66,7 +66,7 @@ export class Broker {
   }
 
   async connect() {
-    this.connection = await connect({ servers: this.urls, maxReconnectAttempts: -1, reconnectTimeWait: 50, tls: this.tls && { ca: this.tls.pem } });
+    this.connection = await connect({ servers: this.urls, maxReconnectAttempts: -1, reconnectTimeWait: 50, tls: this.tls && { ca: this.tls.pem }, ...(this.rules && { user: 'root', pass: 'root' }) });
     this.manager = await this.connection.jetstreamManager({ checkAPI: false });
     this.stream = this.connection.jetstream();
   }
