@@ -193,6 +193,7 @@ static bool frame_draft(struct snapshot_drafts *drafts, struct snapshot_draft *d
     draft->frames = text_new(out->data, out->length);
     if (draft->frames)
         draft->frames->rest_at = (uint32_t)rest_at;
+    drafts->json_bytes += draft->rows.json.length;
     wire_batch_fini(&draft->rows);
     wire_batch_init(&draft->rows, drafts->sink.encoding, 1);
     return draft->frames != NULL;

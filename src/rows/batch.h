@@ -64,6 +64,7 @@ struct snapshot_drafts {
     enum wire_more more;   /* rows of the view behind a window's */
     bool without_cursor;   /* what is to come behind the batches belongs to their state */
     size_t full_bytes;     /* JSON bytes of all drafts but the last */
+    size_t json_bytes;     /* JSON bytes of those that were framed */
     struct buffer deletes; /* before the first row */
     struct buffer gone;    /* behind the last */
 };

@@ -82,7 +82,7 @@ bool window_request_drafts(struct window_reading *reading, struct window_request
 bool window_put_row(struct window_reading *reading, struct span key, struct row_sink *sink)
 {
     struct store_entity entity;
-    if (!window_fetch(reading, key, &entity))
+    if (!window_texts_find(reading, key, &entity) && !window_fetch(reading, key, &entity))
         return false;
     entity.key = key;
     return row_sink_put(sink, &entity) || out_of_memory(reading);

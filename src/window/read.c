@@ -65,6 +65,7 @@ static bool put_row(struct window_reading *reading, struct store_entity *entity,
         row->entered = old ? old->entered : row->version;
     }
     struct span key = window_row_key(row);
+    window_texts_note(reading, row, entity);
     if ((fresh || reading->result->snapshot_wanted) && !entity->data.data &&
         !window_fetch(reading, key, entity))
         return false;
@@ -368,6 +369,7 @@ void window_reading_fini(struct window_reading *reading)
     if (reading->old_on)
         map_fini(&reading->old);
     memory_free(reading->fresh);
+    window_texts_end(reading);
     buffer_fini(&reading->data);
     buffer_fini(&reading->next);
 }
@@ -421,6 +423,7 @@ static void look_at(struct window_refresh *refresh, struct window_result *result
     if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
         return;
     window_reading_init(&reading);
+    window_texts_begin(&reading, refresh);
     if (result->snapshot_wanted)
         start_snapshot(&reading);
     bool done = window_read(&reading) && window_diff(&reading) &&

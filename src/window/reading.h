@@ -91,6 +91,18 @@ struct window_fresh {
     size_t at, length;
 };
 
+/* The texts of its first rows: see texts.c. */
+enum { WINDOW_TEXTS = 64 };
+struct window_text {
+    struct store_entity entity; /* its data are at `at` of the bytes */
+    size_t at;
+};
+struct window_texts {
+    struct buffer bytes;
+    size_t count, next; /* where the next one that is asked for may be */
+    struct window_text list[WINDOW_TEXTS];
+};
+
 /* The rows of one window as they are read. */
 struct window_reading {
     struct window *window;
@@ -119,6 +131,7 @@ struct window_reading {
     struct window_fresh *fresh;
     size_t fresh_count, fresh_capacity;
     struct buffer data;
+    struct window_texts *texts; /* NULL: none are kept */
 };
 
 static inline bool out_of_memory(struct window_reading *reading)
@@ -146,13 +159,13 @@ struct window_refresh {
     } traced; /* if it is sampled */
 };
 
+enum { WINDOW_FEW_BYTES = 1024 };
 /* Whether a snapshot, by the last one of the window, is shorter than what a client with a cursor
  * lacks. Of few bytes it does not matter. */
 static inline bool window_is_too_long(const struct window_request *request, size_t bytes)
 {
-    enum { FEW_BYTES = 1024 };
     return request->kind == WINDOW_RESUME && !request->as_frames &&
-           link_alone(&request->previous) && bytes > FEW_BYTES && request->snapshot_bytes &&
+           link_alone(&request->previous) && bytes > WINDOW_FEW_BYTES && request->snapshot_bytes &&
            request->snapshot_bytes < bytes;
 }
 
@@ -279,6 +292,15 @@ bool window_bounds_newcomers(const struct window_bounds *was, const struct windo
                              struct store_reader *reader, int64_t stage, store_each_row each,
                              void *argument, struct error *error);
 
+/* texts.c: keep the texts of rows if the refresh has requests to the window; not a must. */
+void window_texts_begin(struct window_reading *reading, const struct window_refresh *refresh);
+void window_texts_end(struct window_reading *reading);
+void window_texts_note(struct window_reading *reading, const struct window_row *row,
+                       const struct store_entity *entity);
+/* The row of that key, borrowed, if it was kept. */
+bool window_texts_find(const struct window_reading *reading, struct span key,
+                       struct store_entity *entity);
+
 /* frames.c */
 /* The text of an entity of the window; borrowed until the reader's next call. */
 bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
@@ -340,8 +362,8 @@ struct window_since {
     struct row_sink *sink; /* takes rows that go and rows that come */
 };
 /* So many entities may have changed before a snapshot costs no more, of a window with these rows;
- * `more`: there are rows behind them. */
-int64_t window_since_affords(int64_t rows, bool more);
+ * `more`: there are rows behind them. `anywhere`: one that changed is mostly not among them. */
+int64_t window_since_affords(int64_t rows, bool more, bool anywhere);
 /* Find the changes, or that they are too many. To be ended in any case. */
 bool window_since_find(struct window_since *since);
 void window_since_fini(struct window_since *since);

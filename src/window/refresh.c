@@ -133,6 +133,8 @@ static void take_snapshot(struct window *window, const struct window_result *res
     window->snapshot.version = result->version;
     window->snapshot.rows = result->drafts.sink.rows;
     window->snapshot.bytes = text_span(result->snapshot).length;
+    window->snapshot.row_bytes =
+        result->drafts.json_bytes / (size_t)(window->snapshot.rows ? window->snapshot.rows : 1);
     window->snapshot.more = window->content.more;
     window->snapshot.unused = true;
     counter_add(&window->hub->metrics.snapshot_batches_built, 1);

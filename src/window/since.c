@@ -318,15 +318,16 @@ static bool put_rows(struct window_since *since)
 
 /* ---- the whole ---- */
 
-/* Each entity that changed costs a delete or a row; and where there are rows behind the window, it
- * may have moved one over the end in either direction. It has not where these are fewer than what
- * changed, which is not known here; so a large window, whose snapshot may be much more than what is
- * lacking, finds out. */
-int64_t window_since_affords(int64_t rows, bool more)
+/* Each entity that changed costs a delete or a row, mostly a delete where it may stand anywhere;
+ * and where there are rows behind the window, it may have moved one over the end in either
+ * direction. It has not where these are fewer than what changed, which is not known here; so a
+ * large window, whose snapshot may be much more than what is lacking, finds out. */
+int64_t window_since_affords(int64_t rows, bool more, bool anywhere)
 {
     int64_t most = rows > FEW_ROWS ? rows : FEW_ROWS;
     bool moves = more && most == FEW_ROWS;
-    return moves ? (most * ROW_COST + 1) / (ROW_COST + DELETE_COST + ROW_COST) : most;
+    int64_t cost = (anywhere ? DELETE_COST : ROW_COST) + DELETE_COST + ROW_COST;
+    return moves ? (most * ROW_COST + 1) / cost : most;
 }
 
 static void set_bounds(struct window_since *since)
@@ -334,7 +335,7 @@ static void set_bounds(struct window_since *since)
     int64_t rows = (int64_t)since->reading->window->content.rows.count;
     int64_t most = (since->only_removals ? LOST_CHANGED : FEW_CHANGED) + ROW_CHANGED * rows;
     int64_t max_rows = since->reading->max_rows;
-    int64_t affords = window_since_affords(rows, false);
+    int64_t affords = window_since_affords(rows, false, false);
     since->left = ROW_COST * affords + 1;
     since->most_scanned = most < max_rows ? most : max_rows;
     since->max_changed =

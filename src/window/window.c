@@ -144,6 +144,7 @@ void windows_free(struct windows *windows)
     window_topics_fini(windows);
     windows_matches_fini(windows);
     map_fini(&windows->by_name);
+    memory_free(windows->newest);
     memory_free(windows);
 }
 

@@ -16,10 +16,9 @@
  *     scan.c        rows of a view, in its order; bounds.c: those that its cut passes on
  *     filter.c      the rows of a whole view that pass a query; fill.c: finding them;
  *                   matches.c: who shares them
- *     frames.c      rows as frames; tombstones.c: deletes with a snapshot
- *     events.c      the events of append views, instead of a diff
- *     encode.c      the answers to requests of members, by
- *     resume.c      ... the log, by since.c: rows that may have gone and come;
+ *     frames.c      rows as frames; texts.c: as they were read; tombstones.c: deletes with a
+ * snapshot events.c      the events of append views, instead of a diff encode.c      the answers to
+ * requests of members, by resume.c      ... the log, by since.c: rows that may have gone and come;
  *     previous.c    ... rows that the client has of other subscriptions;
  *     state.c       ... a row that two subscriptions of a client show
  *     recall.c      what the database kept of a window from before a restart
@@ -115,9 +114,10 @@ struct window_keeping {
 struct window_snapshot {
     struct text *text; /* as of `version`; NULL: none */
     int64_t version, rows;
-    size_t bytes;  /* of the last one, also when it is gone; 0: there was none */
-    uint64_t asof; /* no commit up to this number changed it: see hub->commits */
-    bool more;     /* whether it says that rows are behind it */
+    size_t bytes;     /* of the last one, also when it is gone; 0: there was none, */
+    size_t row_bytes; /* ... and of a row in it, on an average, before it was compressed */
+    uint64_t asof;    /* no commit up to this number changed it: see hub->commits */
+    bool more;        /* whether it says that rows are behind it */
     bool wanted, unused;
 };
 
@@ -306,6 +306,7 @@ bool window_passes(const struct window *window, struct span key, struct span dat
 
 /* ---- the loop ---- */
 
+struct window_newest;
 struct windows {
     struct map by_name;
     struct map matches;      /* struct window_matches that windows may join, by name */
@@ -338,6 +339,7 @@ struct windows {
     size_t sum_count;        /* ... and how many do: WINDOW_SUMS at most. sum.c */
     uint64_t sums_held_us;   /* since when all wait for the write-ahead log; 0: they do not */
     bool sums_stopped;       /* the server stops */
+    struct window_newest *newest; /* changes that were looked at: behind.c. NULL: none were */
 };
 
 /* sum.c: begin those that wait, if they may; when that is to be looked at again: monotonic,

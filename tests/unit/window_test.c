@@ -296,6 +296,108 @@ TEST(a_cursor_takes_no_more_reads_than_none)
     compare_reads("\"take\":10,\"skip\":10", 3, 0); /* which only a refresh finds out */
 }
 
+/* An export Q with a view that sorts by `n`, and R. */
+static void start_sorted(void)
+{
+    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"R", 1}}};
+    struct error error;
+    struct view_set *set = view_set_new(false);
+    struct tree *sorted = tree_parse(span_of("{\"pipeline\":[{\"sort\":\"n\"}]}"), &error);
+    assert_true(view_set_add_export(set, span_of("Q"), &error));
+    assert_true(view_set_derive(set, span_of("Q"), span_of("up"), sorted, &error));
+    assert_true(view_set_add_export(set, span_of("R"), &error));
+    assert_true(view_set_resolve(set, &error));
+    tree_free(sorted);
+    hub_fixture_start(&fixture, set, exports, 2);
+}
+
+/* One that watches has the window's snapshot made. Another comes back to it behind two rows that
+ * changed outside: the reads that this takes. */
+static uint64_t reads_behind_two(size_t length, size_t *resumed)
+{
+    struct client watches = {.view = "Q/up", .with_snapshot = true}, keeps = watches;
+    char text[512], members[256];
+    snprintf(text, sizeof text, "patch {\"n\":1,\"t\":\"%0*d\"}", (int)length, 0);
+    hub_fixture_feed_many(&fixture, 100, text);
+    client_init(&watches);
+    client_init(&keeps);
+    subscribe(&keeps, "\"view\":\"Q/up\",\"take\":10");
+    hub_fixture_until(&fixture, client_is_complete, &keeps);
+    client_cut(&keeps);
+    hub_fixture_feed(&fixture, "Q k98 patch {\"m\":2}\nQ k99 patch {\"m\":2}\n");
+    subscribe(&watches, "\"view\":\"Q/up\",\"take\":10");
+    hub_fixture_until(&fixture, client_is_complete, &watches);
+    hub_fixture_wait_for_readers(&fixture);
+    uint64_t before = jobs_so_far();
+    snprintf(members, sizeof members, "\"view\":\"Q/up\",\"take\":10,\"after\":\"%s\"", keeps.seq);
+    subscribe(&keeps, members);
+    hub_fixture_until(&fixture, client_is_complete, &keeps);
+    assert_true(json_equal(keeps.rows, watches.rows));
+    *resumed = keeps.resumed;
+    uint64_t reads = jobs_so_far() - before;
+    client_cut(&watches);
+    client_cut(&keeps);
+    client_fini(&watches);
+    client_fini(&keeps);
+    return reads;
+}
+
+/* What it lacks is made where it is short; where the snapshot is shorter, it takes the one that is
+ * there, and nothing is read to find that out. */
+TEST(a_snapshot_that_is_shorter_is_chosen_without_a_read)
+{
+    size_t resumed;
+    start_sorted();
+    assert_int_equal(reads_behind_two(350, &resumed), 0);
+    assert_int_equal(resumed, 0);
+    assert_true(reads_behind_two(1, &resumed) > 0);
+    assert_int_equal(resumed, 1);
+}
+
+static void change_some(const char *export, int changes)
+{
+    char text[64];
+    for (int i = 0; i < changes; i++) {
+        snprintf(text, sizeof text, "%s k%d patch {\"n\":2}\n", export, i);
+        hub_fixture_feed(&fixture, text);
+    }
+}
+
+/* Whether its cursor was taken; the first time it has none. */
+static bool comes_back(struct client *client)
+{
+    char members[256];
+    size_t resumed = client->resumed;
+    snprintf(members, sizeof members, "\"view\":\"%s\",\"take\":10%s%s%s", client->view,
+             client->seq[0] ? ",\"after\":\"" : "", client->seq, client->seq[0] ? "\"" : "");
+    subscribe(client, members);
+    hub_fixture_until(&fixture, client_is_complete, client);
+    client_cut(client);
+    return client->resumed > resumed;
+}
+
+/* A cursor in each of two exports, of which one is behind one change, and the other behind many. */
+TEST(cursors_are_judged_by_their_own_export_and_the_newest_commit)
+{
+    struct client q = {.view = "Q/list", .with_snapshot = true}, r = q;
+    r.view = "R/list";
+    start();
+    client_init(&q);
+    client_init(&r);
+    change_some("Q", 50);
+    change_some("R", 50);
+    comes_back(&q);
+    comes_back(&r);
+    for (int turn = 0; turn < 4; turn++) {
+        change_some("Q", turn % 2 ? 20 : 1);
+        change_some("R", turn % 2 ? 1 : 20);
+        assert_int_equal(comes_back(&q), turn % 2 == 0);
+        assert_int_equal(comes_back(&r), turn % 2);
+    }
+    client_fini(&q);
+    client_fini(&r);
+}
+
 /* ---- windows in the database ---- */
 
 /* A number, by SQL in the server's file. */
