@@ -33,18 +33,6 @@ static void add_escaped(struct buffer *out, struct span text, bool quotes)
     }
 }
 
-void metric_head(struct buffer *out, const char *name, const char *type, const char *help)
-{
-    buffer_printf(out, "# HELP %s ", name);
-    add_escaped(out, span_of(help), false);
-    buffer_printf(out, "\n# TYPE %s %s\n", name, type);
-}
-
-void metric_label_value(struct buffer *out, struct span value)
-{
-    add_escaped(out, value, true);
-}
-
 /* The shortest of two precisions that reads back as the same number. */
 static void add_number(struct buffer *out, double value)
 {
@@ -65,50 +53,12 @@ static void add_number(struct buffer *out, double value)
     }
 }
 
-static void add_labels(struct buffer *out, const char *labels)
+/* What is behind the name of the metric. */
+static void add_sample(struct buffer *out, const char *suffix, double value)
 {
-    if (labels && *labels)
-        buffer_printf(out, "{%s}", labels);
-}
-
-void metric_sample(struct buffer *out, const char *name, const char *labels, double value)
-{
-    buffer_add_string(out, name);
-    add_labels(out, labels);
-    buffer_add_char(out, ' ');
+    buffer_printf(out, "%s ", suffix);
     add_number(out, value);
     buffer_add_char(out, '\n');
-}
-
-static void add_bucket(struct buffer *out, const char *name, const char *labels, double limit,
-                       uint64_t count)
-{
-    bool labelled = labels && *labels;
-    buffer_printf(out, "%s_bucket{%s%sle=\"", name, labelled ? labels : "", labelled ? "," : "");
-    add_number(out, limit);
-    buffer_printf(out, "\"} %" PRIu64 "\n", count);
-}
-
-void metric_histogram(struct buffer *out, const char *name, const char *labels,
-                      const struct histogram *histogram)
-{
-    uint64_t sum_us = atomic_load_explicit(&histogram->sum_us, memory_order_relaxed);
-    /* Counted here and not kept beside the buckets, so that the count always equals the last
-     * bucket, however many threads are adding just now. */
-    uint64_t count = 0;
-    for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
-        bool last = i == HISTOGRAM_BUCKETS - 1;
-        double limit = last ? INFINITY : (double)(smallest_us(histogram) << i) / 1e6;
-        add_bucket(out, name, labels, limit, count);
-    }
-    buffer_printf(out, "%s_sum", name);
-    add_labels(out, labels);
-    buffer_add_char(out, ' ');
-    add_number(out, (double)sum_us / 1e6);
-    buffer_printf(out, "\n%s_count", name);
-    add_labels(out, labels);
-    buffer_printf(out, " %" PRIu64 "\n", count);
 }
 
 /* ---- the sink ---- */
@@ -120,35 +70,50 @@ static struct metric_text *text_of(struct metric_sink *sink)
 
 static void begin(struct metric_sink *sink, const char *name, const char *type, const char *help)
 {
+    struct buffer *out = text_of(sink)->out;
     text_of(sink)->name = name;
-    metric_head(text_of(sink)->out, name, type, help);
+    buffer_printf(out, "# HELP %s ", name);
+    add_escaped(out, span_of(help), false);
+    buffer_printf(out, "\n# TYPE %s %s\n", name, type);
 }
 
 static void sample(struct metric_sink *sink, const char *label, struct span value, double number)
 {
-    struct metric_text *text = text_of(sink);
-    struct buffer labels;
-    if (!label) {
-        metric_sample(text->out, text->name, NULL, number);
-        return;
+    const struct metric_text *text = text_of(sink);
+    buffer_add_string(text->out, text->name);
+    if (label) {
+        buffer_printf(text->out, "{%s=\"", label);
+        add_escaped(text->out, value, true);
+        buffer_add_string(text->out, "\"}");
     }
-    buffer_init(&labels, 4096);
-    buffer_printf(&labels, "%s=\"", label);
-    metric_label_value(&labels, value);
-    buffer_add_char(&labels, '"');
-    if (buffer_string(&labels))
-        metric_sample(text->out, text->name, labels.data, number);
-    else
-        text->out->failed = true;
-    buffer_fini(&labels);
+    add_sample(text->out, "", number);
 }
 
-static void add_histogram(struct metric_sink *sink, const struct histogram *histogram)
+static void add_bucket(const struct metric_text *text, double limit, uint64_t count)
 {
-    metric_histogram(text_of(sink)->out, text_of(sink)->name, NULL, histogram);
+    buffer_printf(text->out, "%s_bucket{le=\"", text->name);
+    add_number(text->out, limit);
+    buffer_printf(text->out, "\"} %" PRIu64 "\n", count);
+}
+
+/* The count is counted here and not kept beside the buckets, so that it always equals the last
+ * bucket, however many threads are adding just now. */
+static void tell_histogram(struct metric_sink *sink, const struct histogram *histogram)
+{
+    const struct metric_text *text = text_of(sink);
+    uint64_t sum_us = atomic_load_explicit(&histogram->sum_us, memory_order_relaxed);
+    uint64_t count = 0;
+    for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+        bool last = i == HISTOGRAM_BUCKETS - 1;
+        add_bucket(text, last ? INFINITY : (double)(smallest_us(histogram) << i) / 1e6, count);
+    }
+    buffer_add_string(text->out, text->name);
+    add_sample(text->out, "_sum", (double)sum_us / 1e6);
+    buffer_printf(text->out, "%s_count %" PRIu64 "\n", text->name, count);
 }
 
 void metric_text_init(struct metric_text *text, struct buffer *out)
 {
-    *text = (struct metric_text){{begin, sample, add_histogram}, out, NULL};
+    *text = (struct metric_text){{begin, sample, tell_histogram}, out, NULL};
 }

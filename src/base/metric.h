@@ -36,19 +36,10 @@ struct histogram {
 
 void histogram_add(struct histogram *histogram, uint64_t duration_us);
 
-/* "# HELP" and "# TYPE" lines; `type` is "counter", "gauge" or "histogram". Once per name. */
-void metric_head(struct buffer *out, const char *name, const char *type, const char *help);
-/* One sample. `labels` is e.g. "mode=\"list\"" or NULL. */
-void metric_sample(struct buffer *out, const char *name, const char *labels, double value);
-/* Buckets (cumulative, in seconds), sum and count of a histogram. */
-void metric_histogram(struct buffer *out, const char *name, const char *labels,
-                      const struct histogram *histogram);
-/* Append a label value with the escapes of the text format. */
-void metric_label_value(struct buffer *out, struct span value);
-
 /*
- * Where figures go, one metric after the other: `begin`, and then its samples, or its one
- * histogram. A sample has one label or none (`label` NULL).
+ * Where figures go, one metric after the other: `begin` (`type` is "counter", "gauge" or
+ * "histogram"), and then its samples, or its one histogram. A sample has one label or none (`label`
+ * NULL).
  */
 struct metric_sink {
     void (*begin)(struct metric_sink *sink, const char *name, const char *type, const char *help);
@@ -56,7 +47,8 @@ struct metric_sink {
     void (*histogram)(struct metric_sink *sink, const struct histogram *histogram);
 };
 
-/* Figures as the text for Prometheus. */
+/* Figures as the text for Prometheus: a histogram with cumulative buckets, in seconds, their sum
+ * and their count. */
 struct metric_text {
     struct metric_sink sink;
     struct buffer *out;

@@ -213,7 +213,7 @@ static void on_opened(void *argument)
 {
     struct subscription *subscription = argument;
     if (subscription->live)
-        live_connected(subscription->live);
+        live_set_connection(subscription->live, true, "");
     else if (subscription->disconnected)
         fprintf(stderr, "stele: connected again\n");
     subscription->disconnected = false;
@@ -239,7 +239,7 @@ static bool on_next(void *argument, struct buffer *text)
 static void tell_end(struct subscription *subscription, const char *words)
 {
     if (subscription->live)
-        live_disconnected(subscription->live, words);
+        live_set_connection(subscription->live, false, words);
     else if (!subscription->disconnected)
         output_tell("stele: %s; trying again", words);
 }

@@ -145,7 +145,7 @@ static bool takes_key(struct screen *screen, struct keys *keys, uint64_t until_u
     enum key key = wait_for_key(keys, until_us);
     if (key != KEY_SUSPEND)
         return key != KEY_NONE;
-    screen_pause();
+    screen_end();
     keys_suspend(keys);
     screen_resume(screen);
     return false;

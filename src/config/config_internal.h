@@ -76,12 +76,9 @@ bool setting_read_variable(struct config *config, const struct setting *setting,
 #define OTEL_ENDPOINT "OTEL_EXPORTER_OTLP_ENDPOINT"
 #define OTEL_TRACES_ENDPOINT "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 #define OTEL_METRICS_ENDPOINT "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
-/* Set by a variable of OpenTelemetry, by its rules: what cannot be used is told, and ignored.
- * False without memory. */
-bool setting_read_otel(struct config *config, const struct setting *setting, struct error *error);
-bool setting_is_otel(const struct setting *setting);
-/* Tell of variables of OpenTelemetry that have no effect. */
-void config_tell_otel(void);
+/* Set what the variables of OpenTelemetry set, by its rules: what cannot be used, or has no effect,
+ * is told, and ignored. False without memory. */
+bool config_read_otel(struct config *config, struct error *error);
 /* From a member of the configuration file. */
 bool setting_set_tree(struct config *config, const struct setting *setting,
                       const struct tree *value, struct error *error);
@@ -112,9 +109,6 @@ bool config_set_log(struct config *config, const struct tree *log, struct error 
 
 /* Settings with a structure of their own: set from the file's value, which replaces the former one;
  * then freed. */
-bool config_set_auth(struct config *config, const struct tree *auth, struct error *error);
-bool config_set_origins(struct config *config, const struct tree *origins, struct error *error);
-void config_free_auth(struct config *config);
 bool config_set_exports(struct config *config, const struct tree *exports, struct error *error);
 void config_free_exports(struct config *config);
 

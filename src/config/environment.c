@@ -38,11 +38,11 @@ static const char *word_of(const char *name, const char *value)
     return strcmp(value, "false") == 0 ? "off" : value;
 }
 
+/* Of arete-server: those of OpenTelemetry have rules of their own. */
 static bool read_theirs(struct config *config, const struct setting *setting, struct error *error)
 {
-    if (setting_is_otel(setting))
-        return setting_read_otel(config, setting, error);
-    const char *value = setting->environment ? getenv(setting->environment) : NULL;
+    bool is_arete = setting->environment && strncmp(setting->environment, "OTEL_", 5) != 0;
+    const char *value = is_arete ? getenv(setting->environment) : NULL;
     return !value ||
            setting_set_text(config, setting, span_of(word_of(setting->environment, value)),
                             error) ||
@@ -112,6 +112,8 @@ static void tell_what_may_be_misspelt(const char *entry)
 bool config_read_environment(struct config *config, struct error *error)
 {
     config->reads_environment = true;
+    if (!config_read_otel(config, error))
+        return false;
     for (size_t i = 0; i < config_setting_count; i++)
         if (!read_theirs(config, &config_settings[i], error))
             return false;
@@ -119,7 +121,6 @@ bool config_read_environment(struct config *config, struct error *error)
         if (!setting_read_variable(config, &config_settings[i], error))
             return false;
     tell_what_is_ignored();
-    config_tell_otel();
     for (char **entry = environ; entry && *entry; entry++)
         tell_what_may_be_misspelt(*entry);
     return true;

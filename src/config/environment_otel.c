@@ -45,11 +45,6 @@ static const char *value_of(const char *name)
     return value && *value ? value : NULL;
 }
 
-bool setting_is_otel(const struct setting *setting)
-{
-    return setting->environment && strncmp(setting->environment, prefix, strlen(prefix)) == 0;
-}
-
 /* ---- endpoints ---- */
 
 static bool is_port(struct span text)
@@ -176,14 +171,14 @@ static bool is_endpoint(const char *name)
     return is;
 }
 
-bool setting_read_otel(struct config *config, const struct setting *setting, struct error *error)
+static bool read_setting(struct config *config, const struct setting *setting, struct error *error)
 {
     const char *name = setting->environment, *value = value_of(name);
     struct error problem = {.code = ERROR_NONE};
     if (!value)
         return true;
     if (strcmp(name, "OTEL_TRACES_SAMPLER_ARG") == 0 && !value_of("OTEL_TRACES_SAMPLER"))
-        return true;                   /* it is of no sampler; config_tell_otel says so */
+        return true;                   /* it is of no sampler; tell_without_effect says so */
     if (setting->type == SETTING_FLAG) /* all but true is false */
         value = strcasecmp(value, "true") == 0 ? "true" : "false";
     if (is_endpoint(name) ? read_endpoint(config, name, value, &problem)
@@ -232,7 +227,7 @@ static void tell_without_effect(void)
                                                 "is not set");
 }
 
-void config_tell_otel(void)
+static void tell_what_is_ignored(void)
 {
     bool used = false;
     for (size_t i = 0; i < SIGNALS; i++) {
@@ -250,4 +245,16 @@ void config_tell_otel(void)
     }
     if (used)
         tell_without_effect();
+}
+
+bool config_read_otel(struct config *config, struct error *error)
+{
+    for (size_t i = 0; i < config_setting_count; i++) {
+        const char *name = config_settings[i].environment;
+        if (name && strncmp(name, prefix, strlen(prefix)) == 0 &&
+            !read_setting(config, &config_settings[i], error))
+            return false;
+    }
+    tell_what_is_ignored();
+    return true;
 }

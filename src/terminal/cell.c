@@ -2,9 +2,13 @@
 
 #include "base/utf8.h"
 
+#include <stdarg.h>
+#include <unistd.h>
 #include <wchar.h>
 
-enum { UNICODE_REPLACEMENT = 0xfffd };
+enum { UNICODE_REPLACEMENT = 0xfffd, TOLD_BYTES = 4096 };
+
+/* ---- characters ---- */
 
 /* One character of valid UTF-8; moves *at. */
 static uint32_t next_character(const char **at, const char *end)
@@ -54,7 +58,10 @@ static bool take_unfit(const char **at, const char *end, uint32_t *character)
     return !valid || is_unfit(*character);
 }
 
-void cell_replace(struct buffer *out, struct span text, char other)
+/* ---- texts and cells ---- */
+
+/* Append the text with that in place of what must not reach the terminal. */
+static void replace(struct buffer *out, struct span text, char other)
 {
     for (const char *at = text.data, *end = text.data + text.length; at < end;) {
         const char *start = at;
@@ -68,7 +75,7 @@ void cell_replace(struct buffer *out, struct span text, char other)
 
 void cell_fit(struct buffer *out, struct span text)
 {
-    cell_replace(out, text, ' ');
+    replace(out, text, ' ');
 }
 
 void cell_escape(struct buffer *out, struct span json)
@@ -107,4 +114,49 @@ void cell_pad(struct buffer *out, struct span text, size_t width, bool right)
     }
     for (size_t i = wanted; !right && i < width; i++)
         buffer_add_char(out, ' ');
+}
+
+/* ---- on a stream ---- */
+
+void output_tell(const char *format, ...)
+{
+    char text[TOLD_BYTES];
+    struct buffer fit;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    buffer_init(&fit, UINT32_MAX);
+    cell_fit(&fit, span_of(text));
+    buffer_add_char(&fit, '\n');
+    fwrite(buffer_span(&fit).data, 1, fit.length, stderr);
+    buffer_fini(&fit);
+}
+
+static void put(FILE *out, const struct buffer *text)
+{
+    if (text->length)
+        fwrite(text->data, 1, text->length, out);
+}
+
+void output_text(FILE *out, struct span text)
+{
+    struct buffer fit;
+    buffer_init(&fit, UINT32_MAX);
+    replace(&fit, text, '?');
+    put(out, &fit);
+    buffer_fini(&fit);
+}
+
+void output_json(FILE *out, struct span json)
+{
+    struct buffer escaped;
+    buffer_init(&escaped, UINT32_MAX);
+    /* The streams may have descriptors of their own, or none (streams.h). */
+    if (isatty(out == stderr ? STDERR_FILENO : STDOUT_FILENO))
+        cell_escape(&escaped, json);
+    else
+        fwrite(json.data, 1, json.length, out);
+    put(out, &escaped);
+    buffer_fini(&escaped);
 }

@@ -1,9 +1,22 @@
 #include "terminal/live.h"
 
-#include "terminal/key_watch.h"
 #include "terminal/table_scroll.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
+
+/* A thread that tells when keys were typed, to a program that waits for something else. */
+struct key_watch {
+    bool on;
+    pthread_t thread;
+    int end[2]; /* a pipe: it is to end when the second one is closed */
+    void (*wake)(void *argument);
+    void *argument;
+};
 
 enum live_state { LIVE_CONNECTING, LIVE_CONNECTED, LIVE_RECONNECTING };
 
@@ -19,6 +32,67 @@ struct live {
     char words[256];   /* why, or what the server said; "" for none */
     char title[600];
 };
+
+/* ---- the thread that watches keys ---- */
+
+/* Who was told takes the keys; until then it is told again, but no more often than this. */
+enum { PAUSE_MS = 10 };
+
+static bool is_over(const struct key_watch *watch, struct pollfd inputs[2], int count, int ms)
+{
+    inputs[0] = (struct pollfd){.fd = watch->end[0], .events = POLLIN};
+    return poll(inputs, (nfds_t)count, ms) > 0 && inputs[0].revents;
+}
+
+static void *watch_run(void *argument)
+{
+    struct key_watch *watch = argument;
+    struct pollfd inputs[2] = {{0}, {.fd = STDIN_FILENO, .events = POLLIN}};
+    while (!is_over(watch, inputs, 2, -1)) {
+        watch->wake(watch->argument);
+        if (is_over(watch, inputs, 1, PAUSE_MS))
+            break;
+    }
+    return NULL;
+}
+
+/* Signals are for the thread that waits for them. */
+static bool watch_start(struct key_watch *watch)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    bool started = pthread_create(&watch->thread, NULL, watch_run, watch) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+/* Call `wake`, on the thread, while there is something to be read on standard input. Without memory
+ * for it, `on` is false: nobody is told. */
+static void watch_open(struct key_watch *watch, void (*wake)(void *argument), void *argument)
+{
+    *watch = (struct key_watch){.wake = wake, .argument = argument};
+    if (pipe2(watch->end, O_CLOEXEC) != 0)
+        return;
+    watch->on = watch_start(watch);
+    if (watch->on)
+        return;
+    close(watch->end[0]);
+    close(watch->end[1]);
+}
+
+/* `wake` is not called any more. A zeroed one is fine. */
+static void watch_close(struct key_watch *watch)
+{
+    if (!watch->on)
+        return;
+    close(watch->end[1]);
+    pthread_join(watch->thread, NULL);
+    close(watch->end[0]);
+    watch->on = false;
+}
+
+/* ---- the picture ---- */
 
 struct live *live_open(const char *view, const struct column_choice *columns,
                        void (*wake)(void *argument), void *argument)
@@ -37,7 +111,7 @@ struct live *live_open(const char *view, const struct column_choice *columns,
                                      .state = live->title,
                                      .colours = live->screen.colours};
     if (live->keys.on)
-        key_watch_open(&live->watch, wake, argument);
+        watch_open(&live->watch, wake, argument);
     return live;
 }
 
@@ -53,7 +127,7 @@ void live_close(struct live *live)
 {
     if (!live)
         return;
-    key_watch_close(&live->watch);
+    watch_close(&live->watch);
     screen_draw(&live->screen, print_rows, live);
     screen_end();
     keys_close(&live->keys);
@@ -88,14 +162,10 @@ static void set_state(struct live *live, enum live_state state, const char *word
     live_say(live, words);
 }
 
-void live_connected(struct live *live)
+void live_set_connection(struct live *live, bool stands, const char *words)
 {
-    set_state(live, LIVE_CONNECTED, "");
-}
-
-void live_disconnected(struct live *live, const char *words)
-{
-    set_state(live, live->state == LIVE_CONNECTING ? LIVE_CONNECTING : LIVE_RECONNECTING, words);
+    bool stood = live->state != LIVE_CONNECTING;
+    set_state(live, stands ? LIVE_CONNECTED : stood ? LIVE_RECONNECTING : LIVE_CONNECTING, words);
 }
 
 static void print_age(char *out, size_t size, uint64_t us)
@@ -141,7 +211,7 @@ static bool take_keys(struct live *live)
         if (key == KEY_LEAVE || key == KEY_GONE)
             return true;
         if (key == KEY_SUSPEND) {
-            screen_pause();
+            screen_end();
             keys_suspend(&live->keys);
             screen_resume(&live->screen);
         }

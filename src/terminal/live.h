@@ -15,8 +15,7 @@ struct live *live_open(const char *view, const struct column_choice *columns,
 void live_close(struct live *live);
 void live_free(struct live *live);
 /* The connection stands; or it was lost or could not be made, with the reason. */
-void live_connected(struct live *live);
-void live_disconnected(struct live *live, const char *words);
+void live_set_connection(struct live *live, bool stands, const char *words);
 /* Show words beside the state. */
 void live_say(struct live *live, const char *words);
 /* What was said last, or the reason; "" for none. */

@@ -99,12 +99,6 @@ bool screen_draw(struct screen *screen, screen_print print, void *argument)
     return done;
 }
 
-void screen_pause(void)
-{
-    fputs(SHOW_CURSOR, stdout);
-    fflush(stdout);
-}
-
 void screen_resume(struct screen *screen)
 {
     screen->width = screen->height = 0; /* as if it had another size */

@@ -2,6 +2,49 @@
 #include "view/view.h"
 #include "json/json.h"
 
+/* ---- marks of rows that have just come or changed ---- */
+
+static void unmark(struct table_row *row)
+{
+    struct table_mark *mark = row->mark;
+    if (!mark)
+        return;
+    link_remove(&mark->link);
+    memory_free(mark);
+    row->mark = NULL;
+}
+
+/* That have come (`before` absent) or changed. Without memory there is no mark. */
+static void add_mark(struct table *table, struct table_row *row, struct span before)
+{
+    struct table_mark *mark = memory_alloc(sizeof *mark + before.length);
+    if (!mark)
+        return;
+    *mark = (struct table_mark){.row = row,
+                                .until_us = table->now_us + TABLE_MARK_US,
+                                .came = !before.data,
+                                .before = span_make(mark->bytes, before.length)};
+    if (before.length)
+        memcpy(mark->bytes, before.data, before.length);
+    link_append(&table->marks, &mark->link);
+    row->mark = mark;
+}
+
+bool table_expire(struct table *table, uint64_t now_us)
+{
+    bool any = false;
+    while (!link_alone(&table->marks)) {
+        struct table_mark *mark = (struct table_mark *)table->marks.next; /* its first member */
+        if (mark->until_us > now_us)
+            break;
+        unmark(mark->row);
+        any = true;
+    }
+    return any;
+}
+
+/* ---- the table ---- */
+
 static struct span row_key(const void *row)
 {
     return ((const struct table_row *)row)->key;
@@ -17,7 +60,7 @@ void table_init(struct table *table)
 
 static void row_free(struct table_row *row)
 {
-    table_unmark(row);
+    unmark(row);
     memory_free(row);
 }
 
@@ -137,7 +180,7 @@ static void mark(struct table *table, struct table_row *row)
     if (!table->marking)
         return;
     if (!old || !span_equal(old->data, row->data)) {
-        table_mark(table, row, old ? old->data : span_make(NULL, 0));
+        add_mark(table, row, old ? old->data : span_make(NULL, 0));
     } else if (old->mark) {
         row->mark = old->mark;
         row->mark->row = row;

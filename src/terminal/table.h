@@ -55,9 +55,6 @@ bool table_apply(struct table *table, struct span frame, struct error *error);
 /* The index at which a row of the table stands. */
 size_t table_index(const struct table *table, const struct table_row *row);
 
-/* Mark a row that has come (`before` absent) or changed. Without memory there is no mark. */
-void table_mark(struct table *table, struct table_row *row, struct span before);
-void table_unmark(struct table_row *row);
 /* Marks that have stood long enough go; whether there were any. */
 bool table_expire(struct table *table, uint64_t now_us);
 

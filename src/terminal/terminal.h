@@ -28,10 +28,8 @@ void output_json(FILE *out, struct span json);
 
 size_t cell_width(struct span text);
 /* Append the text with blanks in place of what a terminal would act on, and of bytes that are no
- * UTF-8; */
+ * UTF-8. */
 void cell_fit(struct buffer *out, struct span text);
-/* ... or with another character. */
-void cell_replace(struct buffer *out, struct span text, char other);
 /* Append JSON with escapes in place of these: the same JSON. Ends of lines between its tokens stay.
  */
 void cell_escape(struct buffer *out, struct span json);
@@ -105,12 +103,11 @@ void screen_begin(struct screen *screen);
  * cannot be written. */
 typedef bool (*screen_print)(void *argument, size_t width, size_t height, struct buffer *out);
 bool screen_draw(struct screen *screen, screen_print print, void *argument);
-/* Something else was on the terminal meanwhile, or will be: the cursor can be seen; and it is
- * hidden again, and the picture drawn anew. */
-void screen_pause(void);
-void screen_resume(struct screen *screen);
 /* The picture stays, the cursor is below it and can be seen. */
 void screen_end(void);
+/* Behind screen_end, when something else was on the terminal meanwhile: the cursor is hidden again,
+ * and the picture drawn anew. */
+void screen_resume(struct screen *screen);
 
 /* ---- a line of progress on stderr, where that is a terminal ---- */
 

@@ -4,15 +4,26 @@
 #include <math.h>
 
 static struct buffer out;
+static struct metric_text text;
 
 static void start(void)
 {
     buffer_init(&out, 100000);
+    metric_text_init(&text, &out);
 }
 
 static void stop(void)
 {
     buffer_fini(&out);
+}
+
+/* What a sample makes, without the head of its metric. */
+static const char *sample(const char *label, const char *value, double number)
+{
+    text.name = "a";
+    buffer_clear(&out);
+    text.sink.sample(&text.sink, label, span_of(value), number);
+    return buffer_string(&out);
 }
 
 TEST_EACH(start, stop)
@@ -27,33 +38,29 @@ TEST(counters_add_up)
 
 TEST(head_names_type_and_help)
 {
-    metric_head(&out, "stele_rows", "gauge", "Rows \"kept\"\nin a\\b.");
+    text.sink.begin(&text.sink, "stele_rows", "gauge", "Rows \"kept\"\nin a\\b.");
     assert_string_equal(buffer_string(&out), "# HELP stele_rows Rows \"kept\"\\nin a\\\\b.\n"
                                              "# TYPE stele_rows gauge\n");
 }
 
 TEST(samples_with_and_without_labels)
 {
-    metric_sample(&out, "a", NULL, 3);
-    metric_sample(&out, "b", "mode=\"list\"", 0.1);
-    metric_sample(&out, "c", "", 123456789012.0);
-    metric_sample(&out, "d", NULL, 9007199254740991.0);
-    assert_string_equal(buffer_string(&out), "a 3\nb{mode=\"list\"} 0.1\nc 123456789012\n"
-                                             "d 9007199254740991\n");
+    assert_string_equal(sample(NULL, "", 3), "a 3\n");
+    assert_string_equal(sample("mode", "list", 0.1), "a{mode=\"list\"} 0.1\n");
+    assert_string_equal(sample(NULL, "", 123456789012.0), "a 123456789012\n");
+    assert_string_equal(sample(NULL, "", 9007199254740991.0), "a 9007199254740991\n");
 }
 
 TEST(special_numbers)
 {
-    metric_sample(&out, "a", NULL, (double)NAN);
-    metric_sample(&out, "b", NULL, (double)INFINITY);
-    metric_sample(&out, "c", NULL, (double)-INFINITY);
-    assert_string_equal(buffer_string(&out), "a NaN\nb +Inf\nc -Inf\n");
+    assert_string_equal(sample(NULL, "", (double)NAN), "a NaN\n");
+    assert_string_equal(sample(NULL, "", (double)INFINITY), "a +Inf\n");
+    assert_string_equal(sample(NULL, "", (double)-INFINITY), "a -Inf\n");
 }
 
 TEST(label_values_are_escaped)
 {
-    metric_label_value(&out, span_of("a\"b\\c\nd"));
-    assert_string_equal(buffer_string(&out), "a\\\"b\\\\c\\nd");
+    assert_string_equal(sample("l", "a\"b\\c\nd", 1), "a{l=\"a\\\"b\\\\c\\nd\"} 1\n");
 }
 
 TEST(durations_fall_into_their_buckets)
@@ -76,18 +83,14 @@ TEST(histogram_text_is_cumulative)
     histogram_add(&histogram, 10);
     histogram_add(&histogram, 150);
     histogram_add(&histogram, 1000 * 1000 * 1000);
-    metric_histogram(&out, "t_seconds", "mode=\"list\"", &histogram);
-    const char *text = buffer_string(&out);
-    assert_non_null(strstr(text, "t_seconds_bucket{mode=\"list\",le=\"5e-05\"} 1\n"));
-    assert_non_null(strstr(text, "t_seconds_bucket{mode=\"list\",le=\"0.0001\"} 1\n"));
-    assert_non_null(strstr(text, "t_seconds_bucket{mode=\"list\",le=\"0.0002\"} 2\n"));
-    assert_non_null(strstr(text, "t_seconds_bucket{mode=\"list\",le=\"13.1072\"} 2\n"));
-    assert_non_null(strstr(text, "t_seconds_bucket{mode=\"list\",le=\"+Inf\"} 3\n"
-                                 "t_seconds_sum{mode=\"list\"} 1000.00016\n"
-                                 "t_seconds_count{mode=\"list\"} 3\n"));
-    buffer_clear(&out);
-    metric_histogram(&out, "t", NULL, &histogram);
-    text = buffer_string(&out);
-    assert_non_null(strstr(text, "t_bucket{le=\"5e-05\"} 1\n"));
-    assert_non_null(strstr(text, "\nt_sum 1000.00016\nt_count 3\n"));
+    text.name = "t_seconds";
+    text.sink.histogram(&text.sink, &histogram);
+    const char *told = buffer_string(&out);
+    assert_non_null(strstr(told, "t_seconds_bucket{le=\"5e-05\"} 1\n"));
+    assert_non_null(strstr(told, "t_seconds_bucket{le=\"0.0001\"} 1\n"));
+    assert_non_null(strstr(told, "t_seconds_bucket{le=\"0.0002\"} 2\n"));
+    assert_non_null(strstr(told, "t_seconds_bucket{le=\"13.1072\"} 2\n"));
+    assert_non_null(strstr(told, "t_seconds_bucket{le=\"+Inf\"} 3\n"
+                                 "t_seconds_sum 1000.00016\n"
+                                 "t_seconds_count 3\n"));
 }
