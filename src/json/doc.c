@@ -33,11 +33,6 @@ void doc_clear(struct doc *doc)
     doc->longest_array = 0;
 }
 
-uint32_t doc_first(const struct doc *doc, uint32_t container)
-{
-    return doc->nodes[container].count ? container + 1 : (uint32_t)DOC_NONE;
-}
-
 uint32_t doc_member(const struct doc *doc, uint32_t object, const char *name)
 {
     if (doc->nodes[object].type != DOC_OBJECT)
@@ -62,18 +57,6 @@ uint32_t doc_child_after(const struct doc *doc, uint32_t container, uint32_t ski
     while (skip--)
         child = doc->nodes[child].end;
     return child;
-}
-
-struct span doc_text(const struct doc *doc, uint32_t node)
-{
-    const struct doc_node *it = &doc->nodes[node];
-    return span_make(doc->text.data + it->value, it->value_length);
-}
-
-struct span doc_key(const struct doc *doc, uint32_t node)
-{
-    const struct doc_node *it = &doc->nodes[node];
-    return span_make(doc->text.data + it->key, it->key_length);
 }
 
 uint32_t doc_depth(const struct doc *doc, uint32_t node)

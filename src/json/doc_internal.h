@@ -68,9 +68,6 @@ size_t doc_escape_byte(unsigned char c, char escape[6]);
  * are there. */
 char doc_unescape(const char *letter);
 
-/* Append a number as JavaScript prints the double next to it. */
-void doc_print_double(struct buffer *out, struct span literal);
-
 /* The names of up to this many members are compared one by one; above, they are hashed. */
 enum { DOC_FEW_MEMBERS = 16 };
 

@@ -81,10 +81,24 @@ uint32_t doc_member(const struct doc *doc, uint32_t object, const char *name);
 bool doc_member_is(const struct doc *doc, uint32_t object, const char *name, const char *text);
 /* First child, or DOC_NONE; the following ones are at nodes[child].end while < nodes[parent].end.
  */
-uint32_t doc_first(const struct doc *doc, uint32_t container);
+static inline uint32_t doc_first(const struct doc *doc, uint32_t container)
+{
+    return doc->nodes[container].count ? container + 1 : (uint32_t)DOC_NONE;
+}
+
 /* The canonical text of a value / of a member's name; borrowed until the document changes. */
-struct span doc_text(const struct doc *doc, uint32_t node);
-struct span doc_key(const struct doc *doc, uint32_t node);
+static inline struct span doc_text(const struct doc *doc, uint32_t node)
+{
+    const struct doc_node *it = &doc->nodes[node];
+    return span_make(doc->text.data + it->value, it->value_length);
+}
+
+static inline struct span doc_key(const struct doc *doc, uint32_t node)
+{
+    const struct doc_node *it = &doc->nodes[node];
+    return span_make(doc->text.data + it->key, it->key_length);
+}
+
 /* Append the decoded (unescaped) bytes of a DOC_STRING or DOC_WIDE to out. */
 bool doc_decode_string(const struct doc *doc, uint32_t node, struct buffer *out);
 /* An integer literal from -2^63 to 2^63 - 1 (narrow or wide); false for anything else. */

@@ -142,9 +142,8 @@ static void extend_array(struct merge *merge, uint32_t node, const struct doc_pa
         doc_put_char(&merge->out, ',');
     put_elements(merge, node, (uint32_t)added);
     doc_put_char(&merge->out, ']');
-    merge_lists_report(&merge->lists, path, kept + added);
-    if (kept < present || added < merge->doc->nodes[node].count)
-        merge_lists_report_cut(&merge->lists, path);
+    bool cut = kept < present || added < merge->doc->nodes[node].count;
+    merge_lists_report(&merge->lists, path, kept + added, cut);
 }
 
 /* ---- objects ---- */

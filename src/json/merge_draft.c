@@ -271,9 +271,8 @@ static void extend(struct drafting *drafting, struct draft_array *array, uint32_
     array->count = kept + added;
     draft->memory += array->elements.capacity - capacity;
     draft->out_of_memory = draft->out_of_memory || array->elements.failed;
-    merge_lists_report(&drafting->lists, path, array->count);
-    if (cut || added < drafting->doc->nodes[node].count)
-        merge_lists_report_cut(&drafting->lists, path);
+    cut = cut || added < drafting->doc->nodes[node].count;
+    merge_lists_report(&drafting->lists, path, array->count, cut);
 }
 
 static void merge_value(struct drafting *drafting, struct draft_value *value, uint32_t node,

@@ -32,29 +32,27 @@ uint32_t merge_lists_cut_count(const struct merge_lists *lists, uint32_t node)
     return lists->max_array && count > lists->max_array ? lists->max_array : count;
 }
 
-void merge_lists_report(struct merge_lists *lists, const struct doc_path *path, size_t length)
+void merge_lists_report(struct merge_lists *lists, const struct doc_path *path, size_t length,
+                        bool cut)
 {
     for (size_t i = 0; i < lists->append_count; i++) {
         struct merge_append *append = &lists->appends[i];
-        if (length > append->length && doc_path_equal(path, append->path)) {
+        bool is_longer = length > append->length;
+        if ((!is_longer && !cut) || !doc_path_equal(path, append->path))
+            continue;
+        append->cut = append->cut || cut;
+        if (is_longer) {
             append->length = (uint32_t)length;
             append->full = lists->max_array && length >= lists->max_array;
         }
     }
 }
 
-void merge_lists_report_cut(struct merge_lists *lists, const struct doc_path *path)
-{
-    for (size_t i = 0; i < lists->append_count; i++)
-        if (doc_path_equal(path, lists->appends[i].path))
-            lists->appends[i].cut = true;
-}
-
 static void report_within(struct merge_lists *lists, uint32_t node, const struct doc_path *path)
 {
     const struct doc *doc = lists->doc;
     if (doc->nodes[node].type == DOC_ARRAY)
-        merge_lists_report(lists, path, merge_lists_cut_count(lists, node));
+        merge_lists_report(lists, path, merge_lists_cut_count(lists, node), false);
     if (doc->nodes[node].type != DOC_OBJECT)
         return;
     uint32_t end = doc->nodes[node].end;

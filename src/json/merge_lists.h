@@ -22,11 +22,10 @@ bool merge_lists_have(const struct merge_lists *lists, const struct doc_path *pa
 uint32_t merge_lists_most(const struct merge_lists *lists, const struct doc_path *path);
 /* The number of elements that remain of an array of the patch when it is cut. */
 uint32_t merge_lists_cut_count(const struct merge_lists *lists, uint32_t node);
-/* Report the present length of the array at a listed path. Two places can have one path, when
- * names hold dots; then the longer array counts. */
-void merge_lists_report(struct merge_lists *lists, const struct doc_path *path, size_t length);
-/* Report that the array there lost elements. */
-void merge_lists_report_cut(struct merge_lists *lists, const struct doc_path *path);
+/* Report the present length of the array at a listed path, and that it lost elements. Two places
+ * can have one path, when names hold dots; then the longer array counts. */
+void merge_lists_report(struct merge_lists *lists, const struct doc_path *path, size_t length,
+                        bool cut);
 /* Report the arrays within the value `node`, which the merge copied whole from the patch. */
 void merge_lists_report_within(struct merge_lists *lists, uint32_t node,
                                const struct doc_path *path);
