@@ -1,15 +1,25 @@
 /*
  * Sessions of subscribers: text messages to the hub, ready frames from it. A connection may speak
- * both versions of the protocol: each message says of which it is.
+ * both versions of the protocol: each message says of which it is. Or it is the answer to a
+ * request, a stream of events.
  */
-#include "session/subscribe.h"
-
 #include "delivery/hub.h"
 #include "net/net.h"
 #include "session/frontend.h"
 #include "session/named.h"
+#include "session/session.h"
 #include "usage/usage.h"
+#include "wire/event_stream.h"
 #include "wire/wire.h"
+
+struct subscriber_session {
+    struct session session;
+    int version;                   /* the newest that its client spoke */
+    struct subscriber *subscriber; /* of version 1, */
+    struct named_set *named;       /* ... and of version 2; NULL before there is need of it */
+    bool from_named;               /* the last pull was of those */
+    struct usage_client *usage;    /* NULL: usage is not told */
+};
 
 static struct subscriber *subscriber_of(const struct session *session)
 {
@@ -163,7 +173,7 @@ static void on_tell(struct session *session, struct span text)
     subscriber_tell(subscriber_of(session), text);
 }
 
-void subscriber_session_refuse(struct session *session, const struct error *error, bool fatal)
+static void on_refuse(struct session *session, const struct error *error, bool fatal)
 {
     if (it_of(session)->version == 2 && named_of(it_of(session)))
         named_set_refuse(it_of(session)->named, error, fatal);
@@ -171,7 +181,7 @@ void subscriber_session_refuse(struct session *session, const struct error *erro
         subscriber_error(subscriber_of(session), error, NULL, fatal);
 }
 
-void subscriber_session_became(struct session *session)
+static void on_became(struct session *session)
 {
     struct named_set *named = it_of(session)->named;
     subscriber_set_owner(subscriber_of(session), session->owner);
@@ -190,15 +200,15 @@ static void on_behind(void *argument, const struct error *error)
     session_send_away(argument, error);
 }
 
-size_t subscriber_session_count(const struct session *session)
+static size_t count(const struct session *session)
 {
     const struct subscriber_session *it = (const struct subscriber_session *)session;
     return it->named ? state_of_both(it).subscriptions
                      : subscriber_state(it->subscriber).subscriptions;
 }
 
-void subscriber_session_describe(const struct session *session, size_t most, subscription_each each,
-                                 void *argument)
+static void describe(const struct session *session, size_t most, subscription_each each,
+                     void *argument)
 {
     const struct subscriber_session *it = (const struct subscriber_session *)session;
     size_t unnamed = subscriber_describe(it->subscriber, span_make(NULL, 0), most, each, argument);
@@ -211,9 +221,10 @@ static const char *protocol_of(const struct session *session)
     return ((const struct subscriber_session *)session)->version == 2 ? "2" : "1";
 }
 
-void subscriber_session_fini(struct subscriber_session *it)
+/* The connection is gone. */
+static void fini(struct subscriber_session *it)
 {
-    size_t subscriptions = subscriber_session_count(&it->session);
+    size_t subscriptions = count(&it->session);
     named_set_free(it->named);
     subscriber_free(it->subscriber);
     if (it->usage)
@@ -223,7 +234,7 @@ void subscriber_session_fini(struct subscriber_session *it)
 static void on_closed(struct session *session)
 {
     struct subscriber_session *it = (struct subscriber_session *)session;
-    subscriber_session_fini(it);
+    fini(it);
     memory_free(it);
 }
 
@@ -231,18 +242,19 @@ const struct session_kind session_subscriber = {
     .name = "subscriber",
     .carrier = &session_websocket,
     .protocol = protocol_of,
-    .subscriptions = subscriber_session_count,
-    .describe = subscriber_session_describe,
+    .subscriptions = count,
+    .describe = describe,
     .message = on_message,
     .tell = on_tell,
-    .refuse = subscriber_session_refuse,
-    .became = subscriber_session_became,
+    .refuse = on_refuse,
+    .became = on_became,
     .closed = on_closed,
 };
 
-bool subscriber_session_init(struct subscriber_session *it, struct frontend *frontend,
-                             struct net_connection *connection, struct principal *principal,
-                             const struct session_kind *kind)
+/* Zeroed before. The principal is moved, unless false: out of memory, and nothing is held. */
+static bool init(struct subscriber_session *it, struct frontend *frontend,
+                 struct net_connection *connection, struct principal *principal,
+                 const struct session_kind *kind)
 {
     if (frontend->usage)
         it->usage = usage_client_new(frontend->usage, principal->identity, principal->address);
@@ -274,11 +286,193 @@ struct session *session_subscriber_new(struct frontend *frontend, struct net_con
     if (!it)
         return NULL;
     it->version = version;
-    if (!subscriber_session_init(it, frontend, connection, principal, &session_subscriber)) {
+    if (!init(it, frontend, connection, principal, &session_subscriber)) {
         memory_free(it);
         return NULL;
     }
     it->session.supply = &subscriber_supply;
     it->session.supplies = it->subscriber;
     return &it->session;
+}
+
+/*
+ * ---- streams of events ----
+ *
+ * Subscriptions by HTTP alone: the answer to a request lasts, and tells what a WebSocket would be
+ * told as server-sent events. The client says nothing more, so what its socket takes is the sign
+ * that it lives.
+ */
+
+enum { NORMAL = 1000 };
+
+static const char life_sign[] = ":\n\n";
+
+struct stream_session {
+    struct subscriber_session base;
+    struct wire_events *events;
+    size_t pulled;        /* bytes of frames that are being told, */
+    struct wire_run told; /* ... and the events of them so far */
+};
+
+static struct stream_session *stream_of(struct session *session)
+{
+    return (struct stream_session *)session;
+}
+
+/* ---- a stream on its connection ---- */
+
+static void note_alive(struct session *session)
+{
+    if (!net_state(session_connection(session)).is_blocked)
+        session_heard(session);
+}
+
+static void write_life_sign(struct session *session)
+{
+    if (net_write(session_connection(session), span_of(life_sign)))
+        note_alive(session);
+}
+
+static void write_end(struct session *session, uint16_t status, struct span reason)
+{
+    struct net_connection *connection = session_connection(session);
+    struct buffer event;
+    buffer_init(&event, UINT16_MAX);
+    if (!session->mid_message && wire_events_end(&event, status, reason))
+        net_write(connection, buffer_span(&event));
+    buffer_fini(&event);
+    net_part(connection);
+}
+
+static const struct session_carrier event_carrier = {
+    .measure = wire_events_measure,
+    .within = wire_events_within,
+    .ping = write_life_sign,
+    .close = write_end,
+};
+
+/* ---- its events ---- */
+
+static struct span give_up(struct session *session)
+{
+    session_give_up(session, "out-of-memory: an event was lost; connect again");
+    return span_make(NULL, 0);
+}
+
+static bool take_frames(struct session *session)
+{
+    struct stream_session *it = stream_of(session);
+    struct span frames = subscriber_pull(it->base.subscriber);
+    it->pulled = frames.length;
+    it->told = (struct wire_run){.messages = 0};
+    if (!frames.length && session->state == SESSION_OPEN &&
+        !subscriber_state(it->base.subscriber).subscriptions)
+        session_close(session, NORMAL, "the subscription has ended");
+    return wire_events_take(it->events, frames);
+}
+
+static struct span pull_events(void *supply)
+{
+    struct session *session = supply;
+    struct stream_session *it = stream_of(session);
+    struct span bytes;
+    if (!wire_events_wait(it->events) && !take_frames(session))
+        return give_up(session);
+    return wire_events_next(it->events, &bytes) ? bytes : give_up(session);
+}
+
+static void on_events_sent(void *supply, size_t length, const struct wire_run *run)
+{
+    struct session *session = supply;
+    struct stream_session *it = stream_of(session);
+    (void)length;
+    it->told.messages += run->messages;
+    it->told.payload += run->payload;
+    note_alive(session);
+    if (wire_events_wait(it->events))
+        return;
+    subscriber_supply.sent(it->base.subscriber, it->pulled, &it->told);
+    it->pulled = 0;
+}
+
+/* Events that are being told do not wait for those that may rest. */
+static struct supply_state state_of_events(const void *supply)
+{
+    const struct stream_session *it = supply;
+    struct supply_state state = subscriber_state(it->base.subscriber);
+    state.rests &= !wire_events_wait(it->events);
+    return state;
+}
+
+static void silence_events(void *supply)
+{
+    subscriber_supply.silence(((struct stream_session *)supply)->base.subscriber);
+}
+
+static void drop_events(void *supply)
+{
+    struct stream_session *it = supply;
+    wire_events_drop(it->events);
+    it->pulled = 0;
+    subscriber_supply.drop(it->base.subscriber);
+}
+
+static const struct supply_ops events_supply = {
+    .pull = pull_events,
+    .sent = on_events_sent,
+    .state = state_of_events,
+    .silence = silence_events,
+    .drop = drop_events,
+};
+
+/* ---- the kind of streams ---- */
+
+static void on_stream_closed(struct session *session)
+{
+    struct stream_session *it = stream_of(session);
+    fini(&it->base);
+    wire_events_free(it->events);
+    memory_free(it);
+}
+
+static const char *stream_protocol(const struct session *session)
+{
+    (void)session;
+    return "events";
+}
+
+const struct session_kind session_stream = {
+    .name = "stream",
+    .carrier = &event_carrier,
+    .protocol = stream_protocol,
+    .subscriptions = count,
+    .describe = describe,
+    .refuse = on_refuse,
+    .supply = &events_supply,
+    .became = on_became,
+    .closed = on_stream_closed,
+};
+
+struct session *session_stream_new(struct frontend *frontend, struct net_connection *connection,
+                                   struct principal *principal, const struct wire_message *message,
+                                   struct error *error)
+{
+    struct stream_session *it = memory_new(sizeof *it);
+    struct session *session = it ? &it->base.session : NULL;
+    if (it)
+        it->events = wire_events_new();
+    if (!it || !it->events || !init(&it->base, frontend, connection, principal, &session_stream)) {
+        if (it)
+            wire_events_free(it->events);
+        memory_free(it);
+        principal_fini(principal);
+        error_set(error, ERROR_MEMORY, "out of memory for a stream of events");
+        return NULL;
+    }
+    if (!subscriber_take(it->base.subscriber, message, error)) {
+        session_closed(session);
+        return NULL;
+    }
+    access_entered(frontend->access, connection, &session->principal, PERMISSION_STREAM);
+    return session;
 }
