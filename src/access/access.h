@@ -7,8 +7,7 @@
  *   rules.c         the rules of the configuration; credentials.c reads the tokens and keys
  *   request.c       token and origin of a request; guard.c checks web pages
  *   revocations.c   revoked tokens
- *   limits.c        how much, and how often: of all clients; allowance.c of one connection;
- *                   limit_rules.c: by which rules
+ *   limits.c        how much, and how often: of all clients; allowance.c of one connection
  *   shares.c        pools that many clients share
  *   audit.c         accepted and refused clients, with the reason
  *

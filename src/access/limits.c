@@ -1,7 +1,12 @@
-/* The limits of all clients: their life, and new clients: handshakes, guesses, and the counts of
- * connections. */
+/* The limits of all clients: their rules and life, and new clients: handshakes, guesses, and the
+ * counts of connections. */
 #include "access/limits.h"
 #include "access/access.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+enum { SECOND = 1000 };
 
 /* ---- counts by a key; a key without any takes no memory ---- */
 
@@ -54,6 +59,74 @@ static void leave_count(struct map *counts, struct limit_count *count)
     memory_free(count);
 }
 
+/* ---- rules ---- */
+
+static struct rate make_rate(const struct config_rate *given)
+{
+    return (struct rate){
+        .most = given->most, .burst = given->burst, .window_ms = given->seconds * SECOND};
+}
+
+/* Nobody but this machine's own users can come in, and it was left as it is. */
+static bool is_private(const struct config *config)
+{
+    struct error error;
+    return config->auth.mode == CONFIG_AUTH_NONE && !config->trusted_proxies &&
+           config_check_exposure(config, &error) && config_rates_untouched(config);
+}
+
+static bool windows_hold(const struct config *config)
+{
+    bool hold = config->rate_limiting == CONFIG_RATES_ON ||
+                (config->rate_limiting == CONFIG_RATES_AUTO && !is_private(config));
+    if (!hold)
+        log_info(
+            "limits", "rate-windows-off",
+            log_text("reason", config->rate_limiting == CONFIG_RATES_OFF
+                                   ? "rate_limiting is off"
+                                   : "only this machine can connect, and without authentication"));
+    return hold;
+}
+
+/* The rules of a configuration; false with an error, and there are none. */
+static bool make_rules(struct limit_rules *rules, const struct config *config, struct error *error)
+{
+    *rules = (struct limit_rules){
+        .handshakes = make_rate(&config->rate_handshakes_per_ip),
+        .subject_connections = make_rate(&config->rate_connections_per_subject),
+        .metering_connections = make_rate(&config->rate_connections_per_metering_key),
+        .subscribes = make_rate(&config->rate_subscriptions_per_connection),
+        .messages = make_rate(&config->rate_messages_per_connection),
+        .snapshots = make_rate(&config->rate_snapshots_per_connection),
+        .connections = config->max_connections,
+        .connections_per_ip = config->max_connections_per_ip,
+        .connections_per_origin = config->max_connections_per_origin,
+        .connections_per_metering_key = config->max_connections_per_metering_key,
+        .standard = {.max_connections = config->max_connections_per_subject,
+                     .max_subscriptions = config->max_subscriptions,
+                     .max_snapshot_rows = config->max_snapshot_rows,
+                     .max_messages_per_minute = config->max_messages_per_minute,
+                     .max_bytes_per_minute = config->max_bytes_per_minute},
+        .minute_ms = config->limit_window_seconds * SECOND,
+    };
+    const char *header = config->proxy_header;
+    rules->proxy_form = strcasecmp(header, "Forwarded") == 0 ? FORWARDED_ELEMENTS : FORWARDED_LIST;
+    rules->windows_on = windows_hold(config);
+    if (!networks_parse(&rules->trusted, config->trusted_proxies, error))
+        return error_prefix(error, "setting \"trusted_proxies\"");
+    rules->proxy_header = memory_copy_string(header, strlen(header));
+    if (rules->proxy_header)
+        return true;
+    networks_fini(&rules->trusted);
+    return error_set(error, ERROR_MEMORY, "out of memory while reading the limits");
+}
+
+static void free_rules(struct limit_rules *rules)
+{
+    networks_fini(&rules->trusted);
+    memory_free(rules->proxy_header);
+}
+
 /* ---- life ---- */
 
 static int64_t real_time(void *argument)
@@ -80,7 +153,7 @@ struct limits *limits_new(const struct config *config, struct audit *audit, stru
         made = (limits->tables[i] = rate_table_new(LIMITS_KEYS)) && made;
     if (!made)
         error_set(error, ERROR_MEMORY, "out of memory while starting");
-    else if (limits_make_rules(&limits->rules, config, error))
+    else if (make_rules(&limits->rules, config, error))
         return limits;
     limits_free(limits);
     return NULL;
@@ -90,7 +163,7 @@ void limits_free(struct limits *limits)
 {
     if (!limits)
         return;
-    limits_free_rules(&limits->rules);
+    free_rules(&limits->rules);
     for (int i = 0; i < LIMIT_TABLES; i++)
         rate_table_free(limits->tables[i]);
     for (int i = 0; i < LIMIT_COUNTS; i++)
@@ -102,7 +175,7 @@ void limits_free(struct limits *limits)
 bool limits_apply(struct limits *limits, const struct config *config, struct error *error)
 {
     struct limit_rules rules;
-    if (!limits_make_rules(&rules, config, error))
+    if (!make_rules(&rules, config, error))
         return false;
     if (rules.connections > limits->most_connections) {
         log_warning("limits", "needs-restart", log_word("setting", "max_connections"),
@@ -110,7 +183,7 @@ bool limits_apply(struct limits *limits, const struct config *config, struct err
                     log_number("now", limits->most_connections));
         rules.connections = limits->most_connections;
     }
-    limits_free_rules(&limits->rules);
+    free_rules(&limits->rules);
     limits->rules = rules;
     return true;
 }
@@ -336,4 +409,36 @@ void limits_leave(struct limit_entry *entry)
         leave_count(&limits->counts[i], entry->counts[i]);
     limits->connections--;
     memory_free(entry);
+}
+
+/* ---- small questions ---- */
+
+int64_t limits_choose(int64_t own, int64_t standard)
+{
+    if (own != AUTH_NOT_SET)
+        return own;
+    return standard > 0 ? standard : LIMITS_NONE;
+}
+
+int64_t limits_snapshot_rows(const struct limits *limits, const struct auth_identity *identity)
+{
+    return limits_choose(identity ? identity->limits.max_snapshot_rows : AUTH_NOT_SET,
+                         limits->rules.standard.max_snapshot_rows);
+}
+
+bool limits_wait(struct error *error, int64_t wait_ms)
+{
+    int64_t seconds = wait_ms / SECOND + (wait_ms % SECOND != 0);
+    error->retry_after = seconds < 1 ? 1 : seconds < INT_MAX ? (int)seconds : INT_MAX;
+    return false;
+}
+
+const char *limits_rate_text(const struct rate *rate, char room[LIMITS_RATE_TEXT])
+{
+    int length =
+        snprintf(room, LIMITS_RATE_TEXT, "in %lld seconds", (long long)rate->window_ms / SECOND);
+    if (rate->burst)
+        snprintf(room + length, LIMITS_RATE_TEXT - (size_t)length, " and a burst of %lld",
+                 (long long)rate->burst);
+    return room;
 }

@@ -90,12 +90,6 @@ struct limit_entry *limits_arrive(struct limits *limits, const struct audit_clie
 /* NULL is fine. */
 void limits_leave(struct limit_entry *entry);
 
-/* ---- rules ---- */
-
-/* The rules of a configuration; false with an error, and there are none. */
-bool limits_make_rules(struct limit_rules *rules, const struct config *config, struct error *error);
-void limits_free_rules(struct limit_rules *rules);
-
 /* ---- for allowance.c and who counts by other means ---- */
 
 /* A token's own number, else the standard one; LIMITS_NONE. */

@@ -29,11 +29,6 @@ struct http_backup {
     struct error error; /* why it is broken off */
 };
 
-void http_backup_clean(const struct http *http)
-{
-    backup_copy_clean(http->frontend->engine);
-}
-
 /* ---- sending it ---- */
 
 static void run(struct read_job *job, struct store_reader *reader)
@@ -209,7 +204,8 @@ void http_backup_stop(struct http *http)
         atomic_store(&http->backup->copy.give_up, true);
 }
 
-void http_backup_end(struct http *http)
+/* Its request is answered by engine_close. */
+void http_end(struct http *http)
 {
     http_backup_stop(http);
     if (http->backup)

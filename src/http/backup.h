@@ -9,13 +9,9 @@
 
 #include "http/http_internal.h"
 
-/* Remove what a server that was killed left of a copy. */
-void http_backup_clean(const struct http *http);
 /* false: the path is another one. */
 bool http_backup_request(struct http *http, struct net_connection *connection, struct span path);
-/* The one that is being made is not wanted any more. */
+/* The one that is being made is not wanted any more; http_end waits for its thread. */
 void http_backup_stop(struct http *http);
-/* The same, and its thread has ended then: its request is answered by engine_close. */
-void http_backup_end(struct http *http);
 
 #endif

@@ -1,4 +1,5 @@
 #include "http/backup.h"
+#include "http/backup_copy.h"
 #include "http/changes.h"
 #include "http/checksum.h"
 #include "http/clients.h"
@@ -26,7 +27,7 @@ bool http_open(struct http *http, struct frontend *frontend)
     link_init(&http->replicas);
     http->last_change = engine_facts(frontend->engine)->last_change;
     database_new_uuid(http->run);
-    http_backup_clean(http);
+    backup_copy_clean(frontend->engine);
     http->facts = facts_new(http);
     return http->facts != NULL;
 }
@@ -35,11 +36,6 @@ void http_show_configuration(struct http *http, char *text)
 {
     memory_free(http->configuration);
     http->configuration = text;
-}
-
-void http_end(struct http *http)
-{
-    http_backup_end(http);
 }
 
 void http_close(struct http *http)

@@ -4,18 +4,6 @@
 
 #include <math.h>
 
-const struct usage_metrics *metrics_usage(struct http *http)
-{
-    static const struct usage_metrics none;
-    return http->frontend->usage ? usage_metrics(http->frontend->usage) : &none;
-}
-
-const struct telemetry_metrics *metrics_telemetry(struct http *http)
-{
-    static const struct telemetry_metrics none;
-    return http->frontend->telemetry ? telemetry_metrics(http->frontend->telemetry) : &none;
-}
-
 static const char *owner_of(struct http *http, enum metric_owner owner)
 {
     switch (owner) {
@@ -28,9 +16,9 @@ static const char *owner_of(struct http *http, enum metric_owner owner)
     case METRIC_OF_AUDIT:
         return (const char *)access_shown(http->frontend->access)->audit;
     case METRIC_OF_USAGE:
-        return (const char *)metrics_usage(http);
+        return (const char *)usage_metrics(http->frontend->usage);
     case METRIC_OF_TELEMETRY:
-        return (const char *)metrics_telemetry(http);
+        return (const char *)telemetry_metrics(http->frontend->telemetry);
     }
     return NULL;
 }

@@ -36,11 +36,6 @@ struct metric {
     void (*print)(struct http *http, struct metric_sink *sink);
 };
 
-/* All zero if usage is not metered. */
-const struct usage_metrics *metrics_usage(struct http *http);
-/* All zero without OpenTelemetry. */
-const struct telemetry_metrics *metrics_telemetry(struct http *http);
-
 extern const struct metric metrics_table[];
 extern const size_t metrics_count;
 

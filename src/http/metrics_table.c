@@ -131,7 +131,7 @@ static void print_dropped_spans(struct http *http, struct metric_sink *sink)
 {
     sample(sink, "reason", "full", (double)counter_get(&spans_of(http)->dropped));
     sample(sink, "reason", "not_sent",
-           (double)counter_get(&metrics_telemetry(http)->spans_dropped));
+           (double)counter_get(&telemetry_metrics(http->frontend->telemetry)->spans_dropped));
 }
 
 static void print_build(struct http *http, struct metric_sink *sink)
@@ -301,9 +301,9 @@ VALUE(database_bytes, known(http->facts->sizes.database_bytes))
 VALUE(wal_bytes, known(http->facts->sizes.wal_bytes))
 VALUE(disk_free, known(http->facts->sizes.free_bytes))
 VALUE(disk_bytes, known(http->facts->sizes.disk_bytes))
-VALUE(usage_rows, metrics_usage(http)->spool_rows)
-VALUE(usage_bytes, metrics_usage(http)->spool_bytes)
-VALUE(usage_oldest, (double)metrics_usage(http)->oldest_ms / 1000)
+VALUE(usage_rows, usage_metrics(http->frontend->usage)->spool_rows)
+VALUE(usage_bytes, usage_metrics(http->frontend->usage)->spool_bytes)
+VALUE(usage_oldest, (double)usage_metrics(http->frontend->usage)->oldest_ms / 1000)
 VALUE(uptime, (double)(clock_monotonic_us() - http->started_us) / 1e6)
 VALUE(longest_pause, loop_watch_longest(http->watch))
 VALUE(lines_lost, log_counts().lost)

@@ -1,6 +1,6 @@
 /*
- * The server as a node of a log (docs/cluster.md): what the history of its file is made from, and
- * the thread that follows the log.
+ * The server as a node of a log, or as a replica (docs/cluster.md): the settings that must be the
+ * same elsewhere, what the history of its file is made from, and the thread that follows the log.
  *
  * All nodes whose messages do the same have the same epoch, and no others. So it is made from the
  * stream, the time at which that was made, and every setting that decides what a message does.
@@ -12,9 +12,63 @@
 #include "follow/follow.h"
 #include "server/server_internal.h"
 
-enum { SETTINGS_BYTES = 64 * 1024 * 1024 };
+#include <stdlib.h>
+
+enum { DIGEST = 32, SETTINGS_BYTES = 64 * 1024 * 1024 };
 
 /* ---- the settings that decide ---- */
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct view_export *const *left = a, *const *right = b;
+    return strcmp((*left)->name, (*right)->name);
+}
+
+static void print_export(struct buffer *out, const struct view_export *shown,
+                         const struct config *config, bool evictions)
+{
+    doc_escape(out, span_of(shown->name));
+    for (size_t i = 0; i < config->export_count; i++) {
+        const struct config_export *export = &config->exports[i];
+        if (strcmp(export->name, shown->name) != 0)
+            continue;
+        if (evictions)
+            buffer_printf(out, " %lld", (long long)export->max_entities);
+        buffer_printf(out, " %lld %d", (long long)export->max_array_length, export->null_removes);
+    }
+    buffer_printf(out, " %s\n", shown->scope ? view_scope_text(shown->scope) : "");
+}
+
+/* The exports with what decides merging, a line each; with how many entities they keep, where it is
+ * not the log that says what was evicted. By name: their order in a file decides nothing. */
+static bool print_exports(struct buffer *out, const struct view_set *views,
+                          const struct config *config, bool evictions)
+{
+    size_t count = 0;
+    while (view_set_export_at(views, count))
+        count++;
+    const struct view_export **exports = memory_new((count + 1) * sizeof *exports);
+    if (!exports)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        exports[i] = view_set_export_at(views, i);
+    qsort(exports, count, sizeof *exports, compare_names);
+    for (size_t i = 0; i < count; i++)
+        print_export(out, exports[i], config, evictions);
+    memory_free(exports);
+    return true;
+}
+
+/* 16 bytes of the SHA-256 of a text. False without memory. */
+static bool digest_of(const struct buffer *text, char hex[33])
+{
+    unsigned char digest[DIGEST];
+    if (text->failed || !auth_digest(buffer_span(text), digest))
+        return false;
+    for (size_t i = 0; i < 16; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    return true;
+}
 
 static bool print_settings(struct buffer *out, const struct view_set *views,
                            const struct config *config)
@@ -38,7 +92,22 @@ static bool print_settings(struct buffer *out, const struct view_set *views,
     buffer_add_string(out, "3\n"); /* of this list */
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         buffer_printf(out, "%s %lld\n", numbers[i].name, (long long)numbers[i].value);
-    return server_print_exports(out, views, config, true) && !out->failed;
+    return print_exports(out, views, config, true) && !out->failed;
+}
+
+/* A replica makes the changes of its source again, so it must have the same settings that decide
+ * what a change does to an entity. A message is not a change yet, so there are more of them for a
+ * node. */
+bool server_find_merging(struct server *server, const struct config *config, struct error *error)
+{
+    const struct view_set *views = hub_state(server->frontend.hub).views;
+    struct buffer text;
+    buffer_init(&text, SETTINGS_BYTES);
+    buffer_printf(&text, "2 %d %lld\n", view_set_is_open(views),
+                  (long long)config->max_array_length);
+    bool done = print_exports(&text, views, config, false) && digest_of(&text, server->merging);
+    buffer_fini(&text);
+    return done || error_set(error, ERROR_MEMORY, "out of memory while starting");
 }
 
 /* ---- the history ---- */
@@ -48,7 +117,7 @@ static bool find_settings(struct server_log *log, const struct view_set *views,
 {
     struct buffer text;
     buffer_init(&text, SETTINGS_BYTES);
-    bool done = print_settings(&text, views, config) && server_digest(&text, log->settings);
+    bool done = print_settings(&text, views, config) && digest_of(&text, log->settings);
     buffer_fini(&text);
     return done;
 }
@@ -60,7 +129,7 @@ static bool find_epoch(struct server_log *log)
     buffer_init(&text, 4096);
     buffer_printf(&text, "%s\n%lld\n%s\n", log->history.stream, (long long)log->history.created,
                   log->settings);
-    bool done = server_digest(&text, hex);
+    bool done = digest_of(&text, hex);
     buffer_fini(&text);
     if (done)
         snprintf(log->epoch, sizeof log->epoch, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12,

@@ -90,14 +90,8 @@ void server_note_revoked(void *argument, struct span token_id, int64_t expires_a
 bool server_open_replica(struct server *server, const struct config *config, struct error *error);
 bool server_start_replica(struct server *server, const struct config *config, struct error *error);
 
-/* merging.c: server->merging, once the hub is open. */
+/* log.c: server->merging, once the hub is open. */
 bool server_find_merging(struct server *server, const struct config *config, struct error *error);
-/* The exports with what decides merging, a line each; with how many entities they keep, where it is
- * not the log that says what was evicted. */
-bool server_print_exports(struct buffer *out, const struct view_set *views,
-                          const struct config *config, bool evictions);
-/* 16 bytes of the SHA-256 of a text. False without memory. */
-bool server_digest(const struct buffer *text, char hex[33]);
 
 /* run.c: the work of the loop. */
 void server_start_tick(struct server *server);

@@ -68,7 +68,8 @@ struct tracer *telemetry_tracer(struct telemetry *telemetry)
 
 const struct telemetry_metrics *telemetry_metrics(const struct telemetry *telemetry)
 {
-    return &telemetry->metrics;
+    static const struct telemetry_metrics none;
+    return telemetry ? &telemetry->metrics : &none;
 }
 
 static uint64_t now_of(const struct telemetry *telemetry)

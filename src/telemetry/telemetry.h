@@ -55,6 +55,7 @@ struct telemetry_metrics {
     struct counter requests, failures;
     struct counter spans_dropped; /* that the endpoint did not take */
 };
+/* NULL: all zero. */
 const struct telemetry_metrics *telemetry_metrics(const struct telemetry *telemetry);
 
 #endif

@@ -93,6 +93,9 @@ static int64_t oldest_of(const struct usage_delivery *delivery)
 
 const struct usage_metrics *usage_metrics(struct usage *usage)
 {
+    static const struct usage_metrics none;
+    if (!usage)
+        return &none;
     int64_t oldest = oldest_of(&usage->delivery);
     int64_t age = oldest ? usage->options.wall_ms(usage->options.argument) - oldest : 0;
     usage->metrics.oldest_ms = age > 0 ? age : 0;

@@ -94,7 +94,7 @@ struct usage_metrics {
     int64_t oldest_ms;               /* age of the oldest event that is being delivered; 0: none */
 };
 
-/* On the loop thread. */
+/* On the loop thread. NULL: all zero. */
 const struct usage_metrics *usage_metrics(struct usage *usage);
 
 /* ---- the configuration's part ---- */

@@ -195,7 +195,7 @@ static bool evaluate(const struct view_predicate *predicate, struct span entity,
     return value.data != NULL;
 }
 
-bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now)
+static bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now)
 {
     return view_predicate_trace(predicate, entity, now, NULL);
 }

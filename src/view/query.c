@@ -289,7 +289,7 @@ struct view_query_traits view_query_traits(const struct view_query *query)
 
 bool view_query_holds(const struct view_query *query, struct span entity, int64_t now)
 {
-    return !query || !query->predicate || predicate_holds(query->predicate, entity, now);
+    return !query || !query->predicate || view_predicate_trace(query->predicate, entity, now, NULL);
 }
 
 int64_t view_query_rechecks(const struct view_query *query, struct span entity, int64_t now)

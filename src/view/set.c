@@ -314,15 +314,6 @@ bool view_set_put(struct view_set *set, const struct view_source *source, struct
     return false;
 }
 
-bool view_set_define(struct view_set *set, struct span export_name, struct span name,
-                     enum view_mode mode, const struct span *paths, size_t path_count,
-                     const struct span *keys, size_t key_count, struct error *error)
-{
-    struct view_source source = {export_name, name, mode, paths, path_count, keys, key_count};
-    struct view *view = view_new(&source, error);
-    return view && view_set_put(set, &source, view, NULL, error);
-}
-
 /* ---- scopes ---- */
 
 bool view_set_scope(struct view_set *set, struct span export_name, const struct tree *path,

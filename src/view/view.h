@@ -249,14 +249,6 @@ bool view_set_is_open(const struct view_set *set);
  * changes. */
 bool view_set_add_export(struct view_set *set, struct span name, struct error *error);
 /*
- * Add or replace one view of an export, which is added if new. `paths` are raw dotted paths from
- * the configuration, `keys` raw keys. ERROR_CONFIGURATION names the view and the fault (empty name,
- * '/' in the name, empty path segment, …).
- */
-bool view_set_define(struct view_set *set, struct span export_name, struct span name,
-                     enum view_mode mode, const struct span *paths, size_t path_count,
-                     const struct span *keys, size_t key_count, struct error *error);
-/*
  * Add or replace views. `definition` is a view as the configuration spells it
  * (docs/configuration.md), derived or not, for view `name` of `export_name`. `stack` is an arete
  * stack file, each entity of which becomes an export. Definitions may name views that come later;

@@ -45,6 +45,17 @@ static void check_query(const struct view *view, const char *text, struct span e
     view_query_unref(query);
 }
 
+static struct view_set *make_set(void)
+{
+    struct error error;
+    struct view_set *set = view_set_new(false);
+    struct tree *definition = tree_parse(span_of("{\"fields\":[\"a\",\"b.c\",\"u\"]}"), &error);
+    require(set && definition &&
+            view_set_derive(set, span_of("Q"), span_of("v"), definition, &error));
+    tree_free(definition);
+    return set;
+}
+
 /* Of a view that hides nothing, and of one that shows only what is named. */
 static void check_queries(const char *text)
 {
@@ -52,12 +63,8 @@ static void check_queries(const char *text)
     static const char entity[] = "{\"a\":1,\"b\":{\"c\":[1,\"x\",{\"d\":null}],\"e\":\"xyz\"},\"a."
                                  "b\":\"18446744073709551615\","
                                  "\"t\":1700000005.5,\"u\":1700000001,\"_seq\":\"1:000000000002\"}";
-    const struct span shown[] = {span_of("a"), span_of("b.c"), span_of("u")};
-    if (!set) {
-        set = view_set_new(false);
-        require(set && view_set_define(set, span_of("Q"), span_of("v"), VIEW_LIST, shown,
-                                       sizeof shown / sizeof *shown, NULL, 0, NULL));
-    }
+    if (!set)
+        set = make_set();
     check_query(NULL, text, span_of(entity));
     check_query(view_set_find(set, span_of("Q/v")), text, span_of(entity));
     check_query(NULL, text, span_of("{}"));

@@ -23,6 +23,7 @@
 #include "delivery_fixture.h"
 #include "random.h"
 #include "test.h"
+#include "view_define.h"
 
 enum { CLIENTS = 25, KEYS = 7, TOKENS = 4, SCOPES = 8, EXPORTS = 2, MOST_PAGES = 10000 };
 

@@ -13,6 +13,7 @@
 #include "delivery_fixture.h"
 #include "fault_sweep.h"
 #include "test.h"
+#include "view_define.h"
 
 enum { CLIENTS = 7, TAKEN = 256 * 1024, QUIET_ROUNDS = 3 };
 

@@ -1,7 +1,7 @@
 /* What a view shows of keys, entities and append paths. */
 #include "memory_fault.h"
 #include "test.h"
-#include "view/view.h"
+#include "view_define.h"
 
 enum { ROOM = 1 << 16 };
 

@@ -1,7 +1,7 @@
 /* Queries of a subscription, and looking up values in canonical text. */
 #include "memory_fault.h"
 #include "test.h"
-#include "view/view.h"
+#include "view_define.h"
 
 enum { NOW = 1000 };
 

@@ -1,7 +1,7 @@
 /* The set of views, and what it takes for a name. */
 #include "memory_fault.h"
 #include "test.h"
-#include "view/view.h"
+#include "view_define.h"
 
 static void expect_view(const struct view_set *set, const char *id, enum view_mode mode)
 {
