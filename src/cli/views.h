@@ -1,4 +1,4 @@
-/* The parts of `stele views`: its options, its table, and the views of a server. */
+/* The parts of `stele views`: its options, and its table. */
 #ifndef CLI_VIEWS_H
 #define CLI_VIEWS_H
 
@@ -24,7 +24,5 @@ void view_list_fini(struct view_list *list);
 /* The texts are copied. */
 bool view_list_add(struct view_list *list, const struct view_line *line, struct error *error);
 void view_list_print(const struct view_list *list, const char *last_heading);
-
-bool views_of_server(const struct views_options *options, struct error *error);
 
 #endif

@@ -1,6 +1,13 @@
-#include "http/backup.h"
+/*
+ * GET /v1/backup: a copy of the database of one state (docs/protocol.md, section 14). It is made
+ * beside the database first, on a thread of its own, and has no name any more when it is sent; so a
+ * client that reads slowly holds room on the disk, and neither the write-ahead log nor a reader.
+ * One at a time.
+ */
+#include "http/parts.h"
 
 #include "http/backup_copy.h"
+#include "http/http_internal.h"
 #include "http/request.h"
 
 #include <errno.h>
@@ -198,7 +205,7 @@ static void free_backup(struct http_request *request)
 
 static const struct http_source a_backup = {.go_on = go_on, .free = free_backup};
 
-void http_backup_stop(struct http *http)
+static void stop(struct http *http)
 {
     if (http->backup)
         atomic_store(&http->backup->copy.give_up, true);
@@ -207,7 +214,7 @@ void http_backup_stop(struct http *http)
 /* Its request is answered by engine_close. */
 void http_end(struct http *http)
 {
-    http_backup_stop(http);
+    stop(http);
     if (http->backup)
         backup_copy_join(&http->backup->copy);
 }
@@ -268,7 +275,7 @@ static void start(struct http *http, struct net_connection *connection, struct p
         http_request_respond_error(request, &error);
 }
 
-bool http_backup_request(struct http *http, struct net_connection *connection, struct span path)
+static bool answer_request(struct http *http, struct net_connection *connection, struct span path)
 {
     enum http_method method = net_state(connection).request->method;
     struct principal principal;
@@ -286,3 +293,5 @@ bool http_backup_request(struct http *http, struct net_connection *connection, s
     }
     return true;
 }
+
+const struct http_part http_backup_part = {.request = answer_request, .stop = stop};

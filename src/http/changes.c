@@ -1,6 +1,7 @@
 #include "http/changes.h"
 
 #include "http/log_reader.h"
+#include "http/parts.h"
 #include "http/request.h"
 #include "http/wait.h"
 
@@ -96,7 +97,7 @@ void http_committed(struct http *http, int64_t last_change)
         http_changes_wake(http);
 }
 
-void http_changes_stop(struct http *http)
+static void stop(struct http *http)
 {
     while (!link_alone(&http->replicas)) {
         struct http_changes *changes =
@@ -346,7 +347,7 @@ static void start(struct http *http, struct net_connection *connection, const st
     }
 }
 
-bool http_changes_request(struct http *http, struct net_connection *connection, struct span path)
+static bool answer_request(struct http *http, struct net_connection *connection, struct span path)
 {
     enum http_method method = net_state(connection).request->method;
     struct wish wish;
@@ -363,3 +364,5 @@ bool http_changes_request(struct http *http, struct net_connection *connection, 
     }
     return true;
 }
+
+const struct http_part http_changes_part = {.request = answer_request, .stop = stop};

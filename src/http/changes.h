@@ -8,12 +8,8 @@
 
 #include "http/http_internal.h"
 
-/* false: the path is another one. */
-bool http_changes_request(struct http *http, struct net_connection *connection, struct span path);
 /* Something happened beside the changes. */
 void http_changes_wake(struct http *http);
-/* Nobody waits any more. */
-void http_changes_stop(struct http *http);
 
 /* ---- changes_read.c: one answer, on a reading thread ---- */
 

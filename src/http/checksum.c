@@ -1,4 +1,5 @@
 #include "http/checksum.h"
+#include "http/parts.h"
 
 enum { SHOWN = 64, KEYS_BYTES = 256 * 3 /* every part */ };
 

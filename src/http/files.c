@@ -3,6 +3,7 @@
 #include "http/content_type.h"
 #include "http/health.h"
 #include "http/http_internal.h"
+#include "http/parts.h"
 #include "http/respond.h"
 
 #include <errno.h>
@@ -420,7 +421,7 @@ static bool check(struct net_connection *connection, struct span path, struct er
     return false;
 }
 
-bool http_files_request(struct http *http, struct net_connection *connection, struct span path)
+static bool answer_request(struct http *http, struct net_connection *connection, struct span path)
 {
     struct principal principal;
     struct error error;
@@ -451,3 +452,5 @@ bool http_files_request(struct http *http, struct net_connection *connection, st
         http_request_respond_error(request, &error);
     return true;
 }
+
+const struct http_part http_files_part = {.request = answer_request};

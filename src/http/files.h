@@ -19,8 +19,4 @@ struct http_files;
 /* NULL is fine. */
 void http_files_free(struct http_files *files);
 
-/* Answer a request for this path. False if it is none of a file: no folder is served, or it is the
- * API's. */
-bool http_files_request(struct http *http, struct net_connection *connection, struct span path);
-
 #endif

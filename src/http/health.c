@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 #include "http/facts.h"
 #include "http/inspector.h"
+#include "http/parts.h"
 
 static bool is_get(const struct net_connection *connection)
 {
@@ -162,12 +163,10 @@ static void not_found(const struct http *http, struct span path, struct error *e
               is_api && port ? port + 1 : "");
 }
 
-void health_request(struct http *http, struct net_connection *connection, struct span path)
+static bool answer_request(struct http *http, struct net_connection *connection, struct span path)
 {
     struct error error;
     size_t i = find_route(path);
-    if (i == ROUTE_COUNT && http_inspector_request(http, connection, path))
-        return;
     if (i == ROUTE_COUNT) {
         not_found(http, path, &error);
         http_respond_error(connection, &error, NULL);
@@ -179,4 +178,7 @@ void health_request(struct http *http, struct net_connection *connection, struct
     } else {
         reply_later(http, connection, routes[i].print, routes[i].permission);
     }
+    return true;
 }
+
+const struct http_part http_health_part = {.request = answer_request};

@@ -6,7 +6,5 @@
 
 /* Whether it is one of the paths of the health address. */
 bool health_has(struct span path);
-/* Answer a request, now or when its facts are there. */
-void health_request(struct http *http, struct net_connection *connection, struct span path);
 
 #endif

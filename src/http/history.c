@@ -1,5 +1,6 @@
-#include "http/history.h"
+/* GET /v1/history: what happened to one row, and what it was. */
 #include "http/http_internal.h"
+#include "http/parts.h"
 #include "http/views.h"
 
 enum { VIEW_BYTES = 4 * 1024 };
@@ -31,7 +32,7 @@ static bool read_view(struct span query, struct buffer *view, struct error *erro
                               "give the 'export' whose row it is, or an append 'view' of it");
 }
 
-bool http_history_request(struct http *http, struct net_connection *connection, struct span path)
+static bool answer_request(struct http *http, struct net_connection *connection, struct span path)
 {
     struct buffer view;
     struct error error;
@@ -47,3 +48,5 @@ bool http_history_request(struct http *http, struct net_connection *connection, 
     buffer_fini(&view);
     return true;
 }
+
+const struct http_part http_history_part = {.request = answer_request};

@@ -1,4 +1,3 @@
-#include "http/backup.h"
 #include "http/backup_copy.h"
 #include "http/changes.h"
 #include "http/checksum.h"
@@ -7,11 +6,9 @@
 #include "http/facts.h"
 #include "http/files.h"
 #include "http/health.h"
-#include "http/history.h"
 #include "http/http_internal.h"
 #include "http/ingest.h"
-#include "http/producers.h"
-#include "http/revocations.h"
+#include "http/parts.h"
 #include "http/views.h"
 #include "http/wait.h"
 
@@ -123,33 +120,70 @@ static void reply_preflight(struct net_connection *connection)
     http_respond(connection, &content);
 }
 
-static bool list_request(struct http *http, struct net_connection *connection, struct span path,
-                         bool health)
+static bool answer_list(struct http *http, struct net_connection *connection, struct span path)
 {
-    return http_listing_request(http, connection, path, health, &http_clients) ||
-           http_listing_request(http, connection, path, health, &http_windows);
+    return http_listing_request(http, connection, path, false, &http_clients) ||
+           http_listing_request(http, connection, path, false, &http_windows);
+}
+
+static bool answer_watched(struct http *http, struct net_connection *connection, struct span path)
+{
+    return http_listing_request(http, connection, path, true, &http_clients) ||
+           http_listing_request(http, connection, path, true, &http_windows);
+}
+
+static bool answer_about(struct http *http, struct net_connection *connection, struct span path)
+{
+    return http_about_request(&http_explain, http, connection, path) ||
+           http_about_request(&http_checksum, http, connection, path);
+}
+
+static const struct http_part lists = {.request = answer_list};
+static const struct http_part watched = {.request = answer_watched};
+static const struct http_part about = {.request = answer_about};
+
+/* In the order in which they are asked. */
+static const struct http_part *const parts[] = {&http_revocations_part,
+                                                &http_producers_part,
+                                                &lists,
+                                                &http_views_part,
+                                                &http_history_part,
+                                                &http_changes_part,
+                                                &http_backup_part,
+                                                &about,
+                                                &http_files_part,
+                                                &http_ingest_part,
+                                                &http_wait_part,
+                                                NULL};
+static const struct http_part *const health_parts[] = {&watched, &http_inspector_part,
+                                                       &http_health_part, NULL};
+
+static void ask(const struct http_part *const *part, struct http *http,
+                struct net_connection *connection)
+{
+    struct span path = path_of(connection);
+    while (*part && !((*part)->request && (*part)->request(http, connection, path)))
+        part++;
+}
+
+void http_stop(struct http *http)
+{
+    hub_stop_sums(http->frontend->hub);
+    hub_stop_waits(http->frontend->hub);
+    for (const struct http_part *const *part = parts; *part; part++)
+        if ((*part)->stop)
+            (*part)->stop(http);
 }
 
 void http_request(struct http *http, struct net_connection *connection, bool health)
 {
-    struct span path = path_of(connection);
     if (health) {
-        if (!list_request(http, connection, path, true))
-            health_request(http, connection, path);
+        ask(health_parts, http, connection);
         return;
     }
     counter_add(&http->frontend->counters.http_requests, 1);
     if (is_preflight(connection))
         reply_preflight(connection);
-    else if (!http_revocations_request(http, connection, path) &&
-             !http_producers_request(http, connection, path) &&
-             !list_request(http, connection, path, false) &&
-             !http_views_request(http, connection, path) &&
-             !http_history_request(http, connection, path) &&
-             !http_changes_request(http, connection, path) &&
-             !http_backup_request(http, connection, path) &&
-             !http_about_request(&http_explain, http, connection, path) &&
-             !http_about_request(&http_checksum, http, connection, path) &&
-             !http_files_request(http, connection, path))
-        http_ingest_request(http, connection, path);
+    else
+        ask(parts, http, connection);
 }

@@ -2,6 +2,7 @@
 
 #include "http/health.h"
 #include "http/http_internal.h"
+#include "http/parts.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -132,7 +133,7 @@ static void not_found(const struct http *http, struct span path, struct error *e
                   (int)path.length, path.data);
 }
 
-void http_ingest_request(struct http *http, struct net_connection *connection, struct span path)
+static bool answer_request(struct http *http, struct net_connection *connection, struct span path)
 {
     struct error error;
     if (!span_equal(path, span_of("/v1/mutations"))) {
@@ -144,7 +145,10 @@ void http_ingest_request(struct http *http, struct net_connection *connection, s
     } else {
         begin(http, connection);
     }
+    return true;
 }
+
+const struct http_part http_ingest_part = {.request = answer_request};
 
 void http_ingest_body(struct http_request *request, struct span bytes)
 {

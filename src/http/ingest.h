@@ -5,12 +5,9 @@
 #include "http/request.h"
 #include "ingest/ingest.h"
 
-/* A request's head has come. */
-void http_ingest_request(struct http *http, struct net_connection *connection, struct span path);
-/* The same for another request that has a body, of at most `limit` bytes, and was accepted for
- * its permission. `take` is called when the body is complete and the permission still holds. It
- * must call http_respond, and copy the parts of the body that it needs for longer. The principal is
- * moved. */
+/* Answer a request that has a body, of at most `limit` bytes, and was accepted for its permission.
+ * `take` is called when the body is complete and the permission still holds. It must call
+ * http_respond, and copy the parts of the body that it needs for longer. The principal is moved. */
 void http_take_body(struct http *http, struct net_connection *connection, size_t limit,
                     enum permission permission, struct principal *principal,
                     void (*take)(struct http_request *request));

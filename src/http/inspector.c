@@ -2,9 +2,8 @@
 
 #include "http/content_type.h"
 #include "http/explain.h"
-#include "http/history.h"
 #include "http/http_internal.h"
-#include "http/producers.h"
+#include "http/parts.h"
 #include "http/reading.h"
 #include "http/views.h"
 
@@ -120,10 +119,10 @@ static bool answer_read(struct http *http, struct net_connection *connection, st
     if (access_guard_reads(http->frontend->access, connection, http->health_address, &error) &&
         check_brief(http, connection, path, &error)) {
         if (!span_equal(path, span_of(configuration)))
-            return http_views_request(http, connection, path) ||
-                   http_history_request(http, connection, path) ||
+            return http_views_part.request(http, connection, path) ||
+                   http_history_part.request(http, connection, path) ||
                    http_about_request(&http_explain, http, connection, path) ||
-                   http_producers_request(http, connection, path);
+                   http_producers_part.request(http, connection, path);
         answer_configuration(http, connection);
     } else {
         http_respond_error(connection, &error, NULL);
@@ -131,7 +130,7 @@ static bool answer_read(struct http *http, struct net_connection *connection, st
     return true;
 }
 
-bool http_inspector_request(struct http *http, struct net_connection *connection, struct span path)
+static bool answer_request(struct http *http, struct net_connection *connection, struct span path)
 {
     enum http_method method = net_state(connection).request->method;
     bool is_get = method == HTTP_GET || method == HTTP_HEAD;
@@ -155,3 +154,5 @@ bool http_inspector_request(struct http *http, struct net_connection *connection
         answer_read(http, connection, path);
     return true;
 }
+
+const struct http_part http_inspector_part = {.request = answer_request};

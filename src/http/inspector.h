@@ -21,8 +21,4 @@ struct inspector_file {
 extern const struct inspector_file inspector_files[];
 extern const size_t inspector_file_count;
 
-/* Answer a request to the health address, now or later. False: the path is neither the page's nor
- * one that it reads. */
-bool http_inspector_request(struct http *http, struct net_connection *connection, struct span path);
-
 #endif

@@ -1,6 +1,7 @@
 /* The table of figures, for whoever wants them; GET /metrics as the text that Prometheus reads. */
 #include "http/metrics.h"
 #include "delivery/hub.h"
+#include "http/parts.h"
 
 #include <math.h>
 

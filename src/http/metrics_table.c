@@ -8,6 +8,7 @@
 #include "delivery/hub.h"
 #include "http/http_internal.h"
 #include "http/metrics.h"
+#include "http/parts.h"
 #include "ingest/ingest.h"
 #include "window/window.h"
 

@@ -1,9 +1,10 @@
 /*
- * The positions of producers. A subject sees its own names, and names without an owner, which its
- * next batch would make its own; it does not see that others exist. Without authentication
- * everybody sees all. An administrator may ask for all, with their owners.
+ * GET /v1/producers, GET and DELETE /v1/producers/NAME: the positions of producers. A subject sees
+ * its own names, and names without an owner, which its next batch would make its own; it does not
+ * see that others exist. Without authentication everybody sees all. An administrator may ask for
+ * all, with their owners.
  */
-#include "http/producers.h"
+#include "http/parts.h"
 
 #include "follow/follow.h"
 #include "http/changes.h"
@@ -377,7 +378,7 @@ static void start(struct http *http, struct net_connection *connection, struct p
     http_respond_error(connection, &error, NULL);
 }
 
-bool http_producers_request(struct http *http, struct net_connection *connection, struct span path)
+static bool answer_request(struct http *http, struct net_connection *connection, struct span path)
 {
     enum http_method method = net_state(connection).request->method;
     struct principal principal;
@@ -400,3 +401,5 @@ bool http_producers_request(struct http *http, struct net_connection *connection
     }
     return true;
 }
+
+const struct http_part http_producers_part = {.request = answer_request};

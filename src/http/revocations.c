@@ -1,4 +1,5 @@
-#include "http/revocations.h"
+/* POST and GET /v1/revocations: the revoked tokens, for the scope admin. */
+#include "http/parts.h"
 
 #include "access/revocations.h"
 #include "engine/engine.h"
@@ -242,8 +243,7 @@ static void start_list(struct http *http, struct net_connection *connection,
         http_respond_error(connection, &error, NULL);
 }
 
-bool http_revocations_request(struct http *http, struct net_connection *connection,
-                              struct span path)
+static bool answer_request(struct http *http, struct net_connection *connection, struct span path)
 {
     enum http_method method = net_state(connection).request->method;
     struct principal principal;
@@ -263,3 +263,5 @@ bool http_revocations_request(struct http *http, struct net_connection *connecti
     }
     return true;
 }
+
+const struct http_part http_revocations_part = {.request = answer_request};

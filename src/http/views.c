@@ -4,6 +4,7 @@
 #include "http/accept.h"
 #include "http/facts.h"
 #include "http/http_internal.h"
+#include "http/parts.h"
 #include "http/query.h"
 #include "http/reading.h"
 #include "http/wait.h"
@@ -438,7 +439,7 @@ bool http_views_check(struct net_connection *connection)
     return false;
 }
 
-bool http_views_request(struct http *http, struct net_connection *connection, struct span path)
+static bool answer_request(struct http *http, struct net_connection *connection, struct span path)
 {
     size_t prefix = strlen(view_prefix);
     if (!has_path(path))
@@ -456,3 +457,5 @@ bool http_views_request(struct http *http, struct net_connection *connection, st
     }
     return true;
 }
+
+const struct http_part http_views_part = {.request = answer_request};

@@ -5,8 +5,6 @@
 #include "http/request.h"
 #include "wire/wire.h"
 
-/* Answer a request for this path, now or when it was read. False if the path is another one. */
-bool http_views_request(struct http *http, struct net_connection *connection, struct span path);
 /* Whether the answer to this request would be a stream of a view as it changes. */
 bool http_views_streams(const struct http *http, const struct net_connection *connection,
                         struct span path);

@@ -1,9 +1,9 @@
 #include "http/wait.h"
 
 #include "delivery/hub.h"
-#include "http/backup.h"
 #include "http/changes.h"
 #include "http/http_internal.h"
+#include "http/parts.h"
 #include "window/window.h"
 
 #include <inttypes.h>
@@ -152,12 +152,8 @@ bool http_wait_watch(struct http_request *request, const struct hub_answer *answ
 
 /* ---- the end ---- */
 
-void http_stop(struct http *http)
+static void stop(struct http *http)
 {
-    hub_stop_sums(http->frontend->hub);
-    http_changes_stop(http);
-    http_backup_stop(http);
-    hub_stop_waits(http->frontend->hub);
     while (!link_alone(&http->waiting)) {
         struct http_wait *wait = LINK_OWNER(struct http_wait, in_http, http->waiting.next);
         struct error error;
@@ -166,3 +162,5 @@ void http_stop(struct http *http)
         http_request_respond_error(wait->request, &error);
     }
 }
+
+const struct http_part http_wait_part = {.stop = stop};

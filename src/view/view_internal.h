@@ -128,8 +128,8 @@ void predicate_tell_leaf(struct buffer *out, const struct view_predicate *predic
  * one text. Nobody else has a reference to it. False when out of memory: it is as good as before.
  */
 bool predicate_normalize(struct view_predicate **predicate);
-/* The first second after `now` at which it may not hold for an entity (canonical text), or hold, any
- * more. */
+/* The first second after `now` at which it may not hold for an entity (canonical text), or hold,
+ * any more. */
 int64_t predicate_rechecks(const struct view_predicate *predicate, struct span entity, int64_t now);
 
 /* Reading one from a document, as the configuration and clients spell it. */
