@@ -11,10 +11,10 @@
 #include "wire/wire.h"
 
 enum {
-    MAX_UNANSWERED = 512,
+    MAX_UNANSWERED = 1024,
     MAX_REFRESH = 2 * AUTH_MAX_TOKEN_BYTES,
     MAX_UNREAD = 64 * 1024,     /* bytes of answers at which reading stops */
-    ANSWERS_LIMIT = 2048 * 1024 /* what MAX_UNANSWERED answers can have at most */
+    ANSWERS_LIMIT = 4096 * 1024 /* what MAX_UNANSWERED answers can have at most */
 };
 
 struct ingest_session {
