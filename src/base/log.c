@@ -156,14 +156,13 @@ static void tell_lost(uint64_t count)
 {
     struct log_line line;
     begin(&line, LOG_LEVEL_WARNING, "server", "log-lines-lost");
-    log_line_number(&line, "lines", count);
-    log_line_end(&line);
+    log_line_end(&line, "lines", count);
     put(&line);
 }
 
-static void end(struct log_line *line)
+static void end(struct log_line *line, uint64_t held)
 {
-    log_line_end(line);
+    log_line_end(line, "held_back", held);
     pthread_mutex_lock(&output_lock);
     uint64_t untold = atomic_load_explicit(&lost_lines, memory_order_relaxed) - lost_told;
     bool goes = takes_line();
@@ -243,8 +242,7 @@ static void tell_held(const struct repeat *repeat)
     if (!repeat->held)
         return;
     begin(&line, repeat->level, repeat->component, repeat->event);
-    log_line_number(&line, "held_back", repeat->held);
-    end(&line);
+    end(&line, repeat->held);
 }
 
 /* Whether the line may be written; *held becomes the number of those before it that were not. */
@@ -312,9 +310,7 @@ void log_write(enum log_level level, const char *component, const char *event,
     begin(&line, level, component, event);
     for (; fields->kind != LOG_END; fields++)
         log_line_field(&line, fields);
-    if (held)
-        log_line_number(&line, "held_back", held);
-    end(&line);
+    end(&line, held);
 done:
     errno = saved;
 }

@@ -186,7 +186,7 @@ void log_line_field(struct log_line *line, const struct log_field *field)
     add_value(line, &value, field->kind == LOG_QUOTED);
 }
 
-void log_line_number(struct log_line *line, const char *name, uint64_t number)
+static void add_number(struct log_line *line, const char *name, uint64_t number)
 {
     char text[64];
     int length =
@@ -225,8 +225,10 @@ void log_line_begin(struct log_line *line, bool json, const char *level, const c
     add(line, span_of(json ? "\"" : ""));
 }
 
-void log_line_end(struct log_line *line)
+void log_line_end(struct log_line *line, const char *name, uint64_t number)
 {
+    if (number)
+        add_number(line, name, number);
     if (line->cut)
         add(line, span_of(line->json ? ",\"cut\":true" : " cut=true"));
     add(line, span_of(line->json ? "}\n" : "\n"));

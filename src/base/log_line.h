@@ -22,8 +22,7 @@ struct log_line {
 void log_line_begin(struct log_line *line, bool json, const char *level, const char *component,
                     const char *event);
 void log_line_field(struct log_line *line, const struct log_field *field);
-/* One of the few last fields, which always have room; short. */
-void log_line_number(struct log_line *line, const char *name, uint64_t number);
-void log_line_end(struct log_line *line);
+/* With a number as the last field, which always has room, unless it is 0; the name is short. */
+void log_line_end(struct log_line *line, const char *name, uint64_t number);
 
 #endif

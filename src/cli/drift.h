@@ -64,12 +64,13 @@ bool drift_side_ask(struct drift_side *side, const char *view, bool parts, const
 /* The sum of the row of a raw key as it was at a seq, exactly; *found false: it was not there. */
 bool drift_side_row_at(struct drift_side *side, const char *view, struct span key,
                        struct span seq_text, struct sum *sum, bool *found, struct error *error);
-/* Whether the last answer of a server says that the question is wrong, so that it is of no use to
- * ask again; */
-bool drift_side_was_wrong(const struct drift_side *side);
-/* ... that the answer would be too large; */
-bool drift_side_was_too_large(const struct drift_side *side);
-/* ... or that the view shows one row, for which a key was to be named. */
+/* The HTTP status of the last answer of a server; 0 of a file. */
+enum {
+    DRIFT_WRONG = 400, /* the question: it is of no use to ask again */
+    DRIFT_TOO_LARGE = 413
+};
+int drift_side_status(const struct drift_side *side);
+/* Whether it says that the view shows one row, for which a key was to be named. */
 bool drift_side_wants_key(const struct drift_side *side);
 
 /* ---- keys ---- */

@@ -104,9 +104,10 @@ static bool ask_side(struct comparing *it, int side, bool parts, const char *key
     struct drift_side *asked = &it->sides[side];
     struct drift_sums *sums = &it->sums[side];
     bool done = drift_side_ask(asked, it->view, parts, keys, sums, &it->error);
-    it->too_large = !done && drift_side_was_too_large(asked);
+    it->too_large = !done && drift_side_status(asked) == DRIFT_TOO_LARGE;
     if (!done)
-        return give_up(it, !asked->is_file && !drift_side_was_wrong(asked), it->error.message);
+        return give_up(it, !asked->is_file && drift_side_status(asked) != DRIFT_WRONG,
+                       it->error.message);
     it->found->rows[side] = sums->rows;
     snprintf(it->found->seqs[side], SEQ_SIZE, "%.*s", (int)sums->seq_text.length,
              sums->seq_text.data);

@@ -165,22 +165,15 @@ bool drift_side_ask(struct drift_side *side, const char *view, bool parts, const
     return done;
 }
 
-bool drift_side_was_wrong(const struct drift_side *side)
+int drift_side_status(const struct drift_side *side)
 {
-    enum { BAD_REQUEST = 400 };
-    return !side->is_file && side->ask.answer.status == BAD_REQUEST;
-}
-
-bool drift_side_was_too_large(const struct drift_side *side)
-{
-    enum { CONTENT_TOO_LARGE = 413 };
-    return !side->is_file && side->ask.answer.status == CONTENT_TOO_LARGE;
+    return side->is_file ? 0 : side->ask.answer.status;
 }
 
 bool drift_side_wants_key(const struct drift_side *side)
 {
     static const char missing[] = "'key' is missing:"; /* as rows/wanted.c has it */
-    if (!drift_side_was_wrong(side))
+    if (drift_side_status(side) != DRIFT_WRONG)
         return false;
     struct tree *body = tree_parse(buffer_span(&side->ask.answer.body), NULL);
     struct span message = tree_string(tree_member(body, "message"));

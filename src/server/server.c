@@ -409,8 +409,8 @@ static bool open_parts(struct server *server, const struct config *config, struc
 {
     if (!open_loop(server, error) || !open_telemetry(server, config, error) ||
         !open_hub(server, config, error) || !server_find_merging(server, config, error) ||
-        !server_open_log(server, config, error) || !server_open_replica(server, config, error) ||
-        !open_engine(server, config, error) || !open_ingest(server, config, error))
+        !server_open_log(server, config, error) || !open_engine(server, config, error) ||
+        !open_ingest(server, config, error))
         return false;
     if (!http_open(&server->http, &server->frontend))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
@@ -424,8 +424,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
         return false;
     start_telemetry(server);
     return open_access(server, config, error) && open_usage(server, config, error) &&
-           start_log(server, config, error) && server_start_replica(server, config, error) &&
-           open_sockets(server, config, error);
+           start_log(server, config, error) && open_sockets(server, config, error);
 }
 
 /* Check whether the stop can go on; called whenever something ended. */

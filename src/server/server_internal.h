@@ -78,17 +78,11 @@ struct server {
     atomic_bool stop_requested; /* any thread, signal handlers */
 };
 
-/* log.c: connect to the log, if there is one, and find its history / begin to follow it, once the
- * engine is open. */
+/* log.c: connect to the log or the source, if there is one, and find its history / begin to follow
+ * it, once the engine is open. */
 bool server_open_log(struct server *server, const struct config *config, struct error *error);
 bool server_start_log(struct server *server, const struct config *config,
                       const struct ingest_options *ingest, struct error *error);
-/* A token was revoked elsewhere, and the database has it by now. `argument`: the server. */
-void server_note_revoked(void *argument, struct span token_id, int64_t expires_at, int64_t at);
-
-/* replica.c: the same of a server that is a replica. */
-bool server_open_replica(struct server *server, const struct config *config, struct error *error);
-bool server_start_replica(struct server *server, const struct config *config, struct error *error);
 
 /* log.c: server->merging, once the hub is open. */
 bool server_find_merging(struct server *server, const struct config *config, struct error *error);
