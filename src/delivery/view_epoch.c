@@ -13,12 +13,15 @@ uint64_t view_epoch_scope(const struct view *view, const struct row_scope *scope
 }
 
 /*
- * A stage that is built anew has another number: while it was not there, nothing noted what time
- * did to its rows. The floor rises when what all cursors mean changes.
+ * The rows of a stage at a change are decided by its definition and the entities, so two databases
+ * with one log agree on them, whenever they built it. Not so where time moves rows: while a stage
+ * is not there, nothing notes what it did, so one that is built anew has another number. The floor
+ * rises when what all cursors mean changes.
  */
 static uint32_t fold_view(const struct hub *hub, const struct view *view, int64_t floor)
 {
-    int64_t stage = engine_stage_number(hub->engine, view->stage);
+    bool timed = view_stage_is_timed(view->stage);
+    int64_t stage = timed ? engine_stage_number(hub->engine, view->stage) : 0;
     uint64_t hash = TAG_START;
     tag_view(&hash, view);
     hash = tag_fold(hash, span_make((const char *)&stage, sizeof stage));

@@ -360,11 +360,18 @@ static bool moves_unnoted(const struct window_reading *reading)
     return view_query_traits(reading->window->spec.query).is_timed;
 }
 
-/* ... or it was before the view showed what it does now. */
-static bool is_before(const struct window_reading *reading, int64_t from)
+/*
+ * ... or it was before the view showed what it does now. Of a cursor of the present view that is
+ * not so. But it may be of another database with this log, and of before the view was built here:
+ * then nothing noted which rows others moved into the part of another stage that the view is over.
+ * Where time moves rows, the epoch is of the stage that was built here.
+ */
+static bool is_before(const struct window_reading *reading, int64_t from, bool current)
 {
-    return from < reading->state->log.cursor_floor ||
-           (reading->window->spec.stage && from < reading->built);
+    const struct view_stage *stage = reading->window->spec.stage;
+    bool by_log = stage && current && (!stage->source || view_stage_is_timed(stage));
+    return (!current && from < reading->state->log.cursor_floor) ||
+           (stage && !by_log && from < reading->built);
 }
 
 static bool lacks_changes(const struct window_reading *reading, int64_t from)
@@ -376,7 +383,7 @@ static bool lacks_changes(const struct window_reading *reading, int64_t from)
 bool window_since_is_unknown(const struct window_reading *reading, int64_t from, bool current)
 {
     return lacks_changes(reading, from) || moves_unnoted(reading) ||
-           (!current && is_before(reading, from));
+           is_before(reading, from, current);
 }
 
 bool window_since_find(struct window_since *since)
@@ -423,7 +430,7 @@ bool window_find_lost(struct window_reading *reading, int64_t from, struct windo
     bool kept = floor >= 0 && from >= floor &&
                 reading->state->log.last_change - from <= STORE_WATCHED_CHANGES;
     bool known = kept || !lacks_changes(reading, from);
-    *all = !reading->state->found || (known && !is_before(reading, from));
+    *all = !reading->state->found || (known && !is_before(reading, from, false));
     if (!reading->state->found || !*all)
         return true;
     bool done = window_since_find(&since) && (since.too_many || window_since_put(&since));
