@@ -102,15 +102,6 @@ bool connection_fail(struct connection *connection, int result, struct error *er
 
 /* ---- statements of the moment ---- */
 
-void connection_take_row(struct connection *connection)
-{
-    if (connection->lent) {
-        /* Its result only repeats what the last step said. */
-        (void)sqlite3_reset(connection->lent);
-        connection->lent = NULL;
-    }
-}
-
 bool connection_settle(struct connection *connection, struct error *error)
 {
     connection_take_row(connection);
@@ -258,17 +249,6 @@ bool connection_open(struct connection *connection, struct database *database,
     }
     result = prepare_rollback(connection, statements);
     return result == SQLITE_OK || connection_fail(connection, result, error);
-}
-
-void statements_free(struct connection *connection)
-{
-    connection->lent = NULL;
-    for (size_t i = 0; i < connection->statement_count; i++) {
-        (void)sqlite3_finalize(connection->statements[i]);
-    }
-    memory_free(connection->statements);
-    connection->statements = NULL;
-    connection->statement_count = 0;
 }
 
 void connection_close(struct connection *connection)

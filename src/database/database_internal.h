@@ -69,7 +69,7 @@ struct database {
     _Atomic uint64_t wal_commits; /* commits that brought it frames */
 };
 
-/* connection.c: end the loan of the row / finalize the statements, and free their places. */
+/* statements.c: end the loan of the row / finalize the statements, and free their places. */
 void connection_take_row(struct connection *connection);
 void statements_free(struct connection *connection);
 /* helper.c: wait until its tasks are done; false: one failed, which breaks the transaction / end

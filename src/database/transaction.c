@@ -43,14 +43,6 @@ bool connection_ready(const struct connection *connection, struct error *error)
     return true;
 }
 
-bool connection_break(struct connection *connection, struct error *error)
-{
-    if (connection->broken == ERROR_NONE) {
-        connection->broken = error ? error->code : ERROR_INTERNAL;
-    }
-    return false;
-}
-
 /* The bytes that the transaction gave to the write-ahead log, whether or not they could be
  * written. */
 static void note_size(struct connection *connection)
