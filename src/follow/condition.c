@@ -1,6 +1,7 @@
 /*
  * Whether the stream is as it should be, and how far this node is behind it.
  */
+#include "follow/envelope.h"
 #include "follow/follow_internal.h"
 
 #include <stdio.h>
@@ -19,7 +20,8 @@ int64_t follow_next(const struct follow *follow)
 
 const char *follow_condition_name(enum follow_condition condition)
 {
-    static const char *const names[] = {"log-apart", "log-reading", "log-gap", "log-replaced"};
+    static const char *const names[] = {"log-apart", "log-reading", "log-gap", "log-replaced",
+                                        "log-newer"};
     _Static_assert(sizeof names / sizeof *names == FOLLOW_CONDITIONS, "names");
     return names[condition];
 }
@@ -82,6 +84,8 @@ static void stop_at(struct follow *follow, enum follow_condition condition, cons
         return;
     if (condition == FOLLOW_GAP)
         log_error("follow", "log-gap", log_text("problem", problem));
+    else if (condition == FOLLOW_NEWER)
+        log_error("follow", "log-newer", log_text("problem", problem));
     else
         log_error("follow", "log-replaced", log_text("problem", problem));
 }
@@ -92,7 +96,7 @@ bool follow_is_stopped(struct follow *follow)
     pthread_mutex_lock(&shared->lock);
     enum follow_condition condition = shared->state.condition;
     pthread_mutex_unlock(&shared->lock);
-    return condition == FOLLOW_GAP || condition == FOLLOW_REPLACED;
+    return follow_has_ended(condition);
 }
 
 /* What is wrong with the stream stays so until a broker shows otherwise. */
@@ -187,6 +191,21 @@ bool follow_is_next(struct follow *follow, const struct stream_place *place)
              "backup",
              (long long)place->sequence, (long long)next);
     stop_at(follow, FOLLOW_GAP, problem);
+    return false;
+}
+
+/* A message that this version does not understand would do something else here than elsewhere. */
+bool follow_is_known(struct follow *follow, const struct stream_message *message)
+{
+    char problem[256];
+    int64_t version = message->envelope ? envelope_version(message->envelope) : ENVELOPE_VERSION;
+    if (version <= ENVELOPE_VERSION || message->place.sequence != follow_next(follow))
+        return true;
+    snprintf(problem, sizeof problem,
+             "message %lld is of version %lld, and this program knows messages up to version %d: "
+             "upgrade this node; it goes on from there",
+             (long long)message->place.sequence, (long long)version, ENVELOPE_VERSION);
+    stop_at(follow, FOLLOW_NEWER, problem);
     return false;
 }
 

@@ -74,6 +74,17 @@ static bool read_form(struct span name, enum publication_form *form)
     return i < PUBLICATION_FORMS;
 }
 
+int64_t envelope_version(const char *text)
+{
+    struct error error;
+    if (!strstr(text, "\"version\"")) /* nearly always */
+        return ENVELOPE_VERSION;
+    struct tree *tree = tree_parse(span_of(text), &error);
+    int64_t version = tree_integer(tree_member(tree, "version"), ENVELOPE_VERSION);
+    tree_free(tree);
+    return version;
+}
+
 bool envelope_read(const struct tree *tree, struct envelope *envelope, struct error *error)
 {
     struct reading reading = begin(tree);

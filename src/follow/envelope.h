@@ -5,7 +5,9 @@
  *   {"node":"0123456789abcdef","number":7,"form":"message","subject":"p","key":"…","after":41}
  *
  * `node` is the process that published it, and `number` its own count, by which it finds who waits.
- * A message with a header that cannot be read is refused, by every node.
+ * A message with a header that cannot be read is refused, by every node. A later version that means
+ * something else by a message says so in it ("version":2): then nodes that do not know it stop
+ * there, and do not refuse what others apply.
  */
 #ifndef FOLLOW_ENVELOPE_H
 #define FOLLOW_ENVELOPE_H
@@ -15,7 +17,7 @@
 struct tree;
 
 #define ENVELOPE_HEADER "Stele"
-enum { ENVELOPE_NODE = 16, ENVELOPE_BYTES = 64 * 1024 };
+enum { ENVELOPE_NODE = 16, ENVELOPE_BYTES = 64 * 1024, ENVELOPE_VERSION = 1 };
 
 struct envelope {
     struct span node;
@@ -28,6 +30,8 @@ struct envelope {
 
 /* false: it is too long, or out of memory. */
 bool envelope_print(const struct envelope *envelope, struct buffer *out);
+/* Which version is needed to understand the message; 1 is not told. */
+int64_t envelope_version(const char *text);
 /* The spans are the tree's. */
 bool envelope_read(const struct tree *tree, struct envelope *envelope, struct error *error);
 /* The bodies of those that are no mutations: printed by who publishes, and read into a command. */

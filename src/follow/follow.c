@@ -22,7 +22,7 @@ static bool is_disk_well(struct follow *follow, struct error *error)
 static bool may_write(struct follow *follow, struct error *error)
 {
     struct follow_state state = follow_state(follow);
-    if (state.condition == FOLLOW_GAP || state.condition == FOLLOW_REPLACED)
+    if (follow_has_ended(state.condition))
         return error_set(error, ERROR_LOG_UNAVAILABLE,
                          "this node does not follow its log (%s), so nothing of the request was "
                          "published; ask another node",

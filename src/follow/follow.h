@@ -49,8 +49,15 @@ enum follow_condition {
     FOLLOW_READING,  /* messages come, or would */
     FOLLOW_GAP,      /* the stream has not what comes behind this node's position */
     FOLLOW_REPLACED, /* another stream has the name */
+    FOLLOW_NEWER,    /* what comes next is of a newer version, and may mean what this one misses */
     FOLLOW_CONDITIONS
 };
+
+/* Whether nothing more is applied until somebody does something. */
+static inline bool follow_has_ended(enum follow_condition condition)
+{
+    return condition == FOLLOW_GAP || condition == FOLLOW_REPLACED || condition == FOLLOW_NEWER;
+}
 
 struct follow_state {
     enum follow_condition condition;

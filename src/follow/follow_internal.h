@@ -74,6 +74,8 @@ void follow_be_reading(struct follow *follow);
 bool follow_is_stopped(struct follow *follow);
 /* Whether it is the stream that is meant, and goes on behind the position. */
 bool follow_goes_on(struct follow *follow, const struct stream_facts *facts);
+/* Whether this version understands the message, if it is the next one. */
+bool follow_is_known(struct follow *follow, const struct stream_message *message);
 /* The stream passes over a message that it has not, and the node does not. */
 bool follow_is_next(struct follow *follow, const struct stream_place *place);
 /* The broker is there and says that there is nothing: whether that can be. */

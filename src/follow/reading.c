@@ -77,17 +77,18 @@ static bool hand_over(struct follow *follow, const struct stream_message *messag
 
 /* ---- a round ---- */
 
-/* Where messages were missing, only the next one shows that they are not any more. */
+/* Where messages were missing, or are of a newer version, only the next one shows that it is
+ * otherwise now. */
 static void begin_reading(struct follow *follow)
 {
     struct follow_shared *shared = &follow->shared;
     pthread_mutex_lock(&shared->lock);
     bool has_all = !follow_messages_behind(shared);
     shared->state.caught_up = shared->state.caught_up || has_all;
-    bool in_gap = shared->state.condition == FOLLOW_GAP;
+    bool waits = follow_has_ended(shared->state.condition);
     pthread_mutex_unlock(&shared->lock);
     follow->message_us = clock_monotonic_us();
-    if (has_all || !in_gap)
+    if (has_all || !waits)
         follow_be_reading(follow);
 }
 
@@ -98,7 +99,8 @@ static bool take_next(struct follow *follow)
     bool going;
     switch (stream_next(follow->stream, NEXT_MS, &message)) {
     case STREAM_MESSAGE:
-        going = follow_is_next(follow, &message.place) && hand_over(follow, &message);
+        going = follow_is_known(follow, &message) && follow_is_next(follow, &message.place) &&
+                hand_over(follow, &message);
         stream_release(&message);
         follow->message_us = clock_monotonic_us();
         return going;

@@ -39,7 +39,7 @@ static bool print_lag(const struct http *http, char *text, size_t size)
         return false;
     struct follow_state state = http_follow_state(http);
     bool behind = state.lag_messages > 0 && state.lag_seconds > http->frontend->max_lag;
-    if (state.condition == FOLLOW_GAP || state.condition == FOLLOW_REPLACED)
+    if (follow_has_ended(state.condition))
         snprintf(text, size, "NOT READY: %s", follow_condition_name(state.condition));
     else if (!state.caught_up && state.condition == FOLLOW_APART)
         snprintf(text, size, "NOT READY: the log cannot be reached");

@@ -569,6 +569,27 @@ test('a message with a header that no node made is refused by all', { skip }, as
   await alike(...nodes);
 });
 
+test('a message of a newer version stops a node before it, for an upgrade', { skip }, async (t) => {
+  const broker = await brokerWithStream(t);
+  const server = await node(t, broker);
+  await post(server, [m('a')]);
+  const headers = natsHeaders();
+  headers.set('Stele', '{"node":"0123456789abcdef","number":1,"form":"lines","version":2,"what":"is not known"}');
+  await broker.stream.publish('stele', JSON.stringify(m('b')), { headers });
+  await broker.publish([JSON.stringify(m('c'))]);
+  await server.logged(/log-newer problem="message 2 is of version 2, and this program knows messages up to version 1: upgrade this node/);
+  await eventually(async () => (await server.get('/ready')).text === 'NOT READY: log-newer', 'it says so');
+  assert.equal((await server.get('/ready/write')).status, 503);
+  assert.equal((await tryPost(server, [m('d')])).json.code, 'log-unavailable');
+  assert.deepEqual((await http(`${server.http}/v1/views/E/list`)).json.rows.map(({ key }) => key), ['a'], 'reads go on');
+  /* It is not passed over later, nor at a start. */
+  await server.kill9();
+  await server.restart();
+  await server.logged(/log-newer problem.*log-newer problem/s);
+  assert.deepEqual([await figure(server, 'stele_log_position'), await figure(server, 'stele_log_messages_refused_total')], [1, 0]);
+  assert.equal((await server.get('/ready')).status, 503);
+});
+
 /* ---- revocations ---- */
 
 test('a token that is revoked by one node is refused by all, for good', { skip }, async (t) => {
