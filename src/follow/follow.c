@@ -163,6 +163,8 @@ struct follow_state follow_state(struct follow *follow)
     struct follow_state state = shared->state;
     state.lag_messages = follow_messages_behind(shared);
     state.lag_seconds = follow_seconds_behind(shared);
+    if (shared->heard_us)
+        state.heard_seconds = (double)(clock_monotonic_us() - shared->heard_us) / 1e6;
     pthread_mutex_unlock(&shared->lock);
     return state;
 }

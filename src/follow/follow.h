@@ -65,6 +65,7 @@ struct follow_state {
     int64_t position;     /* the last message that is done with; -1: none */
     int64_t lag_messages; /* in the stream behind that, as far as is known */
     double lag_seconds;   /* how old what it shows may be: 0 while it has all */
+    double heard_seconds; /* since a broker, or the source, was heard; 0 before the first time */
     uint64_t reconnects, refused;
     char problem[256]; /* what is wrong, and the remedy; of a node not in FOLLOW_APART */
 };

@@ -129,10 +129,15 @@ static void respond(struct http_changes *changes)
     struct http_content content = {.status = 200,
                                    .type = "application/x-ndjson; charset=utf-8",
                                    .headers = "Cache-Control: no-store\r\n"};
-    if (changes->answer.error.code == ERROR_NONE)
-        http_request_respond_large(changes->request, &content, &changes->answer.out);
-    else
-        http_request_respond_error(changes->request, &changes->answer.error);
+    struct changes_answer *answer = &changes->answer;
+    struct http *http = changes->request->http;
+    if (answer->error.code != ERROR_NONE) {
+        http_request_respond_error(changes->request, &answer->error);
+        return;
+    }
+    followers_note(&http->followers, &changes->request->principal, answer->last, answer->all,
+                   frontend_now(http->frontend));
+    http_request_respond_large(changes->request, &content, &answer->out);
 }
 
 static void deliver(struct engine_event *event)

@@ -31,6 +31,7 @@
 #define HTTP_HTTP_H
 
 #include "access/shares.h"
+#include "http/followers.h"
 #include "session/frontend.h"
 
 struct facts;
@@ -40,11 +41,12 @@ struct loop_watch;
 
 struct http {
     struct frontend *frontend;
-    struct facts *facts;        /* owned */
-    struct http_files *files;   /* the folder that is served; NULL: none. Owned */
-    struct link waiting;        /* requests that wait for a change of a view, */
-    struct link replicas;       /* ... and of the log */
-    uint64_t wakes;             /* of the latter */
+    struct facts *facts;      /* owned */
+    struct http_files *files; /* the folder that is served; NULL: none. Owned */
+    struct link waiting;      /* requests that wait for a change of a view, */
+    struct link replicas;     /* ... and of the log */
+    uint64_t wakes;           /* of the latter */
+    struct followers followers;
     int64_t last_change;        /* the newest that this thread was told of */
     struct http_backup *backup; /* the copy that is made, or sent; NULL: none. The request's */
     const char *merging;        /* digest of the settings that decide what changes do. Borrowed */

@@ -259,6 +259,8 @@ VALUE(log_ok, log_of(http).condition == FOLLOW_READING)
 VALUE(log_position, log_of(http).position < 0 ? 0 : log_of(http).position)
 VALUE(log_lag_messages, log_of(http).lag_messages)
 VALUE(log_lag_seconds, log_of(http).lag_seconds)
+VALUE(log_followers, (double)followers_count(&http->followers, frontend_now(http->frontend)))
+VALUE(log_heard_seconds, log_of(http).heard_seconds)
 VALUE(log_reconnects, log_of(http).reconnects)
 VALUE(log_refused, log_of(http).refused)
 VALUE(connections, http->frontend->sessions.count)
@@ -387,6 +389,9 @@ const struct metric metrics_table[] = {
     {GAUGE("stele_log_lag_seconds",
            "Age of what the node shows: 0 while it has all of the log, and hears of it."),
      .value = log_lag_seconds},
+    {GAUGE("stele_log_heard_seconds",
+           "Seconds since a broker, or the source of a replica, was last heard of."),
+     .value = log_heard_seconds},
     {COUNTER("stele_log_reconnects_total", "Times that the node began again to read its log."),
      .value = log_reconnects},
     {COUNTER("stele_log_messages_refused_total",
@@ -475,6 +480,10 @@ const struct metric metrics_table[] = {
     {COUNTER("stele_window_looks_total", "Refreshes of windows."), HUB(window_refreshes)},
     /* the database */
     {GAUGE("stele_view_rows", "Rows, by view."), .print = print_rows},
+    {GAUGE(
+         "stele_log_followers",
+         "Clients that read the log of changes within a minute, by address and subject: replicas."),
+     .value = log_followers},
     {GAUGE("stele_log_changes", "Changes in the log."), .value = log_changes},
     {GAUGE("stele_log_bytes", "Bytes of the changes in the log."), .value = log_bytes},
     {GAUGE("stele_log_last_change", "Id of the newest change."), .value = log_last_change},

@@ -169,10 +169,11 @@ static void print_node(struct buffer *out, const struct http *http)
     struct follow_state state = http_follow_state(http);
     buffer_printf(out,
                   ",\"node\":{\"condition\":\"%s\",\"position\":%lld,\"lag_messages\":%lld,"
-                  "\"lag_seconds\":%.3f,\"reconnects\":%llu,\"refused\":%llu,\"problem\":",
+                  "\"lag_seconds\":%.3f,\"heard_seconds\":%.3f,\"reconnects\":%llu,\"refused\":%"
+                  "llu,\"problem\":",
                   follow_condition_name(state.condition),
                   (long long)(state.position < 0 ? 0 : state.position),
-                  (long long)state.lag_messages, state.lag_seconds,
+                  (long long)state.lag_messages, state.lag_seconds, state.heard_seconds,
                   (unsigned long long)state.reconnects, (unsigned long long)state.refused);
     doc_escape(out, span_of(state.problem));
     buffer_add_char(out, '}');

@@ -181,6 +181,8 @@ struct follow_state replica_state(struct replica *replica)
     struct follow_state state = shared->state;
     state.lag_messages = changes_behind(shared);
     state.lag_seconds = seconds_behind(shared);
+    if (shared->heard_us)
+        state.heard_seconds = (double)(clock_monotonic_us() - shared->heard_us) / 1e6;
     pthread_mutex_unlock(&shared->lock);
     return state;
 }

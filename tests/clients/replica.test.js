@@ -257,6 +257,23 @@ test('the source may be a node of a log', { skip: hasBroker ? false : 'nats-serv
   await check(replica.db);
 });
 
+test('a source says who follows it, and a replica when it last heard of it', async (t) => {
+  const source = await sourceFor(t);
+  const replica = await replicaOf(t, source);
+  await source.logged(/log-followed client="127.0.0.1" subject="[^"]*" change=0 lines=all/);
+  await post(source, [m('a')]);
+  await isEqual(replica, source);
+  const figure = async (server, name) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec((await server.get('/metrics')).text)?.[1]);
+  assert.equal(await figure(source, 'stele_log_followers'), 1);
+  assert.equal(source.stderr.match(/log-followed/g).length, 1);
+  await source.kill9();
+  await eventually(async () => (await figure(replica, 'stele_log_heard_seconds')) > 0.5, 'it is older by and by');
+  assert.ok((await nodeOf(replica)).heard_seconds > 0.5);
+  await source.restart({ samePort: true });
+  await eventually(async () => (await figure(replica, 'stele_log_heard_seconds')) < 0.5, 'it heard of it');
+  await source.logged(/log-followed.*log-followed/s);
+});
+
 test('a replica takes no writes, and says where they go', async (t) => {
   const source = await sourceFor(t);
   const replica = await replicaOf(t, source);
