@@ -45,13 +45,12 @@ static bool forget(struct writer *writer, struct submission *submission, struct 
     struct submission_command *command = &submission->command;
     struct store_producer row;
     bool found;
-    if (!known_producers_store(writer, error) ||
-        !known_producer_read(writer, command->name, &row, &found, error))
+    if (!known_producer_read(writer, command->name, &row, &found, error))
         return false;
     command->done = found && (!submission->owner.data ||
                               (row.owner.data && span_equal(row.owner, submission->owner)));
     return !command->done || (keep_row(submission, &row, error) &&
-                              store_producer_remove(writer->store, command->name, error));
+                              known_producer_remove(writer, command->name, error));
 }
 
 bool command_apply(struct writer *writer, struct submission *submission, struct error *error)

@@ -42,7 +42,7 @@ static bool store_note(struct writer *writer, const struct store_note *note, str
         return store_revocation_keep(writer->store, &note->revoked, note->revoked.at / 1000,
                                      TRIM_STEP, &kept, error);
     case STORE_NOTE_FORGOTTEN:
-        return store_producer_remove(writer->store, note->forgotten, error);
+        return known_producer_remove(writer, note->forgotten, error);
     case STORE_NOTE_KEY:
         break;
     }

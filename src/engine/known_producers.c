@@ -39,7 +39,9 @@ void known_producers_forget(struct known_producers *known)
         memory_free(one);
     }
     map_fini(&known->map);
+    uint64_t removed = known->removed;
     known_producers_init(known);
+    known->removed = removed;
 }
 
 bool known_producers_store(struct writer *writer, struct error *error)
@@ -108,11 +110,8 @@ static struct known_producer *make(const struct store_producer *row)
 /* What the table has. It is no error if there is no memory for it. */
 static void remember(struct known_producers *known, const struct store_producer *row)
 {
-    if (known->map.count >= MOST_KNOWN && !known->moved) {
-        uint64_t removed = known->removed;
+    if (known->map.count >= MOST_KNOWN && !known->moved)
         known_producers_forget(known);
-        known->removed = removed;
-    }
     struct known_producer *one = known->map.count < MOST_KNOWN ? make(row) : NULL;
     if (one && !map_add(&known->map, one)) {
         buffer_fini(&one->mark);
@@ -164,4 +163,17 @@ bool known_producer_put(struct writer *writer, const struct store_producer *row,
         forget_one(known, one);
     remember(known, row);
     return true;
+}
+
+bool known_producer_remove(struct writer *writer, struct span name, struct error *error)
+{
+    return known_producers_store(writer, error) &&
+           store_producer_remove(writer->store, name, error);
+}
+
+bool known_producers_trim_runs(struct writer *writer, struct span owner, int64_t before,
+                               int64_t step, int64_t *removed, struct error *error)
+{
+    return known_producers_store(writer, error) &&
+           store_producer_trim_runs(writer->store, owner, before, step, removed, error);
 }

@@ -62,9 +62,7 @@ static bool forget_runs(struct writer *writer, const struct submission *submissi
     const struct submission_message *message = &submission->message;
     int64_t removed = 0, now = message->sequence ? message->at : engine_times(writer->engine).due;
     int64_t before = now - RUN_MS;
-    if (!known_producers_store(writer, error) ||
-        !store_producer_trim_runs(writer->store, submission->owner, before, RUN_STEP, &removed,
-                                  error))
+    if (!known_producers_trim_runs(writer, submission->owner, before, RUN_STEP, &removed, error))
         return false;
     table->owned -= removed;
     return true;

@@ -39,6 +39,10 @@ bool known_producer_read(struct writer *writer, struct span name, struct store_p
                          bool *found, struct error *error);
 bool known_producer_put(struct writer *writer, const struct store_producer *row,
                         struct error *error);
+/* The writer removes rows by these alone: those that moved are in the table before. */
+bool known_producer_remove(struct writer *writer, struct span name, struct error *error);
+bool known_producers_trim_runs(struct writer *writer, struct span owner, int64_t before,
+                               int64_t step, int64_t *removed, struct error *error);
 
 /* keyed.c: a request with a key. Before it is applied: *replayed if it was committed before; the
  * submission then has the answer. */

@@ -3,6 +3,8 @@
  * forget, because the rows are not what they would have been.
  */
 #include "engine_fixture.h"
+#include "memory_fault.h"
+#include "random.h"
 #include "store/producer.h"
 #include "test.h"
 
@@ -24,8 +26,8 @@ static void tear_down(void)
 
 TEST_EACH(set_up, tear_down)
 
-/* Its last batch, by a reader of its own; -1: there is no row. */
-static int64_t stored_batch(const char *name)
+/* Its last batch, by a reader of its own, -1: there is no row; and "=" with its mark, or "". */
+static int64_t stored(const char *name, char *mark, size_t size)
 {
     struct error error = {.code = ERROR_NONE};
     struct store_producer row;
@@ -35,9 +37,18 @@ static int64_t stored_batch(const char *name)
     assert_true(store_read_begin(reader, &error));
     assert_true(store_read_producer(reader, span_of(name), &row, &found, &error));
     int64_t batch = found ? row.batch : -1;
+    mark[0] = '\0';
+    if (found && row.mark.data)
+        snprintf(mark, size, "=%.*s", (int)row.mark.length, row.mark.data);
     store_read_end(reader);
     store_reader_close(reader);
     return batch;
+}
+
+static int64_t stored_batch(const char *name)
+{
+    char mark[300];
+    return stored(name, mark, sizeof mark);
 }
 
 static struct outcome send(const char *producer, int64_t batch)
@@ -165,6 +176,49 @@ TEST(a_transaction_that_failed_moved_none)
         expect_repeated("a", batch);
     }
     assert_true(failed > 0);
+}
+
+/* A mark is absent, empty or long; the row has that of the last batch that was acknowledged. */
+TEST(without_memory_a_batch_is_noted_or_refused)
+{
+    enum { BATCHES = 600 };
+    char expected[300] = "";
+    int64_t last = -1;
+    int refused = 0;
+    random_start(5);
+    for (int64_t batch = 1; batch <= BATCHES; batch++) {
+        char text[64], mark[257];
+        struct outcome outcome;
+        struct error error;
+        snprintf(text, sizeof text, "@a %lld\nQuake k patch {\"n\":1}", (long long)batch);
+        struct submission *submission = fixture_submission(text, &outcome);
+        size_t length = random_below(2) ? random_below(256) : 0;
+        bool has_mark = length || random_below(2);
+        memset(mark, 'a' + (int)random_below(26), length);
+        mark[length] = '\0';
+        if (has_mark)
+            submission->batches[1].mark = submission_keep(submission, span_make(mark, length));
+        memory_fail_at(1 + random_below(300), batch % 7 == 0);
+        bool taken = engine_submit(fixture.engine, submission, &error);
+        if (taken)
+            fixture_wait(&fixture, &outcome.done);
+        memory_fail_at(0, 0);
+        if (!taken)
+            submission_free(submission);
+        if (taken && outcome.error.code == ERROR_NONE) {
+            last = batch;
+            snprintf(expected, sizeof expected, "%s%s", has_mark ? "=" : "", has_mark ? mark : "");
+        } else {
+            refused++;
+        }
+        assert_true(!taken || outcome.error.code == ERROR_NONE ||
+                    outcome.error.code == ERROR_MEMORY);
+        char found[300];
+        assert_int_equal(stored("a", found, sizeof found), last);
+        assert_string_equal(found, expected);
+    }
+    if (refused < 6 || last < 0)
+        fail_msg("%d refused, last %lld", refused, (long long)last);
 }
 
 /* More names than it remembers. */

@@ -3,7 +3,10 @@
 #include "memory_fault.h"
 #include "replica/lines.h"
 #include "store/note.h"
+#include "store/producer.h"
 #include "test.h"
+
+#include <semaphore.h>
 
 static struct fixture the_fixture, *const f = &the_fixture;
 
@@ -236,4 +239,87 @@ TEST_WITH(without_memory_there_is_no_submission, NULL, NULL)
         assert_true(nth < 1000);
     }
     submission_free(submission);
+}
+
+/* ---- several copied requests of one transaction ---- */
+
+/* Holds the writer's transaction open until all of them wait for the next. */
+struct gate {
+    struct write_job job;
+    sem_t entered, go;
+};
+
+static bool hold_gate(struct write_job *job, struct store_writer *store, struct error *error)
+{
+    struct gate *gate = (struct gate *)job;
+    (void)store;
+    (void)error;
+    sem_post(&gate->entered);
+    sem_wait(&gate->go);
+    return true;
+}
+
+static void gate_passed(struct engine_event *event)
+{
+    (void)event;
+}
+
+static void send_copy(struct copied *copied, int64_t last, const char *changes, const char *beside)
+{
+    struct error error = {.code = ERROR_NONE};
+    *copied = (struct copied){.done = false};
+    struct submission *submission = lines_submission(span_of(changes), span_of(beside), &error);
+    assert_non_null(submission);
+    submission->owner = span_of("");
+    submission->context = copied;
+    submission->event.deliver = deliver;
+    submission->message = (struct submission_message){
+        .sequence = last, .previous = last - 1, .at = 5000 + last, .copied = true};
+    assert_true(engine_submit(f->engine, submission, &error));
+}
+
+static int64_t stored_batch(const char *name)
+{
+    struct error error;
+    struct store_producer row;
+    bool found;
+    struct store_reader *reader = store_reader_open(engine_facts(f->engine)->database, &error);
+    assert_non_null(reader);
+    assert_true(store_read_producer(reader, span_of(name), &row, &found, &error));
+    int64_t batch = found ? row.batch : -1;
+    store_reader_close(reader);
+    return batch;
+}
+
+static void copy_two_at_once(const char *first, const char *second)
+{
+    struct copied a, b;
+    struct gate gate = {.job = {.event.deliver = gate_passed, .run = hold_gate}};
+    assert_int_equal(sem_init(&gate.entered, 0, 0) + sem_init(&gate.go, 0, 0), 0);
+    assert_true(copy(0, 1, LINE(1, "create", "a", ",\"patch\":{\"n\":1}"),
+                     "{\"producer\":\"p\",\"batch\":1,\"change\":1,\"at\":9}\n")
+                    .taken);
+    assert_int_equal(stored_batch("p"), 1);
+    assert_true(engine_write(f->engine, &gate.job));
+    sem_wait(&gate.entered);
+    send_copy(&a, 2, LINE(2, "patch", "a", ",\"patch\":{\"n\":2}"), first);
+    send_copy(&b, 3, LINE(3, "patch", "a", ",\"patch\":{\"n\":3}"), second);
+    sem_post(&gate.go);
+    fixture_wait(f, &b.done);
+    assert_true(a.taken && b.taken);
+}
+
+TEST(a_producer_that_moved_and_was_forgotten_is_gone)
+{
+    copy_two_at_once("{\"producer\":\"p\",\"batch\":2,\"change\":2,\"at\":9}\n",
+                     "{\"forgotten\":\"p\"}\n");
+    assert_int_equal(stored_batch("p"), -1);
+}
+
+TEST(a_producer_moves_on_when_another_was_forgotten)
+{
+    copy_two_at_once("{\"producer\":\"p\",\"batch\":2,\"change\":2,\"at\":9}\n",
+                     "{\"forgotten\":\"q\"}\n"
+                     "{\"producer\":\"p\",\"batch\":3,\"change\":3,\"at\":9}\n");
+    assert_int_equal(stored_batch("p"), 3);
 }
