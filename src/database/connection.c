@@ -105,7 +105,10 @@ bool connection_fail(struct connection *connection, int result, struct error *er
 bool connection_settle(struct connection *connection, struct error *error)
 {
     connection_take_row(connection);
-    return !connection->shared || helper_finish(connection, error);
+    if (connection->shared && !helper_finish(connection, error)) {
+        return false;
+    }
+    return !connection->writes || connection_ready(connection, error);
 }
 
 bool connection_execute(struct connection *connection, const char *sql, struct error *error)

@@ -15,6 +15,7 @@
 #ifndef DATABASE_CONNECTION_H
 #define DATABASE_CONNECTION_H
 
+#include "base/invariant.h"
 #include "database/database.h"
 
 #include <sqlite3.h>
@@ -42,7 +43,7 @@ struct connection {
     sqlite3_stmt *lent;               /* its present row is borrowed by the caller; NULL: none */
     size_t open_queries;              /* that have given a row, and may give more */
     bool shared;                      /* the helper may be at work */
-    bool lacks_helper;                /* it is not to have one, or there is one */
+    bool helper_tried;                /* to start one; it is not tried again */
     struct connection_helper *helper; /* NULL: none */
     enum error_code broken; /* why the open transaction can only be rolled back; ERROR_NONE: fine */
     bool writes;            /* connection_begin has begun a transaction */
@@ -65,17 +66,19 @@ bool connection_integer(struct connection *connection, const char *sql, int64_t 
 /* Rows that the last INSERT, UPDATE or DELETE touched / the rowid of the last INSERT. */
 static inline int64_t connection_changes(const struct connection *connection)
 {
+    INVARIANT(!connection->shared);
     return sqlite3_changes64(connection->sqlite);
 }
 static inline int64_t connection_inserted(const struct connection *connection)
 {
+    INVARIANT(!connection->shared);
     return sqlite3_last_insert_rowid(connection->sqlite);
 }
 /* Turn the connection's last SQLite error into ours, with the file and the remedy; marks the
  * transaction broken. Always returns false. */
 bool connection_fail(struct connection *connection, int result, struct error *error);
-/* Before SQLite's handle is used: end the loan of the row, and wait for the helper. false: one of
- * its tasks failed, so the transaction is broken. */
+/* Before SQLite's handle is used: end the loan of the row, and wait for the helper. false: the
+ * transaction is broken, by one of its tasks or before. */
 bool connection_settle(struct connection *connection, struct error *error);
 
 /* ---- transactions ---- */

@@ -43,9 +43,10 @@ static void *helper_main(void *argument)
     pthread_mutex_lock(&helper->lock);
     while ((task = next_task(helper))) {
         bool failed = helper->failure.code != ERROR_NONE;
-        struct error error;
+        struct error error = {.code = ERROR_NONE};
         pthread_mutex_unlock(&helper->lock);
         bool done = failed || task->run(task, &helper->twin, &error);
+        INVARIANT(done || error.code != ERROR_NONE);
         pthread_mutex_lock(&helper->lock);
         if (!done) {
             helper->failure = error;
@@ -88,10 +89,10 @@ no_given:
 /* One is enough to try: without a helper all goes on, on one thread. */
 static bool start(struct connection *connection)
 {
-    if (connection->lacks_helper) {
+    if (connection->helper_tried) {
         return false;
     }
-    connection->lacks_helper = true;
+    connection->helper_tried = true;
     struct connection_helper *helper =
         sysconf(_SC_NPROCESSORS_ONLN) > 1 ? memory_new(sizeof *helper) : NULL;
     if (!helper) {
@@ -101,7 +102,7 @@ static bool start(struct connection *connection)
     helper->twin = (struct connection){.sqlite = connection->sqlite,
                                        .database = connection->database,
                                        .path = connection->path,
-                                       .lacks_helper = true,
+                                       .helper_tried = true,
                                        .statement_count = connection->statement_count};
     helper->twin.statements =
         memory_new(connection->statement_count * sizeof *helper->twin.statements);

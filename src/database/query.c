@@ -52,25 +52,33 @@ void query_bytes(struct query *query, struct span bytes)
     }
 }
 
-/* A row that can be read keeps its connection for the owner. */
-static void keep_row(struct query *query, bool keep)
+/* A query with a row keeps its connection for the owner. */
+static void keep_connection(struct query *query)
 {
-    if (keep == query->has_row) {
-        return;
+    if (!query->has_row) {
+        query->has_row = true;
+        query->connection->open_queries++;
     }
-    query->has_row = keep;
-    INVARIANT(keep || query->connection->open_queries);
-    query->connection->open_queries += keep ? 1 : (size_t)-1;
+}
+
+static void release_connection(struct query *query)
+{
+    if (query->has_row) {
+        query->has_row = false;
+        INVARIANT(query->connection->open_queries);
+        query->connection->open_queries--;
+    }
 }
 
 enum query_step query_row(struct query *query, struct error *error)
 {
+    INVARIANT(!query->connection->shared);
     if (query->result == SQLITE_OK) {
         query->result = sqlite3_step(query->statement);
         if (query->result == SQLITE_ROW) {
             query->result = SQLITE_OK;
             query->connection->rows++;
-            keep_row(query, true);
+            keep_connection(query);
             return QUERY_ROW;
         }
     }
@@ -93,13 +101,13 @@ bool query_run(struct query *query, struct error *error)
 
 void query_lend(struct query *query)
 {
-    keep_row(query, false);
+    release_connection(query);
     query->connection->lent = query->statement;
 }
 
 void query_end(struct query *query)
 {
-    keep_row(query, false);
+    release_connection(query);
     /* Its result only repeats what the last step said. */
     (void)sqlite3_reset(query->statement);
 }

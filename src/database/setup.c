@@ -103,7 +103,7 @@ static void configure(void)
         log_debug("store", "sqlite-already-started");
         return;
     }
-    /* Every connection belongs to one thread; without statistics there is no global lock in the
+    /* One thread at a time uses a connection; without statistics there is no global lock in the
      * allocator either. */
     if (sqlite3_config(SQLITE_CONFIG_MULTITHREAD) != SQLITE_OK ||
         sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK) {

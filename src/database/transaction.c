@@ -73,6 +73,10 @@ void connection_rollback(struct connection *connection)
 static bool run_commit(struct connection *connection, struct error *error)
 {
     struct query query;
+    INVARIANT(!connection->open_queries);
+    if (!connection_settle(connection, error)) {
+        return false;
+    }
     wal_file_expect(connection->sqlite);
     return query_start(&query, connection, STATEMENT_COMMIT, "COMMIT", error) &&
            query_run(&query, error);

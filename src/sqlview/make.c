@@ -113,7 +113,7 @@ struct making {
 static bool compiles(struct making *making, const char *sql, int *result)
 {
     sqlite3_stmt *statement = NULL;
-    (void)connection_settle(making->views->connection, NULL); /* the next statement tells */
+    (void)connection_settle(making->views->connection, NULL); /* a broken one is told next */
     *result = sqlite3_prepare_v2(making->views->connection->sqlite, sql, -1, &statement, NULL);
     sqlite3_finalize(statement);
     return *result == SQLITE_OK;

@@ -8,8 +8,8 @@
  *      reads it there, and before the transaction is committed.
  *   2. The counters have them already.
  *   3. Held texts are copies; a row too large for that is inserted at once, behind the held ones.
- *   4. A full group goes to the connection's helper, which inserts it while the writer merges.
- * Those rows are in the table before the connection's next statement.
+ *   4. A full group goes to the connection's helper, which inserts it while the writer merges. Its
+ *      rows are in the table before the connection's next statement.
  */
 #include "base/invariant.h"
 #include "store/store_internal.h"
@@ -84,18 +84,22 @@ static bool run_group(struct connection_task *task, struct connection *connectio
     return insert_group((const struct held_group *)task, connection, error);
 }
 
+/* One group is enough for those who append little. */
+static bool make_group(struct held_changes *held, size_t at)
+{
+    struct held_group *group = held->groups[at] ? NULL : memory_alloc(sizeof *group);
+    if (group) {
+        group->task = (struct connection_task){.run = run_group};
+        group->count = group->length = 0;
+        held->groups[at] = group;
+    }
+    return held->groups[at] != NULL;
+}
+
 bool held_changes_init(struct held_changes *held)
 {
     held->at = 0;
-    for (size_t i = 0; i < HELD_GROUPS; i++) {
-        held->groups[i] = memory_alloc(sizeof *held->groups[i]);
-        if (!held->groups[i]) {
-            return false;
-        }
-        held->groups[i]->task = (struct connection_task){.run = run_group};
-        held->groups[i]->count = held->groups[i]->length = 0;
-    }
-    return true;
+    return make_group(held, 0);
 }
 
 void held_changes_fini(struct held_changes *held)
@@ -124,10 +128,12 @@ bool changes_flush(struct store_writer *writer, struct error *error)
 static bool pass_on(struct store_writer *writer, struct error *error)
 {
     struct held_changes *held = &writer->held;
-    if (!connection_give(&writer->connection, &held->groups[held->at]->task)) {
+    size_t next = (held->at + 1) % HELD_GROUPS;
+    if (!make_group(held, next) ||
+        !connection_give(&writer->connection, &held->groups[held->at]->task)) {
         return changes_flush(writer, error);
     }
-    held->at = (held->at + 1) % HELD_GROUPS;
+    held->at = next;
     connection_wait(&writer->connection, &held->groups[held->at]->task);
     held_changes_forget(held);
     return true;

@@ -156,6 +156,7 @@ TEST(a_task_that_fails_ends_the_transaction)
         assert_string_equal(fixture.error.message, "planted");
         assert_false(late.ran);
         if (!by_commit) {
+            assert_false(connection_integer(&connection, "SELECT 1", &sum, &fixture.error));
             assert_false(connection_ready(&connection, &fixture.error));
             assert_int_equal(fixture.error.code, ERROR_DISK_FULL);
             connection_rollback(&connection);

@@ -3,9 +3,14 @@
  * what was appended in it, whatever the number and size of its rows, and what the writer asks
  * of the log meanwhile is answered with the rows that are not in the table yet.
  */
+#include "memory_fault.h"
 #include "random.h"
 #include "store/store_internal.h"
 #include "store_fixture.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 TEST_EACH(set_up, tear_down)
 
@@ -175,6 +180,111 @@ TEST(a_row_that_cannot_be_inserted_ends_the_transaction)
         model.committed = model.count;
         expect_log();
     }
+}
+
+/* ---- pages that cannot be written, and memory that there is not ---- */
+
+enum { LONG_TRANSACTION = 3000 };
+
+/* Append so many rows, with a question now and then, and commit. */
+static bool try_long_transaction(int64_t *seq)
+{
+    static char patch[1001];
+    bool found, done = store_begin(fixture.writer, &fixture.error);
+    struct seq gone;
+    memset(patch, 'x', sizeof patch - 1);
+    for (int i = 0; done && i < LONG_TRANSACTION; i++) {
+        done = try_append(fixture.quake, "k", ROW_PATCH, (struct seq){2, ++*seq}, 1, patch) &&
+               (i % 700 != 699 || store_change_gone(fixture.writer, fixture.quake, SPAN("k"), &gone,
+                                                    &found, &fixture.error));
+    }
+    return done && store_commit(fixture.writer, &fixture.error);
+}
+
+static int64_t kept_rows(void)
+{
+    int64_t rows = -1;
+    OK(connection_integer(&fixture.reader->connection, "SELECT count(*) FROM change", &rows,
+                          &fixture.error));
+    return rows;
+}
+
+/* After a failure: all of the transaction is gone, and nothing more of it is taken. */
+static void expect_nothing(enum error_code code, int64_t kept)
+{
+    struct error late;
+    if (fixture.error.code != code) {
+        fail_msg("%d: %s", fixture.error.code, fixture.error.message);
+    }
+    assert_false(store_meta_put(fixture.writer, "late", SPAN("x"), &late));
+    store_rollback(fixture.writer);
+    assert_int_equal(last_change(), kept);
+    assert_int_equal(kept_rows(), kept);
+}
+
+static void open_small(void)
+{
+    struct database_options options = {.path = fixture.path, .cache_mebibytes = 1};
+    close_store();
+    OK(fixture.database = database_open(&options, &fixture.error));
+    OK(fixture.writer = store_writer_open(fixture.database, &fixture.error));
+    OK(fixture.reader = store_reader_open(fixture.database, &fixture.error));
+}
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* Pages that do not fit into the cache go into the log's file, from the helper, too; SQLite rolls
+ * back by itself when it cannot write them. */
+TEST(a_spill_that_fails_ends_the_transaction)
+{
+    int64_t seq = 0, kept = 0;
+    int failed = 0;
+    signal(SIGXFSZ, SIG_IGN);
+    open_small();
+    for (int i = 0; i < 16; i++) {
+        char wal[128];
+        struct stat status;
+        snprintf(wal, sizeof wal, "%s-wal", fixture.path);
+        rlim_t size = stat(wal, &status) == 0 ? (rlim_t)status.st_size : 0;
+        limit_files(size / 2 + (rlim_t)i * 500000);
+        bool done = try_long_transaction(&seq);
+        limit_files(RLIM_INFINITY);
+        if (done) {
+            kept += LONG_TRANSACTION;
+        } else {
+            failed++;
+            expect_nothing(ERROR_FILE_LIMIT, kept);
+        }
+        assert_int_equal(kept_rows(), kept);
+    }
+    assert_true(failed > 3 && kept > 0);
+    check_whole();
+}
+
+TEST(without_memory_nothing_is_kept)
+{
+    int64_t seq = 0, kept = 0;
+    int failed = 0;
+    for (uint64_t nth = 1; nth < 4000; nth += 1 + nth / 4) {
+        memory_fail_at(nth, nth % 2);
+        bool done = try_long_transaction(&seq);
+        memory_fail_at(0, 0);
+        if (done) {
+            kept += LONG_TRANSACTION;
+        } else {
+            failed++;
+            expect_nothing(ERROR_MEMORY, kept);
+        }
+        assert_int_equal(kept_rows(), kept);
+    }
+    assert_true(failed > 3);
+    check_whole();
 }
 
 /* ---- what is asked meanwhile ---- */
