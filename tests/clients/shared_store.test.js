@@ -319,7 +319,7 @@ class Run {
     this.view = r.pick(['T/list', 'T/list', 'T/append', 'T/by', 'T/top']);
     this.forgotten = new Set();
     const set = { ring_bytes: r.pick([0, 4096, 64 << 20]), channel_bytes: r.pick([65536, 64 << 20]), readers: r.pick([1, 2]) };
-    this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), config: { exports: DEFINITIONS }, set });
+    this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), config: { exports: DEFINITIONS }, set, keeps: true });
     await post(this.server, [...KEYS, ...MANY].map((key, i) => add(key, -1, { n: MANY.includes(key) ? 50 + i : 3 })));
     for (const key of MANY) await post(this.server, [del(key)]);
     for (const key of KEYS) this.rows.set(key, { n: 3, list: [-1] });

@@ -20,7 +20,7 @@ for (const name of ['list', 'append']) {
   for (const parameters of unkeyed.filter((more) => name === 'list' || !more.take)) {
     for (const order of ['all first', 'key first', 'at once']) {
       test(`a change comes once: T/${name} ${JSON.stringify(parameters)} and a key, ${order}`, async (t) => {
-        const server = await Server.forTest(t, { config: ONE_READER });
+        const server = await Server.forTest(t, { config: ONE_READER, keeps: true });
         const client = await clientFor(t, server);
         const applier = new Applier();
         const view = `T/${name}`;
@@ -183,7 +183,7 @@ for (const view of Object.keys(wholes))
   for (const whole of wholes[view])
     for (const more of ofKey[view])
       test(`a change comes once: ${view} ${JSON.stringify(whole)} and a key with ${JSON.stringify(more)}`, async (t) => {
-        const server = await Server.forTest(t, { config: CONFIG });
+        const server = await Server.forTest(t, { config: CONFIG, keeps: true });
         for (const order of ['key last', 'key first', 'at once']) {
           const pair = new Pair(server, await clientFor(t, server, { windows: true }), view, [whole, { key: 'k1', ...more }]);
           for (const key of NAMES) await pair.post(del(key));

@@ -10,7 +10,7 @@ import test from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { clientFor } from './lib/client.js';
 import { http, post, postAll } from './lib/feed.js';
-import { ROOT, Server, patience, within } from './lib/server.js';
+import { ROOT, Server, eventually, patience, within } from './lib/server.js';
 import { bearer, newKey, tokenOf, unixNow } from './lib/token.js';
 
 const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
@@ -514,9 +514,9 @@ test('those that wait are counted as connections, go when their client goes, and
   for (let round = 0; round < 3; round++) {
     const sockets = range(3, () => connect(server.port, '127.0.0.1').on('error', () => {}));
     for (const socket of sockets) socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
-    while ((await get(server, path.replace('60', '1'))).status !== 429);
+    await eventually(async () => (await get(server, path.replace('60', '1'))).status === 429, 'all places are taken');
     for (const socket of sockets) socket.destroy();
-    while ((await get(server, path.replace('60', '1'))).status === 429);
+    await eventually(async () => (await get(server, path.replace('60', '1'))).status !== 429, 'a place is free');
   }
   const asked = waiting(server, path);
   await taken(server);

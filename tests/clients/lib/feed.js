@@ -2,34 +2,36 @@
 
 import { request } from 'node:http';
 import { request as requestTls } from 'node:https';
+import { askPlainly, isPlain } from './plain_http.js';
 import { Socket } from './socket.js';
 import { within } from './server.js';
 
-/** An HTTP request on a connection of its own: {status, headers, text, json}. */
-export function http(url, { method = 'GET', body, headers = {}, tls = {} } = {}) {
-  return within(
-    new Promise((done, fail) => {
-      const ask = (String(url).startsWith('https:') ? requestTls : request)(url, { method, headers, agent: false, ...tls }, (answer) => {
-        const parts = [];
-        answer.on('data', (part) => parts.push(part));
-        answer.on('error', fail);
-        answer.on('end', () => {
-          const text = Buffer.concat(parts).toString();
-          let json;
-          try {
-            json = JSON.parse(text);
-          } catch {
-            json = undefined;
-          }
-          done({ status: answer.statusCode, headers: answer.headers, text, json });
-        });
-      });
-      ask.on('error', fail);
-      ask.end(body);
-    }),
-    `${method} ${url}`,
-    60_000,
-  );
+/** An HTTP request: {status, headers, text, json}. Its connection is its own, or one of those that are `kept`
+ * (`server.kept`: a server that was started with keeps: true has some). */
+export async function http(url, { method = 'GET', body, headers = {}, tls, kept } = {}) {
+  const asked = isPlain(url, headers) ? askPlainly(new URL(url), method, body, headers, kept) : askByNode(url, method, body, headers, tls);
+  const { status, headers: told, bytes } = await within(asked, `${method} ${url}`, 60_000);
+  const text = bytes.toString();
+  let json;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    json = undefined;
+  }
+  return { status, headers: told, text, json };
+}
+
+function askByNode(url, method, body, headers, tls) {
+  return new Promise((done, fail) => {
+    const ask = (String(url).startsWith('https:') ? requestTls : request)(url, { method, headers, agent: false, ...tls }, (answer) => {
+      const parts = [];
+      answer.on('data', (part) => parts.push(part));
+      answer.on('error', fail);
+      answer.on('end', () => done({ status: answer.statusCode, headers: answer.headers, bytes: Buffer.concat(parts) }));
+    });
+    ask.on('error', fail);
+    ask.end(body);
+  });
 }
 
 /** Text, a Buffer, a plain mutation, or an array of them → NDJSON. */
@@ -44,6 +46,7 @@ export const tryPost = (server, feed, headers = {}) =>
   http(`${server.http}/v1/mutations`, {
     method: 'POST',
     body: lines(feed),
+    kept: server.kept,
     headers: { 'content-type': 'application/x-ndjson', ...headers },
   });
 

@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Kept } from './plain_http.js';
 import { claimPort } from './ports.js';
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -83,7 +84,8 @@ export class Server {
   /**
    * Start `stele serve`. options: db (file), config (object, written to a file beside the database),
    * set ({name: value}), listen, health, args (more), env, wrap (a command in front that becomes the
-   * server itself, as an array; or STELE_WRAP, e.g. "strace -D -f -ff -o /tmp/trace").
+   * server itself, as an array; or STELE_WRAP, e.g. "strace -D -f -ff -o /tmp/trace"), keeps (requests of lib/feed.js
+   * share connections).
    */
   static async start(options) {
     const server = new Server(options);
@@ -134,6 +136,7 @@ export class Server {
   }
 
   async #launch(listen, health) {
+    this.kept = this.options.keeps && new Kept();
     const wrap = this.options.wrap ?? (process.env.STELE_WRAP ? process.env.STELE_WRAP.split(' ') : []);
     const [program, ...front] = [...wrap, BINARY];
     this.child = spawn(program, [...front, ...Server.#args(this.options, listen, health)], {

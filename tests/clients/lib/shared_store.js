@@ -52,7 +52,7 @@ export const del = (key) => ({ export: 'T', key, op: 'delete' });
 export async function settle(client, server) {
   const frames = [];
   for (let i = 0; i < 3; i++) {
-    if (server) await http(`${server.http}/v1/views/T/list?take=1`);
+    if (server) await http(`${server.http}/v1/views/T/list?take=1`, { kept: server.kept });
     client.subscribe(FENCE);
     frames.push(...(await client.until((frame) => frame.type === 'error', 'the fence')).slice(0, -1));
   }
