@@ -259,7 +259,7 @@ test('every panel of the dashboard shows metrics that there are', async (t) => {
   const left = [...families.keys()].filter((name) => !shown.has(name));
   assert.deepEqual(left.sort(), [
     'process_start_time_seconds', 'process_threads', 'process_virtual_memory_bytes', 'stele_build_info', 'stele_http_answer_bytes',
-    'stele_incoming_bytes', 'stele_keys_stale', 'stele_log_floor_change', 'stele_log_last_change', 'stele_queue_bytes', 'stele_revoked_tokens',
+    'stele_incoming_bytes', 'stele_keys_stale', 'stele_log_floor_change', 'stele_log_followers', 'stele_log_last_change', 'stele_queue_bytes', 'stele_revoked_tokens',
     'stele_subscriber_messages_total', 'stele_subscribers', 'stele_subscriptions_active', 'stele_subscriptions_total',
     'stele_tls_certificate_end_seconds',
   ]);
