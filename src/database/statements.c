@@ -24,6 +24,21 @@ void statements_free(struct connection *connection)
     connection->statement_count = 0;
 }
 
+bool connection_ready(const struct connection *connection, struct error *error)
+{
+    if (!connection->writes) {
+        return error_set(error, ERROR_INTERNAL, "a change to %s outside of a transaction",
+                         connection->path);
+    }
+    if (connection->broken != ERROR_NONE) {
+        return error_set(error, connection->broken,
+                         "an earlier step of this transaction on %s failed: it can only be rolled "
+                         "back",
+                         connection->path);
+    }
+    return true;
+}
+
 bool connection_break(struct connection *connection, struct error *error)
 {
     if (connection->broken == ERROR_NONE) {

@@ -28,21 +28,6 @@ bool connection_begin(struct connection *connection, bool writes, struct error *
     return true;
 }
 
-bool connection_ready(const struct connection *connection, struct error *error)
-{
-    if (!connection->writes) {
-        return error_set(error, ERROR_INTERNAL, "a change to %s outside of a transaction",
-                         connection->path);
-    }
-    if (connection->broken != ERROR_NONE) {
-        return error_set(error, connection->broken,
-                         "an earlier step of this transaction on %s failed: it can only be rolled "
-                         "back",
-                         connection->path);
-    }
-    return true;
-}
-
 /* The bytes that the transaction gave to the write-ahead log, whether or not they could be
  * written. */
 static void note_size(struct connection *connection)
