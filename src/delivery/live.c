@@ -167,6 +167,28 @@ static struct reader_step pull(struct subscription *subscription)
         .then = STEP_NEXT, .next = READER_LOG, .from = subscription->cursor};
 }
 
+/* Bodies would need their heads. */
+static size_t show(struct subscription *subscription, struct span *pieces, size_t most)
+{
+    struct topic_log *log = subscription->live.log;
+    struct span head = subscription->subscriber->head;
+    if (!subscription->live.in_frame_log || log->frames.room != head.length)
+        return 0;
+    topic_log_pass(log, log->topic->hub->backlog.last);
+    return frame_log_show(&log->frames, &subscription->live.at, head, pieces, most);
+}
+
+static struct frame_run took(struct subscription *subscription, size_t length, bool all)
+{
+    struct topic_log *log = subscription->live.log;
+    struct frame_run run = frame_log_took(&log->frames, &subscription->live.at, length, !all);
+    INVARIANT(subscription->cursor <= subscription->live.at.id);
+    subscription->cursor = subscription->live.at.id;
+    if (all && subscription->cursor >= log->topic->hub->backlog.last)
+        topic_rest(subscription);
+    return run;
+}
+
 static bool is_opening(const struct subscription *subscription)
 {
     (void)subscription;
@@ -185,5 +207,9 @@ static bool has_all(const struct subscription *subscription)
            subscription->cursor >= subscription->topic->hub->backlog.last;
 }
 
-const struct reader_ops live_reader = {
-    .pull = pull, .is_opening = is_opening, .is_live = is_live, .has_all = has_all};
+const struct reader_ops live_reader = {.pull = pull,
+                                       .show = show,
+                                       .took = took,
+                                       .is_opening = is_opening,
+                                       .is_live = is_live,
+                                       .has_all = has_all};

@@ -57,6 +57,11 @@ struct reader_step {
 struct reader_ops {
     /* The next step. A reader without a slot (subscription->has_slot) begins no read. */
     struct reader_step (*pull)(struct subscription *subscription);
+    /* Instead of pulls, where what comes next lies ready in a frame log: up to `most` pieces that
+     * follow each other. 0: pull. NULL, both: always pull. */
+    size_t (*show)(struct subscription *subscription, struct span *pieces, size_t most);
+    /* So many bytes of these were taken; see frame_log_took. It rests if that is everything. */
+    struct frame_run (*took)(struct subscription *subscription, size_t length, bool all);
     /* Whether its rows may still come in batches; NULL: they may. */
     bool (*is_opening)(const struct subscription *subscription);
     /* Whether only changes are still to come; NULL: not so. */

@@ -352,6 +352,31 @@ static struct reader_step pull(struct subscription *subscription)
     return pull_live(subscription);
 }
 
+/* Bodies would need their heads, and what an owner of its key sends is not in the frame log. */
+static size_t show(struct subscription *subscription, struct span *pieces, size_t most)
+{
+    const struct member *member = subscription->member;
+    if (member->phase != MEMBER_LIVE || !member->in_frame_log ||
+        subscription->subscriber->head.length || subscription_owns_key(subscription) ||
+        subscription->beside.unstated)
+        return 0;
+    return frame_log_show(&member->window->frame_log, &member->at, span_make(NULL, 0), pieces,
+                          most);
+}
+
+static struct frame_run took(struct subscription *subscription, size_t length, bool all)
+{
+    struct member *member = subscription->member;
+    const struct frame_log *frame_log = &member->window->frame_log;
+    struct frame_run run = frame_log_took(frame_log, &member->at, length, !all);
+    INVARIANT(member->version <= member->at.id);
+    member->version = member->at.id;
+    subscription->beside.stated = KEY_STATED_UNKNOWN;
+    if (all && member->at.id >= frame_log->head)
+        rest(subscription);
+    return run;
+}
+
 static bool is_live(const struct subscription *subscription)
 {
     return subscription->member->phase == MEMBER_LIVE;
@@ -371,8 +396,12 @@ static bool has_all(const struct subscription *subscription)
            !window->busy;
 }
 
-const struct reader_ops window_reader = {
-    .pull = pull, .is_opening = is_opening, .is_live = is_live, .has_all = has_all};
+const struct reader_ops window_reader = {.pull = pull,
+                                         .show = show,
+                                         .took = took,
+                                         .is_opening = is_opening,
+                                         .is_live = is_live,
+                                         .has_all = has_all};
 
 struct window_shown window_shown(const struct subscription *subscription)
 {
