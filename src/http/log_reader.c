@@ -22,6 +22,14 @@ static bool sees_all_views(const struct auth_identity *identity, struct error *e
     return !identity->has_views || lacks(error, "the token is limited to some views", "");
 }
 
+/* A limit of rows is one of what is read at a time, and the log is all of them. */
+static bool has_no_limit(const struct limits *limits, const struct auth_identity *identity,
+                         struct error *error)
+{
+    return limits_snapshot_rows(limits, identity) <= 0 ||
+           lacks(error, "the rows of an answer to the token are limited (max_snapshot_rows)", "");
+}
+
 /* ---- what anybody may see ---- */
 
 /* Whether all of an export is in the view: every row, and every field of it. */
@@ -61,7 +69,9 @@ static bool may_read(struct http *http, const struct auth_identity *identity, bo
 {
     const struct view_set *views = hub_state(http->frontend->hub).views;
     *all = access_permits(http->frontend->access, identity, PERMISSION_LOG);
-    return *all || (sees_all_views(identity, error) && hides_nothing(views, error));
+    return *all || (sees_all_views(identity, error) &&
+                    has_no_limit(access_shown(http->frontend->access)->limits, identity, error) &&
+                    hides_nothing(views, error));
 }
 
 bool http_log_reader(struct http *http, const struct principal *principal, bool *all,

@@ -162,6 +162,7 @@ test('the log needs admin, or read of all; a copy admin', async (t) => {
     { token: 'reader-reader-reader', subject: 'r', scope: 'read' },
     { token: 'starry-starry-starry', subject: 's', scope: 'read', views: ['F/list', '**'], row_scopes: ['red'] },
     { token: 'narrow-narrow-narrow', subject: 'n', scope: 'read', views: ['E/*', 'F/*'] },
+    { token: 'limited-limited-limited', subject: 'l', scope: 'read', limits: { max_snapshot_rows: 100 } },
     { token: 'admin-admin-admin', subject: 'a', scope: 'admin' },
   ];
   const server = await Server.forTest(t, { config: { exports: { E: {}, F: {} }, auth: { mode: 'static', tokens } } });
@@ -170,7 +171,7 @@ test('the log needs admin, or read of all; a copy admin', async (t) => {
     return status === 200 ? 200 : `${status} ${JSON.parse(text).code}`;
   };
   for (const [token, ...expected] of [['reader-reader-reader', 200, '403 scope-missing'], ['starry-starry-starry', 200, '403 scope-missing'], ['narrow-narrow-narrow', '403 scope-missing', '403 scope-missing'],
-    ['writer-writer-writer', '403 scope-missing', '403 scope-missing'], [null, '401 token-missing', '401 token-missing'], ['admin-admin-admin', 200, 200]])
+    ['limited-limited-limited', '403 scope-missing', '403 scope-missing'], ['writer-writer-writer', '403 scope-missing', '403 scope-missing'], [null, '401 token-missing', '401 token-missing'], ['admin-admin-admin', 200, 200]])
     assert.deepEqual([await as('changes', token), await as('backup', token)], expected, token);
   assert.match((await ask(server, '', bearer('narrow-narrow-narrow'))).message, /'admin'.*'read'.*limited to some views/);
   assert.match((await ask(server, '', bearer('writer-writer-writer'))).message, /'admin' or 'read'/);

@@ -47,6 +47,14 @@ const known = async (db) =>
   );
 const alike = (replica, source) => eventually(async () => (await known(replica.db)) === (await known(source.db)), async () => `${await known(replica.db)}\n${await known(source.db)}\n${replica.stderr}`, 400);
 
+/** No change is there without the key of its request, nor the key without the change. */
+async function isWhole(db) {
+  const missing = await sql(db, "SELECT key, data FROM entity WHERE key GLOB 'k*' AND NOT EXISTS (SELECT 1 FROM idempotency_key AS k WHERE k.key = 'i' || (entity.data ->> 'i'))");
+  assert.deepEqual(missing, []);
+  const [{ head }] = await sql(db, 'SELECT head_idx AS head FROM log_state');
+  for (const { answer } of await sql(db, 'SELECT answer FROM idempotency_key')) assert.ok(Number(JSON.parse(answer).seq?.split(':')[1] ?? 0) <= head, `${answer} ${head}`);
+}
+
 /** The replica becomes an ordinary server. */
 async function takeOver(replica, source) {
   await source.kill9();
@@ -86,7 +94,7 @@ test('a reserve refuses the tokens that its source revoked, and takes nothing tw
   await check(reserve.db);
 });
 
-test('a replica of a replica, of one that was away, and of one that begins with a copy know it, too', async (t) => {
+test('a replica of a replica knows it, too, and one that was away', async (t) => {
   const source = await sourceFor(t);
   const replica = await replicaOf(t, source);
   const behind = await replicaOf(t, replica);
@@ -125,6 +133,7 @@ test(`equal, whichever of them is killed meanwhile`, async (t) => {
     await new Promise((done) => setTimeout(done, random.below(80)));
     const victim = kill % 2 ? source : replica;
     await victim.kill9();
+    if (victim === replica) await isWhole(replica.db);
     await victim.restart({ samePort: true });
     await feeding;
   }
@@ -157,6 +166,17 @@ test('only an administrator that asks is told, in the place where it happened, a
   await source.terminate();
   await source.restart();
   assert.deepEqual(kinds(await lines(`after=${cursor}&notes=${notes}`)), ['epoch', 'revoked', 'revoked', 'cursor'], 'another run tells what it knows');
+});
+
+test('what happened beside the changes is kept as long as the log is', async (t) => {
+  const server = await Server.forTest(t, { config: { exports, auth, retention_rows: 10 } });
+  for (let i = 0; i < 40; i++) await post(server, m(`k${i}`, { i }), { 'idempotency-key': `k${i}` });
+  const trimmed = async () => (await sql(server.db, 'SELECT floor_change AS floor, (SELECT count(*) FROM note) AS notes, (SELECT count(*) FROM note WHERE change < floor_change) AS old FROM log_state'))[0];
+  await eventually(async () => {
+    const { floor, notes, old } = await trimmed();
+    return floor >= 30 && old === 0 && notes > 0 && notes <= 11;
+  }, async () => JSON.stringify(await trimmed()));
+  assert.equal((await sql(server.db, 'SELECT count(*) AS n FROM idempotency_key'))[0].n, 40, 'the keys stay');
 });
 
 test('a replica of an older source says that it is no reserve, and follows', async (t) => {
