@@ -374,14 +374,13 @@ class Run {
 
   /** Wait until everybody agrees; fail with what differs. */
   async quiet(last) {
-    const { db } = this.server;
     this.logs = {}; /* export → what SQL says of its log, now that nothing is fed */
     const expected = new Map(); /* of a view, and of a listener that sees a window of one */
     let evicting;
     const members_ = this.listeners.flatMap((l) => l.members);
     for (const view of new Set([...members_, ...this.pagers].map((l) => l.view).concat('A/list', 'B/list', 'L/list'))) {
       const [name, sub] = view.split('/');
-      const rows = await sqlState(db, view);
+      const rows = await sqlState(this.server, view);
       const definition = VIEWS[name][sub] ?? {};
       const parsed = new Map([...rows].map(([key, row]) => [key, parse(row.data)]));
       if (name === 'L') {
@@ -428,7 +427,7 @@ class Run {
   /** A tape has each event of the log, in its order, once. */
   async tapeAgrees(member) {
     const name = member.exportName;
-    this.logs[name] ??= await sql(this.server.db, `SELECT change, key, op, seq, data FROM "${name}/append" ORDER BY change`);
+    this.logs[name] ??= await sql(this.server, `SELECT change, key, op, seq, data FROM "${name}/append" ORDER BY change`);
     const log = this.logs[name];
     await member.agreed(() => member.missed(log), () => true, `stele-convergence-${this.seed}.log`);
   }

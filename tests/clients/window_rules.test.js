@@ -349,7 +349,7 @@ async function leaveThenComeBack(t, between) {
 /** Until the database has so many windows, and knows what subscribers were shown of all changes. */
 async function settled(server, windows = KEPT.length) {
   const behind = "l.last_change > coalesce((SELECT value FROM meta WHERE name = 'watched_change'), -1)";
-  const ask = async () => (await sql(server.db, `SELECT ${behind} OR (SELECT count(*) FROM watched_window) < ${windows} AS waits FROM log_state AS l`))[0].waits;
+  const ask = async () => (await sql(server, `SELECT ${behind} OR (SELECT count(*) FROM watched_window) < ${windows} AS waits FROM log_state AS l`))[0].waits;
   while (await ask()) await new Promise((done) => setTimeout(done, 50));
 }
 

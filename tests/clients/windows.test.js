@@ -356,8 +356,7 @@ class Run {
   /** Export → entities, now that nothing is fed. Which entities of B are evicted depends on what
    * shared a transaction, so B is what SQL says; only the number is given. */
   async bases() {
-    const { db } = this.server;
-    const read = async (name) => new Map((await sql(db, `SELECT key, data FROM "${name}/list"`)).map(({ key, data }) => [key, parse(data)]));
+    const read = async (name) => new Map((await sql(this.server, `SELECT key, data FROM "${name}/list"`)).map(({ key, data }) => [key, parse(data)]));
     const [a, b] = [await read('A'), await read('B')];
     const want = this.model.rows('A');
     for (const key of new Set([...a.keys(), ...want.keys()])) {
@@ -458,7 +457,7 @@ class Run {
     for (const [id, { fields }] of this.definitions.derived) {
       const until = Date.now() + patience(20_000);
       for (;;) {
-        const has = (await sql(this.server.db, `SELECT rank, key, data FROM "${id}"`)).map(({ rank, key, data }) => `${rank} ${key} ${canon(parse(data))}`);
+        const has = (await sql(this.server, `SELECT rank, key, data FROM "${id}"`)).map(({ rank, key, data }) => `${rank} ${key} ${canon(parse(data))}`);
         const want = this.definitions.rows(id, bases, this.now()).map(({ key, entity }, i) => `${i + 1} ${key} ${canon(project(entity, fields))}`);
         if (JSON.stringify(has) === JSON.stringify(want)) break;
         if (!this.definitions.timedView(id) || Date.now() > until) {
@@ -576,7 +575,7 @@ test('who comes later is not shown what time has taken away, however long the vi
   /* It stays, and so does the snapshot that was made for it. */
   const { client } = await rows();
   t.after(() => client.destroy());
-  while ((await sql(server.db, 'SELECT key FROM "A/valid"')).length > 1) await new Promise((done) => setTimeout(done, 20));
+  while ((await sql(server, 'SELECT key FROM "A/valid"')).length > 1) await new Promise((done) => setTimeout(done, 20));
   /* The subscribers' side hears of it a moment after SQL shows it. */
   const patient = Date.now() + patience(10_000);
   for (let keys = []; keys.join() !== 'later'; ) {

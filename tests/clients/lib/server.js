@@ -80,6 +80,53 @@ export function run(args, { input, env, cwd, ms = 60_000, program = BINARY } = {
  * test says so, with `env` or a setting. */
 const UNHURRIED = { ARETE_RATE_LIMITING_ENABLED: 'false' };
 
+/* No row has such a line: newlines in JSON are escaped. */
+const FENCE = '----';
+
+/** The sqlite3 shell with a file, for many questions: to start one for each costs several times what it answers. */
+class Shell {
+  #told = '';
+  #stderr = '';
+  #asked = []; /* who waits, in order */
+
+  constructor(file) {
+    this.child = spawn('sqlite3', [...shellWaits, '-bail', '-json', '-readonly', file], { stdio: 'pipe' });
+    alive.add(this.child);
+    this.ended = once(this.child, 'close').then(() => {
+      alive.delete(this.child);
+      for (const { fail } of this.#asked.splice(0)) fail(new Error(`sqlite3: ${this.#stderr}`));
+    });
+    this.child.stdin.on('error', () => {});
+    this.child.stderr.setEncoding('utf8').on('data', (text) => (this.#stderr += text));
+    this.child.stdout.setEncoding('utf8').on('data', (text) => this.#take(text));
+  }
+
+  rows(statement) {
+    return within(
+      new Promise((done, fail) => {
+        if (this.child.exitCode !== null) return fail(new Error(`sqlite3: ${this.#stderr}`));
+        this.#asked.push({ done, fail });
+        this.child.stdin.write(`${statement};\n.print ${FENCE}\n`);
+      }),
+      statement,
+      60_000,
+    );
+  }
+
+  #take(text) {
+    this.#told += text;
+    if (!this.#told.endsWith(`${FENCE}\n`)) return;
+    const answers = this.#told.split(new RegExp(`^${FENCE}\n`, 'm'));
+    this.#told = answers.pop();
+    for (const rows of answers) this.#asked.shift().done(rows === '' ? [] : JSON.parse(rows));
+  }
+
+  end() {
+    this.child.stdin.end();
+    return within(this.ended, 'the end of sqlite3');
+  }
+}
+
 export class Server {
   /**
    * Start `stele serve`. options: db (file), config (object, written to a file beside the database),
@@ -198,13 +245,27 @@ export class Server {
     return this.stderr.slice(at);
   }
 
+  /** What sql() asks of a server. */
+  sql(statement) {
+    this.shell ??= new Shell(this.db);
+    return this.shell.rows(statement);
+  }
+
+  async #endShell() {
+    const { shell } = this;
+    this.shell = undefined;
+    await shell?.end();
+  }
+
   async kill9() {
+    await this.#endShell();
     this.child.kill('SIGKILL');
     await within(this.ended, 'the end after SIGKILL');
   }
 
   /** A clean stop; throws unless it ends with exit 0. */
   async terminate(signal = 'SIGTERM') {
+    await this.#endShell();
     this.child.kill(signal);
     const { code, signal: by } = await within(this.ended, () => `the end after ${signal}; stderr: ${this.stderr}`, 30_000);
     if (code !== 0) throw new Error(`stele ended with ${by ?? code} after ${signal}:\n${this.stderr}`);
@@ -241,21 +302,26 @@ export class Server {
   }
 }
 
-/** Rows of a SQL statement by the sqlite3 shell, as a user would ask. */
-export async function sql(file, statement) {
+/** Rows of a SQL statement by the sqlite3 shell, as a user would ask. `where`: a file; or a server, for many statements:
+ * one shell has them all, until the server is stopped or killed. */
+export async function sql(where, statement) {
+  return where instanceof Server ? where.sql(statement) : sqlOfFile(where, statement);
+}
+
+async function sqlOfFile(file, statement) {
   const { code, stdout, stderr } = await run(['-json', '-readonly', file, statement], { program: 'sqlite3' });
   if (code !== 0) throw new Error(`sqlite3: ${stderr}`);
   return stdout.trim() === '' ? [] : JSON.parse(stdout);
 }
 
-/** Rows of a view by its SQL name: key → {seq, data (text)}. */
-export async function sqlView(file, view) {
-  const rows = await sql(file, `SELECT key, seq, data FROM "${view}"`);
+/** Rows of a view by its SQL name: key → {seq, data (text)}. `where`: a file, or a server. */
+export async function sqlView(where, view) {
+  const rows = await sql(where, `SELECT key, seq, data FROM "${view}"`);
   return new Map(rows.map((row) => [row.key, row]));
 }
 
 /** What a client of the view must hold. SQL's "<export>/append" is the tape, so "/list" says it. */
-export const sqlState = (file, view) => sqlView(file, view.replace(/\/append$/, '/list'));
+export const sqlState = (where, view) => sqlView(where, view.replace(/\/append$/, '/list'));
 
 /** `stele check` on the database; throws with its list unless it is clean. */
 export async function check(db) {
