@@ -43,33 +43,17 @@ enum {
     REST_MS = 50,    /* three pictures of a screen; docs/benchmarks.md, "First paint" */
     LAST_PULLS = 64, /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
     WRITES_PER_TURN =
-        NET_PIECES,        /* pulls that one turn of the loop writes for a session, at most */
-    PARTING_SECONDS = 5,   /* and how long that may take */
-    ANSWER_SECONDS = 2,    /* for a client to answer the close frame */
-    PINGS_PER_TIMEOUT = 3, /* a client silent for this part of the time-out is asked for life, */
-    PING_MS = 25 * 1000,   /* ... or so long; proxies cut what is silent for 60 s */
-    GOING_AWAY = 1001,
+        NET_PIECES,      /* pulls that one turn of the loop writes for a session, at most */
+    PARTING_SECONDS = 5, /* and how long that may take */
+    ANSWER_SECONDS = 2,  /* for a client to answer the close frame */
     POLICY_VIOLATION = 1008,
     UNEXPECTED = 1011,
     TRY_AGAIN_LATER = 1013
 };
 
-/* ---- all sessions ---- */
+/* ---- its signs of life, and pauses ---- */
 
-void sessions_init(struct sessions *sessions)
-{
-    roster_init(&sessions->all);
-    link_init(&sessions->heard);
-    link_init(&sessions->told);
-    link_init(&sessions->paused);
-    link_init(&sessions->resting);
-    link_init(&sessions->newcomers.waiting);
-    sessions->newcomers.count = 0;
-    sessions->expiring = sessions->closing = (struct heap){NULL};
-    sessions->count = 0;
-}
-
-static void note_told(struct session *session)
+void session_note_told(struct session *session)
 {
     session->told_ms = frontend_now(session->frontend);
     link_remove(&session->in_told);
@@ -83,109 +67,11 @@ static void resume(struct session *session)
     net_pause(session_connection(session), false);
 }
 
-/* Read again from one that was paused, if its kind lets us. */
-static void try_resume(struct session *session)
+void session_try_resume(struct session *session)
 {
     const struct session_kind *kind = session->kind;
     if (kind->may_resume ? kind->may_resume(session) : !session_is_full(session))
         resume(session);
-}
-
-void sessions_resume(struct sessions *sessions)
-{
-    struct link *next;
-    for (struct link *link = sessions->paused.next; link != &sessions->paused; link = next) {
-        struct session *session = LINK_OWNER(struct session, in_paused, link);
-        next = link->next;
-        if (session->state == SESSION_OPEN)
-            try_resume(session);
-    }
-}
-
-static void ask_for_life(struct session *session)
-{
-    session->ping_due = true;
-    session_want_write(session);
-}
-
-static void check_life(struct session *session, uint64_t silent_ms, uint64_t timeout_ms)
-{
-    if (session->paused) {
-        /* It is we who do not listen. */
-        session_heard(session);
-    } else if (timeout_ms && silent_ms >= timeout_ms) {
-        char reason[96];
-        snprintf(reason, sizeof reason, "client-timeout: nothing was heard for %llu seconds",
-                 (unsigned long long)timeout_ms / 1000);
-        session_close(session, GOING_AWAY, reason);
-    } else if (!session->pinged && session->state == SESSION_OPEN) {
-        session->pinged = true;
-        ask_for_life(session);
-    }
-}
-
-/* Those whose clients are silent. */
-static void sweep_heard(struct sessions *sessions, uint64_t now, uint64_t ping, uint64_t timeout)
-{
-    struct link *next;
-    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = next) {
-        struct session *session = LINK_OWNER(struct session, in_heard, link);
-        next = link->next;
-        uint64_t silent = now - session->heard_ms;
-        if (silent < ping)
-            break; /* those behind it were heard later */
-        check_life(session, silent, timeout);
-    }
-}
-
-/* Those to whom we are: a proxy between counts each direction by itself. */
-static void sweep_told(struct sessions *sessions, uint64_t now)
-{
-    struct link *next;
-    for (struct link *link = sessions->told.next; link != &sessions->told; link = next) {
-        struct session *session = LINK_OWNER(struct session, in_told, link);
-        next = link->next;
-        if (now - session->told_ms < PING_MS)
-            break;
-        note_told(session);
-        if (session->state == SESSION_OPEN)
-            ask_for_life(session);
-    }
-}
-
-/* Cut off those whose time to close is over. */
-static void cut(struct sessions *sessions, uint64_t now)
-{
-    struct heap_entry *first;
-    while ((first = heap_first(&sessions->closing)) && first->order <= (int64_t)now) {
-        heap_remove(&sessions->closing, first);
-        net_close(session_connection(LINK_OWNER(struct session, ends, first)));
-    }
-}
-
-void sessions_sweep(struct sessions *sessions, struct frontend *frontend)
-{
-    uint64_t now = frontend_now(frontend), timeout = frontend->client_timeout_ms;
-    uint64_t part = timeout / PINGS_PER_TIMEOUT;
-    uint64_t ping = timeout && part < PING_MS ? part : PING_MS;
-    sweep_heard(sessions, now, ping, timeout);
-    sweep_told(sessions, now);
-    cut(sessions, now);
-}
-
-void sessions_close_all(struct sessions *sessions, uint16_t status, const char *reason)
-{
-    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = link->next)
-        session_close(LINK_OWNER(struct session, in_heard, link), status, reason);
-}
-
-void sessions_pause_all(struct sessions *sessions, const struct session_kind *kind)
-{
-    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = link->next) {
-        struct session *session = LINK_OWNER(struct session, in_heard, link);
-        if (session->kind == kind)
-            session_pause(session);
-    }
 }
 
 /* ---- one session ---- */
@@ -214,7 +100,7 @@ void session_init(struct session *session, struct frontend *frontend,
     link_init(&session->in_heard);
     link_append(&frontend->sessions.heard, &session->in_heard);
     link_init(&session->in_told);
-    note_told(session);
+    session_note_told(session);
     frontend->sessions.count++;
     session_watch_expiry(session);
     if (kind != &session_newcomer) /* it becomes one of another kind, which counts */
@@ -320,6 +206,23 @@ void session_heard(struct session *session)
     link_append(&session->frontend->sessions.heard, &session->in_heard);
 }
 
+/* ---- all sessions ---- */
+
+void sessions_close_all(struct sessions *sessions, uint16_t status, const char *reason)
+{
+    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = link->next)
+        session_close(LINK_OWNER(struct session, in_heard, link), status, reason);
+}
+
+void sessions_pause_all(struct sessions *sessions, const struct session_kind *kind)
+{
+    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = link->next) {
+        struct session *session = LINK_OWNER(struct session, in_heard, link);
+        if (session->kind == kind)
+            session_pause(session);
+    }
+}
+
 /* ---- what goes out ---- */
 
 static void write_ping(struct session *session)
@@ -328,7 +231,7 @@ static void write_ping(struct session *session)
     session_want_write(session);
     if (!session->mid_message || session->kind->carrier->between)
         session->kind->carrier->ping(session);
-    note_told(session);
+    session_note_told(session);
 }
 
 static struct wire_run measure(const struct session *session, struct span bytes)
@@ -354,7 +257,7 @@ static bool write_once(struct session *session, struct span bytes)
     if (session->supply->sent)
         session->supply->sent(session->supplies, bytes.length, &run);
     session->blocked = net_state(connection).is_blocked;
-    note_told(session);
+    session_note_told(session);
     return true;
 }
 
@@ -458,7 +361,7 @@ static bool write_shown(struct session *session)
     struct supply_taken it = supply->took(session->supplies, taken, taken == length);
     counter_add(&session->frontend->counters.messages_out, it.run.messages);
     session->sent_bytes += taken + it.rest.length;
-    note_told(session);
+    session_note_told(session);
     if (it.rest.length && !net_write(connection, it.rest))
         return true;
     session->blocked = net_state(connection).is_blocked;
@@ -489,7 +392,7 @@ static void write_more(struct session *session)
     if (session->state == SESSION_PARTING && (last || settled))
         write_close(session);
     else if (session->paused)
-        try_resume(session);
+        session_try_resume(session);
 }
 
 void session_writable(void *argument)

@@ -166,6 +166,10 @@ struct net_connection *session_connection(const struct session *session);
 /* Ask for a chance to write. Cheap to call again. Of a struct session: it is what wakes one. */
 void session_want_write(void *session);
 void session_pause(struct session *session);
+/* Read again from one that was paused, if its kind lets us. */
+void session_try_resume(struct session *session);
+/* Bytes have gone to the client, or it is about to be asked for life. */
+void session_note_told(struct session *session);
 /* Whether reading from its client should pause. */
 bool session_is_full(const struct session *session);
 /* Close when all due bytes are sent, or after some seconds. Idempotent: the first reason counts. */
