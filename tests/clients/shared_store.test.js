@@ -306,7 +306,7 @@ class Run {
     if (this.random.chance(0.5)) all.reverse();
     this.strict = undefined;
     for (const one of all) {
-      const after = resumes && !isPartial(this.view, one) ? this.cursors.of(one.key) : undefined;
+      const after = resumes && !isPartial(this.view, one) ? this.cursors.of(one.key, this.keyed) : undefined;
       if (after === undefined) this.cursors.begin(one.key);
       /* One that is alone, and goes on from its cursor, is told all that is gone since. */
       else if (all.length === 1 && one.key === undefined) this.strict = orphans;

@@ -10,6 +10,7 @@ const WHOLE = Symbol('whole');
 export class Cursors {
   #seqs = new Map();
   #owned = new Set(); /* keys that had a subscription since the one that shows more began */
+  #rows = new Map(); /* key → the newest seq that the client has of it, whoever brought it */
 
   /** It begins without a cursor; the key is undefined for the one that shows more. */
   begin(key) {
@@ -20,10 +21,15 @@ export class Cursors {
 
   forget() {
     this.#seqs.clear();
+    this.#rows.clear();
   }
 
-  of(key) {
-    return this.#seqs.get(key ?? WHOLE);
+  /** Where the one to that key goes on, or the one that shows more. That one cannot behind a row which a subscription
+   *  brought that is gone: events in it would come again. */
+  of(key, keyed) {
+    const seq = this.#seqs.get(key ?? WHOLE);
+    const behind = key === undefined && [...this.#rows].some(([row, newest]) => !keyed.has(row) && newest > seq);
+    return behind ? undefined : seq;
   }
 
   #owner(frame, whole, keyed) {
@@ -40,6 +46,7 @@ export class Cursors {
     /* Whatever was refused is sent afresh, and was not complete before. */
     if (frame.op === 'subscribed' && frame.resumed === false) this.forget();
     if (frame.op === 'subscribed') return;
+    for (const { key, data } of frame.op === 'snapshot' ? frame.data : [frame]) if (data) this.#rows.set(key, data._seq);
     const owner = frame.seq === undefined ? undefined : this.#owner(frame, whole, keyed);
     /* A row is newer than its own cursor when another brought it, or it came without one: going on from
      * there could repeat an event that is in it. */
