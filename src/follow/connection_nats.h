@@ -1,5 +1,5 @@
-/* A connection to the brokers of a log, for stream_nats.c and sender_nats.c. Never included from
- * elsewhere. */
+/* A connection to the brokers of a log, for stream_nats.c, sender_nats.c and probe_nats.c. Never
+ * included from elsewhere. */
 #ifndef FOLLOW_CONNECTION_NATS_H
 #define FOLLOW_CONNECTION_NATS_H
 

@@ -12,7 +12,8 @@
  *                  checksum.c GET /v1/checksum
  *   files.c        files of a folder, for browsers
  *   producers.c, revocations.c   what the commands ask for
- *   changes.c      GET /v1/changes, what replicas read; changes_read.c reads the log for it
+ *   changes.c      GET /v1/changes, what replicas read; changes_read.c reads the log for it,
+ *                  changes_notes.c what happened beside; log_reader.c who may; followers.c who does
  *   clients.c      /v1/clients and the end of one; windows.c /v1/windows; listing.c lists of what
  *                  only the loop has
  *   backup.c       GET /v1/backup, a copy of the database
