@@ -14,6 +14,7 @@ const STALLED = Number(process.env.STELE_STALLED ?? 100);
 const FEED = Number(process.env.STELE_FEED ?? 120_000);
 const KEYS = 500;
 const BATCH = 100;
+const LATE = 16_000;
 const MIB = 1024 * 1024;
 
 const settle = async (applier, expected, what) => {
@@ -135,6 +136,26 @@ test(`${STALLED} subscribers that never read cost no memory and nobody else's ti
   producer.disconnect();
   await server.terminate();
   await check(server.db);
+});
+
+/* More than the buffers of both sides hold, so writes to it end within frames. */
+test('a subscriber that reads late gets each frame once, in order', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {} } } });
+  const producer = new Producer('p', { window: 16 });
+  await producer.connect(server);
+  const late = await Client.open(server);
+  await late.open('E/list');
+  late.socket.pause();
+  const pad = 'x'.repeat(1000);
+  for (let n = 0; n < LATE; n += BATCH) {
+    producer.add(Array.from({ length: BATCH }, (_, i) => `{"export":"E","key":"k${i}","patch":{"n":${n + i},"pad":"${pad}"}}`));
+    if (producer.queue.length > 32) await producer.drain(16);
+  }
+  await producer.drain();
+  late.socket.resume();
+  for (let n = 0; n < LATE; n++) assert.equal((await late.next('a frame')).data.n, n);
+  producer.disconnect();
+  late.destroy();
 });
 
 test('a client unseen for the client timeout is closed; one that pings is not', async (t) => {
