@@ -160,23 +160,39 @@ test('a subscriber that reads late gets each frame once, in order', async (t) =>
 
 test('a client unseen for the client timeout is closed; one that pings is not', async (t) => {
   const server = await Server.forTest(t, { config: { exports: { E: {} }, client_timeout_seconds: 2 } });
+  /* A busy machine may keep this process from pinging. That says nothing of the server, so both come again. */
+  for (let i = 0; !(await outlives(server)); i++) assert.ok(i < 5, 'this process stands still too often to ping');
+});
+
+/** One that is silent and one that pings: whether the second could ping. */
+async function outlives(server) {
   const silent = await Client.open(server);
   silent.subscribe('E/list');
   silent.socket.pause(); /* reads nothing, sends nothing, answers no ping */
   const alive = await Client.open(server);
   await alive.open('E/list');
-  const beat = setInterval(() => alive.send('{"type":"ping"}'), 300);
-  t.after(() => clearInterval(beat));
-  const began = Date.now();
-  for (;;) {
-    const connections = JSON.stringify(await server.status());
-    const active = /"(?:clients|connections|subscribers)":\{?[^0-9]*([0-9]+)/.exec(connections)?.[1];
-    if (active === '1') break;
-    assert.ok(Date.now() - began < patience(20_000), `still there: ${connections}`);
-    await new Promise((done) => setTimeout(done, 100));
+  const began = performance.now();
+  let last = began, pause = 0; /* the longest between two pings */
+  const ping = () => {
+    const now = performance.now();
+    pause = Math.max(pause, now - last);
+    last = now;
+    alive.send('{"type":"ping"}');
+  };
+  const beat = setInterval(ping, 300);
+  try {
+    for (let active; active !== '1'; await new Promise((done) => setTimeout(done, 100))) {
+      const connections = JSON.stringify(await server.status());
+      active = /"(?:clients|connections|subscribers)":\{?[^0-9]*([0-9]+)/.exec(connections)?.[1];
+      if (pause > 1500 || performance.now() - last > 1500) return false;
+      assert.equal(alive.end, undefined);
+      assert.ok(performance.now() - began < patience(20_000), `still there: ${connections}`);
+    }
+    assert.ok(performance.now() - began > 1000, 'not before its time');
+    return true;
+  } finally {
+    clearInterval(beat);
+    silent.destroy();
+    alive.destroy();
   }
-  assert.ok(Date.now() - began > 1000, 'not before its time');
-  assert.equal(alive.end, undefined);
-  silent.destroy();
-  alive.destroy();
-});
+}
