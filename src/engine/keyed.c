@@ -162,14 +162,23 @@ bool keyed_store(struct writer *writer, struct submission *submission, struct er
     return done;
 }
 
+/* The source may give up a key that is kept here, and take it for another request then. */
+static bool is_same(const struct store_key *known, const struct store_key *key)
+{
+    return span_equal(known->body, key->body) && span_equal(known->answer, key->answer) &&
+           known->at >= key->at;
+}
+
 /* Its source had room for it, so there is some, whatever the settings are here. */
 bool keyed_copy(struct writer *writer, const struct store_key *key, struct error *error)
 {
     struct store_key known;
     bool found;
-    if (!store_key_get(writer->store, key->owner, key->key, &known, &found, error) || found)
-        return found;
-    if (!make_room(writer, key->owner, engine_times(writer->engine).due, error) &&
+    if (!store_key_get(writer->store, key->owner, key->key, &known, &found, error))
+        return false;
+    if (found && is_same(&known, key))
+        return true;
+    if (!found && !make_room(writer, key->owner, engine_times(writer->engine).due, error) &&
         error->code != ERROR_RATE_LIMIT)
         return false;
     error->code = ERROR_NONE;

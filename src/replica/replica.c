@@ -15,9 +15,10 @@
 #include <time.h>
 
 enum {
-    RETRY_MS = 500,       /* between rounds, */
+    RETRY_MS = 500,       /* between rounds, and behind an answer that moves nothing, */
     STOPPED_MS = 5000,    /* ... while the source is not as it should be */
     REST_MS = 100,        /* so long an end may have to wait */
+    SOON_MS = 1000,       /* an answer that waits is not expected before */
     FULL_WAIT_MS = 2,     /* for room in the engine's queue */
     KEPT_BYTES = 4 << 20, /* of the memory for lines */
     TOLD_S = 10,          /* before another reason is told */
@@ -267,6 +268,14 @@ static void tell(struct replica *replica, const struct error *error)
 
 /* ---- rounds ---- */
 
+/* What was known when an answer was asked for. */
+struct asked {
+    bool waits; /* ... which has the source wait for news */
+    int64_t received;
+    char notes[sizeof((struct replica *)NULL)->notes];
+    uint64_t at_us;
+};
+
 static bool print_target(struct replica *replica)
 {
     buffer_clear(&replica->target);
@@ -292,6 +301,24 @@ static bool is_older(struct replica *replica, const struct fetch_answer *answer)
     return true;
 }
 
+/* An answer that comes at once though it says nothing new would come again at once, without end: so
+ * do those of several servers in turn, behind one address, each of which tells the notes at the
+ * cursor anew as another one told them. */
+static bool moves_nothing(const struct replica *replica, const struct asked *asked)
+{
+    size_t run = strcspn(asked->notes, ":");
+    bool is_soon = clock_monotonic_us() - asked->at_us < (uint64_t)SOON_MS * 1000;
+    bool is_other_run = strncmp(asked->notes, replica->notes, run + 1) != 0;
+    return asked->waits && is_soon && replica->received == asked->received &&
+           (is_other_run || strcmp(asked->notes, replica->notes) == 0);
+}
+
+static void rest(struct replica *replica, int ms)
+{
+    for (; ms > 0 && !atomic_load(&replica->halted); ms -= REST_MS)
+        pause_ms(REST_MS);
+}
+
 /* One answer. false: the round is over. */
 static bool fetch_one(struct replica *replica)
 {
@@ -302,6 +329,9 @@ static bool fetch_one(struct replica *replica)
                                     .give_up = &replica->halted,
                                     .take = take,
                                     .argument = replica};
+    struct asked asked = {
+        .waits = replica->has_heard, .received = replica->received, .at_us = clock_monotonic_us()};
+    memcpy(asked.notes, replica->notes, sizeof asked.notes);
     buffer_clear(&replica->line);
     replica->problem = (struct error){.code = ERROR_NONE};
     bool ready = print_target(replica) || error_set(&error, ERROR_MEMORY, "out of memory");
@@ -310,6 +340,8 @@ static bool fetch_one(struct replica *replica)
     if (ready && fetch_get(replica->fetch, &request, &answer, &error)) {
         replica->has_heard = true;
         be_reading(replica);
+        if (moves_nothing(replica, &asked))
+            rest(replica, RETRY_MS);
         return true;
     }
     if (ready && error.code == ERROR_NONE && is_older(replica, &answer))
@@ -386,9 +418,7 @@ static void *replica_main(void *argument)
     struct replica *replica = argument;
     while (!atomic_load(&replica->halted)) {
         run_round(replica);
-        int rest = is_stopped(replica) ? STOPPED_MS : RETRY_MS;
-        for (int ms = 0; ms < rest && !atomic_load(&replica->halted); ms += REST_MS)
-            pause_ms(REST_MS);
+        rest(replica, is_stopped(replica) ? STOPPED_MS : RETRY_MS);
     }
     return NULL;
 }

@@ -3,9 +3,9 @@
 #include "store/store_internal.h"
 
 static const char get_sql[] =
-    "SELECT body, answer FROM idempotency_key WHERE owner = ? AND key = ?";
+    "SELECT body, answer, at FROM idempotency_key WHERE owner = ? AND key = ?";
 static const char put_sql[] =
-    "INSERT INTO idempotency_key (owner, key, body, answer, at) VALUES (?, ?, ?, ?, ?)";
+    "INSERT OR REPLACE INTO idempotency_key (owner, key, body, answer, at) VALUES (?, ?, ?, ?, ?)";
 static const char restamp_sql[] = "UPDATE idempotency_key SET at = ?3 WHERE owner = ?1 AND at > ?2";
 static const char trim_sql[] =
     "DELETE FROM idempotency_key WHERE (owner, key) IN (SELECT owner, key FROM idempotency_key "
@@ -26,7 +26,8 @@ bool store_key_get(struct store_writer *writer, struct span owner, struct span k
         *found_key = (struct store_key){.owner = owner,
                                         .key = key,
                                         .body = query_column_bytes(&query, 0),
-                                        .answer = query_column_text(&query, 1)};
+                                        .answer = query_column_text(&query, 1),
+                                        .at = query_column(&query, 2)};
         *found = found_key->answer.data != NULL;
         query_lend(&query);
         return *found || error_set(error, ERROR_MEMORY, "out of memory while reading a key");

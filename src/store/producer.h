@@ -69,7 +69,7 @@ struct store_key {
 /* Uncommitted ones included. `body` and `answer` are borrowed until the writer is used again. */
 bool store_key_get(struct store_writer *writer, struct span owner, struct span key,
                    struct store_key *found_key, bool *found, struct error *error);
-/* Add one that is not there. In a transaction. */
+/* Add one, in place of an older use of the key. In a transaction. */
 bool store_key_put(struct store_writer *writer, const struct store_key *key, struct error *error);
 /* Stamp keys of an owner from behind `latest` with `at`: no right clock can have made them. In a
  * transaction. */

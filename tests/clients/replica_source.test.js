@@ -76,3 +76,22 @@ test('a change that cannot be made here stops the replica once, and for as long 
   }
   for (const line of [/ log-reading /g, / log-replaced /g, / log-message-waits /g]) assert.equal(replica.stderr.match(line)?.length, 1, replica.stderr);
 });
+
+for (const [what, runs] of [['of several runs in turn, as behind one address', 2], ['that say the same again', 1]])
+  test(`answers that come at once and move nothing, ${what}, are not asked for without a pause`, async (t) => {
+    let asked = 0;
+    const source = await fakeFor(t, ({ after, say, end, source }) => {
+      const run = String(asked++ % runs).padStart(36, '0');
+      if (after < source.head) say(change(after + 1));
+      say({ ...source.end(source.head), notes: `${run}:7` });
+      end();
+    });
+    source.head = 0;
+    const replica = await replicaOf(t, source);
+    await eventually(() => asked > 2, 'it asks');
+    const before = asked;
+    await new Promise((done) => setTimeout(done, 1500));
+    assert.ok(asked - before < 20, `${asked - before} answers`); /* thousands, without a pause */
+    source.head = 1;
+    await eventually(async () => (await positionOf(replica)) === 1, 'it goes on');
+  });

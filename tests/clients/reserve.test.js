@@ -4,6 +4,7 @@
 // STELE_KILLS (default 6): ends of either server in the random run; STELE_SEED its seed.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { writeFileSync } from 'node:fs';
@@ -112,6 +113,22 @@ test('a replica of a replica knows it, too, and one that was away', async (t) =>
   /* Nothing is told again and again: what is idle has no more notes than happened. */
   const notesOf = async ({ db }) => (await sql(db, 'SELECT count(*) AS n FROM note'))[0].n;
   assert.ok((await notesOf(behind)) <= (await notesOf(source)));
+});
+
+test('a key that the source gave up and took again, for another request, is the same here', async (t) => {
+  const source = await sourceFor(t);
+  const replica = await replicaOf(t, source);
+  assert.equal((await post(source, m('a'), { 'idempotency-key': 'K' })).status, 200);
+  await alike(replica, source);
+  await source.terminate();
+  execFileSync('sqlite3', [source.db, 'DELETE FROM idempotency_key']); /* as max_idempotency_keys does to make room, after a day */
+  await source.restart({ samePort: true });
+  const first = await post(source, m('b'), { 'idempotency-key': 'K' });
+  assert.equal(first.status, 200);
+  await alike(replica, source);
+  await takeOver(replica, source);
+  const again = await post(replica, m('b'), { 'idempotency-key': 'K' });
+  assert.deepEqual([again.status, again.text], [200, first.text]);
 });
 
 test(`equal, whichever of them is killed meanwhile`, async (t) => {
