@@ -40,7 +40,7 @@ async function byHttp(server, view, filters = {}) {
   return pairs(parse(answer.text).get('rows'));
 }
 
-const bySql = async (server, view) => (await sql(server.db, `SELECT key, data FROM "${view}"`)).map(({ key, data }) => [key, data]);
+const bySql = async (server, view) => (await sql(server, `SELECT key, data FROM "${view}"`)).map(({ key, data }) => [key, data]);
 
 /** All three, which must be one; given as they are. */
 async function shown(server, view) {

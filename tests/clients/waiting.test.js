@@ -12,7 +12,7 @@ const bearer = (token) => ({ headers: { authorization: `Bearer ${token}` } });
 
 /** Reads until the view holds what SQL says. */
 async function converge(client, applier, server, view) {
-  const wanted = [...(await sqlView(server.db, view))].map(([key, row]) => [key, row.data]).sort();
+  const wanted = [...(await sqlView(server, view))].map(([key, row]) => [key, row.data]).sort();
   const held = () => [...applier.rows].map(([key, row]) => [key, JSON.stringify(row)]).sort();
   while (JSON.stringify(held()) !== JSON.stringify(wanted)) applier.apply(await client.next(`${view} to hold ${wanted.length} rows`));
 }
@@ -197,7 +197,7 @@ test('GET answers with the empty view; lists and the database know nothing of it
   assert.equal((await read(server, '/v1/views/Y/list', { 'if-none-match': (await read(server, '/v1/views/Y/list')).headers.etag })).status, 304);
   assert.deepEqual((await read(server, '/v1/views')).json.views, []);
   assert.deepEqual(JSON.parse((await server.get('/status')).text).views, []);
-  assert.deepEqual(await sql(server.db, 'SELECT name FROM export'), []);
+  assert.deepEqual(await sql(server, 'SELECT name FROM export'), []);
   await post(server, { export: 'X', key: 'a', patch: { n: 1 } });
   const full = await read(server, '/v1/views/X/list?take=5', { 'if-none-match': tag });
   assert.deepEqual([full.status, full.json.rows.length], [200, 1]);
