@@ -101,13 +101,15 @@ static bool copy_pages(struct backup *backup, struct error *error)
 
 /*
  * The copy becomes a plain file without a write-ahead log. A server that is started on it makes a
- * new epoch of this mark: from here on it may part from what the original tells its clients.
+ * new epoch of this mark: from here on it may part from what the original tells its clients. That
+ * of a replica has the mark anyway: so it is noted, too, that it is not in the original's file.
  */
 static bool finish_copy(struct backup *backup, struct error *error)
 {
     return connection_execute(&backup->copy, "PRAGMA journal_mode=MEMORY;", error) &&
-           connection_execute(&backup->copy, "INSERT OR REPLACE INTO meta VALUES ('copied', '1')",
-                              error);
+           connection_execute(
+               &backup->copy,
+               "INSERT OR REPLACE INTO meta VALUES ('copied', '1'), ('file', 'none')", error);
 }
 
 static bool check_copy(struct backup *backup, struct error *error)

@@ -90,7 +90,8 @@ enum { DATABASE_WAL_PAGE_BYTES = 4096 + 24 /* in the file */ };
 struct database_state {
     const char *path;      /* as it was given, */
     const char *file;      /* ... and behind symbolic links */
-    const char *epoch;     /* the uuid of its life, 36 characters */
+    const char *epoch;     /* the uuid of its life, 36 characters, */
+    const char *file_uuid; /* ... and of this file: no other with that epoch has it */
     int64_t log_created;   /* of the log that it follows, see struct database_log; 0: none */
     bool is_replica;       /* its changes come from another server */
     int64_t merging_since; /* the newest change when the options' `merging` began to hold */

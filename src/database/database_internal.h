@@ -59,7 +59,7 @@ struct database {
     bool mark_failed;
     bool is_replica; /* see struct database_state */
     bool is_noted;   /* that this process has it open, in the database */
-    char epoch[EPOCH_LENGTH + 1];
+    char epoch[EPOCH_LENGTH + 1], file_uuid[EPOCH_LENGTH + 1];
     int64_t log_created;         /* of the log that it follows; 0: none */
     int64_t merging_since;       /* see struct database_state */
     struct former_epoch *former; /* newest first */

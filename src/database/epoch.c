@@ -1,5 +1,6 @@
 /*
- * The uuid of a database's life, and those of the databases that it is a copy of.
+ * The uuid of a database's life, and those of the databases that it is a copy of; and of its file,
+ * which tells it from the others of a history that several follow: nodes of a log, replicas.
  *
  * Whether the database file is the one that the last server had, or a copy that was put in its
  * place. A copy is the database of some time ago: from there on the two tell different things
@@ -87,28 +88,58 @@ void database_new_uuid(char *text)
     uuid_unparse_lower(id, text);
 }
 
-static bool new_epoch(struct connection *main, struct error *error)
+static bool put_uuid(struct connection *main, const char *name, struct error *error)
 {
     char text[DATABASE_UUID_SIZE];
     database_new_uuid(text);
-    return meta_put(main, "epoch", span_of(text), error);
+    return meta_put(main, name, span_of(text), error);
+}
+
+/* Into `uuid`; *found: there is one. */
+static bool get_uuid(struct connection *main, const char *name, char uuid[EPOCH_LENGTH + 1],
+                     bool *found, struct error *error)
+{
+    struct buffer value;
+    buffer_init(&value, EPOCH_LENGTH);
+    bool ok = meta_get(main, name, &value, found, error);
+    *found = ok && value.length == EPOCH_LENGTH;
+    if (*found) {
+        memcpy(uuid, value.data, EPOCH_LENGTH);
+    }
+    buffer_fini(&value);
+    return ok;
 }
 
 static bool read_own(struct database *database, struct error *error)
 {
-    struct buffer value;
     bool found = false;
-    buffer_init(&value, EPOCH_LENGTH);
-    bool ok = meta_get(&database->main, "epoch", &value, &found, error);
-    if (ok && value.length != EPOCH_LENGTH) {
-        ok = error_set(error, ERROR_DATABASE, "%s has no epoch: it is damaged; use a backup",
-                       database->path);
-    }
-    if (ok) {
-        memcpy(database->epoch, value.data, EPOCH_LENGTH);
-    }
-    buffer_fini(&value);
-    return ok;
+    return get_uuid(&database->main, "epoch", database->epoch, &found, error) &&
+           (found || error_set(error, ERROR_DATABASE,
+                               "%s has no epoch: it is damaged; use a backup", database->path));
+}
+
+/* A new file has none, nor has one of an older version. */
+static bool read_file_uuid(struct database *database, bool make, struct error *error)
+{
+    struct connection *main = &database->main;
+    bool found = false;
+    return get_uuid(main, "file_uuid", database->file_uuid, &found, error) &&
+           (found || !make ||
+            (put_uuid(main, "file_uuid", error) &&
+             get_uuid(main, "file_uuid", database->file_uuid, &found, error)));
+}
+
+/*
+ * Its history is shared, so a copy of it keeps the epoch; but not the uuid of the file: from there
+ * on the two commit the same changes in different transactions. Where a copy parts, the uuid may
+ * stay: with the new epoch it is told from that of the original.
+ */
+static bool note_shared(struct database *database, int64_t last_change, struct error *error)
+{
+    const char *cause = NULL;
+    return read_own(database, error) && identity_check(database, last_change, &cause, error) &&
+           (!cause || put_uuid(&database->main, "file_uuid", error)) &&
+           identity_note(database, error);
 }
 
 /* A copy parts from its original here. */
@@ -121,7 +152,7 @@ static bool part(struct database *database, const char *cause, int64_t last_chan
     struct connection *main = &database->main;
     log_warning("store", "epoch-parted", log_text("file", database->path),
                 log_number("change", last_change), log_text("cause", cause));
-    return connection_execute(main, note, error) && new_epoch(main, error) &&
+    return connection_execute(main, note, error) && put_uuid(main, "epoch", error) &&
            connection_execute(main, "DELETE FROM meta WHERE name IN ('copied', 'origin')", error);
 }
 
@@ -153,14 +184,14 @@ static bool settle(struct database *database, int64_t last_change, struct error 
     if (log) {
         return (epochs == 0 ? log_history_begin(database, log, error)
                             : log_history_check(database, log, error)) &&
-               identity_note(database, error);
+               note_shared(database, last_change, error);
     }
     if (database->options.origin) {
         return origin_take(database, database->options.origin, epochs == 0, error) &&
-               identity_note(database, error);
+               note_shared(database, last_change, error);
     }
     if (epochs == 0) {
-        return new_epoch(main, error) && identity_note(database, error);
+        return put_uuid(main, "epoch", error) && identity_note(database, error);
     }
     bool stays = false;
     if (database->options.keeps_log && !(log_history_there(database, &stays, error) &&
@@ -168,7 +199,7 @@ static bool settle(struct database *database, int64_t last_change, struct error 
         return false;
     }
     if (stays) {
-        return identity_note(database, error);
+        return note_shared(database, last_change, error);
     }
     return find_cause(database, last_change, &cause, error) &&
            (!cause || part(database, cause, last_change, error)) && identity_note(database, error);
@@ -181,8 +212,9 @@ static bool begin(struct database *database, struct error *error)
     struct connection *main = &database->main;
     if (connection_execute(main, "BEGIN IMMEDIATE", error) &&
         connection_integer(main, "SELECT last_change FROM log_state", &last_change, error) &&
-        settle(database, last_change, error) && merging_note(database, last_change, error) &&
-        connection_execute(main, "COMMIT", error) && read_own(database, error)) {
+        settle(database, last_change, error) && read_file_uuid(database, true, error) &&
+        merging_note(database, last_change, error) && connection_execute(main, "COMMIT", error) &&
+        read_own(database, error)) {
         database->is_noted = true;
         lock_write_mark(database, last_change);
         return true;
@@ -236,7 +268,7 @@ static bool read_former(struct database *database, struct error *error)
 bool epoch_read(struct database *database, struct error *error)
 {
     return (database->options.read_only || begin(database, error)) && read_own(database, error) &&
-           read_former(database, error);
+           read_file_uuid(database, false, error) && read_former(database, error);
 }
 
 bool database_former_epoch(const struct database *database, const char *epoch, int64_t *last_change)

@@ -264,6 +264,7 @@ struct database_state database_state(const struct database *database)
         .path = database->path,
         .file = database->file,
         .epoch = database->epoch,
+        .file_uuid = database->file_uuid,
         .log_created = database->log_created,
         .is_replica = database->is_replica,
         .merging_since = database->merging_since,

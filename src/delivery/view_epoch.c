@@ -13,10 +13,20 @@ uint64_t view_epoch_scope(const struct view *view, const struct row_scope *scope
 }
 
 /*
- * The rows of a stage at a change are decided by its definition and the entities, so two databases
- * with one log agree on them, whenever they built it. Not so where time moves rows: while a stage
- * is not there, nothing notes what it did, so one that is built anew has another number. The floor
- * rises when what all cursors mean changes.
+ * Whether a cursor is of one file alone. The rows of a stage at a change are decided by its
+ * definition and the entities, so two databases with one log agree on them, whenever they built it.
+ * But what is noted beside the log is of the file: what time moved, at the change that was the
+ * newest there; and which rows others moved into or out of the part that a stage is over, as the
+ * outcome of a transaction, of which each file makes its own.
+ */
+static bool is_of_file(const struct view *view)
+{
+    return view->stage && (view->stage->source || view_stage_is_timed(view->stage));
+}
+
+/*
+ * While a stage is not there, nothing notes what time did to its rows, so where it decides, one
+ * that is built anew has another number. The floor rises when what all cursors mean changes.
  */
 static uint32_t fold_view(const struct hub *hub, const struct view *view, int64_t floor)
 {
@@ -26,6 +36,8 @@ static uint32_t fold_view(const struct hub *hub, const struct view *view, int64_
     tag_view(&hash, view);
     hash = tag_fold(hash, span_make((const char *)&stage, sizeof stage));
     hash = tag_fold(hash, span_make((const char *)&floor, sizeof floor));
+    if (is_of_file(view))
+        hash = tag_fold(hash, span_of(engine_facts(hub->engine)->file_uuid));
     return (uint32_t)(hash ^ hash >> 32);
 }
 
@@ -67,6 +79,12 @@ static bool is_known(const struct hub *hub, const char *epoch, size_t length, in
     return engine_former_epoch(hub->engine, former, parted);
 }
 
+/* A cursor that does not say which view it is of does not say which file either. */
+static bool wants_file(const struct hub *hub, const struct view *view)
+{
+    return is_of_file(view) && engine_facts(hub->engine)->shares_epoch;
+}
+
 bool view_epoch_fits(const struct hub *hub, const struct view *view, const struct row_scope *scope,
                      const char *epoch, struct cursor_origin *origin)
 {
@@ -75,7 +93,7 @@ bool view_epoch_fits(const struct hub *hub, const struct view *view, const struc
     /* Without an epoch it may be of any database that this one is a copy of: as far as all agree.
      * Whose rows it is of can then not be told. */
     if (!epoch) {
-        if (view->scope)
+        if (view->scope || wants_file(hub, view))
             return false;
         engine_former_epoch(hub->engine, NULL, &origin->parted);
         return true;
@@ -90,7 +108,7 @@ bool view_epoch_fits(const struct hub *hub, const struct view *view, const struc
         return origin->current;
     /* As they were told before they had a part for the view. */
     size_t length = (size_t)(shown - own);
-    return strlen(parts) == length && memcmp(parts, own, length) == 0;
+    return strlen(parts) == length && !wants_file(hub, view) && memcmp(parts, own, length) == 0;
 }
 
 bool view_epoch_is_own(const struct hub *hub, const char *epoch)

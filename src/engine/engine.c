@@ -240,7 +240,10 @@ static bool start(struct engine *engine, struct error *error)
     engine->facts.cursor_floor = store_writer_state(engine->writer.store).log->cursor_floor;
     engine->facts.head = engine->writer.open.head;
     engine->facts.log_position = engine->writer.position.stored;
-    engine->facts.epoch = database_state(engine->facts.database).epoch;
+    struct database_state state = database_state(engine->facts.database);
+    engine->facts.epoch = state.epoch;
+    engine->facts.file_uuid = state.file_uuid;
+    engine->facts.shares_epoch = state.log_created || state.is_replica;
     if (!engine_start_readers(engine, error) || !start_limits(engine, error))
         return false;
     if (pthread_create(&engine->writer_thread, NULL, writer_main, &engine->writer) != 0)

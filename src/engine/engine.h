@@ -362,12 +362,13 @@ struct clock_times engine_times(struct engine *engine);
 struct engine_metrics;
 struct engine_facts {
     struct database *database;
-    const char *epoch;
-    int64_t last_change;   /* committed */
-    struct seq head;       /* the greatest */
-    int64_t cursor_floor;  /* see store_log_state */
-    int64_t log_position;  /* the last message of the log that it follows; -1: none */
-    int64_t max_wal_bytes; /* see struct engine_options */
+    const char *epoch, *file_uuid; /* see struct database_state */
+    bool shares_epoch;             /* with the other nodes of its log, or its source */
+    int64_t last_change;           /* committed */
+    struct seq head;               /* the greatest */
+    int64_t cursor_floor;          /* see store_log_state */
+    int64_t log_position;          /* the last message of the log that it follows; -1: none */
+    int64_t max_wal_bytes;         /* see struct engine_options */
     const struct engine_metrics *metrics;
 };
 const struct engine_facts *engine_facts(const struct engine *engine);

@@ -362,9 +362,9 @@ static bool moves_unnoted(const struct window_reading *reading)
 
 /*
  * ... or it was before the view showed what it does now. Of a cursor of the present view that is
- * not so. But it may be of another database with this log, and of before the view was built here:
- * then nothing noted which rows others moved into the part of another stage that the view is over.
- * Where time moves rows, the epoch is of the stage that was built here.
+ * not so. But it may be of before the stage was built anew: then nothing noted which rows others
+ * moved into the part of another stage that this one is over. Where time moves rows, the epoch is
+ * of the stage that is there.
  */
 static bool is_before(const struct window_reading *reading, int64_t from, bool current)
 {
