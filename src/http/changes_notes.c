@@ -10,7 +10,8 @@ static bool end_line(struct changes_notes *notes, int64_t change)
         notes->text.failed = true;
         return false;
     }
-    notes->lines[notes->count++] = (struct changes_line){change, notes->text.length};
+    notes->lines[notes->count++] =
+        (struct changes_line){.change = change, .end = notes->text.length};
     return true;
 }
 
@@ -46,14 +47,28 @@ static bool add_revoked(void *argument, const struct store_revocation *revoked)
     return end_line(notes, notes->after);
 }
 
+/* What is told ends behind a change all of whose notes are told, or within those of one change: the
+ * first of them, if any, is of the request that made the change. */
+static void be_full(struct changes_notes *notes, int64_t next)
+{
+    notes->full = true;
+    notes->until = next > notes->newest ? next - 1 : next;
+}
+
 static bool add_note(void *argument, const struct store_note *note)
 {
     struct changes_notes *notes = argument;
     if (note->change > notes->until)
         return false; /* with that change */
+    if (notes->text.length >= notes->most) {
+        be_full(notes, note->change);
+        return false;
+    }
     notes->last = note->id;
     if (note->change < notes->after || (notes->is_new && note->kind == STORE_NOTE_REVOKED))
         return true;
+    notes->newest = note->change;
+    notes->forgets |= note->kind == STORE_NOTE_FORGOTTEN;
     if (note->kind == STORE_NOTE_REVOKED)
         print_revoked(&notes->text, &note->revoked);
     else if (note->kind == STORE_NOTE_FORGOTTEN)
@@ -66,10 +81,11 @@ static bool add_note(void *argument, const struct store_note *note)
 bool changes_notes_read(struct changes_notes *notes, struct store_reader *reader,
                         struct error *error)
 {
-    if (notes->is_new && !store_read_revocations(reader, add_revoked, notes, error))
+    notes->newest = notes->after;
+    if (notes->is_new && (!store_find_notes(reader, notes->after, &notes->last, error) ||
+                          !store_read_revocations(reader, add_revoked, notes, error)))
         return false;
-    if (!notes->text.failed &&
-        !store_read_notes(reader, notes->is_new ? 0 : notes->last, add_note, notes, error))
+    if (!notes->text.failed && !store_read_notes(reader, notes->last, add_note, notes, error))
         return false;
     return !notes->text.failed ||
            error_set(error, ERROR_MEMORY, "out of memory while reading notes");

@@ -13,7 +13,7 @@
 
 enum {
     SOFT_BYTES = 1 << 20, /* from here on the answer ends with the transaction, */
-    HARD_BYTES = 8 << 20  /* ... and from here on with the change */
+    HARD_BYTES = 8 << 20  /* ... and from here on with the change, or the note */
 };
 
 struct export_names {
@@ -110,7 +110,8 @@ static bool add_change(void *argument, const struct store_change *change,
         printing->text.failed = true;
         return false;
     }
-    printing->lines[printing->changes++] = (struct changes_line){change->id, printing->text.length};
+    printing->lines[printing->changes++] =
+        (struct changes_line){change->id, change->at, printing->text.length};
     printing->at = change->at;
     answer->last = change->id;
     return true;
@@ -253,8 +254,22 @@ static bool print_changes(struct printing *printing, struct store_reader *reader
            error_set(error, ERROR_MEMORY, "out of memory while reading the log");
 }
 
-/* What is told of notes and producers is told behind changes of this answer, or before the first.
- */
+/* The notes are too many: the changes behind them come with theirs. Whether the cursor is between
+ * two transactions is not known of changes that were told before. */
+static void end_at(struct printing *printing, int64_t change)
+{
+    const struct changes_line *lines = printing->lines;
+    int64_t count = printing->changes;
+    while (count && lines[count - 1].change > change)
+        count--;
+    if (count < printing->changes)
+        printing->whole = count && lines[count - 1].at != lines[count].at;
+    printing->changes = count;
+    printing->answer->last = change;
+}
+
+/* What is told of notes and producers is told behind changes of this answer, or before the first. A
+ * producer that is there again goes behind the note that it was forgotten. */
 static bool print_beside(struct printing *printing, struct store_reader *reader)
 {
     struct changes_answer *answer = printing->answer;
@@ -262,11 +277,14 @@ static bool print_beside(struct printing *printing, struct store_reader *reader)
     struct error *error = &answer->error;
     notes->is_new = answer->notes_behind < 0;
     notes->last = notes->is_new ? 0 : answer->notes_behind;
+    notes->most = HARD_BYTES;
     notes->after = answer->after;
     notes->until = answer->last;
     if (tells_notes(answer) && !changes_notes_read(notes, reader, error))
         return false;
-    if (answer->all && printing->changes &&
+    if (notes->full)
+        end_at(printing, notes->until);
+    if (answer->all && (printing->changes || notes->forgets) &&
         !store_read_moved_producers(reader, answer->after, answer->last, add_producer, printing,
                                     error))
         return false;

@@ -116,10 +116,21 @@ static bool add_line(struct buffer *lines, struct span text, struct error *error
            error_set(error, ERROR_MEMORY, "out of memory while reading the log");
 }
 
+static bool is_much(const struct replica *replica)
+{
+    return replica->changes.length + replica->beside.length >= MOST_BYTES;
+}
+
+static bool take_beside(struct replica *replica, struct span text, struct error *error)
+{
+    return (!is_much(replica) || hand_over(replica, error)) &&
+           add_line(&replica->beside, text, error);
+}
+
 static bool take_change(struct replica *replica, const struct line *line, struct span text,
                         struct error *error)
 {
-    bool begins = line->at != replica->at || replica->changes.length >= MOST_BYTES;
+    bool begins = line->at != replica->at || is_much(replica);
     if (line->change != replica->received + 1)
         return error_set(error, ERROR_LOG_GAP, "%.200s gave change %" PRId64 " behind %" PRId64,
                          replica->url, line->change, replica->received);
@@ -184,7 +195,7 @@ static bool take_line(struct replica *replica, struct span text)
     case LINE_CHANGE:
         return take_change(replica, &line, text, error);
     case LINE_BESIDE:
-        return add_line(&replica->beside, text, error);
+        return take_beside(replica, text, error);
     case LINE_END:
         break;
     }

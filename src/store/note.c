@@ -16,6 +16,8 @@ static const char scan_sql[] =
     "answer, idempotency_key.at FROM note LEFT JOIN revoked_token ON kind = 1 AND jti = name "
     "LEFT JOIN idempotency_key ON kind = 3 AND idempotency_key.owner = note.owner AND key = name "
     "WHERE note.id > ?1 AND (kind = 2 OR jti IS NOT NULL OR key IS NOT NULL) ORDER BY note.id";
+static const char next_sql[] = "SELECT id, change FROM note WHERE id > ?1 ORDER BY id LIMIT 1";
+static const char last_sql[] = "SELECT id, change FROM note ORDER BY id DESC LIMIT 1";
 
 bool note_put(struct store_writer *writer, enum store_note_kind kind, int64_t change,
               struct span name, struct span owner, struct error *error)
@@ -88,4 +90,57 @@ bool store_read_notes(struct store_reader *reader, int64_t behind,
         }
     }
     return step == QUERY_DONE;
+}
+
+/* ---- where those of a change begin ---- */
+
+/* A row of two numbers; not found: both are 0. */
+static bool read_place(struct query *query, int64_t *id, int64_t *change, struct error *error)
+{
+    enum query_step step = query_row(query, error);
+    bool found = step == QUERY_ROW;
+    *id = found ? query_column(query, 0) : 0;
+    *change = found ? query_column(query, 1) : 0;
+    if (found) {
+        query_end(query);
+    }
+    return step != QUERY_FAILED;
+}
+
+static bool read_next(struct store_reader *reader, int64_t behind, int64_t *id, int64_t *change,
+                      struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_NOTE_NEXT, next_sql, error)) {
+        return false;
+    }
+    query_integer(&query, behind);
+    return read_place(&query, id, change, error);
+}
+
+/* The change of a note never falls with its id, so halving finds it, without an index. */
+bool store_find_notes(struct store_reader *reader, int64_t change, int64_t *id, struct error *error)
+{
+    struct query query;
+    int64_t low = 0, high, found, of;
+    if (!query_start(&query, &reader->connection, STATEMENT_NOTE_LAST, last_sql, error) ||
+        !read_place(&query, &high, &of, error)) {
+        return false;
+    }
+    if (of < change) {
+        low = high; /* all are older */
+    }
+    while (low < high) { /* the notes up to `low` are older, those behind `high` are not */
+        int64_t middle = low + (high - low) / 2;
+        if (!read_next(reader, middle, &found, &of, error)) {
+            return false;
+        }
+        if (of < change) {
+            low = found;
+        } else {
+            high = middle;
+        }
+    }
+    *id = low;
+    return true;
 }

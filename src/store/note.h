@@ -25,5 +25,8 @@ struct store_note {
 bool store_read_notes(struct store_reader *reader, int64_t behind,
                       bool (*each)(void *argument, const struct store_note *note), void *argument,
                       struct error *error);
+/* *id: behind it are the notes of this change, and of later ones. */
+bool store_find_notes(struct store_reader *reader, int64_t change, int64_t *id,
+                      struct error *error);
 
 #endif

@@ -131,6 +131,43 @@ test('a key that the source gave up and took again, for another request, is the 
   assert.deepEqual([again.status, again.text], [200, first.text]);
 });
 
+test('very many notes come in answers of some megabytes, each once and in its place, and a replica has them all', async (t) => {
+  const source = await Server.forTest(t, { config: { exports } });
+  for (const keys of ['a', 'bcd', 'e', 'f']) {
+    const body = [...keys].map((key) => JSON.stringify(m(key))).join('\n');
+    assert.equal((await http(`${source.http}/v1/mutations`, { method: 'POST', body })).status, 200);
+  }
+  await source.terminate();
+  /* Of the request that made change 1, then within a transaction, then where the log ends; and a name that was forgotten and came again. */
+  const answer = `{"x":"${'x'.repeat(4000)}"}`;
+  const keys = (change, count) => `
+    INSERT INTO idempotency_key (owner, key, body, answer, at) SELECT '', printf('k${change}-%04d', value), randomblob(32), '${answer}', 1764554099123 FROM generate_series(1, ${count});
+    INSERT INTO note (change, kind, name, owner) SELECT ${change}, 3, printf('k${change}-%04d', value), '' FROM generate_series(1, ${count});`;
+  const seven = `INSERT INTO note (change, kind, name, owner) VALUES (6, 2, 'again', NULL); INSERT INTO producer (name, batch, at, change) VALUES ('again', 7, 1764554099123, 6);`;
+  execFileSync('sqlite3', [source.db], { input: `BEGIN; ${keys(1, 100)} ${keys(3, 4500)} ${keys(4, 100)} ${keys(6, 2500)} ${seven} COMMIT;` });
+  await source.restart({ samePort: true });
+  const told = [];
+  for (let after = '', notes = '', more = true; more; ) {
+    const { text } = await http(`${source.http}/v1/changes?notes=${notes}${after && `&after=${after}`}`);
+    assert.ok(text.length < (8 << 20) + 20_000, String(text.length));
+    const lines = text.trimEnd().split('\n').map((line) => JSON.parse(line));
+    const end = lines.at(-1);
+    told.push(...lines.slice(1, -1).filter((line) => !line.producer || lines.some((other) => other.forgotten))); /* it may come again, and does */
+    assert.equal(end.whole, !/:[23]$/.test(end.cursor), end.cursor); /* changes 2 to 4 are of one transaction */
+    more = end.notes !== notes;
+    ({ cursor: after, notes } = end);
+  }
+  const of = (line) => line.idempotency_key ?? line.forgotten ?? line.producer ?? line.op;
+  const expected = [[1, 100], [2, 0], [3, 4500], [4, 100], [5, 0], [6, 2500]].flatMap(([change, count]) => ['create', ...range(count, (i) => `k${change}-${String(i + 1).padStart(4, '0')}`)]);
+  assert.deepEqual(told.map(of), [...expected, 'again', 'again']);
+  assert.deepEqual(told.map((line) => line.change), told.map((line) => line.change).toSorted((a, b) => a - b));
+  assert.deepEqual(told.slice(-2).map((line) => Object.keys(line)[0]), ['forgotten', 'producer']);
+  const head = await http(`${source.http}/v1/changes?notes=&after=head`);
+  assert.equal(head.text.match(/"idempotency_key"/g).filter(Boolean).length, head.text.match(/"k6-/g).length); /* none from before the cursor */
+  const replica = await Server.forTest(t, { config: { exports, log: { from: source.http } } });
+  await alike(replica, source);
+});
+
 test(`equal, whichever of them is killed meanwhile`, async (t) => {
   const random = new Random(Number(process.env.STELE_SEED ?? 1));
   const source = await sourceFor(t);
