@@ -12,6 +12,11 @@
 #include "engine/producers.h"
 #include "store/note.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char alone_name[] = "alone_since"; /* in `meta`: "EPOCH CHANGE" */
+
 enum { TRIM_STEP = 1000 }; /* revocations of tokens that have run out, to make room */
 
 bool copied_admits(struct writer *writer, const struct submission_message *message,
@@ -50,10 +55,51 @@ static bool store_note(struct writer *writer, const struct store_note *note, str
     return keyed_copy(writer, &key, error);
 }
 
+/* ---- changes without what is beside them ---- */
+
+int64_t engine_alone_since(const struct engine *engine)
+{
+    return atomic_load(&engine->alone_since);
+}
+
+bool copied_open(struct engine *engine, struct error *error)
+{
+    struct store_reader *reader = store_writer_reader(engine->writer.store);
+    size_t length = strlen(engine->facts.epoch);
+    struct buffer value;
+    int64_t since;
+    bool found;
+    buffer_init(&value, 256);
+    bool done = store_read_meta(reader, alone_name, &value, &found, error);
+    struct span text = buffer_span(&value);
+    found = done && found && text.length > length &&
+            memcmp(text.data, engine->facts.epoch, length) == 0 && text.data[length] == ' ' &&
+            typed_number(span_make(text.data + length + 1, text.length - length - 1), &since);
+    atomic_store(&engine->alone_since, found ? since : -1);
+    buffer_fini(&value);
+    return done;
+}
+
+/* Before the commit, so whoever sees one of these changes sees this, too. */
+static bool note_alone(struct writer *writer, int64_t since, struct error *error)
+{
+    struct engine *engine = writer->engine;
+    char text[128];
+    if (engine_alone_since(engine) < 0)
+        atomic_store(&engine->alone_since, since);
+    snprintf(text, sizeof text, "%s %" PRId64, engine->facts.epoch, engine_alone_since(engine));
+    return store_meta_put(writer->store, alone_name, span_of(text), error);
+}
+
+/* ---- ---- */
+
 /* A producer that is there was there again after it was forgotten. */
 bool copied_store_rest(struct writer *writer, const struct submission *submission,
                        struct error *error)
 {
+    const struct submission_message *message = &submission->message;
+    if (message->is_alone && !note_alone(writer, message->previous, error))
+        return false;
     for (size_t i = 0; i < submission->copied_note_count; i++)
         if (!store_note(writer, &submission->copied_notes[i], error))
             return false;

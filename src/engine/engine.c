@@ -244,7 +244,8 @@ static bool start(struct engine *engine, struct error *error)
     engine->facts.epoch = state.epoch;
     engine->facts.file_uuid = state.file_uuid;
     engine->facts.shares_epoch = state.log_created || state.is_replica;
-    if (!engine_start_readers(engine, error) || !start_limits(engine, error))
+    if (!copied_open(engine, error) || !engine_start_readers(engine, error) ||
+        !start_limits(engine, error))
         return false;
     if (pthread_create(&engine->writer_thread, NULL, writer_main, &engine->writer) != 0)
         return error_set(error, ERROR_INTERNAL, "cannot start the writer thread");

@@ -102,6 +102,7 @@ struct submission_message {
      * nothing else: `sequence` is the id of the last one, `previous` of the one before the first.
      * Operations are as the log has them, evictions too. */
     bool copied;
+    bool is_alone; /* ... and what is beside them is not known: see engine_alone_since */
 };
 
 struct store_note;
@@ -377,6 +378,10 @@ const struct engine_facts *engine_facts(const struct engine *engine);
 int64_t engine_stage_number(const struct engine *engine, const struct view_stage *stage);
 /* See database_former_epoch. */
 bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change);
+/* From behind which change on there were copied changes without what is beside them (producers,
+ * keys of requests, revoked tokens), so that this copy cannot take the place of its source; -1:
+ * from none. The file knows it as long as it has the epoch of then. Any thread. */
+int64_t engine_alone_since(const struct engine *engine);
 /* The length to which arrays of the export are cut; 0: they are not. Any thread. */
 uint32_t engine_max_array_length(const struct engine *engine, struct span export_name);
 

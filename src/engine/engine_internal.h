@@ -235,6 +235,8 @@ bool copied_admits(struct writer *writer, const struct submission_message *messa
 bool copied_ends(struct writer *writer, const struct submission *submission, struct error *error);
 bool copied_store_rest(struct writer *writer, const struct submission *submission,
                        struct error *error);
+/* Read what an earlier run noted for engine_alone_since. */
+bool copied_open(struct engine *engine, struct error *error);
 
 /* evict.c: the least recently changed entity of an export goes behind the change that made one too
  * many, with its seq. */
@@ -443,7 +445,8 @@ struct drained_event {
 struct engine {
     struct engine_options options; /* pointers into the caller's memory are cleared after open */
     struct engine_facts facts;
-    struct map configured; /* options.exports by name, while it opens */
+    _Atomic int64_t alone_since; /* see engine_alone_since; the writer's, once there is one */
+    struct map configured;       /* options.exports by name, while it opens */
     /* The queues that the loop fills and empties. */
     struct queue intake;  /* submissions */
     struct queue writes;  /* write jobs */

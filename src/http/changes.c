@@ -302,6 +302,7 @@ static bool attach(struct http_request *request, const struct wish *wish)
                                               .since = database.merging_since,
                                               .former = from_start ? facts->database : NULL,
                                               .replica = frontend->replica,
+                                              .engine = frontend->engine,
                                               .is_node = http_follows(request->http),
                                               .wants_notes = wish->notes,
                                               .notes_of = request->http->run,

@@ -23,6 +23,7 @@ struct changes_answer {
     int64_t since;                 /* from when these hold */
     const struct database *former; /* tell the databases that this one is a copy of; NULL: do not */
     struct replica *replica;       /* that this server is; NULL: none */
+    const struct engine *engine;   /* ... which knows what the replica lacks */
     bool is_node;                  /* other nodes of its log may be ahead of it */
     bool all;                      /* every line; else the changes alone */
     bool wants_notes;              /* if every line: what happened beside the changes, too, */

@@ -215,8 +215,11 @@ static void print_head(struct changes_answer *answer)
                   "{\"epoch\":\"%s\",\"after\":%lld,\"head\":%lld,\"now\":%lld,\"settings\":\"%s\"",
                   answer->epoch, (long long)answer->after, (long long)answer->head,
                   (long long)clock_wall_ms(), answer->merging);
+    int64_t alone_since = engine_alone_since(answer->engine);
     if (answer->replica)
         replica_print_chain(answer->replica, out);
+    if (answer->replica && alone_since >= 0)
+        buffer_printf(out, ",\"changes_only_since\":%lld", (long long)alone_since);
     if (answer->former)
         print_former(answer->former, out);
     if (!answer->all)

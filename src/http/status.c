@@ -176,6 +176,9 @@ static void print_node(struct buffer *out, const struct http *http)
                   (long long)state.lag_messages, state.lag_seconds, state.heard_seconds,
                   (unsigned long long)state.reconnects, (unsigned long long)state.refused);
     doc_escape(out, span_of(state.problem));
+    int64_t alone_since = engine_alone_since(http->frontend->engine);
+    if (alone_since >= 0)
+        buffer_printf(out, ",\"changes_only_since\":%lld", (long long)alone_since);
     buffer_add_char(out, '}');
 }
 

@@ -66,6 +66,8 @@ static bool read_head(const struct doc *doc, uint32_t root, struct line *line)
         line->replicas = doc_text(doc, replicas);
     (void)get_number(doc, root, "now", &line->now);
     line->kind = LINE_HEAD;
+    if (!get_number(doc, root, "changes_only_since", &line->alone_since))
+        line->alone_since = -1;
     line->only_changes = doc_member_is(doc, root, "only", "\"changes\"");
     if (former != DOC_NONE && doc->nodes[former].type == DOC_OBJECT)
         line->former = doc_text(doc, former);

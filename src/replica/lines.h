@@ -17,6 +17,7 @@ struct line {
     struct span replicas;         /* of the head: a list; absent: it is none */
     int64_t now;                  /* of the head: the source's clock; not told: 0 */
     bool only_changes;            /* of the head: the token may read no other lines */
+    int64_t alone_since;          /* ... from where on the source has none; -1: not told */
     bool whole;
     char notes[64]; /* of the end: up to which note it has told all; "": it was not asked */
 };

@@ -74,10 +74,12 @@ static bool hand_over(struct replica *replica, struct error *error)
     submission->context = replica;
     submission->event.deliver = replica_deliver;
     submission->event.item.bytes = submission_memory(submission);
-    submission->message = (struct submission_message){.sequence = replica->received,
-                                                      .previous = replica->handed,
-                                                      .at = replica->at,
-                                                      .copied = true};
+    submission->message =
+        (struct submission_message){.sequence = replica->received,
+                                    .previous = replica->handed,
+                                    .at = replica->at,
+                                    .copied = true,
+                                    .is_alone = replica->is_alone || replica->is_older};
     empty(&replica->changes);
     empty(&replica->beside);
     if (!submit(replica, submission, error))
@@ -156,16 +158,20 @@ static void be_reading(struct replica *replica)
 }
 
 /* Told when it begins. Such a replica serves as any, but cannot take the source's place. */
-static void note_only(struct replica *replica, bool only_changes)
+static void note_alone(struct replica *replica, const struct line *line)
 {
-    if (only_changes && !replica->told_only)
-        log_warning("follow", "log-changes-only",
-                    log_text("problem",
-                             "the token of log.token_file lacks the scope 'admin', so the source "
-                             "tells the changes alone: no producers, no keys of requests and no "
-                             "revoked tokens"),
+    const char *problem =
+        line->only_changes
+            ? "the token of log.token_file lacks the scope 'admin', so the source tells the "
+              "changes alone: no producers, no keys of requests and no revoked tokens"
+            : "the source is a replica that got changes alone, without producers, keys of requests "
+              "and revoked tokens: make that one anew (stele bootstrap), and then this one";
+    bool is_alone = line->only_changes || line->alone_since >= 0;
+    if (is_alone && !replica->told_alone)
+        log_warning("follow", "log-changes-only", log_text("problem", problem),
                     log_text("effect", "reads are as ever; this replica is no reserve"));
-    replica->told_only = only_changes;
+    replica->told_alone = is_alone;
+    replica->is_alone |= is_alone;
 }
 
 /* How far behind it is, is known before the first change, so nothing seems to be all of the log. */
@@ -173,7 +179,7 @@ static bool take_head(struct replica *replica, const struct line *line, struct e
 {
     if (!check_source(replica, line, error))
         return false;
-    note_only(replica, line->only_changes);
+    note_alone(replica, line);
     if (line->now > 0)
         replica_note_clock(replica, line->now);
     if (line->head >= 0)
@@ -408,7 +414,7 @@ static void run_round(struct replica *replica)
     replica_wait_until_landed(replica, &error);
     buffer_clear(&replica->changes);
     buffer_clear(&replica->beside);
-    replica->has_heard = replica->is_older = false;
+    replica->has_heard = replica->is_older = replica->is_alone = false;
     *replica->notes = '\0';
     if (atomic_load(&replica->halted) || !may_go_on(replica, &error))
         return;
@@ -435,6 +441,20 @@ static void *replica_main(void *argument)
 }
 
 /* ---- its life ---- */
+
+/* At each start: what its token may read by now does not bring back what is lacking. */
+static void tell_alone_since(int64_t change)
+{
+    char problem[200];
+    snprintf(problem, sizeof problem,
+             "behind change %" PRId64
+             " this replica got changes alone: producers, keys of requests "
+             "and revoked tokens may be lacking. Make it anew (stele bootstrap), with 'admin'",
+             change);
+    if (change >= 0)
+        log_warning("follow", "log-changes-only", log_text("problem", problem),
+                    log_text("effect", "reads are as ever; this replica is no reserve"));
+}
 
 static char *copy(const char *text)
 {
@@ -493,6 +513,7 @@ bool replica_start(struct replica *replica, struct engine *engine, const char *s
     replica->shared.since =
         (int64_t)(clock_monotonic_us() / 1000); /* nothing is known to be older */
     replica->shared.state.position = facts->last_change;
+    tell_alone_since(engine_alone_since(engine));
     replica->started = pthread_create(&replica->thread, NULL, replica_main, replica) == 0;
     return replica->started || error_set(error, ERROR_MEMORY, "cannot start the thread of the log");
 }

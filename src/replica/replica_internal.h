@@ -46,15 +46,16 @@ struct replica {
     bool is_older;  /* ... it knows of none; told_older: so it was once */
     bool told_older;
     struct doc doc;
-    int64_t received;           /* the last change that came, */
-    int64_t handed;             /* ... and that was handed over */
-    int64_t at;                 /* the time of the transaction that is coming */
-    int64_t stuck_at;           /* behind this change is one that cannot be made here; -1: none */
-    bool told_apart, told_only; /* that it gets the changes alone */
-    struct error apart_because; /* what was told last, */
-    uint64_t apart_us;          /* ... and when */
-    bool has_heard;             /* in this round, so how far behind it is, is known */
-    struct error problem;       /* of a line, while an answer is taken */
+    int64_t received;            /* the last change that came, */
+    int64_t handed;              /* ... and that was handed over */
+    int64_t at;                  /* the time of the transaction that is coming */
+    int64_t stuck_at;            /* behind this change is one that cannot be made here; -1: none */
+    bool told_apart, told_alone; /* that it gets the changes alone */
+    bool is_alone;               /* ... in this round */
+    struct error apart_because;  /* what was told last, */
+    uint64_t apart_us;           /* ... and when */
+    bool has_heard;              /* in this round, so how far behind it is, is known */
+    struct error problem;        /* of a line, while an answer is taken */
 };
 
 /* state.c: with the lock inside. */

@@ -168,6 +168,39 @@ test('very many notes come in answers of some megabytes, each once and in its pl
   await alike(replica, source);
 });
 
+test('what got changes alone is no reserve for good, nor is what follows it: both say so, at each start', async (t) => {
+  const reader = tokenOf(key, { sub: 'r', scope: 'read' });
+  const source = await sourceFor(t);
+  const file = join(scratch(t), 'token');
+  writeFileSync(file, reader);
+  const middle = await Server.forTest(t, { config: { exports, auth, log: { from: source.http, token_file: file } } });
+  const last = await replicaOf(t, middle);
+  const since = async (server) => (await http(`${server.healthUrl}/status`, { headers: bearer(admin) })).json.node?.changes_only_since;
+  assert.deepEqual([await since(middle), await since(last)], [undefined, undefined]);
+  assert.equal((await post(source, { producer: 'p', batch: 1, mutations: [m('a')] }, { 'idempotency-key': 'K' })).status, 200);
+  const reaches = (server, change) => eventually(async () => (await sql(server.db, 'SELECT last_change AS n FROM log_state'))[0].n === change, `change ${change}`);
+  await reaches(last, 1);
+  assert.deepEqual([await since(middle), await since(last), await since(source)], [0, 0, undefined]);
+  await last.logged(/log-changes-only problem="the source is a replica/);
+  /* It cannot be had later. */
+  await middle.terminate();
+  writeFileSync(file, admin);
+  await middle.restart({ samePort: true });
+  await middle.logged(/log-changes-only problem="behind change 0 .*no reserve"/);
+  assert.equal((await post(source, m('b'))).status, 200);
+  await reaches(last, 2);
+  assert.deepEqual([await since(middle), await since(last)], [0, 0]);
+  assert.equal(JSON.parse((await ask(middle, '/v1/changes')).text.split('\n')[0]).changes_only_since, 0);
+  await last.terminate();
+  await last.restart();
+  await last.logged(/log-changes-only problem="behind change 0 /);
+  /* A replica with all from the beginning knows nothing of the like. */
+  const whole = await replicaOf(t, source);
+  await reaches(whole, 2);
+  assert.equal(await since(whole), undefined);
+  assert.doesNotMatch(whole.stderr, /log-changes-only/);
+});
+
 test(`equal, whichever of them is killed meanwhile`, async (t) => {
   const random = new Random(Number(process.env.STELE_SEED ?? 1));
   const source = await sourceFor(t);
