@@ -5,6 +5,7 @@
  */
 #include "follow/connection_nats.h"
 
+#include "base/utf8.h"
 #include "json/json.h"
 
 #include <string.h>
@@ -19,18 +20,29 @@ static natsStatus make(const char *subject, natsMsg **message)
                              : status;
 }
 
+/* The stream says why, or something else than a stream answers there. */
+static void print_problem(struct span reason, struct span bytes, struct error *error)
+{
+    enum { MOST = 200 };
+    struct span text = reason.length ? reason : bytes;
+    const char *what = reason.length ? "" : text.length ? "what answers is no stream: " : "";
+    if (!text.length)
+        text = span_of("what answers is no stream, and says nothing");
+    error_set(error, ERROR_NETWORK, "the log takes nothing: %s%.*s", what,
+              (int)utf8_whole(text.data, text.length < MOST ? text.length : MOST), text.data);
+}
+
 /* Anything but what is expected is a reason why nothing else would be taken, too. */
 static bool read_answer(natsMsg *answer, struct error *error)
 {
     struct error unreadable;
-    struct tree *tree = tree_parse(
-        span_make(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer)), &unreadable);
+    struct span bytes = span_make(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer));
+    struct tree *tree = tree_parse(bytes, &unreadable);
     const struct tree *problem = tree ? tree_member(tree, "error") : NULL;
     struct span text = tree_string(tree_member(problem, "description"));
     bool good = tree_integer(tree_member(problem, "err_code"), 0) == NOT_THAT_STREAM;
     if (!good)
-        error_set(error, ERROR_NETWORK, "the log takes nothing: %.*s",
-                  (int)(text.length < 200 ? text.length : 200), text.data ? text.data : "");
+        print_problem(text, bytes, error);
     tree_free(tree);
     return good;
 }

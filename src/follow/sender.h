@@ -21,9 +21,10 @@ struct sender_ack {
 /* Nothing is connected yet; everything is copied. */
 struct sender *sender_open(const struct follow_options *options, struct error *error);
 void sender_close(struct sender *sender);
-/* Connect if need be, and ask whether the stream is there, has a leader, and takes what this node
- * publishes: *created is its time. Waits for seconds. ERROR_NETWORK; ERROR_NOT_IMPLEMENTED: no
- * subject is known to publish to; ERROR_LOG_FORBIDDEN: it may not publish there. */
+/* Connect if need be, and ask whether the stream is there, has a leader, and takes this subject
+ * from this node: *created is its time. Whether it is full is not told before a message. Waits for
+ * seconds. ERROR_NETWORK; ERROR_NOT_IMPLEMENTED: no subject is known to publish to;
+ * ERROR_LOG_FORBIDDEN: it may not publish there. */
 bool sender_ask(struct sender *sender, int64_t *created, struct error *error);
 bool sender_is_connected(const struct sender *sender);
 /* Publish. It may wait while the broker takes nothing, a second or two. ERROR_TOO_LARGE: it was not

@@ -634,3 +634,13 @@ test('a token that is revoked by one node is refused by all, for good', { skip }
   assert.match(failed.json.message, /the token is refused by this node until it stops/);
   assert.equal((await http(`${a.http}/v1/views/E/list`, { headers: bearer(third) })).json.code, 'token-expired');
 });
+
+for (const [answer, told] of [['{"no":"stream"}', 'what answers is no stream: {"no":"stream"}'], ['', 'what answers is no stream, and says nothing']])
+  test(`who answers in the place of the stream, by '${answer}', is told`, { skip }, async (t) => {
+    const broker = await brokerWithStream(t, { no_ack: true });
+    broker.connection.subscribe('stele', { callback: (error, message) => message.respond(answer) });
+    await broker.connection.flush();
+    const server = await Server.forTest(t, { config: { log: logOf(broker, 'stele') } });
+    await server.logged(/log-not-writable error=/);
+    assert.ok(server.stderr.replaceAll('\\"', '"').includes(`the log takes nothing: ${told}"`), server.stderr);
+  });
