@@ -102,7 +102,8 @@ void net_peer(const struct net_connection *connection, char *text, size_t size);
 bool net_write(struct net_connection *connection, struct span bytes);
 /*
  * The same of several pieces by one call, as far as the socket takes them; nothing is copied,
- * unless by TLS, which takes the first. *taken: bytes from the start of the first on.
+ * unless by TLS, which takes pieces until one has to wait. *taken: bytes from the start of the
+ * first on.
  */
 enum { NET_PIECES = 8 /* at most */ };
 bool net_write_pieces(struct net_connection *connection, const struct span *pieces, size_t count,

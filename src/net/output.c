@@ -214,14 +214,27 @@ bool net_write(struct net_connection *connection, struct span bytes)
     return false;
 }
 
+/* Piece by piece through TLS, until one has to wait for the socket. */
+static bool write_messages(struct net_connection *connection, const struct span *pieces,
+                           size_t count, size_t *taken)
+{
+    *taken = 0;
+    for (size_t i = 0; i < count && (i == 0 || !connection->write_due); i++) {
+        if (!net_write(connection, pieces[i]))
+            return false;
+        *taken += pieces[i].length;
+    }
+    return true;
+}
+
 bool net_write_pieces(struct net_connection *connection, const struct span *pieces, size_t count,
                       size_t *taken)
 {
     INVARIANT(count > 0 && count <= NET_PIECES);
-    *taken = pieces[0].length;
+    *taken = 0;
     if (connection->closing || connection->end_due)
         return false;
-    return connection->tls ? net_write(connection, pieces[0])
+    return connection->tls ? write_messages(connection, pieces, count, taken)
                            : try_write(connection, pieces, count, taken);
 }
 

@@ -14,7 +14,7 @@ enum {
     MAX_UNANSWERED = 1024,
     MAX_REFRESH = 2 * AUTH_MAX_TOKEN_BYTES,
     MAX_UNREAD = 64 * 1024,     /* bytes of answers at which reading stops */
-    ANSWERS_LIMIT = 4096 * 1024 /* what MAX_UNANSWERED answers can have at most */
+    ANSWERS_LIMIT = 4096 * 1024 /* far more than MAX_UNANSWERED answers usually have */
 };
 
 struct ingest_session {

@@ -152,7 +152,7 @@ void output_json(FILE *out, struct span json)
 {
     struct buffer escaped;
     buffer_init(&escaped, UINT32_MAX);
-    /* The streams may have descriptors of their own, or none (streams.h). */
+    /* The streams may have descriptors of their own, or none (cli/commands.c). */
     if (isatty(out == stderr ? STDERR_FILENO : STDOUT_FILENO))
         cell_escape(&escaped, json);
     else

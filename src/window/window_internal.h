@@ -16,19 +16,26 @@
  *     scan.c        rows of a view, in its order; bounds.c: those that its cut passes on
  *     filter.c      the rows of a whole view that pass a query; fill.c: finding them;
  *                   matches.c: who shares them
- *     frames.c      rows as frames; texts.c: as they were read; tombstones.c: deletes with a
- * snapshot events.c      the events of append views, instead of a diff encode.c      the answers to
- * requests of members, by resume.c      ... the log, by since.c: rows that may have gone and come;
+ *     frames.c      rows as frames
+ *     texts.c       rows as they were read
+ *     tombstones.c  deletes with a snapshot
+ *     events.c      the events of append views, instead of a diff
+ *     encode.c      the answers to requests of members, by
+ *     resume.c      ... the log
+ *     since.c       ... rows that may have gone and come
  *     previous.c    ... rows that the client has of other subscriptions;
  *     state.c       ... a row that two subscriptions of a client show
  *     recall.c      what the database kept of a window from before a restart
  *   on both sides:
  *     content.c     rows, and small questions about a window's spec
  *     time.c        when time alone changes the rows of a query
- *     once.c        a window that is read once, for plain HTTP; search.c: what its filter
- *                   lets pass; as_of.c: what a view was;
- * history.c: the events of an append view; explain.c: why a row is there; answer.c: the answers of
- * all four pages.c       a view page by page, for the owner of the store
+ *     once.c        a window that is read once, for plain HTTP
+ *     search.c      what its filter lets pass
+ *     as_of.c       what a view was
+ *     history.c     the events of an append view
+ *     explain.c     why a row is there
+ *     answer.c      the answers of these four
+ *     pages.c       a view page by page, for the owner of the store
  *
  * Invariants:
  *  1. The content of a window is the result of a query of the database at its `position`; nothing

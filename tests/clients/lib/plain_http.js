@@ -31,7 +31,13 @@ export class Kept {
   #idle = new Map(); /* host → connections */
 
   take({ host }) {
+    this.check();
     return this.#idle.get(host)?.pop();
+  }
+
+  /** Throws if something came that nobody had asked for. */
+  check() {
+    if (this.stray) throw this.stray;
   }
 
   give({ host }, connection) {
@@ -39,6 +45,7 @@ export class Kept {
     this.#idle.set(host, idle);
     idle.push(connection);
     connection.left = () => idle.includes(connection) && idle.splice(idle.indexOf(connection), 1);
+    connection.strays = (error) => (this.stray ??= error);
     if (connection.isOver) connection.left();
   }
 }
@@ -71,7 +78,11 @@ class Connection {
 
   #take(data) {
     try {
-      if (!this.answer) throw new Error(`nobody asked for this: ${data.latin1Slice(0, 200)}`);
+      if (!this.answer) {
+        const error = new Error(`nobody asked for this: ${data.latin1Slice(0, 200)}`);
+        this.strays?.(error);
+        throw error;
+      }
       if (this.answer.take(data)) this.#answered();
     } catch (error) {
       this.#end(error);

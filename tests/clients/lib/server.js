@@ -94,6 +94,7 @@ class Shell {
     alive.add(this.child);
     this.ended = once(this.child, 'close').then(() => {
       alive.delete(this.child);
+      this.isOver = true;
       for (const { fail } of this.#asked.splice(0)) fail(new Error(`sqlite3: ${this.#stderr}`));
     });
     this.child.stdin.on('error', () => {});
@@ -104,7 +105,7 @@ class Shell {
   rows(statement) {
     return within(
       new Promise((done, fail) => {
-        if (this.child.exitCode !== null) return fail(new Error(`sqlite3: ${this.#stderr}`));
+        if (this.isOver) return fail(new Error(`sqlite3: ${this.#stderr}`));
         this.#asked.push({ done, fail });
         this.child.stdin.write(`${statement};\n.print ${FENCE}\n`);
       }),
@@ -258,14 +259,15 @@ export class Server {
   }
 
   async kill9() {
+    this.child.kill('SIGKILL'); /* at once: what is under way is what a test wants cut */
     await this.#endShell();
-    this.child.kill('SIGKILL');
     await within(this.ended, 'the end after SIGKILL');
   }
 
   /** A clean stop; throws unless it ends with exit 0. */
   async terminate(signal = 'SIGTERM') {
     await this.#endShell();
+    this.kept?.check();
     this.child.kill(signal);
     const { code, signal: by } = await within(this.ended, () => `the end after ${signal}; stderr: ${this.stderr}`, 30_000);
     if (code !== 0) throw new Error(`stele ended with ${by ?? code} after ${signal}:\n${this.stderr}`);
