@@ -35,6 +35,8 @@ static const char *const suggested_actions[ERROR_COUNT] = {
     [ERROR_LOG_REPLACED] = "Begin again with a backup (GET /v1/backup).",
     [ERROR_UNKNOWN_EXPORT] = "Correct the export's name, or add it to the configuration.",
     [ERROR_SHUTTING_DOWN] = "Connect again in a moment.",
+    [ERROR_READ_ONLY] = "Send it to the server that this one follows.",
+    [ERROR_LOG_FORBIDDEN] = "Send it to another node, or have the broker let this one publish.",
     [ERROR_LOG_UNAVAILABLE] =
         "Send it again with the same batch number or Idempotency-Key; without one, look first.",
     [ERROR_CLIENT_ENDED] = "Connect again and resume, unless the operator asked you not to.",
