@@ -28,7 +28,7 @@ static void put(const struct printing *printing, struct span text)
 /* A string without its quotes, where it can be read as well so. */
 static void put_name(const struct printing *printing, struct span text)
 {
-    bool string = text.length >= 2 && text.data[0] == '"';
+    bool string = text.data && text.length >= 2 && text.data[0] == '"';
     put(printing, string ? span_make(text.data + 1, text.length - 2) : text);
 }
 
