@@ -213,13 +213,14 @@ void frame_log_pass(struct frame_log *frame_log, int64_t id)
     frame_log->head = id;
 }
 
-/* How many marks are of changes with an id up to `id`, by binary search. */
-static uint32_t block_marks(const struct block *block, int64_t id)
+/* How many marks are of changes with an id up to `id` that end within the first bytes, by binary
+ * search. */
+static uint32_t block_marks(const struct block *block, int64_t id, size_t end)
 {
     uint32_t low = 0, high = block->mark_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (block->marks[middle].id <= id)
+        if (block->marks[middle].id <= id && block->marks[middle].end <= end)
             low = middle + 1;
         else
             high = middle;
@@ -241,7 +242,7 @@ bool frame_log_seek(const struct frame_log *frame_log, int64_t id, struct frame_
     }
     const struct block *block = frame_log_block(frame_log, low);
     *cursor = (struct frame_log_cursor){
-        .id = id, .block = low, .mark = block ? block_marks(block, id) : 0};
+        .id = id, .block = low, .mark = block ? block_marks(block, id, SIZE_MAX) : 0};
     return true;
 }
 
@@ -339,20 +340,6 @@ size_t frame_log_show(const struct frame_log *frame_log, const struct frame_log_
     return count;
 }
 
-/* How many marks end within the block's first bytes, by binary search. */
-static uint32_t block_marks_within(const struct block *block, size_t end)
-{
-    uint32_t low = 0, high = block->mark_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (block->marks[middle].end <= end)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 struct frame_run frame_log_took(const struct frame_log *frame_log, struct frame_log_cursor *cursor,
                                 size_t length, bool cut)
 {
@@ -362,7 +349,7 @@ struct frame_run frame_log_took(const struct frame_log *frame_log, struct frame_
         struct mark before = block_mark_before(block, cursor->mark);
         size_t end = before.end + length;
         bool ends = end < block->used;
-        uint32_t count = ends ? block_marks_within(block, end) + 1 : block->mark_count;
+        uint32_t count = ends ? block_marks(block, INT64_MAX, end) + 1 : block->mark_count;
         struct mark last = block_mark_before(block, count);
         INVARIANT(cut || !ends);
         run.counts.messages += (uint16_t)(last.messages - before.messages);

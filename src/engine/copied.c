@@ -91,7 +91,7 @@ static bool note_alone(struct writer *writer, int64_t since, struct error *error
     return store_meta_put(writer->store, alone_name, span_of(text), error);
 }
 
-/* ---- ---- */
+/* ---- what is beside the changes of a submission ---- */
 
 /* A producer that is there was there again after it was forgotten. */
 bool copied_store_rest(struct writer *writer, const struct submission *submission,

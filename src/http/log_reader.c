@@ -62,7 +62,7 @@ static bool hides_nothing(const struct view_set *views, struct error *error)
     return true;
 }
 
-/* ---- ---- */
+/* ---- the question ---- */
 
 static bool may_read(struct http *http, const struct auth_identity *identity, bool *all,
                      struct error *error)

@@ -51,7 +51,7 @@ static void note_end(struct replica_shared *shared, const struct submission *sub
         pthread_cond_broadcast(&shared->landed);
 }
 
-/* ---- ---- */
+/* ---- what a submission brought ---- */
 
 static void tell_revoked(struct replica *replica, const struct submission *submission)
 {

@@ -33,17 +33,6 @@ bool note_put(struct store_writer *writer, enum store_note_kind kind, int64_t ch
     return query_run(&query, error);
 }
 
-bool notes_trim(struct store_writer *writer, struct error *error)
-{
-    struct query query;
-    if (!query_start(&query, &writer->connection, STATEMENT_NOTE_TRIM, trim_sql, error)) {
-        return false;
-    }
-    query_integer(&query, TRIM_STEP);
-    query_integer(&query, writer->now.state.floor_change);
-    return query_run(&query, error);
-}
-
 /* A text that is there may be absent all the same, when SQLite had no memory for it. */
 static bool read_row(const struct query *query, struct store_note *note)
 {
@@ -143,4 +132,23 @@ bool store_find_notes(struct store_reader *reader, int64_t change, int64_t *id, 
     }
     *id = low;
     return true;
+}
+
+/* Asked in each transaction of a full log: mostly none goes, which the oldest tells. */
+bool notes_trim(struct store_writer *writer, struct error *error)
+{
+    struct query query;
+    int64_t id, change, floor = writer->now.state.floor_change;
+    if (!read_next(&writer->reader, 0, &id, &change, error)) {
+        return false;
+    }
+    if (!id || change >= floor) {
+        return true;
+    }
+    if (!query_start(&query, &writer->connection, STATEMENT_NOTE_TRIM, trim_sql, error)) {
+        return false;
+    }
+    query_integer(&query, TRIM_STEP);
+    query_integer(&query, floor);
+    return query_run(&query, error);
 }
